@@ -1,0 +1,219 @@
+"""The data model: every measurement, tag and field that ever reaches InfluxDB.
+
+This is the contract with dashboards, alerts and anyone's own queries. A field never
+changes its type; a name that is not here never becomes a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The type of a field in InfluxDB, for ever."""
+
+    FLOAT = "float"
+    INTEGER = "integer"
+    TEXT = "text"
+    BOOLEAN = "boolean"
+
+
+class Lane(StrEnum):
+    """Which bucket a measurement goes to."""
+
+    FAST = "fast"  # `fast_bucket`: much data, kept for a while
+    MAIN = "main"  # `bucket`: kept for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field: its type, its unit in InfluxDB, what it says; `units` a meter may send."""
+
+    kind: Kind
+    unit: str
+    text: str
+    units: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A measurement: its bucket, its tags besides `site`, its fields."""
+
+    lane: Lane
+    tags: tuple[str, ...]
+    fields: Mapping[str, Field]
+    text: str
+
+
+PHASES = ("total", "L1", "L2", "L3", "L1-L2", "L1-L3", "L2-L3")
+TARIFFS = ("total", "T1", "T2", "T3", "T4")
+ROLES = ("grid", "pv", "battery", "load")
+
+# What one unit of the meter is in the unit of the data model; always a multiplication.
+SCALE: Mapping[str, Decimal] = {
+    "kW": Decimal(1000),
+    "kvar": Decimal(1000),
+    "kVA": Decimal(1000),
+}
+
+
+def _float(unit: str, text: str, *units: str) -> Field:
+    return Field(Kind.FLOAT, unit, text, units or (unit,))
+
+
+def _integer(unit: str, text: str) -> Field:
+    return Field(Kind.INTEGER, unit, text)
+
+
+def _text(text: str) -> Field:
+    return Field(Kind.TEXT, "", text)
+
+
+_POWER = {
+    "voltage": _float("V", "voltage to neutral, or between two phases"),
+    "current": _float("A", "current; negative while the phase exports"),
+    "active_power": _float("W", "active power; negative is export", "W", "kW"),
+    "reactive_power": _float("var", "reactive power", "var", "kvar"),
+    "apparent_power": _float("VA", "apparent power", "VA", "kVA"),
+    "power_factor": _float("", "active over apparent power, as the meter sends it"),
+    "frequency": _float("Hz", "grid frequency (phase total)"),
+}
+
+_ENERGY = {
+    "active": _float("kWh", "the display's total; its meaning is set by the combination code"),
+    "active_import": _float("kWh", "active energy drawn (forward)"),
+    "active_export": _float("kWh", "active energy fed back (reverse)"),
+    "reactive": _float("kvarh", "the display's total of reactive energy"),
+    "reactive_import": _float("kvarh", "reactive energy, forward"),
+    "reactive_export": _float("kvarh", "reactive energy, reverse"),
+    "reactive_q1": _float("kvarh", "reactive energy in quadrant 1"),
+    "reactive_q2": _float("kvarh", "reactive energy in quadrant 2"),
+    "reactive_q3": _float("kvarh", "reactive energy in quadrant 3"),
+    "reactive_q4": _float("kvarh", "reactive energy in quadrant 4"),
+    "day_counter": _float("kWh", "the counter that can be reset at the meter"),
+}
+
+_METER = {
+    "serial": _text("serial number as printed"),
+    "model": _text("model of the register table"),
+    "software_version": _text("firmware of the meter"),
+    "tariff": _integer("", "active tariff, 1 to 4"),
+    "ct_ratio": _text("current transformer ratio as the meter has it"),
+    "combination_code": _integer("", "what the display's total means"),
+    "direction_l1": _text("current direction of L1: F or R"),
+    "direction_l2": _text("current direction of L2: F or R"),
+    "direction_l3": _text("current direction of L3: F or R"),
+    "quadrant": _integer("", "present quadrant, 1 to 4"),
+    "quadrant_l1": _integer("", "quadrant of L1"),
+    "quadrant_l2": _integer("", "quadrant of L2"),
+    "quadrant_l3": _integer("", "quadrant of L3"),
+    "power_down_count": _integer("", "how often the meter lost its supply"),
+    "error_code": _integer("", "error code of the meter"),
+    "status_word": _text("active status word, hexadecimal"),
+}
+
+_POWER_1M = {
+    **_POWER,
+    **{
+        f"{name}_{kind}": _float(_POWER[name].unit, f"{kind}imum of {name} in the minute")
+        for name in ("active_power", "voltage", "current")
+        for kind in ("min", "max")
+    },
+    "samples": _integer("", "readings in the minute"),
+}
+
+MEASUREMENTS: Mapping[str, Measurement] = {
+    "power": Measurement(
+        Lane.FAST, ("meter", "role", "phase"), _POWER, "instantaneous values, every fast job"
+    ),
+    "energy": Measurement(
+        Lane.MAIN, ("meter", "role", "phase", "tariff"), _ENERGY, "counters, every slow job"
+    ),
+    "meter": Measurement(
+        Lane.MAIN, ("meter", "role"), _METER, "identity and health, every identity job"
+    ),
+    "site": Measurement(
+        Lane.MAIN,
+        (),
+        {
+            "grid_power": _float("W", "power at the grid meter; negative is export"),
+            "pv_power": _float("W", "power of all PV meters"),
+            "load_power": _float("W", "what the site consumes"),
+            "self_consumption_power": _float("W", "PV power used on site"),
+            "grid_import": _float("kWh", "energy drawn from the grid"),
+            "grid_export": _float("kWh", "energy fed into the grid"),
+            "pv_energy": _float("kWh", "energy produced by all PV meters"),
+            "self_consumed": _float("kWh", "PV energy used on site"),
+            "load_energy": _float("kWh", "energy the site consumed"),
+        },
+        "flows between grid, PV and load",
+    ),
+    "power_1m": Measurement(
+        Lane.MAIN, ("meter", "role", "phase"), _POWER_1M, "means of a minute, aligned"
+    ),
+    "quality_voltage": Measurement(
+        Lane.MAIN,
+        ("meter", "role", "phase"),
+        {
+            "mean": _float("V", "root mean square of the samples of ten minutes"),
+            "min": _float("V", "lowest sample"),
+            "max": _float("V", "highest sample"),
+            "samples": _integer("", "readings in the window"),
+            "valid": Field(Kind.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+        },
+        "ten-minute voltage windows; an indication, not an EN 50160 measurement",
+    ),
+    "quality_frequency": Measurement(
+        Lane.MAIN,
+        ("meter", "role"),
+        {
+            "mean": _float("Hz", "mean of the samples of ten seconds"),
+            "samples": _integer("", "readings in the window"),
+            "valid": Field(Kind.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+        },
+        "ten-second frequency windows; an indication, not an EN 50160 measurement",
+    ),
+    "event": Measurement(
+        Lane.MAIN,
+        ("meter", "role", "kind", "phase"),
+        {
+            "state": _text("begin or end"),
+            "duration_s": _float("s", "how long it lasted"),
+            "extreme": _float("", "the worst value"),
+            "text": _text("what happened, for a person"),
+        },
+        "what changed, when it begins and when it ends",
+    ),
+    "logger": Measurement(
+        Lane.MAIN,
+        ("bus", "meter", "role"),
+        {
+            "reads": _integer("", "requests answered since the start"),
+            "read_errors": _integer("", "requests that failed since the start"),
+            "read_ms": _float("ms", "time of the last job's reading"),
+            "missed": _integer("", "jobs skipped since the start"),
+            "rejected_values": _integer("", "values refused since the start"),
+            "bus_load": _float("", "share of the line's time in use"),
+            "buffer_points": _integer("", "points waiting for delivery"),
+            "buffer_oldest_s": _float("s", "age of the oldest waiting point"),
+            "delivered": _integer("", "points acknowledged by InfluxDB"),
+            "set_aside": _integer("", "points refused by InfluxDB"),
+            "dropped": _integer("", "points dropped at the buffer's limit"),
+        },
+        "the logger's own health, every slow job",
+    ),
+}
+
+# The fields that a register table can name. A table may name others, which are read
+# and shown but never become points.
+FIELDS: Mapping[str, Field] = {**_POWER, **_ENERGY, **_METER}
+
+# Which measurement the value of a register belongs to.
+MEASUREMENT_OF: Mapping[str, str] = {
+    **dict.fromkeys(_POWER, "power"),
+    **dict.fromkeys(_ENERGY, "energy"),
+    **dict.fromkeys(_METER, "meter"),
+}

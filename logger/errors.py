@@ -1,0 +1,96 @@
+"""Every error this program raises on purpose, and what each one means.
+
+LoggerError                 has a message for the user and a hint: what to try
+├── ConfigError             the configuration file cannot be used
+├── ModelError              a register table cannot be used
+├── BusError                a transaction on the line failed
+│   ├── PortError           the port cannot be opened, or went away
+│   ├── SilentError         nobody answered
+│   ├── GarbledError        an answer came that cannot be believed
+│   └── RefusedError        the meter answered with a Modbus exception
+├── BufferFileError         the buffer file cannot be used
+│   ├── BufferBusyError     another process has it
+│   ├── BufferDiskError     the disk is full, read-only or failing
+│   └── BufferCorruptError  the file is damaged
+├── ExportError             a file cannot be written
+├── SimulationError         the virtual line cannot be set up
+└── StatusError             no running logger could be asked
+
+"The meter refused" (RefusedError) and "the bus is silent" (SilentError) are different
+facts: only the second one suggests looking at the wiring. Outcomes of a delivery are
+values, not exceptions: an unreachable server is a normal state of a logger.
+"""
+
+from __future__ import annotations
+
+
+class LoggerError(Exception):
+    """Base of all errors above. `hint` says what to try; it may be empty."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(LoggerError):
+    """The configuration file is missing, unreadable or wrong."""
+
+
+class ModelError(LoggerError):
+    """A register table is missing or wrong."""
+
+
+class BusError(LoggerError):
+    """A transaction on the line failed."""
+
+
+class PortError(BusError):
+    """The port cannot be opened, or went away while in use."""
+
+
+class SilentError(BusError):
+    """No byte came back within the timeout."""
+
+
+class GarbledError(BusError):
+    """An answer came with a wrong checksum, length, address or function."""
+
+
+class RefusedError(BusError):
+    """The meter answered with a Modbus exception; `code` is its number."""
+
+    def __init__(self, message: str, code: int, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+
+
+class BufferFileError(LoggerError):
+    """The buffer file cannot be used."""
+
+
+class BufferBusyError(BufferFileError):
+    """Another process is using the buffer file."""
+
+
+class BufferDiskError(BufferFileError):
+    """The disk under the buffer file is full, read-only or failing."""
+
+
+class BufferCorruptError(BufferFileError):
+    """The buffer file is damaged."""
+
+
+class ExportError(LoggerError):
+    """An export cannot be written."""
+
+
+class SimulationError(LoggerError):
+    """The virtual line cannot be set up."""
+
+
+class StatusError(LoggerError):
+    """No running logger could be asked for its state."""

@@ -1,0 +1,25 @@
+"""Register tables: what each model of meter answers. Data, and the code that reads it."""
+
+from logger.meters.load import available, load, load_file
+from logger.meters.register import (
+    MAX_REGISTERS_PER_REQUEST,
+    Encoding,
+    Job,
+    Model,
+    Register,
+    Value,
+    Write,
+)
+
+__all__ = [
+    "MAX_REGISTERS_PER_REQUEST",
+    "Encoding",
+    "Job",
+    "Model",
+    "Register",
+    "Value",
+    "Write",
+    "available",
+    "load",
+    "load_file",
+]

@@ -1,0 +1,104 @@
+"""What a register table is made of. Pure records: no file, no port.
+
+A value keeps the unit the meter sends (kW, kvar, kVA); `logger.points` converts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+
+
+class Encoding(StrEnum):
+    """How the 16-bit registers of one value are to be read."""
+
+    FLOAT32 = "float32"  # IEEE 754, high word first
+    INT16 = "int16"  # signed
+    INT32 = "int32"  # signed, high word first
+    HEX = "hex"  # the hexadecimal digits are the printed ones
+    ASCII = "ascii"  # two characters a register
+
+
+class Job(StrEnum):
+    """When a register is read."""
+
+    FAST = "fast"  # instantaneous values
+    SLOW = "slow"  # energy counters
+    IDENTITY = "identity"  # settings and health
+    REQUEST = "request"  # only when somebody asks (`read`)
+
+
+# One decoded value: a float32 as its shortest decimal, a count, or text.
+Value = Decimal | int | str
+
+# Registers that one FC03 answer can hold (Modbus application protocol V1.1b3, 6.3).
+MAX_REGISTERS_PER_REQUEST = 125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """How a register is written: Modbus function 6 or 16, and what it accepts."""
+
+    function: int
+    accepts: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register:
+    """One value of a meter.
+
+    `address` as it goes on the wire, `length` in 16-bit registers, `unit` as sent.
+    `field`, `phase` and `tariff` name the value in the data model.
+    """
+
+    address: int
+    length: int
+    encoding: Encoding
+    unit: str
+    job: Job
+    field: str
+    phase: str = ""
+    tariff: str = ""
+    name: str = ""
+    write: Write | None = None
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        """The value's name in a reading: field, phase and tariff, as far as it has them."""
+        return "/".join(part for part in (self.field, self.phase, self.tariff) if part)
+
+    @property
+    def end(self) -> int:
+        """The first address after this value."""
+        return self.address + self.length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A register table with the limits and quirks of the meters it describes."""
+
+    name: str
+    title: str
+    manual: str
+    registers: tuple[Register, ...]
+    meter_codes: frozenset[int] = frozenset()
+    baudrates: tuple[int, ...] = (9600,)
+    # The longest block the meter answers, and the widest run of undefined registers
+    # a block may cross: 0 means that every gap starts a new request.
+    max_block: int = MAX_REGISTERS_PER_REQUEST
+    max_gap: int = MAX_REGISTERS_PER_REQUEST
+    # Plausible range by field, in the meter's own unit; outside it nothing is believed.
+    limits: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Register]:
+        """The registers by their key."""
+        return {register.key: register for register in self.registers}
+
+    def of_job(self, job: Job) -> tuple[Register, ...]:
+        """The registers that `job` reads, by address."""
+        return tuple(register for register in self.registers if register.job is job)

@@ -1,0 +1,1 @@
+"""Virtual meters on a virtual line."""
