@@ -95,7 +95,7 @@ class _Table(BaseModel):
     baudrates: list[Annotated[int, Field(gt=0)]] = [9600]
     max_block: Annotated[int, Field(ge=1, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
     max_gap: Annotated[int, Field(ge=0, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
-    limits: dict[str, tuple[float, float]] = {}
+    limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
 
 
 def available() -> tuple[str, ...]:
