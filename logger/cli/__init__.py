@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from logger import __version__
-from logger.cli import configuration, demo, read, run, simulate, status
-from logger.cli.buffer import app as buffer_app
+from logger.cli import configuration, demo, read, run, status
+
 from logger.errors import (
     ConfigError,
     LoggerError,
@@ -33,8 +33,8 @@ app.command()(demo.demo)
 app.command()(run.run)
 app.command()(read.read)
 app.command()(status.status)
-app.command()(simulate.simulate)
-app.add_typer(buffer_app, name="buffer")
+
+
 app.add_typer(configuration.app, name="config")
 
 
