@@ -115,6 +115,13 @@ class App:
                 100 * self.loads[bus.name],
             )
 
+    def look(self) -> None:
+        """Compare the clock with the wall clock; called about once a second."""
+        step = self.clock.check()
+        if step is not None:
+            log.warning("the clock was set by %+.1f s", step.size_ms / 1000)
+            self.schedule.clock_stepped()
+
     def stop(self) -> None:
         """Stop within five seconds, with every reading committed."""
         self._status.stop()

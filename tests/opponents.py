@@ -10,7 +10,7 @@ import threading
 import tty
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import count, groupby
 
 from pymodbus import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
@@ -21,9 +21,9 @@ PATIENCE_S = 10.0
 
 def device(address: int, words: Mapping[int, int]) -> SimDevice:
     """Return a meter at `address` that holds `words` by register, and no other register."""
-    runs = groupby(sorted(words), key=lambda register, n=iter(range(70000)): register - next(n))  # type: ignore[misc]
+    numbers = count()
     data = []
-    for _, run in runs:
+    for _, run in groupby(sorted(words), key=lambda register: register - next(numbers)):
         registers = list(run)
         values = [words[register] for register in registers]
         data.append(SimData(registers[0], values=values, datatype=DataType.REGISTERS))

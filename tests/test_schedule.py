@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ def test_fires_on_multiples_of_the_wall_clock() -> None:
     turns.wait(5)
     assert schedule.stop(PATIENCE_S)
     assert [due % 50 for due in turns.of("fast")] == [0] * len(turns.seen)
-    gaps = {b - a for a, b in zip(turns.of("fast"), turns.of("fast")[1:], strict=False)}
+    gaps = {b - a for a, b in pairwise(turns.of("fast"))}
     assert all(gap % 50 == 0 for gap in gaps)
 
 

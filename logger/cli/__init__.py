@@ -9,7 +9,6 @@ import typer
 
 from logger import __version__
 from logger.cli import configuration, demo, read, run, status
-
 from logger.errors import (
     ConfigError,
     LoggerError,
