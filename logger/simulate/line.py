@@ -80,6 +80,8 @@ class VirtualLine:
         addresses = Counter(meter.address for meter in self.meters)
         if twice := [address for address, count in addresses.items() if count > 1]:
             raise SimulationError(f"two meters at address {twice[0]}")
+        for meter in self.meters:
+            meter.join(baudrate, parity)
         # What the master's side is set to; a meter set otherwise hears only noise.
         self.baudrate = baudrate
         self.parity = parity

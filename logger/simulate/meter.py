@@ -16,7 +16,7 @@ from logger.simulate.fixed import fixed_values
 from logger.simulate.incidents import Trouble, power_downs
 from logger.simulate.ledger import Books, Ledger
 from logger.simulate.noise import unit
-from logger.simulate.settings import Setting, encode, factory
+from logger.simulate.settings import Setting, baud_code, encode, factory, parity_code
 from logger.simulate.snapshot import Snapshot
 from logger.simulate.values import Counters, counter, instant
 from logger.simulate.writing import (
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
 ROLES = ("grid", "pv", "load")
+DEFAULT_BAUDRATE, DEFAULT_PARITY = 9600, "E"  # the factory setting of every model
 _INTEGER_DATA = 2
 
 
@@ -40,8 +41,8 @@ class VirtualMeter:
     """A meter of `model` at `address` that measures what `role` does in the site of `books`.
 
     `gains` multiplies the flow of each phase: a share, or -1 for a CT put on backwards.
-    `settings` replaces factory settings, `baudrate` and `parity` are what it listens
-    with. `fixed` gives every register a constant, distinct value instead.
+    `settings` replaces factory settings. Without `baudrate` and `parity` it is set up as
+    the line it joins. `fixed` gives every register a constant, distinct value instead.
     Raises SimulationError for an impossible address or role.
     """
 
@@ -54,8 +55,8 @@ class VirtualMeter:
         *,
         gains: tuple[float, float, float] = (1.0, 1.0, 1.0),
         settings: Mapping[str, Setting] | None = None,
-        baudrate: int = 9600,
-        parity: str = "E",
+        baudrate: int | None = None,
+        parity: str | None = None,
         fixed: bool = False,
     ) -> None:
         if not 1 <= address <= 247:
@@ -63,7 +64,8 @@ class VirtualMeter:
         if role not in ROLES:
             raise SimulationError(f"role {role!r} cannot be simulated", f"use {', '.join(ROLES)}")
         self.role = role
-        self.identity = Identity(address, baudrate, parity)
+        self.identity = Identity(address, baudrate or DEFAULT_BAUDRATE, parity or DEFAULT_PARITY)
+        self._joins = baudrate is None, parity is None
         self.requests: Counter[tuple[int, int, int]] = Counter()  # function, address, count
         self.ledger = books.open(Ledger(role, gains, _history(role, address)))
         self.books = books
@@ -87,6 +89,26 @@ class VirtualMeter:
         self._at = {register.address: register for register in model.registers}
         self._ranges = _ranges(model)
         self._layouts: dict[tuple[int, int], tuple[_Piece, ...]] = {}
+
+    def join(self, baudrate: int, parity: str) -> None:
+        """Set the meter up for a line, as far as it was not set up on purpose.
+
+        Raises SimulationError for a baud rate that the model does not know.
+        """
+        takes_baudrate, takes_parity = self._joins
+        self._joins = False, False
+        if takes_baudrate:
+            if baudrate not in self.model.baudrates:
+                rates = ", ".join(map(str, self.model.baudrates))
+                raise SimulationError(
+                    f"no {self.model.name} speaks {baudrate} baud", f"use {rates}"
+                )
+            self.identity.baudrate = baudrate
+            if register := self.model.by_key.get("baud_rate"):
+                self.settings["baud_rate"] = baud_code(register, baudrate)
+        if takes_parity:
+            self.identity.parity = parity
+            self.settings["parity"] = parity_code(parity)
 
     @property
     def address(self) -> int:
@@ -133,7 +155,7 @@ class VirtualMeter:
 
     def _write(self, function: int, address: int, raw: bytes, at: float) -> None:
         register = self._at.get(address)
-        number = checked(register, function, raw)
+        number = checked(register, function, raw, self.model.baudrates)
         if register is not None:
             self.books.advance(at)
             apply(self, register, number, raw, at)
