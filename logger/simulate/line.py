@@ -101,8 +101,16 @@ class VirtualLine:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._thread: threading.Thread | None = None
 
+    @property
+    def quirks(self) -> tuple[Quirk, ...]:
+        """The quirks in force."""
+        return self._quirks
+
     def set_quirks(self, quirks: Iterable[Quirk]) -> None:
-        """Replace the quirks, also while the line runs."""
+        """Replace the quirks, also while the line runs.
+
+        What a quirk changed in a meter itself stays changed.
+        """
         fresh = tuple(quirks)
         for quirk in fresh:
             if quirk not in self._quirks:
