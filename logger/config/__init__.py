@@ -1,0 +1,18 @@
+"""The configuration file: what it may hold, and how it is read."""
+
+from logger.config.load import load_config
+from logger.config.models import Buffer, Bus, Config, Influx, Intervals, Meter, Site
+from logger.config.types import duration_text, seconds
+
+__all__ = [
+    "Buffer",
+    "Bus",
+    "Config",
+    "Influx",
+    "Intervals",
+    "Meter",
+    "Site",
+    "duration_text",
+    "load_config",
+    "seconds",
+]

@@ -1,0 +1,169 @@
+"""Reads the configuration file; every complaint names the line, the key and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from logger import meters
+from logger.config.models import Config
+from logger.errors import ConfigError, ModelError
+
+Location = tuple[str | int, ...]
+
+
+def load_config(path: Path) -> Config:
+    """Return the checked configuration in `path`; relative paths in it start beside it.
+
+    Raises ConfigError for a file that is missing, unreadable, not TOML or wrong.
+    """
+    text = _read(path)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"{path}: not TOML: {err}", "mend the line and column named") from err
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as err:
+        raise _explain(path, text, err) from None
+    config = _resolve(config, path.resolve().parent)
+    _check_models(path, text, config)
+    return config
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file", "give the file with --config; config/logger.toml is an example"
+        ) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a directory", "name the file itself") from None
+    except PermissionError:
+        raise ConfigError(f"{path}: not readable for this user", "chmod or chown it") from None
+    except UnicodeDecodeError as err:
+        raise ConfigError(f"{path}: not UTF-8 text: {err}", "save it as UTF-8") from err
+    except OSError as err:
+        raise ConfigError(f"{path}: cannot be read: {err.strerror}") from err
+
+
+def _resolve(config: Config, base: Path) -> Config:
+    changes: dict[str, Any] = {
+        "buffer": config.buffer.model_copy(
+            update={"path": base / config.buffer.path.expanduser()},
+        )
+    }
+    if config.models_dir is not None:
+        changes["models_dir"] = base / config.models_dir.expanduser()
+    if config.influxdb is not None and config.influxdb.token_file is not None:
+        file = base / config.influxdb.token_file.expanduser()
+        changes["influxdb"] = config.influxdb.model_copy(update={"token_file": file})
+    return config.model_copy(update=changes)
+
+
+def _check_models(path: Path, text: str, config: Config) -> None:
+    for b, bus in enumerate(config.bus):
+        for m, meter in enumerate(bus.meter):
+            where = ("bus", b, "meter", m, "model")
+            try:
+                model = meters.load(meter.model, config.models_dir)
+            except ModelError as err:
+                raise ConfigError(f"{_place(path, text, where)}: {err.message}", err.hint) from err
+            if bus.baudrate not in model.baudrates:
+                raise ConfigError(
+                    f"{_place(path, text, ('bus', b, 'baudrate'))}: a {meter.model} "
+                    f"({meter.name}) does not speak {bus.baudrate} baud",
+                    f"one of {', '.join(map(str, model.baudrates))}",
+                )
+
+
+def _explain(path: Path, text: str, err: ValidationError) -> ConfigError:
+    """Turn one complaint of pydantic into a sentence for the user.
+
+    An unknown key goes first: a misspelt key is also a missing one.
+    """
+    first = min(err.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    location = tuple(part for part in first["loc"] if part not in {"literal['auto']", "bool"})
+    place = _place(path, text, location)
+    match first["type"]:
+        case "extra_forbidden":
+            known = _keys_at(location[:-1])
+            near = difflib.get_close_matches(str(location[-1]), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            return ConfigError(f"{place}: unknown key", hint)
+        case "missing":
+            return ConfigError(f"{place}: missing", "add it; config/logger.toml shows how")
+        case "value_error":
+            return ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}")
+        case _:
+            given = first.get("input")
+            shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+            message = first["msg"].replace("Input should be", "should be")
+            return ConfigError(f"{place}: {message}{shown}")
+
+
+def _keys_at(location: Location) -> list[str]:
+    """Return the keys that the section at `location` knows."""
+    section: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        inner = _section_in(section.model_fields[part].annotation)
+        if inner is None:
+            return []
+        section = inner
+    return list(section.model_fields)
+
+
+def _section_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in typing.get_args(annotation):
+        if (found := _section_in(argument)) is not None:
+            return found
+    return None
+
+
+def _place(path: Path, text: str, location: Location) -> str:
+    key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location)
+    line = _lines(text).get(location)
+    shorter = location
+    while line is None and shorter:
+        shorter = shorter[:-1]
+        line = _lines(text).get(shorter)
+    where = f"{path}:{line}" if line else str(path)
+    return f"{where}: {key.lstrip('.')}" if key else where
+
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
+_KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]+\")\s*=")
+
+
+def _lines(text: str) -> Mapping[Location, int]:
+    """Return the line of each key and table header, as far as plain TOML style goes."""
+    found: dict[Location, int] = {}
+    counts: dict[Location, int] = {}
+    table: Location = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.fullmatch(line):
+            table = ()
+            names = [name.strip(' "') for name in header[2].split(".")]
+            for depth, name in enumerate(names):
+                table = (*table, name)
+                last = depth == len(names) - 1
+                if last and header[1] == "[[":
+                    counts[table] = counts.get(table, -1) + 1
+                if table in counts:
+                    table = (*table, counts[table])
+            found[table] = number
+        elif key := _KEY.match(line):
+            found.setdefault((*table, key[1].strip('"')), number)
+    return found
