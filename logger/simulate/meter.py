@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
 ROLES = ("grid", "pv", "load")
 DEFAULT_BAUDRATE, DEFAULT_PARITY = 9600, "E"  # the factory setting of every model
-_INTEGER_DATA = 2
 
 
 class VirtualMeter:
@@ -84,7 +83,8 @@ class VirtualMeter:
             **factory(model, own.address, own.baudrate, own.parity),
             **(settings or {}),
         }
-        self.counters.set_code(int(self.settings.get("combination_code", 1)))
+        if register := model.by_key.get("combination_code"):
+            self.counters.set_code(register, int(self.settings["combination_code"]))
         self._fixed = dict(fixed_values(model, own.address % 100)) if fixed else None
         self._at = {register.address: register for register in model.registers}
         self._ranges = _ranges(model)
@@ -155,7 +155,7 @@ class VirtualMeter:
 
     def _write(self, function: int, address: int, raw: bytes, at: float) -> None:
         register = self._at.get(address)
-        number = checked(register, function, raw, self.model.baudrates)
+        number = checked(register, function, raw)
         if register is not None:
             self.books.advance(at)
             apply(self, register, number, raw, at)
@@ -229,7 +229,7 @@ class VirtualMeter:
             return shown
         if register.field == "tariff":
             return self.ledger.tariff
-        setting = self.settings[register.field]
+        setting = self.settings[register.key]
         if register.field == "power_down_count":
             incidents = self.books.world.incidents
             return int(setting) + power_downs(incidents, self.power_downs_from, at)
@@ -246,10 +246,8 @@ class VirtualMeter:
 
     @property
     def _sends_integers(self) -> bool:
-        return any(
-            name.startswith("data_type") and setting == _INTEGER_DATA
-            for name, setting in self.settings.items()
-        )
+        guard = self.model.guard
+        return guard is not None and self.settings.get(guard.field) != guard.value
 
 
 # A register, and which of its bytes (from) go where (from, to) in a block.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -10,8 +10,8 @@ from typing import Protocol
 from logger.meters import Encoding, Register
 from logger.simulate.accepts import written
 from logger.simulate.ledger import TARIFFS, Books, Ledger
-from logger.simulate.settings import Setting, baud_labels, baud_of, parity_of, plain
-from logger.simulate.values import NETTING_CODE, Counters
+from logger.simulate.settings import Setting, baud_of, parity_of, plain
+from logger.simulate.values import Counters
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 # Tariffs that a meter forgets when it loses its supply: 11 is T1, 12 is T2.
@@ -46,22 +46,16 @@ class Writable(Protocol):
     power_downs_from: float
 
 
-def checked(
-    register: Register | None, function: int, raw: bytes, baudrates: Collection[int] = ()
-) -> Decimal:
+def checked(register: Register | None, function: int, raw: bytes) -> Decimal:
     """Return the number that `raw` writes into `register` with Modbus `function`.
 
-    A register that holds the baud rate itself takes all `baudrates` of its model: the
-    PRO380's write table forgets 2400. Raises Refusal: unknown or read-only register or
-    the wrong function (2), a value the table does not accept (3).
+    Raises Refusal: unknown or read-only register or the wrong function (2), a value the
+    table does not accept (3).
     """
     if register is None or register.write is None or register.write.function != function:
         raise Refusal(ILLEGAL_ADDRESS)
     if len(raw) != 2 * register.length:
         raise Refusal(ILLEGAL_ADDRESS)
-    rate = int.from_bytes(raw, "big")
-    if register.field == "baud_rate" and not baud_labels(register) and rate in baudrates:
-        return Decimal(rate)
     words = [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
     try:
         return written(register, words)
@@ -72,13 +66,14 @@ def checked(
 def apply(meter: Writable, register: Register, number: Decimal, raw: bytes, at: float) -> None:
     """Let the accepted `number` take effect at `at` (epoch seconds).
 
-    Raises Refusal (3) where the meter will not leave its combination code.
+    Raises Refusal (3) where the meter can never leave its combination code.
     """
     name = register.field
     if name == "combination_code":
-        if meter.settings[name] == NETTING_CODE and number != NETTING_CODE:
+        now = meter.settings[name]
+        if number != now and register.write and now in (register.write.final or ()):
             raise Refusal(ILLEGAL_VALUE)
-        meter.counters.set_code(int(number))
+        meter.counters.set_code(register, int(number))
     if name == "tariff":
         saved = number < _NOT_SAVED
         tariff = int(number if saved else number - _NOT_SAVED)
