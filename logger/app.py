@@ -189,8 +189,19 @@ class App:
             self.intake.close()
         self.buffer.flush()
         if self.delivery is not None:
+            self._deliver_the_rest(self.delivery)
             self.delivery.stop(_STOP_DELIVERY_S)
         self.buffer.close()
+
+    def _deliver_the_rest(self, delivery: Delivery) -> None:
+        """Give the last readings a moment to go out while the server takes them."""
+        until = time.monotonic() + _STOP_DELIVERY_S
+        while (
+            self.buffer.state().waiting
+            and all(lane.ok for lane in delivery.state().values())
+            and time.monotonic() < until
+        ):
+            time.sleep(0.02)
 
     def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
         reading = reader.read(job, due_ms)
