@@ -345,6 +345,20 @@ def test_paced_answers_are_the_same_answers(site: VirtualSite) -> None:
         assert time.monotonic() - began >= 109 * 11 / 9600
 
 
+def test_two_masters_at_once_take_turns_on_the_wire(site: VirtualSite) -> None:
+    with (
+        VirtualLine(site.meters, clock=still, delay_s=0.001) as line,
+        closing(connect(port := line.start_tcp())) as one,
+        closing(connect(port)) as other,
+    ):
+        began = time.monotonic()
+        for master in (one, other):
+            master.sendall(read_frame(1, 0x5002, 48))
+        for master in (one, other):
+            assert receive(master, 101) == expected(site, 1, 0x5002, 48)
+        assert time.monotonic() - began >= 2 * 109 * 11 / 9600
+
+
 def test_a_stopped_line_lets_go_of_everything(site: VirtualSite) -> None:
     before = threading.active_count()
     files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count is all it is for

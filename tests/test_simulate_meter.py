@@ -373,6 +373,20 @@ def test_several_pv_meters_share_the_production() -> None:
     assert halves == pytest.approx([whole / 2, whole / 2])
 
 
+def test_a_meter_wired_the_other_way_round_counts_production_forward() -> None:
+    usual = virtual_site(7, start=NOON, meters={5: "pv"}).meter(5)
+    other = virtual_site(7, start=NOON, meters={5: "pv"}, inverted={5}).meter(5)
+    before = usual.snapshot(NOON).active_power(None)
+    assert before < 0
+    assert other.snapshot(NOON).active_power(None) == -before
+    began = usual.ledger.energy("active_export"), other.ledger.energy("active_import")
+    for one in (usual, other):
+        one.books.advance(NOON + 3600)
+    assert other.ledger.energy("active_import") - began[1] == pytest.approx(
+        usual.ledger.energy("active_export") - began[0]
+    )
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(SimulationError, match="address 248"):
         virtual_site(1, start=NOON, meters={248: "grid"})
