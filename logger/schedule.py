@@ -1,0 +1,191 @@
+"""When jobs run. The only importer of APScheduler.
+
+Every task fires on wall-clock multiples of its interval. Each bus has one worker
+thread, so no bus waits for another; among the tasks due on one bus the one whose next
+turn comes first goes first (earliest deadline first), so that a round of counters never
+delays the fast readings beyond their interval.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.executors.base import BaseExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+log = logging.getLogger(__name__)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Task:
+    """Something to do every `interval_s` seconds on the worker called `worker`.
+
+    `run` gets the moment it was due, milliseconds UTC. `missed` counts the turns that
+    were skipped because the one before was not over, or the worker was busy.
+    """
+
+    name: str
+    worker: str
+    interval_s: float
+    run: Callable[[int], None]
+    at_start: bool = False
+    missed: int = 0
+    _last_due: datetime | None = field(default=None, repr=False)
+
+    def due(self, when: datetime) -> None:
+        """Account for the turn at `when`: those between the last one and it were missed."""
+        if self._last_due is not None:
+            turns = (when - self._last_due).total_seconds() / self.interval_s
+            self.missed += max(0, round(turns) - 1)
+        self._last_due = when
+
+    def forget(self) -> None:
+        """Start counting afresh, after a step of the clock."""
+        self._last_due = None
+
+
+class _Multiples(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Fires at whole multiples of an interval since 1970, whatever happened before."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval = timedelta(seconds=interval_s)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """Return the first multiple that is not before `now` and not `previous`."""
+        turns = -(-(now - _EPOCH) // self._interval)
+        due = _EPOCH + turns * self._interval
+        if previous is not None and due <= previous < due + self._interval:
+            due += self._interval
+        return due
+
+
+class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
+    """One thread that does what is due, the earliest deadline first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wakeup = threading.Condition()
+        self._queue: list[tuple[datetime, int, Any, datetime]] = []
+        self._number = 0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.doing: tuple[str, float] | None = None  # the running task, since when (monotonic)
+
+    def start(self, scheduler: Any, alias: str) -> None:
+        """Start the thread; called by the scheduler."""
+        super().start(scheduler, alias)
+        self._thread = threading.Thread(target=self._work, name=f"worker {alias}", daemon=True)
+        self._thread.start()
+
+    def shutdown(self, wait: bool = True) -> None:
+        """Let the running task end; those still waiting are dropped."""
+        with self._wakeup:
+            self._stopping = True
+            self._queue.clear()
+            self._wakeup.notify()
+        if wait and self._thread is not None:
+            self._thread.join()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to end; tell whether it did."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
+
+    def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
+        due = run_times[-1]
+        task: Task = job.args[0]
+        with self._wakeup:
+            self._number += 1
+            deadline = due + timedelta(seconds=task.interval_s)
+            heapq.heappush(self._queue, (deadline, self._number, job, due))
+            self._wakeup.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._wakeup:
+                while not self._queue and not self._stopping:
+                    self._wakeup.wait()
+                if self._stopping:
+                    return
+                _, _, job, due = heapq.heappop(self._queue)
+            task: Task = job.args[0]
+            self.doing = (task.name, time.monotonic())
+            try:
+                task.due(due)
+                task.run(round(due.timestamp() * 1000))
+            except Exception:  # a fault in one task must not end the thread of a bus
+                log.exception("%s failed", task.name)
+            self.doing = None
+            self._run_job_success(job.id, [])
+
+
+class Schedule:
+    """All tasks of the logger and the threads that do them."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self.tasks = tuple(tasks)
+        for noisy in ("apscheduler.scheduler", "apscheduler.executors"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
+        self._workers = {name: _Worker() for name in {task.worker for task in self.tasks}}
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors=self._workers,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    def start(self) -> None:
+        """Start all workers and tasks; those marked `at_start` are due at once."""
+        now = datetime.now(UTC)
+        for task in self.tasks:
+            options = {"next_run_time": now} if task.at_start else {}
+            self._scheduler.add_job(
+                _nothing,
+                _Multiples(task.interval_s),
+                args=(task,),
+                name=task.name,
+                executor=task.worker,
+                **options,
+            )
+        self._scheduler.start()
+
+    def stuck(self, limit_s: float) -> str | None:
+        """Return the name of a task that has been running for longer than `limit_s`."""
+        for worker in self._workers.values():
+            doing = worker.doing
+            if doing is not None and time.monotonic() - doing[1] > limit_s:
+                return doing[0]
+        return None
+
+    def clock_stepped(self) -> None:
+        """Plan every task anew after a step of the wall clock."""
+        for job in self._scheduler.get_jobs():
+            task: Task = job.args[0]
+            task.forget()
+            job.reschedule(_Multiples(task.interval_s))
+
+    def stop(self, timeout_s: float) -> bool:
+        """Stop: running tasks may end, for `timeout_s` in all. Tell whether all did."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        deadline = datetime.now(UTC) + timedelta(seconds=timeout_s)
+        done = True
+        for worker in self._workers.values():
+            left = (deadline - datetime.now(UTC)).total_seconds()
+            done = worker.join(max(0.0, left)) and done
+        return done
+
+
+def _nothing(task: Task) -> None:
+    """What APScheduler is told to call; the worker calls the task itself."""
