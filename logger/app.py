@@ -298,5 +298,3 @@ class App:
             "buffer": {"path": str(self.config.buffer.path), **asdict(buffer)},
             "delivery": {lane.value: asdict(lane_state) for lane, lane_state in lanes.items()},
         }
-
-

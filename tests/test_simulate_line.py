@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import select
-import shutil
 import socket
 import struct
 import subprocess
@@ -33,6 +32,7 @@ from logger.simulate import (
     virtual_site,
 )
 from logger.simulate.frame import FrameReader, seal
+from tests.engines.process import program
 
 NOON = datetime(2026, 6, 18, 11, 40, tzinfo=UTC).timestamp()
 BLOCKS = ((0x4000, 32), (0x5000, 50), (0x6000, 75))
@@ -134,14 +134,17 @@ def mbpoll(path: str, address: int, first: int, count: int) -> tuple[int, ...]:
     options = ["-m", "rtu", "-b", "9600", "-P", "none", "-a", str(address), "-t", "4:hex"]
     place = ["-0", "-r", str(first), "-c", str(count), "-1", "-o", "2", "-q"]
     done = subprocess.run(
-        ["mbpoll", *options, *place, path], capture_output=True, text=True, check=True, timeout=20
+        [program("mbpoll", "mbpoll"), *options, *place, path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
     )
     found = re.findall(r"^\[(\d+)\]:\s+0x([0-9A-F]{4})\s*$", done.stdout, re.MULTILINE)
     assert [int(place) for place, _ in found] == list(range(first, first + count)), done.stdout
     return tuple(int(word, 16) for _, word in found)
 
 
-@pytest.mark.skipif(shutil.which("mbpoll") is None, reason="mbpoll is not installed")
 def test_mbpoll_reads_every_register_over_a_pty(site: VirtualSite) -> None:
     with a_line(site, parity="N") as line:
         path = line.start_pty()
