@@ -56,6 +56,7 @@ class Meter(Section):
     address: Annotated[int, Field(ge=1, le=247)]
     role: Literal["grid", "pv", "battery", "load"]
     invert: bool = False
+    wiring: Literal["3p4w", "3p3w", "1p2w"] = "3p4w"
     fast: Seconds | None = None
     slow: Seconds | None = None
     identity: Seconds | None = None
@@ -72,6 +73,7 @@ class Bus(Section):
     stopbits: Literal[1, 2] = 1
     timeout: Seconds = 1.0
     local_echo: Literal["auto"] | bool = "auto"
+    rs485_rts: Literal["off", "high", "low"] = "off"
     meter: Annotated[list[Meter], Field(min_length=1)]
 
     @field_validator("baudrate")
