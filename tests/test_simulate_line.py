@@ -10,7 +10,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -43,8 +43,10 @@ def still() -> float:
     return NOON
 
 
-def a_line(site: VirtualSite, **more: object) -> VirtualLine:
-    return VirtualLine(site.meters, clock=still, paced=False, **more)  # type: ignore[arg-type]
+def a_line(
+    site: VirtualSite, parity: str = "E", on_served: Callable[[Served], None] | None = None
+) -> VirtualLine:
+    return VirtualLine(site.meters, clock=still, paced=False, parity=parity, on_served=on_served)
 
 
 @pytest.fixture
@@ -193,6 +195,14 @@ def test_after_noise_a_silence_makes_the_reader_hear_again(noise: bytes) -> None
     assert not reader.waiting
     good = read_frame(1, 0x5002, 48)
     assert [request.raw for request in reader.take(good)] == [good]
+
+
+def test_after_a_wrong_checksum_only_a_silence_helps() -> None:
+    reader, right = FrameReader(), read_frame(1, 0x5002, 48)
+    assert reader.take(right[:-1] + b"?") == []
+    assert reader.take(right) == []
+    assert reader.silence() == []
+    assert [request.raw for request in reader.take(right)] == [right]
 
 
 def test_a_silence_ends_a_frame_of_unknown_function() -> None:
@@ -359,6 +369,10 @@ def test_two_masters_at_once_take_turns_on_the_wire(site: VirtualSite) -> None:
             master.sendall(read_frame(1, 0x5002, 48))
         for master in (one, other):
             assert receive(master, 101) == expected(site, 1, 0x5002, 48)
+        assert time.monotonic() - began >= 2 * 109 * 11 / 9600
+        began = time.monotonic()
+        one.sendall(2 * read_frame(1, 0x5002, 48))
+        assert receive(one, 202) == 2 * expected(site, 1, 0x5002, 48)
         assert time.monotonic() - began >= 2 * 109 * 11 / 9600
 
 

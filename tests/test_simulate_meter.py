@@ -18,6 +18,7 @@ from logger.meters import Encoding, Value, available, load, load_file
 from logger.simulate import Incident, Refusal, Trouble, VirtualMeter, virtual_site
 from logger.simulate.accepts import acceptable
 from logger.simulate.frame import crc16, seal
+from logger.simulate.settings import Setting
 
 NOON = datetime(2026, 6, 18, 11, 40, tzinfo=UTC).timestamp()
 
@@ -255,6 +256,14 @@ def test_combination_codes_say_what_the_total_is() -> None:
     for code, total in expected.items():
         assert ask(one, f"01 06 400F {code:04X}") == tidy(f"01 06 400F {code:04X}")
         assert float(str(read(one, "active/total/total"))) == pytest.approx(total, rel=1e-6)
+
+
+def test_a_meter_can_come_with_settings_of_its_own() -> None:
+    own: dict[int, dict[str, Setting]] = {1: {"combination_code": 5, "serial": "13070001"}}
+    one = virtual_site(7, start=NOON, settings=own).meter(1)
+    assert read(one, "serial") == "13070001"
+    total = sum(float(str(read(one, f"active_{way}/total/total"))) for way in ("import", "export"))
+    assert float(str(read(one, "active/total/total"))) == pytest.approx(total)
 
 
 def test_code_10_nets_the_phases_and_can_never_be_left() -> None:
