@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ class Database:
         found = self.row(sql, *values)
         return None if found is None else found[0]
 
-    def stream(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+    def stream(self, sql: str, *values: object) -> Generator[tuple[Any, ...], None, None]:
         """Yield the rows of a query one by one; the query ends when the iterator does."""
         with mapped(self.path), contextlib.closing(self._connection.execute(sql, values)) as cursor:
             yield from cursor
