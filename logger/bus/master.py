@@ -141,9 +141,16 @@ class Bus:
         Raises like `read` when they do not match.
         """
         doubt, last = self._doubts[address], 0
-        for _ in range(min(2, len({probe.count for probe in probes}))):
-            probe = doubt.safest(probes, last, self._clock())
-            self.read(address, probe, timeout_s)
+        left = list(probes)
+        needed = min(2, len({probe.count for probe in probes}))
+        while left and needed:
+            probe = doubt.safest(left, last, self._clock())
+            try:
+                self.read(address, probe, timeout_s)
+            except RefusedError:
+                left.remove(probe)  # an answer, but one without a length
+                continue
+            needed -= 1
             last = probe.count
         doubt.settled()
 
