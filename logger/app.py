@@ -23,6 +23,7 @@ from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import About, Derive
 from logger.intake import Intake
+from logger.line import StateStore
 from logger.meters import Job, Model
 from logger.reader import MeterReader
 from logger.reading import Reading
@@ -75,9 +76,10 @@ class App:
         self.loads = dict(check_config(config))
         self._listener = listener
         models = models_of(config)
+        states = StateStore(state_directory(config.buffer.path) / "meters")
         self.buses = [Bus(bus) for bus in config.bus]
         self.readers = [
-            MeterReader(bus, meter, models[meter.model], self.now_ms)
+            MeterReader(bus, meter, models[meter.model], self.now_ms, states=states)
             for bus in self.buses
             for meter in bus.config.meter
         ]
