@@ -14,6 +14,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── BufferDiskError     the disk is full, read-only or failing
 │   └── BufferCorruptError  the file is damaged
 ├── ExportError             a file cannot be written
+├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
 └── StatusError             no running logger could be asked
 
@@ -91,6 +92,10 @@ class BufferCorruptError(BufferFileError):
 
 class ExportError(LoggerError):
     """An export cannot be written."""
+
+
+class ReportError(LoggerError):
+    """A report cannot be made: no data, or the database cannot be asked."""
 
 
 class SimulationError(LoggerError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -78,6 +79,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._number = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self.doing: tuple[str, float] | None = None  # the running task, since when (monotonic)
 
     def start(self, scheduler: Any, alias: str) -> None:
         """Start the thread; called by the scheduler."""
@@ -119,11 +121,13 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                     return
                 _, _, job, due = heapq.heappop(self._queue)
             task: Task = job.args[0]
+            self.doing = (task.name, time.monotonic())
             try:
                 task.due(due)
                 task.run(round(due.timestamp() * 1000))
             except Exception:  # a fault in one task must not end the thread of a bus
                 log.exception("%s failed", task.name)
+            self.doing = None
             self._run_job_success(job.id, [])
 
 
@@ -150,11 +154,24 @@ class Schedule:
                 _nothing,
                 _Multiples(task.interval_s),
                 args=(task,),
+                id=task.name,
                 name=task.name,
                 executor=task.worker,
                 **options,
             )
         self._scheduler.start()
+
+    def soon(self, name: str) -> None:
+        """Let the task called `name` run as soon as its worker is free."""
+        self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+
+    def stuck(self, limit_s: float) -> str | None:
+        """Return the name of a task that has been running for longer than `limit_s`."""
+        for worker in self._workers.values():
+            doing = worker.doing
+            if doing is not None and time.monotonic() - doing[1] > limit_s:
+                return doing[0]
+        return None
 
     def clock_stepped(self) -> None:
         """Plan every task anew after a step of the wall clock."""

@@ -1,5 +1,76 @@
-"""The command line."""
+"""The command line: `inepro-logger`. Commands import what they need when they run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from logger import __version__
+from logger.cli import buffer, configuration, demo, events, read, report, run, simulate, status
+from logger.errors import (
+    ConfigError,
+    LoggerError,
+    ModelError,
+    SimulationError,
+)
+
+# What the exit code says: 0 done and well, 1 something out there is not well, 2 a mistake
+# in the command or the configuration that only its author can mend.
+FAILED, MISTAKE = 1, 2
+_MISTAKES = (ConfigError, ModelError, SimulationError)
+
+app = typer.Typer(
+    name="inepro-logger",
+    help="Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(run.run)
+app.command()(read.read)
+app.command()(status.status)
+
+
+app.add_typer(buffer.app, name="buffer")
+app.command()(simulate.simulate)
+app.command()(events.events)
+app.add_typer(report.app, name="report")
+app.add_typer(configuration.app, name="config")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing."""
 
 
 def main() -> None:
-    """Run the command `inepro-logger`."""
+    """Run the command; a known error ends with one line and its exit code, no traceback."""
+    try:
+        app()
+    except LoggerError as err:
+        typer.secho(f"error: {err.message}", fg="red", err=True)
+        if err.hint:
+            typer.echo(f"  try: {err.hint}", err=True)
+        sys.exit(MISTAKE if isinstance(err, _MISTAKES) else FAILED)

@@ -86,8 +86,11 @@ def _check_models(path: Path, text: str, config: Config) -> None:
 
 
 def _explain(path: Path, text: str, err: ValidationError) -> ConfigError:
-    """Turn the first complaint of pydantic into a sentence for the user."""
-    first = err.errors()[0]
+    """Turn one complaint of pydantic into a sentence for the user.
+
+    An unknown key goes first: a misspelt key is also a missing one.
+    """
+    first = min(err.errors(), key=lambda one: one["type"] != "extra_forbidden")
     location = tuple(part for part in first["loc"] if part not in {"literal['auto']", "bool"})
     place = _place(path, text, location)
     match first["type"]:

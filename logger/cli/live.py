@@ -1,0 +1,148 @@
+"""The live view of the demo: what the meters say now, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from logger.meters import Value
+    from logger.reading import Reading
+
+_PHASES = ("L1", "L2", "L3", "total")
+_COLUMNS = (
+    ("voltage", "V", 1),
+    ("current", "A", 2),
+    ("active_power", "kW", 3),
+    ("reactive_power", "kvar", 3),
+    ("apparent_power", "kVA", 3),
+    ("power_factor", "", 2),
+)
+
+
+class Latest:
+    """The latest values of every meter, kept by the worker threads, read by the view."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[str, dict[str, Value]] = {}
+        self._roles: dict[str, str] = {}
+
+    def take(self, reading: Reading) -> None:
+        """Remember the values of `reading`."""
+        with self._lock:
+            self._roles[reading.meter] = reading.role
+            self._values.setdefault(reading.meter, {}).update(reading.values)
+
+    def meters(self) -> dict[str, tuple[str, dict[str, Value]]]:
+        """Return role and values of each meter by name."""
+        with self._lock:
+            return {name: (self._roles[name], dict(v)) for name, v in self._values.items()}
+
+    def power(self, role: str) -> Decimal | None:
+        """Return the total active power in kW of all meters of `role`; None without any."""
+        found = [
+            value
+            for meter_role, values in self.meters().values()
+            if meter_role == role and isinstance(value := values.get("active_power/total"), Decimal)
+        ]
+        return sum(found, Decimal(0)) if found else None
+
+
+def view(latest: Latest, state: Mapping[str, Any]) -> RenderableType:
+    """Return the whole picture: phases, flows, energy, line and buffer."""
+    return Group(
+        _phases(latest),
+        _flows(latest),
+        _energy(latest),
+        _line(state),
+    )
+
+
+def _number(value: object, digits: int) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, Decimal) else ""
+
+
+def _phases(latest: Latest) -> Table:
+    table = Table(title="Now", title_justify="left", expand=False)
+    table.add_column("meter")
+    table.add_column("phase")
+    for name, unit, _ in _COLUMNS:
+        table.add_column(f"{name.replace('_', ' ')} {unit}".strip(), justify="right")
+    for meter, (role, values) in sorted(latest.meters().items()):
+        for phase in _PHASES:
+            cells = [_number(values.get(f"{n}/{phase}"), digits) for n, _, digits in _COLUMNS]
+            label = f"{meter} ({role})" if phase == "L1" else ""
+            table.add_row(label, phase, *cells, end_section=phase == "total")
+    return table
+
+
+def _flows(latest: Latest) -> Panel:
+    """Return grid, PV and load: load = grid + production, production is the PV's export."""
+    grid, pv = latest.power("grid"), latest.power("pv")
+    if grid is None or pv is None:
+        return Panel(Text("waiting for the first round"), title="Flows", title_align="left")
+    made = -pv
+    load = grid + made
+    used = min(made, load) if made > 0 else Decimal(0)
+    direction = "drawn from the grid" if grid >= 0 else "fed into the grid"
+    text = (
+        f"PV [yellow]{made:6.3f} kW[/]   load [cyan]{load:6.3f} kW[/]   "
+        f"[{'red' if grid >= 0 else 'green'}]{abs(grid):6.3f} kW {direction}[/]   "
+        f"PV used on site {used:6.3f} kW"
+    )
+    return Panel(Text.from_markup(text), title="Flows", title_align="left")
+
+
+def _energy(latest: Latest) -> Table:
+    table = Table(title="Energy, kWh, as on the meters' displays", title_justify="left")
+    table.add_column("meter")
+    for direction in ("import", "export"):
+        for tariff in ("T1", "T2", "total"):
+            table.add_column(f"{direction} {tariff}", justify="right")
+    table.add_column("tariff now", justify="right")
+    for meter, (_, values) in sorted(latest.meters().items()):
+        cells = [
+            _number(values.get(f"active_{direction}/total/{tariff}"), 2)
+            for direction in ("import", "export")
+            for tariff in ("T1", "T2", "total")
+        ]
+        now = values.get("tariff")
+        table.add_row(meter, *cells, f"T{now}" if now else "")
+    return table
+
+
+def _line(state: Mapping[str, Any]) -> Panel:
+    lines = [
+        f"bus {bus['name']}: busy {bus['busy']:.0%} (planned {bus['planned_load']:.0%}), "
+        f"{bus['requests']} requests, {bus['requests'] - bus['answered']} failed"
+        for bus in state["buses"]
+    ]
+    buffer = state["buffer"]
+    missed = sum(meter["missed"] for meter in state["meters"])
+    lines.append(
+        f"buffer: {buffer['waiting']} points kept, {buffer['file_size'] / 1024:.0f} KiB; "
+        f"{state['readings']} readings, {missed} jobs missed"
+    )
+    lines += [f"[red]{problem}[/]" for problem in state["problems"]]
+    return Panel("\n".join(lines), title="Line and buffer", title_align="left")
+
+
+def one_line(latest: Latest, state: Mapping[str, Any]) -> str:
+    """Return the picture in one line, for where there is no terminal."""
+    grid, pv = latest.power("grid"), latest.power("pv")
+    flow = "waiting for the first round"
+    if grid is not None and pv is not None:
+        flow = f"grid {grid:.3f} kW, PV {-pv:.3f} kW, load {grid - pv:.3f} kW"
+    bus = state["buses"][0]
+    return (
+        f"{flow}; {state['readings']} readings, line busy {bus['busy']:.0%}, "
+        f"{state['buffer']['waiting']} points in the buffer"
+    )

@@ -1,0 +1,111 @@
+"""`read METER`: one reading of all registers, as the meter sends them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from logger.meters import Model
+    from logger.reading import Reading
+
+
+def read(
+    meter: Annotated[str, typer.Argument(help="The meter's name in the configuration.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every register of one meter once and show it as the meter sends it."""
+    import difflib
+    import json
+    import time
+
+    from logger import meters
+    from logger.bus import Bus
+    from logger.config import load_config
+    from logger.errors import ConfigError
+    from logger.meters import Job
+    from logger.reader import MeterReader
+
+    loaded = load_config(config)
+    places = {one.name: (bus, one) for bus in loaded.bus for one in bus.meter}
+    if meter not in places:
+        near = difflib.get_close_matches(meter, places, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"meters: {', '.join(places)}"
+        raise ConfigError(f"{config}: no meter is called {meter!r}", hint)
+    bus_config, meter_config = places[meter]
+    model = meters.load(meter_config.model, loaded.models_dir)
+    bus = Bus(bus_config)
+    plain = meter_config.model_copy(update={"invert": False})
+    reader = MeterReader(bus, plain, model, lambda: time.time_ns() // 1_000_000)
+    try:
+        readings = [reader.read(job, 0) for job in Job if reader.blocks(job)]
+    finally:
+        bus.close()
+    if not any(reading.values for reading in readings):
+        raise readings[0].failures[0].error
+    if as_json:
+        typer.echo(json.dumps(_as_json(meter, model, readings), indent=2))
+    else:
+        _show(meter, model, readings)
+    if any(reading.failures for reading in readings):
+        raise typer.Exit(1)
+
+
+def _rows(model: Model, readings: list[Reading]) -> list[dict[str, Any]]:
+    from decimal import Decimal
+
+    values = {key: value for reading in readings for key, value in reading.values.items()}
+    return [
+        {
+            "address": f"0x{register.address:04X}",
+            "name": register.name,
+            "field": register.field,
+            "phase": register.phase,
+            "tariff": register.tariff,
+            "value": float(value) if isinstance(value, Decimal) else value,
+            "unit": register.unit,
+        }
+        for register in model.registers
+        if (value := values.get(register.key)) is not None
+    ]
+
+
+def _as_json(meter: str, model: Model, readings: list[Reading]) -> dict[str, Any]:
+    return {
+        "meter": meter,
+        "model": model.name,
+        "time": readings[-1].taken_ms,
+        "requests": sum(reading.requests for reading in readings),
+        "values": _rows(model, readings),
+        "rejected": [
+            {"address": f"0x{one.address:04X}", "field": one.key, "reason": one.reason}
+            for reading in readings
+            for one in reading.rejected
+        ],
+        "failures": [
+            {"block": str(failure.block), "error": str(failure.error)}
+            for reading in readings
+            for failure in reading.failures
+        ],
+    }
+
+
+def _show(meter: str, model: Model, readings: list[Reading]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("address", "register", "value", "unit", title=f"{meter} ({model.title})")
+    table.columns[2].justify = "right"
+    for row in _rows(model, readings):
+        table.add_row(row["address"], row["name"], str(row["value"]), row["unit"])
+    console = Console()
+    console.print(table)
+    for reading in readings:
+        for one in reading.rejected:
+            console.print(f"[yellow]not believed:[/] 0x{one.address:04X} {one.key}: {one.reason}")
+        for failure in reading.failures:
+            console.print(f"[red]not read:[/] {failure.block}: {failure.error}", highlight=False)

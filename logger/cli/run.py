@@ -1,0 +1,35 @@
+"""`run`: log until told to stop."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption
+
+
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    log_format: Annotated[
+        str, typer.Option("--log-format", help="Log lines as text or as json.")
+    ] = "text",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """Read the meters and deliver to InfluxDB until SIGTERM or Ctrl-C."""
+    import logging
+
+    from logger import logs
+    from logger.config import load_config
+
+    if log_format not in ("text", "json"):
+        raise typer.BadParameter("--log-format is text or json")
+    loaded = load_config(config)
+    logs.set_up(
+        "json" if log_format == "json" else "text", logging.DEBUG if verbose else logging.INFO
+    )
+
+    from logger.app import App
+    from logger.daemon import serve
+
+    serve(App(loaded))

@@ -1,0 +1,68 @@
+"""`status`: what a running logger is doing, asked from another process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+
+
+def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Show what the running logger is doing; exit code 0 when all is well, 1 when not."""
+    import json
+
+    from logger.config import load_config
+    from logger.status import ask
+
+    state = ask(load_config(config).buffer.path)
+    if as_json:
+        typer.echo(json.dumps(state, indent=2))
+    else:
+        _show(state)
+    raise typer.Exit(0 if state["healthy"] else 1)
+
+
+def _show(state: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    hours = (state["now"] - state["started"]) / 3_600_000
+    console.print(
+        f"inepro-logger {state['version']}, site [bold]{state['site']}[/], process "
+        f"{state['pid']}, running for {hours:.1f} h, {state['readings']} readings"
+    )
+    table = Table("meter", "bus", "role", "age", "read", "answered", "errors", "missed")
+    for meter in state["meters"]:
+        age = "never" if meter["age_s"] is None else f"{meter['age_s']:.1f} s"
+        took = "" if meter["read_ms"] is None else f"{meter['read_ms']:.0f} ms"
+        counts = (str(meter[name]) for name in ("reads", "read_errors", "missed"))
+        table.add_row(meter["name"], meter["bus"], meter["role"], age, took, *counts)
+    console.print(table)
+    for bus in state["buses"]:
+        console.print(
+            f"bus {bus['name']} ({bus['port']}): busy {bus['busy']:.0%}, planned "
+            f"{bus['planned_load']:.0%}; {bus['requests']} requests, {bus['silent']} silent, "
+            f"{bus['garbled']} garbled, {bus['refused']} refused"
+        )
+    buffer = state["buffer"]
+    wear = buffer["written_per_day"]
+    console.print(
+        f"buffer {buffer['path']}: {buffer['waiting']} points wait, "
+        f"{buffer['file_size'] / 1e6:.1f} MB of {buffer['max_size'] / 1e6:.0f} MB"
+        + (f", {wear / 1e6:.0f} MB a day go to the medium" if wear is not None else ""),
+        highlight=False,
+    )
+    for lane in state["delivery"].values():
+        lag = "" if lane["lag_s"] is None else f", newest point {lane['lag_s']:.0f} s old"
+        console.print(
+            f"bucket {lane['bucket']}: {lane['status']}, {lane['delivered']} delivered since "
+            f"the start, {lane['set_aside']} set aside{lag}",
+            highlight=False,
+        )
+    for problem in state["problems"]:
+        console.print(f"[red]problem:[/] {problem}")
+    if state["healthy"]:
+        console.print("[green]all is well[/]")

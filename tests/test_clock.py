@@ -1,0 +1,238 @@
+"""The clock: slews, steps, a clock that is not set yet, sleep, and stamps kept apart."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logger.clock import RELEASED_MS, Clock, Parking, Stamps, Step, elapsed, synchronised
+from logger.meters import Job
+from logger.reading import Reading
+
+NOON = RELEASED_MS / 1000 + 40 * 86400 + 12 * 3600  # a true time well after the release
+NOON_MS = int(NOON * 1000)
+YEAR_S = 365 * 86400
+
+
+@dataclass
+class Machine:
+    """A machine whose true time, wall clock error and uptime the test moves by hand."""
+
+    true_s: float = NOON
+    error_s: float = 0.0
+    uptime_s: float = 17.0
+    kept: bool = False
+
+    def clock(self, newest_ms: int | None = None) -> Clock:
+        return Clock(
+            lambda: self.true_s + self.error_s,
+            lambda: self.uptime_s,
+            lambda: self.kept,
+            newest_ms=newest_ms,
+        )
+
+    def pass_s(self, seconds: float) -> None:
+        self.true_s += seconds
+        self.uptime_s += seconds
+
+    def watch(self, clock: Clock, seconds: float) -> list[Step]:
+        """Let time pass with a check each second; return the steps."""
+        steps = []
+        for _ in range(int(seconds)):
+            self.pass_s(1)
+            if step := clock.check():
+                steps.append(step)
+        return steps
+
+
+def reading(stamp_ms: int) -> Reading:
+    return Reading(
+        meter="m", role="grid", model="pro380", job=Job.FAST,
+        taken_ms=stamp_ms + 3, round_ms=stamp_ms, values={},
+    )  # fmt: skip
+
+
+def test_a_good_clock_is_followed_without_a_step() -> None:
+    machine = Machine()
+    clock = machine.clock(newest_ms=NOON_MS - 5000)
+    assert clock.trusted
+    assert machine.watch(clock, 100) == []
+    assert clock.now_ms() == pytest.approx(NOON_MS + 100_000, abs=1)
+
+
+@pytest.mark.parametrize("error_s", [0.4, -0.4])
+def test_a_small_difference_is_made_up_without_going_back(error_s: float) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.error_s = error_s
+    last = clock.now_ms()
+    for _ in range(4000):
+        machine.pass_s(0.1)
+        assert clock.check() is None
+        assert last < clock.now_ms() < last + 110
+        last = clock.now_ms()
+    assert clock.now_ms() == pytest.approx((machine.true_s + error_s) * 1000, abs=20)
+
+
+@pytest.mark.parametrize("error_s", [3600.0, -3600.0, 0.6, -YEAR_S])
+def test_a_step_that_stays_is_taken_over_and_reported_once(error_s: float) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.watch(clock, 10)
+    machine.error_s = error_s
+    (step,) = machine.watch(clock, 20)
+    assert step.size_ms == pytest.approx(error_s * 1000, abs=2)
+    assert not step.first
+    assert clock.now_ms() == pytest.approx((machine.true_s + error_s) * 1000, abs=2)
+
+
+def test_a_jump_there_and_back_is_no_step() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.error_s = 10 * YEAR_S
+    machine.pass_s(1)
+    assert clock.check() is None
+    machine.error_s = 0
+    assert machine.watch(clock, 10) == []
+    assert clock.now_ms() == pytest.approx(machine.true_s * 1000, abs=2)
+
+
+def test_clocks_read_too_far_apart_say_nothing() -> None:
+    machine = Machine()
+
+    stopped_s = 0.0
+
+    def wall() -> float:
+        shown = machine.true_s
+        machine.pass_s(stopped_s)  # the process was stopped between the two clocks
+        return shown
+
+    clock = Clock(wall, lambda: machine.uptime_s, lambda: True)
+    stopped_s = 0.7
+    for _ in range(5):
+        machine.pass_s(1)
+        assert clock.check() is None
+    assert clock.now_ms() == pytest.approx(machine.true_s * 1000, abs=2)
+
+
+def test_sleep_is_time_that_passed() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.pass_s(7 * 3600)  # uptime counts the time asleep (CLOCK_BOOTTIME)
+    assert clock.check() is None
+    assert clock.now_ms() == pytest.approx(NOON_MS + 7 * 3_600_000, abs=2)
+
+
+@pytest.mark.parametrize(
+    "shown_s",
+    [0.0, NOON - 86400],
+    ids=["1970", "yesterday"],
+)
+def test_boot_with_a_wrong_clock_corrected_after_90_s(shown_s: float) -> None:
+    machine = Machine(error_s=shown_s - NOON)
+    newest_ms = NOON_MS - 60_000
+    clock = machine.clock(newest_ms)
+    parking = Parking()
+    true_ms = []
+    for _ in range(90):
+        machine.pass_s(1)
+        assert clock.check() is None
+        assert not clock.trusted
+        parking.add(reading(clock.now_ms()))
+        true_ms.append(int(machine.true_s * 1000))
+    machine.error_s = 0
+    (step,) = machine.watch(clock, 5)
+    assert step.first
+    assert clock.trusted
+    stamped = parking.release(clock)
+    assert [r.round_ms for r in stamped] == pytest.approx(true_ms, abs=2)
+    assert all(r.taken_ms == r.round_ms + 3 for r in stamped)
+    assert min(r.taken_ms for r in stamped) > newest_ms
+    assert len(parking) == 0
+
+
+def test_a_clock_that_ran_past_the_newest_point_is_not_right_for_that() -> None:
+    machine = Machine(error_s=-300)
+    clock = machine.clock(newest_ms=NOON_MS)
+    machine.watch(clock, 600)
+    assert not clock.trusted
+
+
+def test_a_kept_clock_is_believed_although_newer_points_exist() -> None:
+    machine = Machine(kept=True)
+    assert machine.clock(newest_ms=NOON_MS + YEAR_S * 1000).trusted
+    assert not Machine(error_s=-NOON, kept=True).clock().trusted
+
+
+@pytest.mark.parametrize("error_s", [-300.0, -NOON], ids=["300 s late", "1970"])
+def test_nobody_sets_the_clock_so_time_goes_on_after_the_newest_point(error_s: float) -> None:
+    machine = Machine(error_s=error_s)
+    newest_ms = NOON_MS - 40_000
+    clock = machine.clock(newest_ms)
+    first_ms = clock.now_ms()
+    (step,) = machine.watch(clock, 1000)
+    assert step.first
+    assert clock.trusted
+    assert clock.right_ms(first_ms) == pytest.approx(newest_ms + 1000, abs=2)
+    machine.error_s = 0  # the network is back at last
+    (step,) = machine.watch(clock, 5)
+    assert step.size_ms == pytest.approx(40_000 - 1000, abs=3)
+
+
+def test_a_point_from_the_far_future_does_not_stop_the_clock_for_ever() -> None:
+    machine = Machine()
+    clock = machine.clock(newest_ms=NOON_MS + 10 * YEAR_S * 1000)
+    assert not clock.trusted
+    assert machine.watch(clock, 1000) == []
+    assert clock.trusted
+    assert clock.now_ms() == pytest.approx(machine.true_s * 1000, abs=2)
+
+
+def test_parking_is_bounded_and_counts_what_it_lost() -> None:
+    parking = Parking(limit=3)
+    for stamp in (11, 22, 33, 44, 55):
+        parking.add(reading(stamp))
+    assert parking.lost == 2
+    assert [r.round_ms for r in parking.release(Machine().clock())] == [33, 44, 55]
+
+
+@given(
+    steps=st.lists(st.integers(-5000, 5000), max_size=6),
+    pace=st.integers(1, 400),
+)
+def test_no_stamp_is_given_twice_to_one_series(steps: list[int], pace: int) -> None:
+    stamps = Stamps()
+    now, given_out = 1_000_000, []
+    for step in [0, *steps]:
+        stamps.stepped(Step(now, now + step))
+        now += step
+        for _ in range(30):
+            now += pace
+            given_out.append(stamps.take("series", now // 100 * 100))
+    assert len(set(given_out)) == len(given_out)
+
+
+def test_series_do_not_disturb_each_other_and_forward_stamps_stay() -> None:
+    stamps = Stamps(memory_ms=1000)
+    assert [stamps.take("a", ms) for ms in range(0, 100_000, 100)] == list(range(0, 100_000, 100))
+    assert stamps.take("b", 0) == 0
+    assert stamps.take("b", 0) == 1
+
+
+def test_windows_relived_beyond_the_memory_stay_apart() -> None:
+    stamps = Stamps(memory_ms=1000)
+    first = [stamps.take("window", ms) for ms in range(0, 600_000, 1000)]
+    stamps.stepped(Step(600_000, 60_000))
+    second = [stamps.take("window", ms) for ms in range(60_000, 600_000, 1000)]
+    assert not set(first) & set(second)
+
+
+def test_the_real_clocks_of_this_machine() -> None:
+    assert elapsed() >= time.monotonic() - 0.001 or elapsed() > 0
+    assert synchronised() in {True, False}
+    clock = Clock(kept=lambda: True)
+    assert abs(clock.now_ms() - time.time() * 1000) < 1000

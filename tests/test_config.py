@@ -1,0 +1,191 @@
+"""The configuration: the example loads; every mistake names the place and the remedy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logger.config import duration_text, load_config, seconds
+from logger.config.types import size
+from logger.errors import ConfigError
+
+EXAMPLE = Path(__file__).parent.parent / "config" / "logger.toml"
+
+GOOD = """\
+[site]
+name = "home"
+
+[[bus]]
+name = "a"
+port = "socket://127.0.0.1:5020"
+
+[[bus.meter]]
+name = "grid"
+model = "pro380"
+address = 1
+role = "grid"
+
+[[bus.meter]]
+name = "roof"
+model = "pro380"
+address = 2
+role = "pv"
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "logger.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(tmp_path: Path, text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    return caught.value
+
+
+def test_example_loads() -> None:
+    config = load_config(EXAMPLE)
+    assert [meter.name for bus in config.bus for meter in bus.meter] == ["grid", "roof"]
+    assert config.influxdb is None
+    assert config.intervals.identity == 3600
+
+
+def test_every_commented_key_of_the_example_is_known(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    lines = []
+    for line in text.splitlines():
+        bare = line.removeprefix("# ")
+        is_key = line.startswith("# ") and (bare.startswith("[influxdb]") or " = " in bare)
+        prose = not is_key or bare.startswith(("A gateway", "Durations"))
+        lines.append(line if prose else bare)
+    config = load_config(write(tmp_path, "\n".join(lines)))
+    assert config.influxdb is not None
+    assert config.influxdb.fast_bucket == "live"
+    assert config.bus[0].meter[1].timeout == 2
+
+
+def test_defaults_and_overrides(tmp_path: Path) -> None:
+    text = GOOD.replace('role = "pv"', 'role = "pv"\nfast = "500ms"\nidentity = "10m"')
+    config = load_config(write(tmp_path, text))
+    grid, roof = config.bus[0].meter
+    assert config.interval(grid, "fast") == 5
+    assert config.interval(roof, "fast") == 0.5
+    assert config.interval(roof, "slow") == 60
+    assert config.interval(roof, "identity") == 600
+    assert config.bus[0].character_s == pytest.approx(11 / 9600)
+
+
+def test_relative_paths_start_beside_the_file(tmp_path: Path) -> None:
+    text = GOOD + '[buffer]\npath = "state/buffer.sqlite"\n'
+    assert load_config(write(tmp_path, text)).buffer.path == tmp_path / "state/buffer.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says", "hint"),
+    [
+        ('port = "socket', 'prot = "socket', 6, "unknown key", "did you mean 'port'?"),
+        ("address = 2", 'address = "two"', 17, "valid integer", ""),
+        ("address = 2", "address = 0", 17, "greater than or equal to 1", ""),
+        ("address = 2", "address = 248", 17, "less than or equal to 247", ""),
+        ("address = 2", "address = 1", None, "address 1 is given to 'grid' and 'roof'", ""),
+        ('name = "roof"', 'name = "grid"', None, "two meters are called 'grid'", ""),
+        ('0"\naddress = 2', '8"\naddress = 2', 16, "unknown model", "'pro380'"),
+        ('role = "pv"', 'role = "solar"', 18, "'pv'", ""),
+        ('name = "a"', 'name = "a"\nbaudrate = 9601', 6, "9601", ""),
+        ('name = "a"', 'name = "a"\nbaudrate = 115200', 6, "does not speak 115200", "9600"),
+        ('name = "a"', 'name = "a"\nparity = "mark"', 6, "'even'", ""),
+        ('name = "home"', 'name = "home"\n[intervals]\nfast = 0', 4, "greater than 0", ""),
+        ('name = "home"', 'name = "home"\n[intervals]\nslow = "-1s"', 4, "expected a duration", ""),
+        ('name = "home"', 'name = "home"\ntimezone = "Mars/Olympus"', 3, "unknown time zone", ""),
+        ('name = "home"', 'name = "ho\\nme"', 2, "control characters", ""),
+        ("socket://", "http://", 6, "expected a device", ""),
+        ('[site]\nname = "home"', "[site]", 1, "missing", "add it"),
+        ('name = "roof"', "name = ", 15, "not TOML", ""),
+    ],
+)  # fmt: skip
+def test_mistakes_name_place_and_remedy(
+    tmp_path: Path, old: str, new: str, line: int | None, says: str, hint: str
+) -> None:
+    assert GOOD.count(old) == 1
+    error = refused(tmp_path, GOOD.replace(old, new))
+    assert says in error.message
+    assert hint in error.hint
+    assert str(tmp_path / "logger.toml") in error.message
+    if line is not None and "not TOML" not in says:
+        assert f"logger.toml:{line}:" in error.message
+    if "not TOML" in says:
+        assert "line 15" in error.message
+        assert "column" in error.message
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="is a directory"):
+        load_config(tmp_path)
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b'name = "caf\xe9"')
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(path)
+
+
+def test_token_from_file_then_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = '[influxdb]\nurl = "http://localhost:8086"\nbucket = "energy"\n'
+    monkeypatch.delenv("INFLUXDB_TOKEN", raising=False)
+    influx = load_config(write(tmp_path, GOOD + section)).influxdb
+    assert influx is not None
+    with pytest.raises(ConfigError, match="no InfluxDB token") as caught:
+        influx.token()
+    assert "token_file" in caught.value.hint
+    monkeypatch.setenv("INFLUXDB_TOKEN", " from-environment\n")
+    assert influx.token() == "from-environment"
+
+    influx = load_config(write(tmp_path, GOOD + section + 'token_file = "token"\n')).influxdb
+    assert influx is not None
+    with pytest.raises(ConfigError, match="No such file"):
+        influx.token()
+    (tmp_path / "token").write_text("from-file\n", encoding="utf-8")
+    assert influx.token() == "from-file"
+    (tmp_path / "token").write_text("\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is empty"):
+        influx.token()
+
+
+def test_state_directory_of_systemd_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/state{os.pathsep}/elsewhere")
+    config = load_config(write(tmp_path, GOOD))
+    assert config.buffer.path == tmp_path / "state" / "buffer.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("500ms", 0.5), ("10s", 10), ("5m", 300), ("1.5h", 5400), ("2d", 172800), (7, 7), (0.5, 0.5)],
+)
+def test_durations(text: object, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "10", "s", "ten s", "1y", "-5s", True, None, [1]])
+def test_what_is_not_a_duration(text: object) -> None:
+    with pytest.raises(ValueError, match="expected a duration"):
+        seconds(text)
+
+
+def test_sizes() -> None:
+    assert size("2GiB") == 2 * 1024**3
+    assert size("500 MB") == 500_000_000
+    with pytest.raises(ValueError, match="expected a size"):
+        size("big")
+
+
+@given(st.integers(min_value=1, max_value=10**7).map(lambda n: n / 1000))
+def test_duration_text_reads_back(value: float) -> None:
+    assert seconds(duration_text(value)) == pytest.approx(value, rel=1e-5)
