@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from logger.meters.register import MAX_REGISTERS_PER_REQUEST, Register
+from logger.meters.register import MAX_REGISTERS_PER_REQUEST, Job, Model, Register
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,3 +50,80 @@ def plan(
         else:
             blocks.append(Block(register.address, register.length))
     return tuple(blocks)
+
+
+def plans(model: Model) -> Mapping[Job, tuple[Block, ...]]:
+    """Return the blocks of each job of `model`, as few as `plan` finds.
+
+    Where that costs no request, all lengths differ: an answer that comes late can then
+    never pass for the answer to another block.
+    """
+    found: dict[Job, tuple[Block, ...]] = {}
+    taken: set[int] = set()
+    for job in Job:
+        registers = model.of_job(job)
+        fewest = plan(registers, model.max_block, model.max_gap)
+        for others in (taken, set()):
+            if _differ(fewest, others):
+                break
+            cuts = _Cuts(registers, model.max_block, model.max_gap)
+            if (spread := cuts.find(len(fewest), others)) is not None:
+                fewest = spread
+                break
+        found[job] = fewest
+        taken |= {block.count for block in fewest}
+    return found
+
+
+def _differ(blocks: Sequence[Block], taken: Set[int]) -> bool:
+    counts = [block.count for block in blocks]
+    return len(set(counts)) == len(counts) and not taken & set(counts)
+
+
+class _Cuts:
+    """Looks for other cuts between blocks, so that all lengths differ."""
+
+    _STEPS = 20_000  # the search gives up after so many; every real table needs a few
+
+    def __init__(self, registers: Iterable[Register], max_block: int, max_gap: int) -> None:
+        self._registers = sorted(registers, key=lambda register: register.address)
+        self._max_block = max_block
+        self._max_gap = max_gap
+        self._left = self._STEPS
+
+    def find(self, requests: int, taken: Set[int]) -> tuple[Block, ...] | None:
+        """Return `requests` blocks of lengths that differ and are not `taken`, or None."""
+        self._left = self._STEPS
+        found = self._from(0, requests, frozenset(taken))
+        return None if found is None else tuple(found)
+
+    def _from(self, start: int, requests: int, taken: frozenset[int]) -> list[Block] | None:
+        if start == len(self._registers):
+            return []
+        if requests == 0:
+            return None
+        for end in self._ends(start):
+            self._left -= 1
+            if self._left < 0:
+                return None
+            first = self._registers[start].address
+            block = Block(first, self._registers[end - 1].end - first)
+            if block.count in taken:
+                continue
+            rest = self._from(end, requests - 1, taken | {block.count})
+            if rest is not None:
+                return [block, *rest]
+        return None
+
+    def _ends(self, start: int) -> list[int]:
+        """Return where a block that begins at `start` may end, the furthest first."""
+        ends = [start + 1]
+        for index in range(start + 1, len(self._registers)):
+            before, register = self._registers[index - 1], self._registers[index]
+            if (
+                register.address - before.end > self._max_gap
+                or register.end - self._registers[start].address > self._max_block
+            ):
+                break
+            ends.append(index + 1)
+        return ends[::-1]

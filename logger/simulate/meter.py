@@ -172,7 +172,7 @@ class VirtualMeter:
         inside = any(first <= address and end <= last for first, last in self._ranges)
         if not inside or count > self.model.max_block:
             raise Refusal(ILLEGAL_ADDRESS)
-        return tuple(
+        pieces = tuple(
             (
                 register,
                 2 * max(address - register.address, 0),
@@ -182,6 +182,9 @@ class VirtualMeter:
             for register in self.model.registers
             if register.address < end and register.end > address
         )
+        if not pieces:  # gaps are crossed, never read alone
+            raise Refusal(ILLEGAL_ADDRESS)
+        return pieces
 
     def snapshot(self, at: float) -> Snapshot:
         """Return what the meter measures at `at`."""
