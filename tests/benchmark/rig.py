@@ -39,8 +39,10 @@ class Plan:
         """Write the configuration file and return its path."""
         text = [
             '[site]\nname = "bench"\n',
-            f"[intervals]\nfast = {self.fast_s!r}\nslow = {self.slow_s!r}\n"
-            f"identity = {self.identity_s!r}\n",
+            (
+                f"[intervals]\nfast = {self.fast_s!r}\nslow = {self.slow_s!r}\n"
+                f"identity = {self.identity_s!r}\n"
+            ),
         ]
         if self.influx_url:
             (directory / "token").write_text("the-token", encoding="utf-8")
