@@ -43,15 +43,22 @@ def version() -> None:
     typer.echo(__version__)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if show_version:
-        typer.echo(__version__)
-        raise typer.Exit
+    """Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing."""
 
 
 def main() -> None:

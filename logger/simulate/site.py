@@ -66,8 +66,6 @@ def virtual_site(
     zone: str = "UTC",
     incidents: Iterable[Incident] = (),
     settings: Mapping[int, Mapping[str, Setting]] | None = None,
-    baudrate: int = 9600,
-    parity: str = "E",
     fixed: bool = False,
 ) -> VirtualSite:
     """Return a site of `meters` (role by address) whose counters run from `start`.
@@ -92,8 +90,6 @@ def virtual_site(
                 books,
                 gains=(share, share, share),
                 settings=(settings or {}).get(address),
-                baudrate=baudrate,
-                parity=parity,
                 fixed=fixed,
             )
         )
