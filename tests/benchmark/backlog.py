@@ -26,7 +26,7 @@ def fill(path: Path, count: int) -> int:
     buffer = Buffer(path, now_ms=lambda: int(time.time() * 1000))
     buffer.open()
     for reading in readings(int(time.time() * 1000) - 600_000, count // _LINES_A_READING):
-        while buffer.in_memory > 40_000:
+        while buffer.state().in_memory > 40_000:
             buffer.flush()
         buffer.append(reading)
     buffer.flush(30.0)

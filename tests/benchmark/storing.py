@@ -77,7 +77,7 @@ def commits(short: bool) -> Result:
             before = process.io_counters().write_bytes
             began, number, feed = time.perf_counter(), 0, cycle(given)
             while time.perf_counter() - began < seconds:
-                if buffer.in_memory > 40_000:  # points: what is not committed waits in memory
+                if buffer.state().in_memory > 40_000:  # points: what is not committed waits in memory
                     time.sleep(0.005)
                     continue
                 buffer.append(next(feed))
