@@ -23,6 +23,7 @@ from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import About, Derive
 from logger.intake import Intake
+from logger.line import StateStore
 from logger.meters import Job, Model
 from logger.reader import MeterReader
 from logger.reading import Reading
@@ -75,9 +76,10 @@ class App:
         self.loads = dict(check_config(config))
         self._listener = listener
         models = models_of(config)
+        states = StateStore(state_directory(config.buffer.path) / "meters")
         self.buses = [Bus(bus) for bus in config.bus]
         self.readers = [
-            MeterReader(bus, meter, models[meter.model], self.now_ms)
+            MeterReader(bus, meter, models[meter.model], self.now_ms, states=states)
             for bus in self.buses
             for meter in bus.config.meter
         ]
@@ -189,8 +191,19 @@ class App:
             self.intake.close()
         self.buffer.flush()
         if self.delivery is not None:
+            self._deliver_the_rest(self.delivery)
             self.delivery.stop(_STOP_DELIVERY_S)
         self.buffer.close()
+
+    def _deliver_the_rest(self, delivery: Delivery) -> None:
+        """Give the last readings a moment to go out while the server takes them."""
+        until = time.monotonic() + _STOP_DELIVERY_S
+        while (
+            self.buffer.state().waiting
+            and all(lane.ok for lane in delivery.state().values())
+            and time.monotonic() < until
+        ):
+            time.sleep(0.02)
 
     def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
         reading = reader.read(job, due_ms)
@@ -287,5 +300,3 @@ class App:
             "buffer": {"path": str(self.config.buffer.path), **asdict(buffer)},
             "delivery": {lane.value: asdict(lane_state) for lane, lane_state in lanes.items()},
         }
-
-

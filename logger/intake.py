@@ -107,9 +107,7 @@ class Intake:
         """Save the state, open windows included."""
         with self._lock:
             if self._parking:
-                log.warning(
-                    "%d readings had no time: the clock was never set", len(self._parking)
-                )
+                log.warning("%d readings had no time: the clock was never set", len(self._parking))
             self._state.save(self._derive.state(stopping=True))
 
     def _save_if_due(self, now_ms: int, step: Step | None) -> None:

@@ -15,6 +15,7 @@ from logger.buffer.database import Database
 from logger.buffer.ledger import Ledger
 from logger.datamodel import Lane
 
+LEASE_MS = 120_000  # how long a command may keep rows from a running logger
 DAMAGED = "the row fails its checksum"
 
 
@@ -155,10 +156,10 @@ def waiting(
     order = "DESC" if newest else "ASC"
     sql = (
         f"SELECT {COLUMNS} FROM rows WHERE state=0 AND lane=? AND id>? AND NOT EXISTS "  # noqa: S608
-        "(SELECT 1 FROM leases WHERE leases.lane=rows.lane AND until_ms>? "
+        "(SELECT 1 FROM leases WHERE leases.lane=rows.lane AND until_ms BETWEEN ? AND ? "
         f"AND rows.id BETWEEN first_id AND last_id) ORDER BY id {order}"
     )
-    for values in database.stream(sql, lane.value, after, now_ms):
+    for values in database.stream(sql, lane.value, after, now_ms, now_ms + LEASE_MS):
         yield as_row(values)
 
 

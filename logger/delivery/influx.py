@@ -129,7 +129,7 @@ def _short(err: object) -> str:
     match cause:
         case http.NameResolutionError():
             return "the name of the server cannot be resolved"
-        case http.ConnectTimeoutError():
+        case http.ConnectTimeoutError() if not isinstance(cause, http.NewConnectionError):
             return "no connection within the timeout"
         case http.SSLError():
             return f"TLS: {cause}"
