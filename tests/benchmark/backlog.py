@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from logger.buffer import Buffer
-
 from tests.benchmark.figure import Figure, Result, Series
 from tests.benchmark.front import Front
 from tests.benchmark.line import LineProcess

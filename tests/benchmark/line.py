@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from logger.meters import Job, load
 from logger.plan import plan
 from logger.simulate import Served, VirtualLine, virtual_site
 from logger.simulate.frame import FrameReader, Request, character_s, seal
+from tests.benchmark.clockfile import Time
 
 _NOTE = struct.Struct("<dHHHH")  # when (epoch seconds), line, address, register, count
 DELAY_S = 0.02
@@ -63,17 +64,30 @@ def _real_lines(spec: Mapping[str, Any], notes: _Notes) -> tuple[list[int], list
     ports, lines = [], []
     for number, addresses in enumerate(spec["lines"]):
         meters = {address: "grid" if address == addresses[0] else "load" for address in addresses}
-        site = virtual_site(7 + number, start=time.time(), meters=meters)
+        clock = _clock(spec["clock"])
+        site = virtual_site(7 + number, start=clock(), meters=meters)
 
         def note(one: Served, number: int = number) -> None:
             notes.add(one.at, number, one.address, one.request)
 
         line = VirtualLine(
-            site.meters, paced=spec["paced"], delay_s=spec["delay_s"], on_served=note
+            site.meters,
+            clock=clock,
+            paced=spec["paced"],
+            delay_s=spec["delay_s"],
+            on_served=note,
         )
         lines.append(line)
         ports.append(line.start_tcp())
     return ports, lines
+
+
+def _clock(path: str) -> Callable[[], float]:
+    """Return the time of a time file, or the real one."""
+    if not path:
+        return time.time
+    shared = Time(Path(path))
+    return lambda: shared.now
 
 
 class CheapLines:
@@ -170,6 +184,7 @@ class LineProcess:
         cheap: bool = False,
         paced: bool = True,
         delay_s: float = DELAY_S,
+        clock: Path | None = None,
     ) -> None:
         self._notes = directory / "requests.bin"
         spec = {
@@ -178,6 +193,7 @@ class LineProcess:
             "paced": paced,
             "delay_s": delay_s,
             "notes": str(self._notes),
+            "clock": str(clock or ""),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmark.line", json.dumps(spec)],

@@ -12,8 +12,8 @@ from itertools import cycle
 from pathlib import Path
 
 import psutil
-from logger.buffer import Buffer
 
+from logger.buffer import Buffer
 from logger.lineprotocol import Point
 from logger.meters import Job, load
 from logger.plan import plan
@@ -77,7 +77,9 @@ def commits(short: bool) -> Result:
             before = process.io_counters().write_bytes
             began, number, feed = time.perf_counter(), 0, cycle(given)
             while time.perf_counter() - began < seconds:
-                if buffer.state().in_memory > 40_000:  # points: what is not committed waits in memory
+                if (
+                    buffer.state().in_memory > 40_000
+                ):  # points: what is not committed waits in memory
                     time.sleep(0.005)
                     continue
                 buffer.append(next(feed))
