@@ -1,0 +1,79 @@
+"""Shared fixtures: real database engines."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines import InfluxServer, Translator, VictoriaServer
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A v2 server with two buckets of its own, and the engine behind it."""
+
+    translator: Translator
+    engine: InfluxServer
+    bucket: str
+    fast_bucket: str
+
+    @property
+    def url(self) -> str:
+        """The URL that clients write to."""
+        return self.translator.url
+
+    def rows(self, text: str, *, fast: bool = False) -> list[dict[str, Any]]:
+        """Return the rows of an InfluxQL query on one of the two buckets."""
+        return self.engine.rows(text, self.fast_bucket if fast else self.bucket)
+
+
+@pytest.fixture(scope="session")
+def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
+    """InfluxDB 1.x of Debian for the whole session. A test that kills it has its own."""
+    with InfluxServer(tmp_path_factory.mktemp("influx")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def victoria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaServer]:
+    """VictoriaMetrics of Debian for the whole session."""
+    with VictoriaServer(tmp_path_factory.mktemp("victoria")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_influx(tmp_path: Path) -> Iterator[InfluxServer]:
+    """An engine for one test, to be killed and started at will."""
+    with InfluxServer(tmp_path / "influx") as server:
+        yield server
+
+
+@pytest.fixture
+def target(influx: InfluxServer) -> Iterator[Target]:
+    """A v2 front of the session's engine with two fresh buckets."""
+    yield from _target(influx)
+
+
+@pytest.fixture
+def own_target(own_influx: InfluxServer) -> Iterator[Target]:
+    """A v2 front of the test's own engine with two fresh buckets."""
+    yield from _target(own_influx)
+
+
+def _target(engine: InfluxServer) -> Iterator[Target]:
+    number = next(_numbers)
+    target = Target(Translator(engine.url), engine, f"energy{number}", f"fast{number}")
+    engine.create_bucket(target.bucket)
+    engine.create_bucket(target.fast_bucket)
+    with target.translator:
+        yield target
+    if engine.running:
+        engine.drop_bucket(target.bucket)
+        engine.drop_bucket(target.fast_bucket)
