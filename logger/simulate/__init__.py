@@ -1,1 +1,31 @@
-"""Virtual meters on a virtual line."""
+"""Virtual meters on a virtual line: a household that any master can read.
+
+site = virtual_site(seed=7, start=clock())
+with VirtualLine(site.meters, clock=clock) as line:
+    port = line.start_tcp()
+"""
+
+from logger.simulate.incidents import Incident, Trouble
+from logger.simulate.line import Served, VirtualLine
+from logger.simulate.meter import ROLES, VirtualMeter
+from logger.simulate.quirk import Quirk
+from logger.simulate.quirks import QUIRKS, quirks_named
+from logger.simulate.site import DEFAULT_METERS, VirtualClock, VirtualSite, virtual_site
+from logger.simulate.writing import Refusal
+
+__all__ = [
+    "DEFAULT_METERS",
+    "QUIRKS",
+    "ROLES",
+    "Incident",
+    "Quirk",
+    "Refusal",
+    "Served",
+    "Trouble",
+    "VirtualClock",
+    "VirtualLine",
+    "VirtualMeter",
+    "VirtualSite",
+    "quirks_named",
+    "virtual_site",
+]

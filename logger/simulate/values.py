@@ -1,0 +1,123 @@
+"""What a register shows: measured values and counters by the names of the data model."""
+
+from __future__ import annotations
+
+from logger.datamodel import SCALE
+from logger.meters import Register
+from logger.simulate.ledger import TARIFFS, Ledger
+from logger.simulate.snapshot import Snapshot
+
+_COUNTED = ("active_import", "active_export", "reactive_import", "reactive_export")
+_COUNTERS = (
+    *_COUNTED,
+    *("reactive_q1", "reactive_q2", "reactive_q3", "reactive_q4"),
+    *("active", "reactive", "day_counter"),
+)
+_PHASES = {"L1": 1, "L2": 2, "L3": 3}
+NETTING_CODE = 10
+# What the day counter shows when the simulation starts.
+_TODAY_KWH = 12.34
+
+
+class Counters:
+    """The counters as the meter shows them: by combination code, reset and netting."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.code = 1
+        self._day_start = max(ledger.energy("active_import") - _TODAY_KWH, 0.0)
+        # By tariff, what forward and reverse had counted before netting began.
+        self._before_netting: dict[int, tuple[float, float]] = {}
+
+    def reset_day(self) -> None:
+        """Let the day counter start from 0."""
+        self._day_start = self.ledger.energy("active_import")
+
+    def set_code(self, code: int) -> None:
+        """Take a combination code; the netting one nets the phases from now on."""
+        if code == NETTING_CODE and self.code != NETTING_CODE:
+            energy = self.ledger.energy
+            self._before_netting = {
+                tariff: (
+                    energy("active_import", None, tariff) - energy("net_import", None, tariff),
+                    energy("active_export", None, tariff) - energy("net_export", None, tariff),
+                )
+                for tariff in TARIFFS
+            }
+        self.code = code
+
+    def energy(self, field: str, phase: int | None, tariff: int | None) -> float:
+        """Return kWh or kvarh of the data model's `field`."""
+        if field == "day_counter":
+            return self.ledger.energy("active_import") - self._day_start
+        if field in ("active", "reactive"):
+            return self._shown(
+                self.energy(f"{field}_import", phase, tariff),
+                self.energy(f"{field}_export", phase, tariff),
+            )
+        if self.code == NETTING_CODE and phase is None and field.startswith("active_"):
+            side = 0 if field == "active_import" else 1
+            name = "net_import" if field == "active_import" else "net_export"
+            return sum(
+                self._before_netting[each][side] + self.ledger.energy(name, None, each)
+                for each in (TARIFFS if tariff is None else (tariff,))
+            )
+        return self.ledger.energy(field, phase, tariff)
+
+    def _shown(self, forward: float, reverse: float) -> float:
+        """Return the display's total (PRO380 manual 2.18-6, 7.11)."""
+        match self.code:
+            case 4:
+                return reverse
+            case 5:
+                return forward + reverse
+            case 6:
+                return reverse - forward
+            case 9 | 10 | 11:
+                return forward - reverse
+            case _:
+                return forward
+
+
+def counter(register: Register, counters: Counters) -> float | None:
+    """Return the counter that `register` shows, None when it is no counter."""
+    if register.field not in _COUNTERS:
+        return None
+    tariff = int(register.tariff[1:]) if register.tariff.startswith("T") else None
+    return counters.energy(register.field, _PHASES.get(register.phase), tariff)
+
+
+def instant(register: Register, now: Snapshot) -> float | str | None:
+    """Return what `register` measures, in its own unit; None when it measures nothing."""
+    phase = _PHASES.get(register.phase)
+    match register.field:
+        case "voltage" if "-" in register.phase:
+            one, other = register.phase.split("-")
+            return now.voltage_between(_PHASES[one], _PHASES[other])
+        case "voltage":  # a meter of three phases answers 0 for "the" voltage
+            return now.voltage[phase - 1] if phase else 0.0
+        case "frequency":
+            return now.frequency
+        case "current":
+            return now.current(phase)
+        case "active_power":
+            return now.active_power(phase) / _scale(register)
+        case "reactive_power":
+            return now.reactive_power(phase) / _scale(register)
+        case "apparent_power":
+            return now.apparent_power(phase) / _scale(register)
+        case "power_factor":
+            return now.power_factor(phase)
+        case "quadrant":
+            return now.quadrant(None)
+        case "quadrant_l1" | "quadrant_l2" | "quadrant_l3":
+            return now.quadrant(int(register.field[-1]))
+        case "direction_l1" | "direction_l2" | "direction_l3":
+            number = int(register.field[-1])
+            return f"{number}{'R' if now.flow[number - 1] < 0 else 'F'}"
+        case _:
+            return None
+
+
+def _scale(register: Register) -> float:
+    return float(SCALE.get(register.unit, 1))
