@@ -1,0 +1,107 @@
+"""Sections of the configuration file about derived values: thresholds, counters, prices."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from logger.config.models import Section
+from logger.config.types import Seconds, seconds
+
+# How a meter is connected: four wires, three without neutral, one phase.
+Wiring = Literal["3P4W", "3P3W", "1P2W"]
+
+_Volts = Annotated[float, Field(gt=0, le=1000)]
+_Hertz = Annotated[float, Field(gt=0, le=100)]
+_Price = Annotated[float, Field(ge=-100, le=100)]
+
+
+class Events(Section):
+    """`[events]`: what counts as an event. Voltages are to neutral; between two phases
+    they are taken times the square root of three."""
+
+    # Means of ten minutes (EN 50160: 230 V +/- 10 %).
+    voltage_high: _Volts = 253.0
+    voltage_low: _Volts = 207.0
+    voltage_hysteresis: Annotated[float, Field(ge=0, le=50)] = 1.0
+    # Single samples: so many in a row, and for at least so long.
+    voltage_high_sample: _Volts = 260.0
+    voltage_low_sample: _Volts = 195.0
+    samples: Annotated[int, Field(ge=1, le=1000)] = 3
+    min_duration: Annotated[float, BeforeValidator(seconds), Field(ge=0)] = 0.0
+    phase_lost_below: _Volts = 100.0
+    # Means of ten seconds.
+    frequency_high: _Hertz = 50.5
+    frequency_low: _Hertz = 49.5
+    frequency_hysteresis: Annotated[float, Field(ge=0, le=5)] = 0.02
+    # No answer for so long, and for at least three fast jobs.
+    silent_after: Seconds = 60.0
+    buffer_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        pairs = (
+            ("phase_lost_below", "voltage_low_sample"),
+            ("voltage_low_sample", "voltage_low"),
+            ("voltage_low", "voltage_high"),
+            ("voltage_high", "voltage_high_sample"),
+            ("frequency_low", "frequency_high"),
+        )
+        for lower, higher in pairs:
+            if getattr(self, lower) > getattr(self, higher):
+                raise ValueError(
+                    f"{lower} ({getattr(self, lower):g}) is above "
+                    f"{higher} ({getattr(self, higher):g})"
+                )
+        return self
+
+
+class Counters(Section):
+    """`[counters]`: when a counter is believed."""
+
+    # So many further readings must agree before a fall or a jump is accepted.
+    agree: Annotated[int, Field(ge=1, le=100)] = 2
+    # The fastest possible rise is the meter's amps x 276 V x phases x time x margin.
+    margin: Annotated[float, Field(ge=1, le=100)] = 1.5
+
+
+class Price(Section):
+    """`[[prices.valid]]`: prices of a kWh from the day `since` on, until the next entry.
+
+    `buy` holds for every tariff that has no price of its own.
+    """
+
+    since: dt.date
+    buy: _Price
+    buy_t1: _Price | None = None
+    buy_t2: _Price | None = None
+    buy_t3: _Price | None = None
+    buy_t4: _Price | None = None
+    sell: _Price = 0.0
+
+    def buying(self, tariff: str) -> float:
+        """Return the price of a kWh drawn in `tariff` ("T1" to "T4", or "total")."""
+        own: float | None = getattr(self, f"buy_{tariff.lower()}", None)
+        return self.buy if own is None else own
+
+
+class Prices(Section):
+    """`[prices]`: what energy costs and earns, for the reports."""
+
+    currency: Annotated[str, Field(min_length=1, max_length=8)] = "EUR"
+    valid: list[Price] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _days_differ(self) -> Self:
+        days = [price.since for price in self.valid]
+        for day in days:
+            if days.count(day) > 1:
+                raise ValueError(f"two prices begin on {day}: each entry needs its own day")
+        return self
+
+    def on(self, day: dt.date) -> Price | None:
+        """Return the prices that hold on `day`, None before the first entry."""
+        held = [price for price in self.valid if price.since <= day]
+        return max(held, key=lambda price: price.since, default=None)

@@ -1,0 +1,47 @@
+"""What the stages know of a meter beforehand, and small words they share. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from logger.config.derive import Wiring
+from logger.meters.register import Model
+
+State = dict[str, Any]
+
+NEUTRAL_PHASES = ("L1", "L2", "L3")
+LINE_PHASES = ("L1-L2", "L1-L3", "L2-L3")
+_WATCHED: dict[Wiring, tuple[str, ...]] = {
+    "3P4W": NEUTRAL_PHASES,
+    "3P3W": LINE_PHASES,  # without a neutral L1..L3 mean nothing
+    "1P2W": ("L1", "total"),
+}
+SQRT3 = 3**0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """A meter: its place, its role, its table, its planned intervals in ms, its wiring."""
+
+    name: str
+    role: str
+    model: Model
+    fast_ms: int
+    slow_ms: int
+    wiring: Wiring = "3P4W"
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases whose voltage means something."""
+        return _WATCHED[self.wiring]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of every point about this meter, without the site."""
+        return {"meter": self.name, "role": self.role}
+
+
+def planned(start_ms: int, end_ms: int, interval_ms: int) -> int:
+    """Return how many jobs are due in [start, end): they fire on multiples of interval."""
+    return -(-end_ms // interval_ms) + start_ms // -interval_ms

@@ -1,0 +1,207 @@
+"""Site flows: what goes between grid, PV, battery and load, from meters read together.
+
+Sign of a power: positive is drawn (import), negative is fed back. A PV meter feeds back
+what the inverter produces, so its production is reverse energy; what the inverter draws
+at night is load. `invert` in the configuration has turned meters wired otherwise.
+
+    pv        = sum over PV meters of max(0, -power)
+    load      = grid + pv + discharge - charge
+    self-used = max(0, pv - max(0, -grid))
+
+and the same of counters: pv - export, import + pv - export + discharge - charge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from logger.derive.about import About, State
+from logger.derive.registers import Break
+from logger.lineprotocol import Point
+from logger.meters.register import Job
+from logger.reading import Reading
+
+_IMPORT, _EXPORT = "active_import/total/total", "active_export/total/total"
+_POWER = "active_power/total"
+_KEYS = {Job.FAST: (_POWER,), Job.SLOW: (_IMPORT, _EXPORT)}
+_MAX_ROUNDS = 8  # rounds kept open; a meter further behind is not of the same moment
+
+
+@dataclass(slots=True)
+class _Round:
+    values: dict[str, tuple[Decimal, ...]] = field(default_factory=dict)
+    taken_ms: int = 0
+
+
+class SiteFlows:
+    """Makes `site` points. There are none without exactly one grid and a PV meter."""
+
+    def __init__(self, meters: Iterable[About], site: str) -> None:
+        known = list(meters)
+        self._site = site
+        self._grid = [about.name for about in known if about.role == "grid"]
+        self._pv = [about.name for about in known if about.role == "pv"]
+        self._battery = [about.name for about in known if about.role == "battery"]
+        self._meters = {
+            about.name: about for about in known if about.role in {"grid", "pv", "battery"}
+        }
+        self.enabled = len(self._grid) == 1 and bool(self._pv)
+        self._open: dict[Job, dict[int, _Round]] = {Job.FAST: {}, Job.SLOW: {}}
+        self._done: dict[Job, int] = {Job.FAST: 0, Job.SLOW: 0}
+        # Per meter and register: what a running total adds to the register.
+        self._offset: dict[str, dict[str, Decimal]] = {}
+        # Running totals of meters that are no longer there.
+        self._former: dict[str, list[Decimal]] = {}
+        self._totals: dict[str, tuple[Decimal, Decimal]] = {}
+        self._highest: dict[str, Decimal] = {}
+        self._restored = False
+
+    def broke(self, meter: str, breaks: Iterable[Break]) -> None:
+        """Take note that counters of `meter` go on from other values."""
+        offsets = self._offset.setdefault(meter, {})
+        for found in breaks:
+            offsets[found.key] = offsets.get(found.key, Decimal(0)) + found.carry
+
+    def feed(self, reading: Reading) -> list[Point]:
+        """Return the points of the rounds that `reading` completes or leaves behind."""
+        keys = _KEYS.get(reading.job)
+        about = self._meters.get(reading.meter)
+        if not self.enabled or keys is None or about is None:
+            return []
+        rounds, due = self._open[reading.job], reading.round_ms
+        if due <= self._done[reading.job]:
+            return []
+        values = tuple(v for key in keys if isinstance(v := reading.values.get(key), Decimal))
+        current = rounds.setdefault(due, _Round())
+        interval = about.fast_ms if reading.job is Job.FAST else about.slow_ms
+        if len(values) == len(keys) and reading.taken_ms - due < max(interval, 2000):
+            current.values[reading.meter] = values
+            current.taken_ms = max(current.taken_ms, reading.taken_ms)
+        found: list[Point] = []
+        if len(current.values) == len(self._meters):
+            found += self._close_until(reading.job, due)
+        elif len(rounds) > _MAX_ROUNDS:
+            found += self._close_until(reading.job, min(rounds))
+        return found
+
+    def tick(self, now_ms: int) -> list[Point]:
+        """Return the points of rounds whose missing meters will not answer any more."""
+        found: list[Point] = []
+        for job, rounds in self._open.items():
+            patience = max(
+                (m.fast_ms if job is Job.FAST else m.slow_ms for m in self._meters.values()),
+                default=0,
+            )
+            late = [due for due in rounds if due + patience < now_ms]
+            if late:
+                found += self._close_until(job, max(late))
+        return found
+
+    def clock_step(self) -> None:
+        """Take note that the clock was moved: open rounds have lost their meaning."""
+        for job in self._open:
+            self._open[job].clear()
+            self._done[job] = 0
+
+    def _close_until(self, job: Job, due: int) -> list[Point]:
+        rounds = self._open[job]
+        found = []
+        for closing in sorted(due_ms for due_ms in rounds if due_ms <= due):
+            current = rounds.pop(closing)
+            make = self._power if job is Job.FAST else self._energy
+            fields = make(current.values)
+            if fields:
+                found.append(Point("site", {"site": self._site}, fields, current.taken_ms))
+            self._done[job] = closing
+        return found
+
+    def _power(self, values: Mapping[str, tuple[Decimal, ...]]) -> dict[str, float]:
+        zero = Decimal(0)
+        fields: dict[str, Decimal] = {}
+        grid = values[self._grid[0]][0] if self._grid[0] in values else None
+        if grid is not None:
+            fields["grid_power"] = grid
+        pv = None
+        if all(name in values for name in self._pv):
+            pv = sum((max(zero, zero - values[name][0]) for name in self._pv), zero)
+            fields["pv_power"] = pv
+        if grid is not None and pv is not None:
+            fields["self_consumption_power"] = max(zero, pv - max(zero, zero - grid))
+            if all(name in values for name in self._battery):
+                charge = sum((values[name][0] for name in self._battery), zero)
+                fields["load_power"] = grid + pv - charge
+        return {name: float(value * 1000) for name, value in fields.items()}  # kW to W
+
+    def _energy(self, values: Mapping[str, tuple[Decimal, ...]]) -> dict[str, float]:
+        for name, (drawn, fed) in values.items():
+            self._total(name, drawn, fed)
+        fields: dict[str, Decimal] = {}
+        grid = self._sum("grid") if self._grid[0] in values else None
+        pv = self._sum("pv") if all(name in values for name in self._pv) else None
+        if grid is not None:
+            fields["grid_import"], fields["grid_export"] = grid
+        if pv is not None:
+            fields["pv_energy"] = pv[1]
+        if grid is not None and pv is not None:
+            fields["self_consumed"] = pv[1] - grid[1]
+            if all(name in values for name in self._battery):
+                charged, discharged = self._sum("battery")
+                fields["load_energy"] = grid[0] + pv[1] - grid[1] + discharged - charged
+        # Meters are read one after the other, so a difference of counters can go back by
+        # a hair; the highest value is kept and nothing adds up.
+        for name, value in fields.items():
+            fields[name] = self._highest[name] = max(value, self._highest.get(name, value))
+        return {name: float(value) for name, value in fields.items()}
+
+    def _total(self, name: str, drawn: Decimal, fed: Decimal) -> None:
+        if self._restored and name not in self._totals:
+            # A meter that joins later counts from here on, not from its own beginning.
+            self._offset[name] = {_IMPORT: -drawn, _EXPORT: -fed}
+        offset = self._offset.setdefault(name, {})
+        self._totals[name] = (
+            drawn + offset.get(_IMPORT, Decimal(0)),
+            fed + offset.get(_EXPORT, Decimal(0)),
+        )
+
+    def _sum(self, role: str) -> tuple[Decimal, Decimal]:
+        """Return the running totals (drawn, fed back) of all meters of `role`."""
+        own = [self._totals[name] for name, about in self._meters.items() if about.role == role]
+        before = self._former.get(role, [Decimal(0), Decimal(0)])
+        return (
+            before[0] + sum((total[0] for total in own), Decimal(0)),
+            before[1] + sum((total[1] for total in own), Decimal(0)),
+        )
+
+    def state(self) -> State:
+        """Return offsets and totals, as JSON can hold them."""
+        return {
+            "offset": {
+                name: {key: str(value) for key, value in offsets.items()}
+                for name, offsets in self._offset.items()
+            },
+            "totals": {
+                name: [self._meters[name].role, *map(str, total)]
+                for name, total in self._totals.items()
+            },
+            "former": {role: [str(value) for value in sums] for role, sums in self._former.items()},
+            "highest": {name: str(value) for name, value in self._highest.items()},
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up where `state` was made; meters that are gone keep their share."""
+        self._former = {
+            role: [Decimal(value) for value in sums] for role, sums in state["former"].items()
+        }
+        for name, (role, drawn, fed) in state["totals"].items():
+            if name in self._meters and self._meters[name].role == role:
+                self._totals[name] = (Decimal(drawn), Decimal(fed))
+                offsets = state["offset"].get(name, {})
+                self._offset[name] = {key: Decimal(value) for key, value in offsets.items()}
+                continue
+            former = self._former.setdefault(role, [Decimal(0), Decimal(0)])
+            former[0] += Decimal(drawn)
+            former[1] += Decimal(fed)
+        self._highest = {name: Decimal(value) for name, value in state["highest"].items()}
+        self._restored = bool(state["totals"])

@@ -1,0 +1,206 @@
+"""All stages between readings and points in one: readings in, points out.
+
+Nothing here asks a clock, a port or a database. One thread at a time may use it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from logger.clock import Stamps, Step
+from logger.config.derive import Counters, Events
+from logger.derive.about import About, State
+from logger.derive.changes import MeterChanges
+from logger.derive.counters import CounterGuard
+from logger.derive.facts import Facts
+from logger.derive.flows import SiteFlows
+from logger.derive.grid import GridEvents
+from logger.derive.life import Life
+from logger.derive.minutes import Minutes
+from logger.derive.quality import Quality
+from logger.lineprotocol import Point
+from logger.meters.register import Job
+from logger.points import points
+from logger.reading import Reading
+
+log = logging.getLogger("logger.events")
+
+_VERSION = 1
+
+
+class Derive:
+    """Turns readings into all points: what was read, and what follows from it.
+
+    `site` is the tag of every point. Readings come inverted where configured, in the
+    order they were taken, and with a trusted time.
+    """
+
+    def __init__(
+        self,
+        meters: Iterable[About],
+        site: str,
+        events: Events | None = None,
+        counters: Counters | None = None,
+    ) -> None:
+        self._meters = {about.name: about for about in meters}
+        self._site = site
+        self._events = events or Events()
+        self._counters = counters or Counters()
+        self._stamps = Stamps()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        meters, site = self._meters, self._site
+        self._guard = CounterGuard(self._counters.agree, self._counters.margin)
+        self._changes = MeterChanges()
+        self._flows = SiteFlows(meters.values(), site)
+        self._minutes = Minutes(meters, site)
+        self._quality = Quality(meters, site)
+        self._grid = GridEvents(meters, site, self._events)
+        self._life = Life(meters, site, self._events)
+        self._facts = Facts(meters, site, self._events)
+        self._dirty = False
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something happened since the last `state` that must not be forgotten."""
+        return self._dirty
+
+    @property
+    def glitches(self) -> int:
+        """Counter values that were read and forgotten, since the start."""
+        return self._guard.glitches
+
+    def wanted(self) -> set[str]:
+        """Return the meters whose identity job should run soon: after a gap, and while
+        counters are held back."""
+        return self._life.wanted() | self._guard.holding()
+
+    def feed(self, reading: Reading) -> list[Point]:
+        """Return the points of one reading and of what follows from it.
+
+        Raises KeyError for a meter that was not announced.
+        """
+        about = self._meters[reading.meter]
+        if not reading.values:
+            return []
+        taken_ms = self._stamps.take(reading.meter, reading.taken_ms)
+        if taken_ms != reading.taken_ms:
+            reading = replace(reading, taken_ms=taken_ms)
+        if reading.job is Job.FAST:
+            return self._feed_fast(reading, about)
+        found: list[Point] = []
+        derived = self._facts.feed(reading)
+        believed, verdicts = self._guard.feed(reading)
+        for verdict in verdicts:
+            derived += self._facts.verdict(verdict)
+            self._flows.broke(verdict.meter, verdict.breaks)
+        for each in believed:
+            derived += self._life.heard(each)
+            derived += self._flows.feed(each)
+            found += points(self._changes.keep(each), about.model, self._site)
+        return found + self._stamped(derived)
+
+    def _feed_fast(self, reading: Reading, about: About) -> list[Point]:
+        found = list(points(reading, about.model, self._site))
+        samples = {point.tags["phase"]: point.fields for point in found if "phase" in point.tags}
+        name, taken_ms = reading.meter, reading.taken_ms
+        derived = self._life.heard(reading)
+        derived += self._flows.feed(reading)
+        derived += self._minutes.feed(name, taken_ms, samples)
+        derived += self._watched(self._quality.feed(name, taken_ms, samples))
+        derived += self._grid.feed(name, taken_ms, samples)
+        return found + self._stamped(derived) if derived else found
+
+    def tick(self, now_ms: int) -> list[Point]:
+        """Return what is due by time alone: call it about once a second, only while the
+        clock is trusted."""
+        derived = self._flows.tick(now_ms)
+        derived += self._minutes.tick(now_ms)
+        derived += self._watched(self._quality.tick(now_ms))
+        derived += self._life.tick(now_ms)
+        return self._stamped(derived)
+
+    def clock_step(self, step: Step) -> list[Point]:
+        """Take note that the clock was moved. A first step (the clock was set at last)
+        must come before the readings that were parked until then."""
+        derived: list[Point] = []
+        if not step.first:
+            self._stamps.stepped(step)
+            derived += self._minutes.clock_step()
+            derived += self._quality.clock_step()
+            self._flows.clock_step()
+            self._grid.clock_step(step.size_ms)
+            self._life.clock_step(step.size_ms)
+            self._guard.clock_step(step.size_ms)
+        derived += self._facts.clock_step(step)
+        return self._stamped(derived)
+
+    def buffer(self, share: float, now_ms: int) -> list[Point]:
+        """Take the share of the buffer's limit that is in use, 0..1."""
+        return self._stamped(self._facts.buffer(share, now_ms))
+
+    def _watched(self, windows: list[Point]) -> list[Point]:
+        return windows + [event for window in windows for event in self._grid.window(window)]
+
+    def _stamped(self, derived: list[Point]) -> list[Point]:
+        found = []
+        for point in derived:
+            if point.measurement == "event":
+                self._dirty = True
+                begins = point.fields["state"] == "begin"
+                log.log(logging.WARNING if begins else logging.INFO, "%s", point.fields["text"])
+            # Power and energy of a site are different fields of one series.
+            part = next(iter(point.fields)) if point.measurement == "site" else ""
+            key = (point.measurement, part, *sorted(point.tags.items()))
+            stamp = self._stamps.take(key, point.time_ms)
+            found.append(point if stamp == point.time_ms else replace(point, time_ms=stamp))
+        return found
+
+    def state(self, *, stopping: bool = False) -> State:
+        """Return the state as JSON can hold it.
+
+        Open windows are part of it only when `stopping`: an old state must never make a
+        window come out again with fewer samples. So write `state()` once right after
+        `restore`, then from time to time and whenever `dirty`.
+        """
+        self._dirty = False
+        saved = {
+            "version": _VERSION,
+            "guard": self._guard.state(),
+            "changes": self._changes.state(),
+            "flows": self._flows.state(),
+            "grid": self._grid.state(),
+            "life": self._life.state(),
+            "facts": self._facts.state(),
+        }
+        if stopping:
+            saved |= {"minutes": self._minutes.state(), "quality": self._quality.state()}
+        return saved
+
+    def restore(self, state: State, alive_ms: int | None = None) -> bool:
+        """Take up where `state` was made; `alive_ms` is the newest point in the buffer.
+
+        Returns False and starts afresh when the state makes no sense.
+        """
+        self._fresh()
+        try:
+            if state["version"] != _VERSION:
+                raise ValueError(f"version {state['version']}, not {_VERSION}")
+            self._guard.restore(state["guard"])
+            self._changes.restore(state["changes"])
+            self._flows.restore(state["flows"])
+            self._grid.restore(state["grid"])
+            self._life.restore(state["life"], alive_ms)
+            self._facts.restore(state["facts"])
+            if "minutes" in state:
+                self._minutes.restore(state["minutes"])
+                self._quality.restore(state["quality"])
+        # A file may hold anything: what its shape can raise is listed here.
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as err:
+            log.warning("the saved state of derived values is of no use: %r", err)
+            self._fresh()
+            return False
+        return True

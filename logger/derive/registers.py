@@ -1,0 +1,153 @@
+"""What the counter guard knows of counters: which rise, how fast, how they add up. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from logger.datamodel import MEASUREMENT_OF
+from logger.meters.register import Value
+
+# Counters that never fall. `active` and `reactive` may, by the combination code, and the
+# day counter is reset by hand.
+RISING = (
+    "active_import",
+    "active_export",
+    "reactive_import",
+    "reactive_export",
+    "reactive_q1",
+    "reactive_q2",
+    "reactive_q3",
+    "reactive_q4",
+)
+RESETTABLE = "day_counter"
+
+_MAX_VOLTAGE = 276.0  # 230 V + 20 %
+# A CT meter whose ratio is not known may have any; 9995/5 is the largest (Ambition).
+_UNKNOWN_AMPS = 9995.0
+_MS_PER_HOUR = 3_600_000
+_FLOAT32_BITS = 24
+
+
+def counters(values: Mapping[str, Value]) -> dict[str, Decimal]:
+    """Return the energy counters among `values`."""
+    return {
+        key: value
+        for key, value in values.items()
+        if isinstance(value, Decimal) and MEASUREMENT_OF.get(key.partition("/")[0]) == "energy"
+    }
+
+
+def primary_amps(values: Mapping[str, Value]) -> float | None:
+    """Return the largest primary current by the meter's own settings, None if not told.
+
+    `meter_amps` (0x400B) is 100 on a direct meter and 5 on a CT meter, whose ratio
+    (0x400C) holds the primary current in its first four digits.
+    """
+    amps = values.get("meter_amps")
+    if not isinstance(amps, int):
+        return None
+    if amps > 6:
+        return float(amps)
+    digits = str(values.get("ct_ratio", ""))[:4]
+    ratio = int(digits) if digits.isdecimal() else 0
+    return float(ratio) if ratio > 6 else _UNKNOWN_AMPS
+
+
+def granule(value: Decimal) -> Decimal:
+    """Return the step of a float32 of this size: 0.0156 above 131,072."""
+    if not value:
+        return Decimal(0)
+    return Decimal(2.0 ** (math.frexp(float(value))[1] - _FLOAT32_BITS))
+
+
+def resolution(values: Iterable[Decimal]) -> Decimal:
+    """Return the last digit that a family of counters shows, at least 0.001."""
+    exponents = [exponent(value) for value in values if value]
+    return Decimal(1).scaleb(max(-3, min(exponents, default=-3)))
+
+
+def exponent(value: Decimal) -> int:
+    """Return the power of ten of the last digit of `value`."""
+    power = value.as_tuple().exponent
+    return power if isinstance(power, int) else 0
+
+
+def ceiling(key: str, amps: float | None, margin: float, passed_ms: int) -> Decimal:
+    """Return the largest rise of counter `key` in `passed_ms`, in kWh or kvarh."""
+    phases = 1 if "/L" in key else 3
+    kilowatts = (amps or _UNKNOWN_AMPS) * _MAX_VOLTAGE * phases * margin / 1000
+    return Decimal(kilowatts * max(passed_ms, 0) / _MS_PER_HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A counter that went on from another value. `carry` is what a running total adds
+    to the register from now on; `counted` what the counter surely counted since."""
+
+    key: str
+    before: Decimal
+    after: Decimal
+    counted: Decimal
+
+    @property
+    def carry(self) -> Decimal:
+        """By how much a total over the break is ahead of the register."""
+        return self.before + self.counted - self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Counters of one meter restarted at `at_ms`: the meter was swapped, or reset."""
+
+    meter: str
+    at_ms: int
+    swapped: bool
+    breaks: tuple[Break, ...]
+    serials: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A total and the parts that it is the sum of (phases, or tariffs)."""
+
+    total: str
+    parts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """A name for the state file."""
+        return f"{self.total}={'+'.join(self.parts)}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All counters concerned."""
+        return (self.total, *self.parts)
+
+    def rest(self, values: Mapping[str, Decimal]) -> Decimal:
+        """Return how far the total is from the sum of the parts."""
+        return values[self.total] - sum((values[part] for part in self.parts), Decimal(0))
+
+    def tolerance(self, values: Mapping[str, Decimal]) -> Decimal:
+        """Return how far `rest` may move by the counters' last digits alone."""
+        family = [values[key] for key in self.keys]
+        last = resolution(family)
+        return sum((max(last, granule(value)) for value in family), Decimal(0))
+
+
+def sums(keys: Iterable[str]) -> list[Sum]:
+    """Return the sums that hold among counters `keys` on a meter of this family."""
+    known = set(keys)
+    found = []
+    for name in RISING:
+        total = f"{name}/total/total"
+        for parts in (
+            tuple(f"{name}/{phase}/total" for phase in ("L1", "L2", "L3")),
+            tuple(f"{name}/total/{tariff}" for tariff in ("T1", "T2", "T3", "T4")),
+        ):
+            there = tuple(part for part in parts if part in known)
+            if total in known and len(there) > 1:
+                found.append(Sum(total, there))
+    return found
