@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 # A task that has not ended for this long hangs: the watchdog is then left to bite.
 _STUCK_S = 60.0
-_LOOK_EVERY_S = 5.0
+_LOOK_EVERY_S = 1.0
 
 
 def serve(app: App, for_s: float | None = None) -> None:
@@ -43,7 +43,7 @@ def serve(app: App, for_s: float | None = None) -> None:
 
 def _wait(app: App, stop: threading.Event, for_s: float | None, watchdog_s: float | None) -> None:
     """Wait for `stop`; meanwhile watch the clock and give the service manager signs of life."""
-    look_s = min(_LOOK_EVERY_S, watchdog_s / 3) if watchdog_s else _LOOK_EVERY_S
+    look_s = min(_LOOK_EVERY_S, watchdog_s / 2) if watchdog_s else _LOOK_EVERY_S
     left = for_s
     while left is None or left > 0:
         pause = look_s if left is None else min(look_s, left)

@@ -25,10 +25,18 @@ def shortest(number: float) -> Decimal:
     if number == 0:
         return Decimal(0)
     first = _SURE_DIGITS if abs(number) >= _SMALLEST_NORMAL else 1
+    # A power of two has more room above than below: there the nearest decimal of some
+    # length may be another float while the next one up is this one.
+    power_of_two = abs(math.frexp(number)[0]) == 0.5
     for digits in range(first, _ALL_DIGITS):
         text = f"{number:.{digits}g}"
         if _as_float32(float(text)) == number:
             return Decimal(text)
+        if power_of_two:
+            near = Decimal(text)
+            up = near + Decimal(1).scaleb(near.adjusted() - digits + 1).copy_sign(near)
+            if _as_float32(float(up)) == number:
+                return up
     return Decimal(f"{number:.{_ALL_DIGITS}g}")
 
 

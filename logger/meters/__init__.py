@@ -3,7 +3,9 @@
 from logger.meters.load import available, load, load_file
 from logger.meters.register import (
     MAX_REGISTERS_PER_REQUEST,
+    Code,
     Encoding,
+    Guard,
     Job,
     Model,
     Register,
@@ -13,7 +15,9 @@ from logger.meters.register import (
 
 __all__ = [
     "MAX_REGISTERS_PER_REQUEST",
+    "Code",
     "Encoding",
+    "Guard",
     "Job",
     "Model",
     "Register",

@@ -4,83 +4,54 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from logger.datamodel import FIELDS, PHASES, TARIFFS
 from logger.errors import ModelError
 from logger.meters.register import (
     MAX_REGISTERS_PER_REQUEST,
-    Encoding,
-    Job,
+    Code,
+    Guard,
     Model,
     Register,
-    Write,
+    Span,
 )
+from logger.meters.row import Row
 
 _BUILT_IN = Path(__file__).parent
-_E = TypeVar("_E", bound=StrEnum)
 _HINT = "the bundled tables in logger/meters/ show the format"
 
 
-class _Row(BaseModel):
-    """One line of a table as it stands in the file."""
-
+class _Code(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    address: Annotated[int, Field(ge=0, le=0xFFFF)]
-    length: Annotated[int, Field(ge=1, le=MAX_REGISTERS_PER_REQUEST)]
-    type: str
-    unit: str = ""
-    job: str
-    field: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    phase: str = ""
-    tariff: str = ""
-    name: str
-    write: Literal[6, 16] | None = None
-    accepts: str = ""
-    note: str = ""
+    sold_as: Annotated[str, Field(min_length=1)]
+    ct: bool = False
 
-    def register(self) -> Register:
-        """Return the checked record; ValueError says what is wrong with it."""
-        encoding = _member(Encoding, self.type, "type")
-        lengths: dict[Encoding, tuple[int, ...]] = {
-            Encoding.FLOAT32: (2,),
-            Encoding.INT16: (1,),
-            Encoding.INT32: (2,),
-        }
-        expected = lengths.get(encoding)
-        if expected and self.length not in expected:
-            raise ValueError(f"length {self.length}: a {encoding} takes {expected[0]} registers")
-        if self.phase and self.phase not in PHASES:
-            raise ValueError(f"phase {self.phase!r}: expected one of {', '.join(PHASES)}")
-        if self.tariff and self.tariff not in TARIFFS:
-            raise ValueError(f"tariff {self.tariff!r}: expected one of {', '.join(TARIFFS)}")
-        known = FIELDS.get(self.field)
-        if known and known.units and self.unit not in known.units:
-            raise ValueError(
-                f"unit {self.unit!r}: field {self.field} is sent in {' or '.join(known.units)}"
-            )
-        return Register(
-            address=self.address,
-            length=self.length,
-            encoding=encoding,
-            unit=self.unit,
-            job=_member(Job, self.job, "job"),
-            field=self.field,
-            phase=self.phase,
-            tariff=self.tariff,
-            name=self.name,
-            write=Write(function=self.write, accepts=self.accepts) if self.write else None,
-            note=self.note,
-        )
+
+_SpanIn = Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
+class _Identify(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    answers: list[_SpanIn] = []
+    refuses: list[_SpanIn] = []
+
+
+class _Guard(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    field: str
+    value: int
+    reason: Annotated[str, Field(min_length=1)]
+    remedy: str = ""
 
 
 class _Table(BaseModel):
@@ -91,10 +62,13 @@ class _Table(BaseModel):
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
     manual: Annotated[str, Field(min_length=1)]
-    meter_codes: list[Annotated[int, Field(ge=0, le=0xFFFF)]] = []
+    firmware: str = ""
+    codes: dict[str, _Code] = {}
     baudrates: list[Annotated[int, Field(gt=0)]] = [9600]
     max_block: Annotated[int, Field(ge=1, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
     max_gap: Annotated[int, Field(ge=0, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
+    identify: _Identify = _Identify()
+    guard: _Guard | None = None
     limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
 
 
@@ -141,7 +115,7 @@ def load_file(path: Path) -> Model:
     try:
         table = _Table.model_validate({k: v for k, v in data.items() if k != "registers"})
     except ValidationError as err:
-        first = err.errors()[0]
+        first = _first(err)
         key = ".".join(str(part) for part in first["loc"])
         raise ModelError(f"{path}:{_line_of(text, key)}: {key}: {first['msg']}", _HINT) from err
     registers = _registers(path, text, rows)
@@ -155,15 +129,57 @@ def load_file(path: Path) -> Model:
         title=table.title,
         manual=table.manual,
         registers=registers,
-        meter_codes=frozenset(table.meter_codes),
+        firmware=table.firmware,
+        codes=_codes(path, text, table.codes),
         baudrates=tuple(table.baudrates),
         max_block=table.max_block,
         max_gap=table.max_gap,
+        answers=_spans(table.identify.answers),
+        refuses=_spans(table.identify.refuses),
+        guard=_guard(path, text, table.guard, registers),
         limits={
             name: (Decimal(str(low)), Decimal(str(high)))
             for name, (low, high) in table.limits.items()
         },
     )
+
+
+def _first(err: ValidationError) -> Mapping[str, Any]:
+    """Return the complaint that helps most: a key that is unknown before one that lacks."""
+    found = err.errors()
+    return min(found, key=lambda one: one["type"] != "extra_forbidden")
+
+
+def _codes(path: Path, text: str, given: Mapping[str, _Code]) -> Mapping[int, Code]:
+    found = {}
+    for key, code in given.items():
+        try:
+            number = int(key, 0)
+        except ValueError:
+            number = -1
+        if not 0 <= number <= 0xFFFF:
+            raise ModelError(
+                f"{path}:{_line_of(text, key)}: codes: expected 0x0000..0xFFFF, not {key!r}", _HINT
+            )
+        found[number] = Code(sold_as=code.sold_as, ct=code.ct)
+    return found
+
+
+def _spans(given: Iterable[Sequence[int]]) -> tuple[Span, ...]:
+    return tuple((address, length) for address, length in given)
+
+
+def _guard(
+    path: Path, text: str, given: _Guard | None, registers: Iterable[Register]
+) -> Guard | None:
+    if given is None:
+        return None
+    if given.field not in {register.key for register in registers}:
+        raise ModelError(
+            f"{path}:{_line_of(text, 'guard')}: guard: no register has the key {given.field!r}",
+            _HINT,
+        )
+    return Guard(**given.model_dump())
 
 
 def _rows(path: Path, data: Mapping[str, Any]) -> list[Any]:
@@ -181,9 +197,9 @@ def _registers(path: Path, text: str, rows: list[Any]) -> tuple[Register, ...]:
     for index, row in enumerate(rows):
         place = f"{path}:{lines[index] if index < len(lines) else '?'}"
         try:
-            register = _Row.model_validate(row).register()
+            register = Row.model_validate(row).register()
         except ValidationError as err:
-            first = err.errors()[0]
+            first = _first(err)
             key = ".".join(str(part) for part in first["loc"])
             raise ModelError(f"{place}: {key}: {first['msg']}", _HINT) from err
         except ValueError as err:
@@ -217,14 +233,6 @@ def _row_lines(text: str) -> list[int]:
 def _line_of(text: str, key: str) -> int | str:
     name = key.rsplit(".", 1)[-1] if not key.rsplit(".", 1)[-1].isdigit() else key.split(".")[-2]
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.split("=")[0].strip() == name:
+        if line.split("=")[0].strip() == name or line.strip().startswith(f"[{name}]"):
             return number
     return 1
-
-
-def _member(kind: type[_E], value: str, what: str) -> _E:
-    try:
-        return kind(value)
-    except ValueError:
-        names = ", ".join(kind)
-        raise ValueError(f"{what} {value!r}: expected one of {names}") from None

@@ -5,8 +5,9 @@ A value keeps the unit the meter sends (kW, kvar, kVA); `logger.points` converts
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -40,10 +41,21 @@ MAX_REGISTERS_PER_REQUEST = 125
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """How a register is written: Modbus function 6 or 16, and what it accepts."""
+    """How a register is written: Modbus function 6 or 16, and what it accepts.
+
+    What it accepts is given by the register's `choices`, by `one_of`, or by the range
+    `low`..`high`. `final` are values that can never be taken back; None stands for
+    every value. `config` is the key of the configuration that has to follow a change:
+    address, baudrate or parity.
+    """
 
     function: int
     accepts: str = ""
+    one_of: tuple[Decimal, ...] = ()
+    low: int | None = None
+    high: int | None = None
+    final: frozenset[Decimal] | None = frozenset()
+    config: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +63,8 @@ class Register:
     """One value of a meter.
 
     `address` as it goes on the wire, `length` in 16-bit registers, `unit` as sent.
-    `field`, `phase` and `tariff` name the value in the data model.
+    `field`, `phase` and `tariff` name the value in the data model. `choices` are the
+    names of its codes. `refuse` says why it is not to be written.
     """
 
     address: int
@@ -64,6 +77,8 @@ class Register:
     tariff: str = ""
     name: str = ""
     write: Write | None = None
+    choices: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    refuse: str = ""
     note: str = ""
 
     @property
@@ -77,6 +92,28 @@ class Register:
         return self.address + self.length
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """A meter code: the name the meter is sold under, and whether it needs transformers."""
+
+    sold_as: str
+    ct: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A setting that must have `value`, or the numbers of the meter mean something else."""
+
+    field: str
+    value: int
+    reason: str
+    remedy: str
+
+
+# A run of registers: address and length.
+Span = tuple[int, int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A register table with the limits and quirks of the meters it describes."""
@@ -85,20 +122,37 @@ class Model:
     title: str
     manual: str
     registers: tuple[Register, ...]
-    meter_codes: frozenset[int] = frozenset()
+    firmware: str = ""
+    codes: Mapping[int, Code] = dataclasses.field(default_factory=dict)
     baudrates: tuple[int, ...] = (9600,)
     # The longest block the meter answers, and the widest run of undefined registers
     # a block may cross: 0 means that every gap starts a new request.
     max_block: int = MAX_REGISTERS_PER_REQUEST
     max_gap: int = MAX_REGISTERS_PER_REQUEST
+    # What tells this model from others whose meter code is not known.
+    answers: tuple[Span, ...] = ()
+    refuses: tuple[Span, ...] = ()
+    guard: Guard | None = None
     # Plausible range by field, in the meter's own unit; outside it nothing is believed.
-    limits: Mapping[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[Decimal, Decimal]] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def by_key(self) -> Mapping[str, Register]:
         """The registers by their key."""
         return {register.key: register for register in self.registers}
 
+    @property
+    def meter_codes(self) -> frozenset[int]:
+        """The codes that meters of this model report."""
+        return frozenset(self.codes)
+
     def of_job(self, job: Job) -> tuple[Register, ...]:
         """The registers that `job` reads, by address."""
-        return tuple(register for register in self.registers if register.job is job)
+        return self._by_job[job]
+
+    @cached_property
+    def _by_job(self) -> Mapping[Job, tuple[Register, ...]]:
+        return {
+            job: tuple(register for register in self.registers if register.job is job)
+            for job in Job
+        }

@@ -1,0 +1,261 @@
+"""The buffer as the logger sees it: readings go in at any time, a thread keeps the file."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from logger.buffer.exchange import Exchange
+from logger.buffer.ledger import Books, LaneBooks
+from logger.buffer.lock import OwnerLock
+from logger.buffer.pending import MEMORY_BYTES, Drops, Pending
+from logger.buffer.rows import NewRow
+from logger.buffer.state import BufferState, Level
+from logger.buffer.writer import Writer
+from logger.datamodel import Lane
+from logger.errors import BufferDiskError, BufferFileError
+from logger.lineprotocol import Point
+from logger.points import by_lane
+
+log = logging.getLogger(__name__)
+
+_LINES_A_ROW = 500
+_MAINTAIN_S = 60.0
+_RETRY_S = (0.5, 10.0)  # after a disk fault: first and longest pause
+
+
+class Buffer:
+    """A file that holds every point until it is delivered, and a while longer.
+
+    Thread-safe. `append` never touches the disk; a thread commits what came, once every
+    `commit_interval_s`. While the disk fails, up to 16 MiB of line protocol (about
+    100,000 points) wait in memory and are committed when it works again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        commit_interval_s: float = 1.0,
+        keep_s: float = 172_800.0,
+        max_size: int = 2 * 1024**3,
+        max_age_s: float | None = None,
+        now_ms: Callable[[], int],
+        memory_bytes: int = MEMORY_BYTES,
+    ) -> None:
+        self.path = path
+        self.now_ms = now_ms
+        self.exchange = Exchange(Pending(memory_bytes), commit_interval_s)
+        self._writer = Writer(
+            path,
+            keep_ms=int(keep_s * 1000),
+            max_size=max_size,
+            max_age_ms=None if max_age_s is None else int(max_age_s * 1000),
+        )
+        self._lock = OwnerLock(path)
+        self._level = Level()
+        self._newest_ms: int | None = None
+        self._problem = ""
+        # moments of the monotonic clock
+        self._started = self._problem_since = self._not_before = self._maintain_at = 0.0
+        self._retry_s = _RETRY_S[0]
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Take the file and start keeping it.
+
+        Raises BufferBusyError if another process has it and BufferFileError if it belongs
+        to another program or a newer version. A disk fault raises nothing: `state` tells.
+        """
+        self._started = time.monotonic()
+        try:
+            self._take()
+        except BufferDiskError as err:
+            self._fault(err)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._thread = threading.Thread(target=self._run, name="buffer", daemon=True)
+        self._thread.start()
+
+    def append(self, points: Sequence[Point]) -> None:
+        """Take points that belong together. Returns at once and raises for no disk."""
+        rows: list[NewRow] = []
+        invalid: Drops = Drops()
+        for lane, group in by_lane(points).items():
+            lines: list[str] = []
+            times: list[int] = []
+            for point in group:
+                try:
+                    # a text may hold a line break; a row is read line by line
+                    lines.append(point.line().replace("\n", " "))
+                    times.append(point.time_ms)
+                except ValueError as err:
+                    log.error("buffer: a point that line protocol cannot hold: %s", err)
+                    invalid[lane, "invalid"] += 1
+            rows += new_rows(lane, lines, times)
+            self._newest_ms = max([*times, self._newest_ms or 0]) or None
+        self.exchange.add(rows, invalid)
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Commit everything now; return False if the disk did not let it."""
+        return self._thread is not None and self.exchange.flush(timeout_s) and not self._problem
+
+    def close(self, timeout_s: float = 4.0) -> None:
+        """Commit everything and give the file back."""
+        self.exchange.stop()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            lost = self.exchange.pending.points.total()
+            if lost:
+                log.error("buffer: the disk took nothing more; %d points are lost", lost)
+            if self._thread.is_alive():
+                return
+            self._thread = None
+        self._lock.release()
+
+    @property
+    def epoch(self) -> int:
+        """Changes when another file lies at `path`: readers have to open it again."""
+        return self._writer.epoch
+
+    def books(self) -> Books:
+        """Return the books, with what is still in memory."""
+        with self.exchange.changed:
+            pending = self.exchange.pending
+            lanes = {}
+            for lane, books in self._writer.state.books.lanes.items():
+                fresh = pending.points[lane]
+                drops = {
+                    reason: count
+                    for (of, reason), count in pending.drops.items()
+                    if of is lane and count
+                }
+                lanes[lane] = books + LaneBooks(fresh + sum(drops.values()), 0, fresh, 0, drops)
+            return Books(lanes)
+
+    def state(self) -> BufferState:
+        """Return how the buffer is, without touching the disk."""
+        with self.exchange.changed:
+            file = self._writer.state
+            pending = self.exchange.pending
+            elapsed = time.monotonic() - self._started
+            oldest = [t for t in (file.oldest_ms, pending.oldest_ms()) if t is not None]
+            return BufferState(
+                ok=not self._problem,
+                problem=self._problem,
+                waiting=file.books.total.waiting + pending.points.total(),
+                in_memory=pending.points.total(),
+                oldest_ms=min(oldest, default=None),
+                newest_ms=self._newest_ms or file.newest_ms,
+                file_size=file.size,
+                max_size=self._writer.max_size,
+                full=file.used / (self._writer.max_size - self._writer.log_size),
+                written_per_day=int(file.written / elapsed * 86_400) if elapsed > 60 else None,
+            )
+
+    # The keeping thread.
+
+    def _run(self) -> None:
+        exchange = self.exchange
+        while True:
+            with exchange.changed:
+                while (pause := self._pause()) > 0:
+                    exchange.changed.wait(pause)
+                stopping, asked = exchange.stopping, exchange.asked
+            try:
+                self._work(stopping)
+                self._healthy()
+            except BufferFileError as err:
+                self._fault(err)
+            except Exception as err:
+                log.exception("buffer: unexpected")
+                self._fault(BufferFileError(f"{self.path}: {err}"))
+            with exchange.changed:
+                exchange.flushed = asked
+                exchange.changed.notify_all()
+            if stopping:
+                self._writer.close(self.now_ms())
+                return
+
+    def _pause(self) -> float:
+        """Return the seconds until there is something to do."""
+        now = time.monotonic()
+        exchange = self.exchange
+        if exchange.stopping or exchange.asked > exchange.flushed:
+            return 0.0
+        if self._problem:
+            return self._not_before - now
+        if exchange.corrupt is not None:
+            return 0.0
+        moments = [self._maintain_at, exchange.commit_at, exchange.settle_at]
+        return min(moment for moment in moments if moment is not None) - now
+
+    def _take(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.take()
+        except OSError as err:
+            raise BufferDiskError(f"{self.path}: {err.strerror or err}") from err
+        self._writer.open(self.now_ms())
+
+    def _work(self, stopping: bool) -> None:
+        now_ms = self.now_ms()
+        self._take()
+        if (err := self.exchange.corrupt) is not None:
+            self.exchange.corrupt = None
+            self._writer.rebuild(err, now_ms)
+        while self._commit(now_ms):
+            pass
+        if time.monotonic() >= self._maintain_at and not stopping:
+            self._maintain_at = time.monotonic() + _MAINTAIN_S
+            self._writer.maintain(self.exchange.busy(), now_ms)
+        state = self.state()
+        self._level.look(state.full, state.waiting)
+
+    def _commit(self, now_ms: int) -> bool:
+        """Commit a part of what waits; return True if there is more."""
+        batch = self.exchange.take()
+        if batch.empty:
+            return False
+        try:
+            self._writer.commit(batch, now_ms)
+        except BaseException:
+            self.exchange.failed(batch)
+            raise
+        return self.exchange.committed(batch)
+
+    def _fault(self, err: BufferFileError) -> None:
+        with self.exchange.changed:
+            if not self._problem:
+                self._problem_since = time.monotonic()
+                self._retry_s = _RETRY_S[0]
+                log.error(
+                    "buffer: not writable: %s; readings wait in memory, up to %d MiB",
+                    err,
+                    self.exchange.pending.bound // 1024**2,
+                )
+            self._problem = str(err)
+            self._not_before = time.monotonic() + self._retry_s
+            self._retry_s = min(2 * self._retry_s, _RETRY_S[1])
+
+    def _healthy(self) -> None:
+        with self.exchange.changed:
+            if self._problem:
+                self._problem = ""
+                seconds = time.monotonic() - self._problem_since
+                log.warning("buffer: writing again after %.0f s", seconds)
+
+
+def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
+    """Return lines as rows, one unless there are very many; `times` has that of each line."""
+    found = []
+    for start in range(0, len(lines), _LINES_A_ROW):
+        part = lines[start : start + _LINES_A_ROW]
+        stamps = times[start : start + _LINES_A_ROW]
+        counters = any(line.startswith("energy") for line in part)
+        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, "\n".join(part)))
+    return found

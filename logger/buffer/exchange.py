@@ -1,0 +1,164 @@
+"""What the readings, the delivery and the keeping thread hand each other, under one lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from logger.buffer.pending import Drops, Pending
+from logger.buffer.rows import NewRow, Row, Settlement
+from logger.errors import BufferCorruptError, BufferFileError
+
+SETTLE_ROWS = 256  # settled rows that are worth a commit of their own
+SETTLE_S = 10.0  # how long the mark of a delivery may wait for the next commit
+ROWS_A_COMMIT = 2000
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit puts into the file."""
+
+    rows: list[NewRow]
+    drops: Drops
+    settled: list[Settlement]
+    damaged: list[int]
+    busy: frozenset[int]
+
+    @property
+    def empty(self) -> bool:
+        """True if there is nothing to commit."""
+        return not (self.rows or self.settled or self.damaged or self.drops.total())
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Rows on their way into the file, marks of deliveries on theirs, and who waits for
+    what. Moments are those of the monotonic clock."""
+
+    pending: Pending
+    interval_s: float
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    commit_at: float | None = None
+    settle_at: float | None = None
+    asked: int = 0  # flushes asked for
+    flushed: int = 0  # and done
+    commits: int = 0
+    stopping: bool = False
+    corrupt: BufferCorruptError | None = None
+    _settled: list[Settlement] = field(default_factory=list)
+    _damaged: list[int] = field(default_factory=list)
+    _busy: set[int] = field(default_factory=set)
+
+    # For readings.
+
+    def add(self, rows: Iterable[NewRow], drops: Drops) -> None:
+        """Hand over rows, and points that cannot become rows."""
+        with self.changed:
+            self.pending.add(rows)
+            self.pending.drops.update(drops)
+            if self.commit_at is None:
+                self.commit_at = time.monotonic() + self.interval_s
+                self.changed.notify_all()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Ask for a commit now and wait for the attempt; False if there was none in time."""
+        with self.changed:
+            self.asked += 1
+            wanted = self.asked
+            self.changed.notify_all()
+            return self.changed.wait_for(lambda: self.flushed >= wanted, timeout_s)
+
+    def stop(self) -> None:
+        """Ask the keeping thread to commit and end."""
+        with self.changed:
+            self.stopping = True
+            self.changed.notify_all()
+
+    # For the delivery.
+
+    def claim(self, rows: Iterable[Row]) -> list[Row]:
+        """Return those rows that nobody is sending, and mark them as being sent."""
+        with self.changed:
+            free = [row for row in rows if row.id not in self._busy]
+            self._busy.update(row.id for row in free)
+            return free
+
+    def release(self, rows: Iterable[Row]) -> None:
+        """Rows that were claimed are not being sent any more; they wait."""
+        with self.changed:
+            self._busy.difference_update(row.id for row in rows)
+
+    def settle(self, done: Settlement) -> None:
+        """Note what became of rows; they stay claimed until that is committed."""
+        with self.changed:
+            self._settled.append(done)
+            pause = SETTLE_S
+            if done.refused or sum(len(each.rows) for each in self._settled) >= SETTLE_ROWS:
+                pause = 0.0
+            self._settle_in(pause)
+
+    def damage(self, rows: Iterable[Row]) -> None:
+        """Rows fail their checksum: they are to be set aside."""
+        with self.changed:
+            self._damaged += [row.id for row in rows]
+            self._settle_in(0.0)
+
+    def suspect(self, err: BufferFileError) -> None:
+        """A reader could not read the file: if it is damaged it will be mended."""
+        if isinstance(err, BufferCorruptError):
+            with self.changed:
+                self.corrupt = err
+                self.changed.notify_all()
+
+    def wait(self, seen: int, timeout_s: float, until: Callable[[], bool]) -> int:
+        """Wait for a commit after number `seen`, or for `until`, at most `timeout_s`;
+        return the number of the last commit."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.commits != seen or until(), timeout_s)
+            return self.commits
+
+    def wake(self) -> None:
+        """Make everyone in `wait` look at their `until`."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def _settle_in(self, pause: float) -> None:
+        at = time.monotonic() + pause
+        self.settle_at = at if self.settle_at is None else min(self.settle_at, at)
+        self.changed.notify_all()
+
+    # For the keeping thread.
+
+    def take(self) -> Batch:
+        """Take what is to be committed."""
+        with self.changed:
+            rows, drops = self.pending.take(ROWS_A_COMMIT)
+            batch = Batch(rows, drops, self._settled, self._damaged, frozenset(self._busy))
+            self._settled, self._damaged = [], []
+            self.commit_at = self.settle_at = None
+            return batch
+
+    def committed(self, batch: Batch) -> bool:
+        """The batch is in the file; return True if more rows wait."""
+        with self.changed:
+            self.pending.committed(batch.drops)
+            for done in batch.settled:
+                self._busy.difference_update(row.id for row in done.rows)
+            self._busy.difference_update(batch.damaged)
+            self.commits += 1
+            self.changed.notify_all()
+            return bool(self.pending)
+
+    def failed(self, batch: Batch) -> None:
+        """The batch is not in the file: all of it waits again."""
+        with self.changed:
+            self.pending.failed()
+            self._settled[:0] = batch.settled
+            self._damaged[:0] = batch.damaged
+
+    def busy(self) -> frozenset[int]:
+        """Return the numbers of the rows that are being sent."""
+        with self.changed:
+            return frozenset(self._busy)

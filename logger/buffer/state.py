@@ -1,0 +1,54 @@
+"""How the buffer is, for status and for its own points; and when its limit is near."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
+
+WARNINGS = (0.80, 0.95)  # shares of max_size
+
+
+@dataclass(frozen=True, slots=True)
+class BufferState:
+    """How the buffer is. Times in milliseconds UTC, sizes in bytes, counts in points.
+
+    `waiting` includes `in_memory`, the points that are not on the disk yet; `full` is the
+    share of `max_size` in use; `written_per_day` is what goes to the medium at the rate
+    since the start, None in the first minute.
+    """
+
+    ok: bool
+    problem: str
+    waiting: int
+    in_memory: int
+    oldest_ms: int | None
+    newest_ms: int | None
+    file_size: int
+    max_size: int
+    full: float
+    written_per_day: int | None
+
+
+class Level:
+    """Says once in the log that the buffer fills, and once that it has room again."""
+
+    def __init__(self) -> None:
+        self._warned = 0.0
+
+    def look(self, full: float, waiting: int) -> None:
+        """Take notice of the share in use and the points that wait."""
+        level = max((share for share in WARNINGS if full >= share), default=0.0)
+        if level > self._warned:
+            self._warned = level
+            log.warning(
+                "buffer: %.0f %% of max_size in use, %d points wait; at the limit delivered "
+                "points go first, then fast points are thinned to one a minute, counters last",
+                level * 100,
+                waiting,
+            )
+        elif self._warned and full < self._warned - 0.05:
+            self._warned = level
+            if not level:
+                log.warning("buffer: below 80 %% of max_size again, %d points wait", waiting)

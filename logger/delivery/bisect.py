@@ -1,0 +1,79 @@
+"""Sends lines and finds the bad ones among them. Pure but for the `write` it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from logger.delivery.outcome import Kind, Outcome
+
+# Refusals in a row, without one line taken, after which the request is at fault and not
+# the lines: more than it takes to halve 10,000 lines down to one, twice.
+MAX_FRUITLESS = 40
+
+Write = Callable[[Sequence[str]], Outcome]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of lines, by index. Lines in neither set wait. `stopped` is the answer
+    that ended it early; `too_large` the smallest request that was too large, in lines."""
+
+    accepted: set[int] = field(default_factory=set)
+    refused: dict[int, str] = field(default_factory=dict)
+    stopped: Outcome | None = None
+    too_large: int | None = None
+
+
+def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Verdict:
+    """Write all lines; halve what is refused until the bad lines are alone.
+
+    A line that is refused alone is set aside if the server names a fault of lines, or if
+    it took others: a server or proxy that refuses everything is a wrong target.
+    """
+    verdict = Verdict()
+    suspects: dict[int, Outcome] = {}
+    todo: list[list[int]] = [list(range(len(lines)))]
+    fruitless = 0
+    while todo:
+        if stopping():
+            return verdict
+        part = todo.pop()
+        outcome = write([lines[index] for index in part])
+        if outcome.kind is Kind.DELIVERED:
+            verdict.accepted.update(part)
+            continue
+        if outcome.kind is Kind.TOO_LARGE:
+            verdict.too_large = min(len(part), verdict.too_large or len(part))
+        elif outcome.kind is not Kind.REJECTED:
+            verdict.stopped = outcome
+            break
+        fruitless += 1
+        if outcome.dropped == len(part) or (len(part) == 1 and outcome.sure):
+            verdict.refused.update(dict.fromkeys(part, outcome.text))
+        elif len(part) == 1:
+            suspects[part[0]] = outcome
+        elif not outcome.sure and not verdict.accepted and fruitless > MAX_FRUITLESS:
+            verdict.stopped = replace(outcome, kind=Kind.WRONG_TARGET)
+            break
+        else:
+            # the last one pushed goes first: what is likely good, to learn the rest sooner
+            todo += _split(part, lines, outcome)
+    if verdict.accepted:
+        verdict.refused.update({index: outcome.text for index, outcome in suspects.items()})
+    elif suspects and verdict.stopped is None:
+        outcome = next(iter(suspects.values()))
+        verdict.stopped = replace(outcome, kind=Kind.WRONG_TARGET)
+    return verdict
+
+
+def _split(part: list[int], lines: Sequence[str], outcome: Outcome) -> list[list[int]]:
+    """Return the parts to try next: the lines that the server quotes and the others, or
+    two halves."""
+    if "unable to parse" in outcome.text:
+        quoted = [index for index in part if f"'{lines[index]}'" in outcome.text]
+        if 0 < len(quoted) < len(part):
+            apart = set(quoted)
+            return [*([index] for index in quoted), [i for i in part if i not in apart]]
+    middle = len(part) // 2
+    return [part[middle:], part[:middle]]

@@ -1,0 +1,88 @@
+"""Delivers a buffer to InfluxDB: one thread a lane, so that a bucket that is missing
+does not stop the other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from logger.buffer import Buffer
+from logger.datamodel import Lane
+from logger.delivery.health import Health, LaneState
+from logger.delivery.influx import Client, Settings
+from logger.delivery.outlet import BufferOutlet
+from logger.delivery.worker import Worker
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 30.0  # the longest time without a look into the buffer
+
+
+class Target(Settings, Protocol):
+    """The section [influxdb]."""
+
+    @property
+    def bucket(self) -> str: ...
+    @property
+    def fast_bucket(self) -> str: ...
+
+
+def bucket_of(target: Target, lane: Lane) -> str:
+    """Return the bucket that a lane goes to."""
+    return (lane is Lane.FAST and target.fast_bucket) or target.bucket
+
+
+class Delivery:
+    """Sends what the buffer holds, for as long as it runs, whatever the server does."""
+
+    def __init__(self, buffer: Buffer, target: Target, *, now_ms: Callable[[], int]) -> None:
+        self._buffer = buffer
+        self._target = target
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        buckets = {lane: bucket_of(target, lane) for lane in Lane}
+        self._health = Health(target.url, target.org, buckets, now_ms)
+
+    def start(self) -> None:
+        """Start delivering. Returns at once; the server need not be there."""
+        self._stop.clear()
+        for lane in Lane:
+            thread = threading.Thread(
+                target=self._run, args=(lane,), name=f"deliver-{lane.value}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Stop. A request that still hangs after `timeout_s` is left to itself: its
+        points wait in the buffer and are sent again after the next start."""
+        self._stop.set()
+        self._buffer.exchange.wake()
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        self._threads.clear()
+
+    def state(self) -> Mapping[Lane, LaneState]:
+        """Return how the delivery of each lane is."""
+        return {lane: self._health.state(lane) for lane in Lane}
+
+    def _run(self, lane: Lane) -> None:
+        client = Client(self._target, bucket_of(self._target, lane))
+        outlet = BufferOutlet(self._buffer, lane)
+        worker = Worker(lane, outlet, client.write, self._health, self._stop)
+        exchange = self._buffer.exchange
+        seen = -1
+
+        def idle() -> None:
+            nonlocal seen
+            seen = exchange.wait(seen, _LOOK_S, self._stop.is_set)
+
+        try:
+            worker.run(idle)
+        finally:
+            outlet.close()
+            client.close()

@@ -1,0 +1,87 @@
+"""Gives the workers of a running logger their rows, out of its buffer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+
+from logger.buffer import Buffer
+from logger.buffer.database import Database
+from logger.buffer.rows import Row, Settlement, waiting
+from logger.datamodel import Lane
+from logger.errors import BufferFileError
+
+
+class BufferOutlet:
+    """Reads one lane of a buffer with a connection of its own. For one thread."""
+
+    def __init__(self, buffer: Buffer, lane: Lane) -> None:
+        self._buffer = buffer
+        self._lane = lane
+        self._database: Database | None = None
+        self._epoch = -1
+
+    def newest(self, after: int, lines: int) -> list[Row]:
+        """Return waiting rows above number `after`, the newest ones, in order."""
+        return self._fetch(after, lines, None, newest=True)[::-1]
+
+    def oldest(self, after: int, lines: int, size: int) -> list[Row]:
+        """Return the oldest waiting rows above `after`, up to so many lines and bytes."""
+        return self._fetch(after, lines, size, newest=False)
+
+    def settle(self, done: Settlement) -> None:
+        """Hand the marks to the thread that keeps the file."""
+        self._buffer.exchange.settle(done)
+
+    def release(self, rows: Sequence[Row]) -> None:
+        """Rows were not sent after all."""
+        self._buffer.exchange.release(rows)
+
+    def waiting(self) -> int:
+        """Return how many points of this lane wait."""
+        return self._buffer.books().lanes[self._lane].waiting
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _fetch(self, after: int, lines: int, size: int | None, *, newest: bool) -> list[Row]:
+        exchange = self._buffer.exchange
+        busy = exchange.busy()
+        try:
+            database = self._open()
+            now_ms = self._buffer.now_ms()
+            found = waiting(database, self._lane, now_ms, after=after, newest=newest)
+            with contextlib.closing(found):
+                rows = batch((row for row in found if row.id not in busy), lines, size)
+        except BufferFileError as err:
+            self.close()
+            exchange.suspect(err)
+            raise
+        rows = exchange.claim(rows)
+        bad = [row for row in rows if not row.intact]
+        if bad:
+            exchange.damage(bad)
+        return [row for row in rows if row.intact]
+
+    def _open(self) -> Database:
+        if self._database is None or self._epoch != self._buffer.epoch:
+            self.close()
+            self._epoch = self._buffer.epoch
+            self._database = Database.open_readonly(self._buffer.path)
+        return self._database
+
+
+def batch(found: Iterable[Row], lines: int, size: int | None) -> list[Row]:
+    """Return the first rows, up to so many lines and bytes, but one at least."""
+    rows: list[Row] = []
+    count = length = 0
+    for row in found:
+        count += row.points
+        length += len(row.body)
+        if rows and (count > lines or (size is not None and length > size)):
+            break
+        rows.append(row)
+    return rows

@@ -1,0 +1,121 @@
+"""The logger as a process of its own: started, watched, asked, stopped, killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+COMMAND = [sys.executable, "-m", "logger"]
+ROOT = Path(__file__).parent.parent
+PATIENCE_S = 30.0
+# What SIGTERM is promised to take at most, with time for a slow machine to notice.
+STOP_S = 5.0
+
+
+def wait_until(what: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    """Wait until `what` gives something true and return that."""
+    until = time.monotonic() + patience_s
+    while not (found := what()):
+        assert time.monotonic() < until, f"waited {patience_s} s in vain for {what}"
+        time.sleep(0.02)
+    return found
+
+
+def command(
+    *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command of the logger to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+    )
+
+
+class RunningLogger:
+    """`inepro-logger run` on a configuration file."""
+
+    def __init__(self, config: Path, env: Mapping[str, str] | None = None) -> None:
+        self.config = config
+        self._env = {**os.environ, **(env or {})}
+        self._log = config.with_suffix(".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start the process; its log goes on in the same file."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*COMMAND, "run", "--config", str(self.config), "--log-format", "json"],
+                stderr=log,
+                stdout=log,
+                cwd=ROOT,
+                env=self._env,
+            )
+        return self
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the log lines so far; each is one JSON object."""
+        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+
+    def messages(self) -> list[str]:
+        return [line["message"] for line in self.log()]
+
+    def wait_for(self, text: str, count: int = 1) -> None:
+        """Wait until `count` log messages hold `text`."""
+        try:
+            wait_until(lambda: sum(text in message for message in self.messages()) >= count)
+        except AssertionError:
+            raise AssertionError(f"no {text!r} in {self.messages()}") from None
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status --json` says, with its exit code as `exit`."""
+        done = command("status", "--json", "--config", str(self.config))
+        state = json.loads(done.stdout) if done.stdout else {"error": done.stderr}
+        return {**state, "exit": done.returncode}
+
+    def stop(self) -> None:
+        """Stop as a service manager does; the process must end by itself, and well."""
+        if self.alive:
+            self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(STOP_S) == 0, self.messages()
+
+    def kill(self) -> None:
+        """End the process at once, wherever it is."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None and self.alive:
+            if error is None:
+                self.stop()
+            else:
+                self.kill()

@@ -1,0 +1,240 @@
+"""Register tables against the transcribed manuals, both ways, and what makes a bad file."""
+
+from __future__ import annotations
+
+import csv
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from logger import meters
+from logger.datamodel import FIELDS
+from logger.errors import ModelError
+from logger.meters import Job, Model, Register
+
+_CSV = Path(__file__).parent / "registers"
+MODELS = ("ambition-2pu-ct", "pro380", "pro380-compact", "pro380-legacy")
+# The Compact's manual prints three registers, one a phase, as one value.
+_ONE_A_PHASE = {("pro380-compact", 0x4012): ("direction_l1", "direction_l2", "direction_l3")}
+
+
+def _lines(name: str) -> list[dict[str, str]]:
+    with (_CSV / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _row(register: Register) -> tuple[int, int, str, str, str, str]:
+    function = f"{register.write.function:02X}" if register.write else ""
+    return (
+        register.address,
+        register.length,
+        register.encoding.value,
+        register.unit,
+        function,
+        register.name,
+    )
+
+
+def test_all_four_models_are_there() -> None:
+    assert meters.available() == MODELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_table_equals_the_manual_in_both_directions(name: str) -> None:
+    model = meters.load(name)
+    table = {row[0]: row for row in map(_row, model.registers)}
+    manual = {}
+    for line in _lines(name):
+        address, length = int(line["address"], 16), int(line["registers"])
+        if (name, address) in _ONE_A_PHASE:
+            fields = _ONE_A_PHASE[name, address]
+            assert [
+                register.field
+                for register in model.registers
+                if address <= register.address < address + length
+            ] == list(fields)
+            for offset in range(length):
+                row = table.pop(address + offset)
+                assert row[1:5] == (1, line["type"], line["unit"], "")
+            continue
+        manual[address] = (
+            address,
+            length,
+            line["type"],
+            line["unit"],
+            line.get("write_function", ""),
+            line["name"],
+        )
+        assert (line["access"] == "rw") == bool(line.get("write_function", ""))
+    for address, row in manual.items():
+        assert table.get(address) == row
+    assert set(table) == set(manual)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_a_register_accepts_is_what_the_manual_says(name: str) -> None:
+    model = meters.load(name)
+    by_address = {register.address: register for register in model.registers}
+    for line in _lines(name):
+        note = line.get("note", "")
+        if "write: " not in note or (
+            name == "ambition-2pu-ct" and line["name"] == "Combination code"
+        ):
+            continue
+        text = note.split("write: ", 1)[1]
+        write = by_address[int(line["address"], 16)].write
+        assert write is not None
+        allowed = {Decimal(code) for code in by_address[int(line["address"], 16)].choices}
+        allowed |= set(write.one_of)
+        if span := re.match(r"(\d+)\.\.(\d+)", text):
+            assert (write.low, write.high) == (int(span[1]), int(span[2]))
+        elif text.startswith("two registers"):
+            assert (write.low, write.high) == (1, 9995)
+        elif text.startswith("index:"):
+            assert allowed == set(range(1, 11))
+        elif text.startswith("0 resets"):
+            assert allowed == {Decimal(0)}
+        else:
+            named = re.sub(r"[TS]\d|\(.*?\)", "", text)
+            numbers = {Decimal(n) for n in re.findall(r"\d+(?:\.\d+)?", named)} - {Decimal(180)}
+            assert numbers <= allowed, (line["name"], numbers, allowed)
+            assert allowed - numbers <= {Decimal(2400), Decimal(4800), Decimal("0.01")}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_field_of_a_job_is_in_the_data_model_or_a_setting(name: str) -> None:
+    model = meters.load(name)
+    for register in model.registers:
+        if register.job in {Job.FAST, Job.SLOW}:
+            assert register.field in FIELDS, register.key
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_names_its_source_and_page(name: str) -> None:
+    assert re.search(r"page(s)? \d+", meters.load(name).manual)
+
+
+def test_ambition_history_is_read_on_request_only() -> None:
+    model = meters.load("ambition-2pu-ct")
+    pages = [r for r in model.registers if re.search(r"_ct\d", r.field)]
+    assert len(pages) == 160
+    assert {r.job for r in pages} == {Job.REQUEST}
+    assert model.by_key["reactive_import_ct7/total/T4"].address == 0x6394
+    assert model.by_key["active_export_ct5_5/total/T2"].address == 0x610E
+
+
+def test_choices_have_names_and_final_values_are_known() -> None:
+    model = meters.load("ambition-2pu-ct")
+    assert model.by_key["baud_rate"].choices[10] == "115200"
+    ratio = model.by_key["ct_ratio"].write
+    assert ratio is not None
+    assert ratio.final is None
+    code = meters.load("pro380").by_key["combination_code"].write
+    assert code is not None
+    assert code.final == frozenset({Decimal(10)})
+    assert "contradicts itself" in model.by_key["combination_code"].refuse
+
+
+def test_codes_tell_transformer_meters_from_direct_ones() -> None:
+    pro380 = meters.load("pro380")
+    assert {code for code, about in pro380.codes.items() if about.ct} == {0x0103, 0x2008}
+    assert pro380.meter_codes == {0x0102, 0x0103, 0x2007, 0x2008}
+    assert meters.load("ambition-2pu-ct").meter_codes == {0x1111, 0x1112, 0x1113}
+
+
+_GOOD = """
+model = "mine"
+title = "My meter"
+manual = "my manual, page 3"
+max_gap = 2
+[codes]
+0x7777 = { sold_as = "My meter 7" }
+[limits]
+voltage = [0, 400]
+[registers]
+rows = [
+    { address = 0x0010, length = 2, type = "float32", unit = "V", job = "fast", field = "voltage", phase = "L1", name = "Volts" },
+    { address = 0x0020, length = 1, type = "int16", job = "identity", field = "mode", name = "Mode", choices = { 0 = "slow", 1 = "quick" }, write = 6 },
+]
+"""  # noqa: E501 - a line of a table is long
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_own_model_is_found_before_a_bundled_one(tmp_path: Path) -> None:
+    _file(tmp_path, _GOOD)
+    model = meters.load("mine", tmp_path)
+    assert isinstance(model, Model)
+    assert model.max_gap == 2
+    assert model.by_key["mode"].choices == {0: "slow", 1: "quick"}
+    assert model.codes[0x7777].sold_as == "My meter 7"
+    (tmp_path / "pro380.toml").write_text(_GOOD.replace('"mine"', '"pro380"'), encoding="utf-8")
+    assert meters.load("pro380", tmp_path).title == "My meter"
+
+
+# What is wrong with a file: what to replace in a good one, by what, the line, the reason.
+_WRONG = [
+    ('type = "float32"', 'type = "float64"', 12, "type 'float64'"),
+    ("length = 2", "length = 3", 12, "a float32 takes 2 registers"),
+    ('unit = "V"', 'unit = "kV"', 12, "unit 'kV'"),
+    ('phase = "L1"', 'phase = "L4"', 12, "phase 'L4'"),
+    ('job = "fast"', 'job = "quick"', 12, "job 'quick'"),
+    ("0x0020", "0x10020", 13, "address"),
+    ("0x0020", "0x0011", None, "overlaps"),
+    (
+        'field = "mode"',
+        'field = "voltage", phase = "L1", unit = "V"',
+        13,
+        "is already the register",
+    ),
+    ('field = "mode"', 'feild = "mode"', 13, "feild"),
+    ("write = 6", "write = 5", 13, "write"),
+    ('choices = { 0 = "slow", 1 = "quick" }, write = 6', "write = 6", 13, "say what it accepts"),
+    ('0 = "slow"', 'zero = "slow"', 13, "choices"),
+    ("write = 6 }", "write = 6, range = [9, 1] }", 13, "above"),
+    ("write = 6", 'write = 6, config = "port"', 13, "config"),
+    ("voltage = [0, 400]", "voltage = [0]", 9, "limits.voltage"),
+    ("voltage = [0, 400]", "volts = [0, 400]", 9, "no register has the field"),
+    ('model = "mine"', 'model = "My Meter"', 2, "model"),
+    ("max_gap = 2", "max_gap = 999", 5, "max_gap"),
+    ("0x7777", "0x77777", 7, "codes"),
+    ("[limits]", '[guard]\nfield = "nothing"\nvalue = 1\nreason = "x"\n[limits]', 8, "guard"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "reason"), _WRONG)
+def test_a_bad_file_is_refused_with_file_line_and_reason(
+    tmp_path: Path, old: str, new: str, line: int | None, reason: str
+) -> None:
+    assert old in _GOOD
+    path = _file(tmp_path, _GOOD.replace(old, new, 1))
+    with pytest.raises(ModelError) as caught:
+        meters.load_file(path)
+    assert str(path) in caught.value.message
+    assert reason in caught.value.message
+    if line is not None:
+        assert f"{path}:{line}:" in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("model = ", "not TOML"), ('model = "mine"\n', "no registers"), ("\x00", "not TOML")],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=reason):
+        meters.load_file(_file(tmp_path, text))
+
+
+def test_unknown_model_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        meters.load("pro380-legcy", tmp_path)
+    assert "pro380-legacy" in caught.value.hint
+    with pytest.raises(ModelError, match="cannot be read"):
+        meters.load_file(tmp_path / "none.toml")

@@ -1,0 +1,268 @@
+"""The main job, end to end: what the virtual meters served is in the database, once."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from logger.lineprotocol import parse
+from logger.simulate import Served, VirtualClock, VirtualLine, virtual_site
+from tests.conftest import Target
+from tests.running import RunningLogger, command, wait_until
+
+NOON = 1_782_037_800.0  # 2026-06-21 10:30 UTC
+RUN_S = 60.0
+PHASES = ("L1", "L2", "L3")
+ADDRESSES = {"grid": 1, "roof": 2}
+
+CONFIG = """\
+[site]
+name = "home"
+[intervals]
+fast = "1s"
+slow = "5s"
+identity = "20s"
+[[bus]]
+name = "line"
+port = "socket://127.0.0.1:{port}"
+[[bus.meter]]
+name = "grid"
+model = "pro380"
+address = 1
+role = "grid"
+[[bus.meter]]
+name = "roof"
+model = "pro380"
+address = 2
+role = "pv"
+[influxdb]
+url = "{url}"
+org = "home"
+bucket = "{bucket}"
+fast_bucket = "{fast_bucket}"
+token_file = "token"
+[buffer]
+path = "state/buffer.sqlite"
+"""
+
+
+class Line:
+    """A paced virtual line that remembers every answer it gave."""
+
+    def __init__(self, paced: bool = True) -> None:
+        self.served: list[Served] = []
+        site = virtual_site(7, start=NOON)
+        self.line = VirtualLine(
+            site.meters, clock=VirtualClock(NOON), paced=paced, on_served=self.served.append
+        )
+        self.port = self.line.start_tcp()
+
+    def answers(self, address: int, register: int) -> list[bytes]:
+        """Return the register bytes of every answer to a read from `register` on."""
+        return [
+            one.answer[2:]
+            for one in self.served
+            if one.address == address
+            and one.request[0] == 3
+            and int.from_bytes(one.request[1:3], "big") == register
+        ]
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    with made.line:
+        yield made
+
+
+def configure(tmp_path: Path, line: Line, target: Target) -> Path:
+    (tmp_path / "token").write_text(target.translator.token, encoding="utf-8")
+    config = tmp_path / "logger.toml"
+    config.write_text(
+        CONFIG.format(
+            port=line.port,
+            url=target.url,
+            bucket=target.bucket,
+            fast_bucket=target.fast_bucket,
+        ),
+        encoding="utf-8",
+    )
+    return config
+
+
+def value(data: bytes, block: int, register: int, scale: int = 1) -> float:
+    """Decode one float32 of an answer, independently of the program: numpy's shortest."""
+    start = 2 * (register - block)
+    number = np.float32(struct.unpack(">f", data[start : start + 4])[0])
+    return float(Decimal(str(number)) * scale)
+
+
+def powers(data: bytes) -> dict[str, dict[str, float]]:
+    """Return what the `power` points of one fast answer must say, by phase."""
+    found: dict[str, dict[str, float]] = {
+        "total": {
+            "frequency": value(data, 0x5002, 0x5008),
+            "active_power": value(data, 0x5002, 0x5012, 1000),
+            "reactive_power": value(data, 0x5002, 0x501A, 1000),
+            "apparent_power": value(data, 0x5002, 0x5022, 1000),
+            "power_factor": value(data, 0x5002, 0x502A),
+        }
+    }
+    for number, phase in enumerate(PHASES):
+        found[phase] = {
+            "voltage": value(data, 0x5002, 0x5002 + 2 * number),
+            "current": value(data, 0x5002, 0x500C + 2 * number),
+            "active_power": value(data, 0x5002, 0x5014 + 2 * number, 1000),
+            "reactive_power": value(data, 0x5002, 0x501C + 2 * number, 1000),
+            "apparent_power": value(data, 0x5002, 0x5024 + 2 * number, 1000),
+            "power_factor": value(data, 0x5002, 0x502C + 2 * number),
+        }
+    return found
+
+
+ENERGY = {  # first register of each block of six counters: total, T1, T2, L1, L2, L3
+    "active": 0x6000,
+    "active_import": 0x600C,
+    "active_export": 0x6018,
+    "reactive": 0x6024,
+    "reactive_import": 0x6030,
+    "reactive_export": 0x603C,
+}
+COLUMNS = (
+    ("total", "total"),
+    ("total", "T1"),
+    ("total", "T2"),
+    ("L1", "total"),
+    ("L2", "total"),
+    ("L3", "total"),
+)
+
+
+def check_power(line: Line, target: Target, meter: str) -> int:
+    """Compare every fast answer with the points in the database; return how many."""
+    wanted = [powers(data) for data in line.answers(ADDRESSES[meter], 0x5002)]
+    for phase in ("total", *PHASES):
+        rows = target.rows(
+            f"SELECT * FROM power WHERE meter = '{meter}' AND phase = '{phase}' ORDER BY time",
+            fast=True,
+        )
+        found = [{name: row[name] for name in wanted[0][phase]} for row in rows]
+        assert found == [one[phase] for one in wanted]
+        times = [row["time"] for row in rows]
+        assert times == sorted(set(times))
+        assert all(later - time >= 500 for time, later in pairwise(times))
+    return len(wanted)
+
+
+def check_energy(line: Line, target: Target, meter: str) -> int:
+    """Compare every slow answer with the points in the database; return how many."""
+    wanted = line.answers(ADDRESSES[meter], 0x6000)
+    for column, (phase, tariff) in enumerate(COLUMNS):
+        rows = target.rows(
+            f"SELECT * FROM energy WHERE meter = '{meter}' AND phase = '{phase}' "
+            f"AND tariff = '{tariff}' ORDER BY time"
+        )
+        for name, register in ENERGY.items():
+            assert [row[name] for row in rows] == [
+                value(data, 0x6000, register + 2 * column) for data in wanted
+            ], (name, phase, tariff)
+    return len(wanted)
+
+
+def check_all(line: Line, target: Target) -> None:
+    for meter, address in ADDRESSES.items():
+        assert check_power(line, target, meter) >= RUN_S * 0.8
+        assert check_energy(line, target, meter) >= RUN_S / 5 * 0.8
+        facts = target.rows(f"SELECT * FROM meter WHERE meter = '{meter}' AND serial != ''")
+        assert len(facts) == len(line.answers(address, 0x4000))
+        assert {row["model"] for row in facts} == {"pro380"}
+    health = target.rows("SELECT * FROM logger WHERE meter = 'grid'")
+    assert health[-1]["missed"] == 0
+    assert health[-1]["read_errors"] == 0
+
+
+@pytest.mark.engine
+def test_every_reading_is_there_once(tmp_path: Path, line: Line, target: Target) -> None:
+    with RunningLogger(configure(tmp_path, line, target)) as logger:
+        logger.wait_for("started")
+        time.sleep(RUN_S)  # the length of the run, not a wait for something
+        assert logger.status()["exit"] == 0
+    check_all(line, target)
+    assert not [one for one in logger.log() if one["level"] in {"warning", "error"}]
+
+
+@pytest.mark.engine
+def test_a_killed_server_costs_nothing(tmp_path: Path, line: Line, own_target: Target) -> None:
+    target = own_target
+    with RunningLogger(configure(tmp_path, line, target)) as logger:
+        logger.wait_for("started")
+        time.sleep(RUN_S / 3)
+        target.translator.down()
+        target.engine.kill()
+        time.sleep(RUN_S / 3)
+        assert logger.alive
+        target.engine.start()
+        target.translator.up()
+        time.sleep(RUN_S / 3)
+        wait_until(lambda: logger.status()["buffer"]["waiting"] < 60)
+    check_all(line, target)
+    went, came = [one["message"] for one in logger.log() if "influxdb:" in one["message"]]
+    assert target.url in went
+    assert "points wait in the buffer" in went
+    assert "delivering again" in came
+
+
+def kept(buffer: Path) -> set[str]:
+    """Return every line that is committed, read from a copy by SQLite alone."""
+    copy = buffer.parent / "copy"
+    copy.mkdir(exist_ok=True)
+    for file in buffer.parent.glob(f"{buffer.name}*"):
+        if file.is_file():
+            shutil.copy(file, copy / file.name)
+    with closing(sqlite3.connect(copy / buffer.name)) as connection:
+        bodies = connection.execute("SELECT body FROM rows").fetchall()
+    return {line for (body,) in bodies for line in body.splitlines()}
+
+
+@pytest.mark.engine
+def test_killed_twenty_times_no_committed_point_is_missing(tmp_path: Path, target: Target) -> None:
+    chance = random.Random(20)
+    line = Line(paced=False)
+    committed: set[str] = set()
+    with line.line:
+        config = configure(tmp_path, line, target)
+        buffer = tmp_path / "state" / "buffer.sqlite"
+        for _ in range(20):
+            logger = RunningLogger(config).start()
+            wait_until(buffer.exists)
+            time.sleep(chance.uniform(0.2, 2.5))  # a random moment
+            logger.kill()
+            committed |= kept(buffer)
+        with RunningLogger(config) as logger:
+            wait_until(lambda: logger.status().get("readings", 0) >= 2)
+            wait_until(lambda: logger.status()["buffer"]["waiting"] < 60)
+    committed |= kept(buffer)
+    for name, fast in (("power", True), ("energy", False)):
+        wanted = {
+            (point.time_ms, point.tags["meter"], point.tags["phase"], point.tags.get("tariff"))
+            for point in map(parse, committed)
+            if point.measurement == name
+        }
+        found = {
+            (row["time"], row["meter"], row["phase"], row.get("tariff"))
+            for row in target.rows(f"SELECT * FROM {name}", fast=fast)
+        }
+        assert len(wanted) > 50
+        assert wanted <= found
+    assert command("buffer", "verify", "--config", str(config)).returncode == 0

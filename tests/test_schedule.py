@@ -1,0 +1,141 @@
+"""When tasks run: on multiples of their interval, the most urgent first, never queued up."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logger.schedule import Schedule, Task, _Multiples
+
+T0 = datetime(2026, 6, 21, 10, 30, 0, 123456, tzinfo=UTC)
+PATIENCE_S = 10.0
+
+
+class Turns:
+    """Collects the turns of tasks and lets a test wait for a number of them."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int]] = []
+        self._changed = threading.Condition()
+
+    def of(self, name: str) -> list[int]:
+        return [due for other, due in self.seen if other == name]
+
+    def take(self, name: str, due_ms: int) -> None:
+        with self._changed:
+            self.seen.append((name, due_ms))
+            self._changed.notify_all()
+
+    def wait(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.seen) >= count, PATIENCE_S)
+
+
+def test_fires_on_multiples_of_the_wall_clock() -> None:
+    turns = Turns()
+    task = Task("fast", "bus", 0.05, lambda due: turns.take("fast", due))
+    schedule = Schedule([task])
+    schedule.start()
+    turns.wait(5)
+    assert schedule.stop(PATIENCE_S)
+    assert [due % 50 for due in turns.of("fast")] == [0] * len(turns.seen)
+    gaps = {b - a for a, b in pairwise(turns.of("fast"))}
+    assert all(gap % 50 == 0 for gap in gaps)
+
+
+def test_the_most_urgent_task_goes_first_and_none_is_queued_twice() -> None:
+    turns = Turns()
+    gate = threading.Event()
+    hold = threading.Event()
+
+    def block(due: int) -> None:
+        turns.take("identity", due)
+        hold.set()
+        assert gate.wait(PATIENCE_S)
+
+    tasks = [
+        Task("identity", "bus", 10, block, at_start=True),
+        Task("slow", "bus", 3600, lambda due: turns.take("slow", due), at_start=True),
+        Task("fast", "bus", 0.05, lambda due: turns.take("fast", due)),
+        Task("other", "elsewhere", 0.05, lambda due: turns.take("other", due)),
+    ]
+    schedule = Schedule(tasks)
+    schedule.start()
+    assert hold.wait(PATIENCE_S)
+    turns.wait(12)  # the other bus goes on meanwhile
+    assert not turns.of("fast")
+    gate.set()
+    turns.wait(len(turns.seen) + 4)
+    schedule.stop(PATIENCE_S)
+    names = [name for name, _ in turns.seen if name != "other"]
+    assert names[0] == "identity"
+    assert names.index("fast") < names.index("slow")  # it has the earlier deadline
+    assert names.count("fast") < 12
+    assert tasks[2].missed >= 1  # turns that passed while the line was busy are counted
+    assert tasks[3].missed == 0
+
+
+def test_missed_turns_are_counted_exactly() -> None:
+    task = Task("t", "bus", 5, lambda due: None)
+    due = T0
+    for jump in (0, 5, 5, 20, 5):
+        due += timedelta(seconds=jump)
+        task.due(due)
+    assert task.missed == 3
+    task.forget()
+    task.due(due + timedelta(days=1))
+    assert task.missed == 3
+
+
+def test_a_fault_in_a_task_does_not_end_its_bus(caplog: pytest.LogCaptureFixture) -> None:
+    turns = Turns()
+
+    def faulty(due: int) -> None:
+        turns.take("faulty", due)
+        raise RuntimeError("a bug")
+
+    schedule = Schedule([Task("faulty", "bus", 0.05, faulty)])
+    schedule.start()
+    turns.wait(3)
+    schedule.stop(PATIENCE_S)
+    assert "faulty failed" in caplog.text
+
+
+def test_stuck_task_is_named() -> None:
+    gate, inside = threading.Event(), threading.Event()
+
+    def hang(due: int) -> None:
+        inside.set()
+        gate.wait(PATIENCE_S)
+
+    schedule = Schedule([Task("hanging", "bus", 3600, hang, at_start=True)])
+    schedule.start()
+    assert inside.wait(PATIENCE_S)
+    assert schedule.stuck(0) == "hanging"
+    assert schedule.stuck(3600) is None
+    assert not schedule.stop(0.01)
+    gate.set()
+    assert schedule.stop(PATIENCE_S)
+
+
+@given(
+    st.sampled_from([0.05, 0.1, 1, 5, 7, 60, 900, 3600]),
+    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)).map(lambda d: d.replace(tzinfo=UTC)),  # noqa: DTZ001
+)
+def test_next_turn_is_the_next_multiple(interval: float, now: datetime) -> None:
+    trigger = _Multiples(interval)
+    step = timedelta(seconds=interval)
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    due = trigger.get_next_fire_time(None, now)
+    assert (due - epoch) % step == timedelta(0)
+    assert now <= due < now + step
+    after = trigger.get_next_fire_time(due, due)
+    assert after - due == step
+    # A clock set back by a day does not stop the readings for a day.
+    back = due - timedelta(days=1)
+    assert trigger.get_next_fire_time(due, back) - back < step
