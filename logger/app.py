@@ -1,62 +1,84 @@
-"""Wires the stages together: buses, readers, schedule, points, buffer, delivery.
+"""Wires the stages together: buses, readers, schedule, derived values, buffer, delivery.
 
-Data goes one way: a worker thread reads a meter, turns the reading into points and
-hands them to the buffer; delivery takes them from there in a thread of its own.
+Data goes one way: a worker thread reads a meter, the reading becomes points, the points
+go to the buffer; delivery takes them from there in threads of its own.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from logger import __version__, busload, health, meters, points
+from logger import busload, meters
 from logger.buffer import Buffer
 from logger.bus import Bus
 from logger.clock import Clock
 from logger.config import Config
 from logger.delivery import Delivery
-from logger.derive.changes import MeterChanges
-from logger.errors import ConfigError
-from logger.meters import Job
+from logger.derive import About, Derive
+from logger.intake import Intake
+from logger.line import StateStore
+from logger.meters import Job, Model
+from logger.overview import Overview
 from logger.reader import MeterReader
 from logger.reading import Reading
 from logger.schedule import Schedule, Task
+from logger.statefile import StateFile
 from logger.status import StatusServer, socket_path
 
 log = logging.getLogger(__name__)
 
 # How long each part may take to stop; together below the five seconds promised.
 _STOP_WORKERS_S, _STOP_DELIVERY_S = 2.0, 1.0
+# A meter that is asked for its identity out of turn is not asked again for this long.
+_ASK_AGAIN_S = 30.0
 _HEALTH = "health"
 Listener = Callable[[Reading], None]
 
 
+def models_of(config: Config) -> Mapping[str, Model]:
+    """Return the register tables that the configuration names, by name."""
+    names = {meter.model for bus in config.bus for meter in bus.meter}
+    return {name: meters.load(name, config.models_dir) for name in names}
+
+
+def check_config(config: Config) -> list[tuple[str, float]]:
+    """Return each bus and its load.
+
+    Raises ConfigError when the schedule cannot fit or the token is missing.
+    """
+    found = [(bus.name, load) for bus, load in busload.check(config, models_of(config))]
+    if config.influxdb is not None:
+        config.influxdb.token()
+    return found
+
+
+def state_directory(buffer: Path) -> Path:
+    """Return where the state of everything but the points lies, beside the buffer."""
+    return buffer.with_name(buffer.name + ".state")
+
+
 class App:
-    """A running logger. `start`, then `stop`; both once."""
+    """A running logger. `start`, then `stop`; both once.
+
+    `listener` hears of every reading, on the worker thread of its bus. Raises
+    ConfigError for a schedule that cannot fit and for a missing token.
+    """
 
     def __init__(self, config: Config, listener: Listener | None = None) -> None:
         self.config = config
         self.clock = Clock()
-        self.models = {
-            meter.model: meters.load(meter.model, config.models_dir)
-            for bus in config.bus
-            for meter in bus.meter
-        }
-        self.loads = {bus.name: load for bus, load in busload.check(config, self.models)}
-        if config.influxdb is not None:
-            config.influxdb.token()  # a missing token is a mistake to report at once
+        self.loads = dict(check_config(config))
         self._listener = listener
-        self._changes = MeterChanges()
-        self._lock = threading.Lock()
+        models = models_of(config)
+        states = StateStore(state_directory(config.buffer.path) / "meters")
         self.buses = [Bus(bus) for bus in config.bus]
         self.readers = [
-            MeterReader(bus, meter, self.models[meter.model], self.clock.now_ms)
+            MeterReader(bus, meter, models[meter.model], self.now_ms, states=states)
             for bus in self.buses
             for meter in bus.config.meter
         ]
@@ -67,24 +89,54 @@ class App:
             keep_s=config.buffer.keep,
             max_size=config.buffer.max_size,
             max_age_s=config.buffer.max_age,
-            now_ms=self.clock.now_ms,
+            now_ms=self.now_ms,
         )
         self.delivery = (
-            Delivery(self.buffer, config.influxdb, now_ms=self.clock.now_ms)
+            Delivery(self.buffer, config.influxdb, now_ms=self.now_ms)
             if config.influxdb is not None
             else None
         )
+        self._derive = Derive(
+            [self._about(reader) for reader in self.readers],
+            config.site.name,
+            config.events,
+            config.counters,
+        )
+        self.intake: Intake | None = None
+        self.overview = Overview(
+            config,
+            self.loads,
+            self.readers,
+            self.schedule.tasks,
+            self.buses,
+            self.buffer,
+            self.delivery,
+            self.now_ms,
+        )
         self._status = StatusServer(socket_path(config.buffer.path), self.state)
-        self._started_ms = 0
-        self._started = 0.0
-        self.readings = 0
+        self._asked: dict[str, float] = {}
+
+    def now_ms(self) -> int:
+        """Return the time of this run, milliseconds UTC."""
+        return self.clock.now_ms()
+
+    def _about(self, reader: MeterReader) -> About:
+        meter = reader.meter
+        return About(
+            name=meter.name,
+            role=meter.role,
+            model=reader.model,
+            fast_ms=round(self.config.interval(meter, Job.FAST) * 1000),
+            slow_ms=round(self.config.interval(meter, Job.SLOW) * 1000),
+            wiring=meter.wiring,
+        )
 
     def _read_tasks(self) -> list[Task]:
         """Return the tasks that read, identity first where several are due at once."""
         return [
             Task(
                 name=f"{job} job of {reader.meter.name}",
-                worker=reader.bus,
+                worker=f"bus {reader.bus}",
                 interval_s=self.config.interval(reader.meter, job),
                 run=partial(self._read, reader, job),
                 at_start=job is not Job.FAST,
@@ -99,15 +151,21 @@ class App:
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer."""
         self.buffer.open()
-        self._started_ms = self.clock.now_ms()
-        self._started = time.monotonic()
+        newest_ms = self.buffer.state().newest_ms
+        self.clock = Clock(newest_ms=newest_ms)
+        if not self.clock.trusted:
+            log.warning("the clock of this machine is not set yet: readings wait for their time")
+        state = StateFile(state_directory(self.config.buffer.path) / "derived.json")
+        self.intake = Intake(self._derive, self.clock, self.buffer.append, state)
+        self.intake.open(newest_ms)
+        self.overview.begin()
         if self.delivery is not None:
             self.delivery.start()
         self._status.start()
         self.schedule.start()
         for bus in self.config.bus:
             log.info(
-                "bus %s: %d meters on %s, %d baud, load %.0f %%",
+                "bus %s: %d meters on %s, %d baud, busy %.0f %% of the time",
                 bus.name,
                 len(bus.meter),
                 bus.port,
@@ -115,12 +173,21 @@ class App:
                 100 * self.loads[bus.name],
             )
 
+    def state(self) -> Mapping[str, Any]:
+        """Return what `status` shows."""
+        return self.overview.state(clock_trusted=self.clock.trusted)
+
     def look(self) -> None:
-        """Compare the clock with the wall clock; called about once a second."""
-        step = self.clock.check()
-        if step is not None:
-            log.warning("the clock was set by %+.1f s", step.size_ms / 1000)
+        """Do what time alone brings; called about once a second."""
+        if self.intake is None:
+            return
+        if self.intake.look() is not None:
             self.schedule.clock_stepped()
+        for name in self.intake.wanted():
+            now = time.monotonic()
+            if now - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
+                self._asked[name] = now
+                self.schedule.soon(f"{Job.IDENTITY} job of {name}")
 
     def stop(self) -> None:
         """Stop within five seconds, with every reading committed."""
@@ -129,119 +196,35 @@ class App:
             log.warning("a bus is still waiting for an answer; it is left behind")
         for bus in self.buses:
             bus.close()
+        if self.intake is not None:
+            self.intake.close()
         self.buffer.flush()
         if self.delivery is not None:
+            self._deliver_the_rest(self.delivery)
             self.delivery.stop(_STOP_DELIVERY_S)
         self.buffer.close()
 
+    def _deliver_the_rest(self, delivery: Delivery) -> None:
+        """Give the last readings a moment to go out while the server takes them."""
+        until = time.monotonic() + _STOP_DELIVERY_S
+        while (
+            self.buffer.state().waiting
+            and all(lane.ok for lane in delivery.state().values())
+            and time.monotonic() < until
+        ):
+            time.sleep(0.02)
+
     def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
         reading = reader.read(job, due_ms)
-        with self._lock:
-            self.readings += bool(reading.values)
-            kept = self._changes.keep(reading)
-        found = points.points(kept, reader.model, self.config.site.name)
-        if found:
-            self.buffer.append(found)
+        self.overview.readings += bool(reading.values)
+        if self.intake is not None:
+            self.intake.accept(reading)
         if self._listener is not None:
             self._listener(reading)
 
     def _report(self, _due_ms: int) -> None:
-        now = self.clock.now_ms()
-        self.buffer.append(
-            health.points(
-                self.config.site.name,
-                self.meter_health(),
-                self.bus_health(),
-                self.buffer.figures(),
-                now,
-            )
-        )
-
-    def meter_health(self) -> list[health.MeterHealth]:
-        """Return the counts of every meter."""
-        missed: dict[str, int] = {}
-        for task in self.schedule.tasks:
-            if isinstance(task.run, partial):
-                name = task.run.args[0].meter.name
-                missed[name] = missed.get(name, 0) + task.missed
-        return [
-            health.MeterHealth(
-                name=reader.meter.name,
-                bus=reader.bus,
-                role=reader.meter.role,
-                model=reader.model.name,
-                address=reader.meter.address,
-                interval_s=self.config.interval(reader.meter, Job.FAST),
-                reads=reader.reads,
-                errors=reader.errors,
-                rejected=reader.rejected,
-                missed=missed[reader.meter.name],
-                read_ms=reader.last_ms,
-                last_good=reader.last_good,
-                error=str(reader.error) if reader.error is not None else "",
-            )
-            for reader in self.readers
-        ]
-
-    def bus_health(self) -> list[health.BusHealth]:
-        """Return the counts of every bus."""
-        running_s = max(time.monotonic() - self._started, 0.001)
-        return [
-            health.BusHealth(
-                name=bus.name,
-                port=bus.config.port,
-                planned_load=self.loads[bus.name],
-                busy=bus.stats.busy_s / running_s,
-                requests=bus.stats.requests,
-                answered=bus.stats.answered,
-                silent=bus.stats.silent,
-                garbled=bus.stats.garbled,
-                refused=bus.stats.refused,
-                port_errors=bus.stats.port_errors,
-                echo=bus.echo,
-            )
-            for bus in self.buses
-        ]
-
-    def state(self) -> Mapping[str, Any]:
-        """Return what `status` shows: everything, and `problems` in words."""
-        now = self.clock.now_ms()
-        meter_list = self.meter_health()
-        problems = health.meter_problems(meter_list, self._started_ms, now)
-        buffer = self.buffer.state()
-        if not buffer.ok:
-            problems.append(f"buffer: {buffer.problem}")
-        delivery = None
-        if self.delivery is not None:
-            delivery = self.delivery.state()
-            problems += delivery.problems()
-        return {
-            "version": __version__,
-            "pid": os.getpid(),
-            "site": self.config.site.name,
-            "started": self._started_ms,
-            "now": now,
-            "healthy": not problems,
-            "problems": problems,
-            "readings": self.readings,
-            "meters": [health.as_json(meter, now) for meter in meter_list],
-            "buses": [asdict(bus) for bus in self.bus_health()],
-            "buffer": buffer.as_json(),
-            "delivery": delivery.as_json() if delivery is not None else None,
-        }
-
-
-def check_config(config: Config) -> list[tuple[str, float]]:
-    """Return each bus and its load. Raises ConfigError when the schedule cannot fit."""
-    models = {
-        meter.model: meters.load(meter.model, config.models_dir)
-        for bus in config.bus
-        for meter in bus.meter
-    }
-    found = [(bus.name, load) for bus, load in busload.check(config, models)]
-    if config.influxdb is not None:
-        try:
-            config.influxdb.token()
-        except ConfigError as err:
-            raise ConfigError(f"influxdb: {err.message}", err.hint) from err
-    return found
+        """Keep the logger's own figures, and tell the events how full the buffer is."""
+        if not self.clock.trusted or self.intake is None:
+            return
+        self.buffer.append(self.overview.points())
+        self.intake.buffer(self.buffer.state().full)

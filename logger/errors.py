@@ -7,6 +7,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── PortError           the port cannot be opened, or went away
 │   ├── SilentError         nobody answered
 │   ├── GarbledError        an answer came that cannot be believed
+│   ├── EncodingError       the meter is set to send numbers in an unknown form
 │   └── RefusedError        the meter answered with a Modbus exception
 ├── BufferFileError         the buffer file cannot be used
 │   ├── BufferBusyError     another process has it
@@ -59,6 +60,10 @@ class SilentError(BusError):
 
 class GarbledError(BusError):
     """An answer came with a wrong checksum, length, address or function."""
+
+
+class EncodingError(BusError):
+    """The meter is set to send numbers in a form that its manual does not define."""
 
 
 class RefusedError(BusError):

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from logger.buffer import Books, BufferState
+from logger.datamodel import Lane
+from logger.delivery import LaneState
 from logger.lineprotocol import FieldValue, Point
 
 # A meter that gave nothing for this many turns, or this many seconds, is reported.
@@ -60,6 +63,34 @@ def meter_problems(meters: Sequence[MeterHealth], started_ms: int, now_ms: int) 
         reason = f": {meter.error}" if meter.error else ""
         found.append(f"meter {meter.name}: {when}{reason}")
     return found
+
+
+def buffer_problems(state: BufferState) -> list[str]:
+    """Return a sentence when the buffer is not well."""
+    return [] if state.ok else [f"buffer: {state.problem}"]
+
+
+def delivery_problems(lanes: Mapping[Lane, LaneState]) -> list[str]:
+    """Return a sentence for every bucket that takes no points."""
+    return [
+        f"delivery to bucket {state.bucket!r}: {state.status}: {state.error}"
+        for state in lanes.values()
+        if not state.ok
+    ]
+
+
+def buffer_fields(books: Books, state: BufferState, now_ms: int) -> dict[str, FieldValue]:
+    """Return the fields of the buffer's `logger` point."""
+    total = books.total
+    fields: dict[str, FieldValue] = {
+        "buffer_points": total.waiting,
+        "delivered": total.delivered,
+        "set_aside": total.set_aside,
+        "dropped": total.dropped,
+    }
+    waits = total.waiting and state.oldest_ms is not None
+    age_ms = now_ms - state.oldest_ms if waits and state.oldest_ms is not None else 0
+    return {**fields, "buffer_oldest_s": max(0, age_ms) / 1000}
 
 
 def points(

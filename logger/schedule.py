@@ -154,11 +154,16 @@ class Schedule:
                 _nothing,
                 _Multiples(task.interval_s),
                 args=(task,),
+                id=task.name,
                 name=task.name,
                 executor=task.worker,
                 **options,
             )
         self._scheduler.start()
+
+    def soon(self, name: str) -> None:
+        """Let the task called `name` run as soon as its worker is free."""
+        self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
     def stuck(self, limit_s: float) -> str | None:
         """Return the name of a task that has been running for longer than `limit_s`."""

@@ -22,7 +22,7 @@ from tests.test_config import GOOD
 NOBODY = 65534
 FAST = GOOD.replace(
     'name = "home"',
-    'name = "home"\n[intervals]\nfast = "200ms"\nslow = "1s"',
+    'name = "home"\n[intervals]\nfast = "700ms"\nslow = "5s"',
 )
 BUFFER = '\n[buffer]\npath = "state/buffer.sqlite"\n'
 

@@ -36,7 +36,16 @@ def test_a_line_gives_back_its_point(
 
 @pytest.mark.parametrize(
     "line",
-    ["", "power", "power v=1", "power v= 1", "power,meter v=1 5", 'power v="a 5', "power v=x 5", "power v=nan 5"],
+    [
+        "",
+        "power",
+        "power v=1",
+        "power v= 1",
+        "power,meter v=1 5",
+        'power v="a 5',
+        "power v=x 5",
+        "power v=nan 5",
+    ],
 )
 def test_what_is_no_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError):

@@ -87,16 +87,17 @@ class Buffer:
         invalid: Drops = Drops()
         for lane, group in by_lane(points).items():
             lines: list[str] = []
+            times: list[int] = []
             for point in group:
                 try:
                     # a text may hold a line break; a row is read line by line
                     lines.append(point.line().replace("\n", " "))
+                    times.append(point.time_ms)
                 except ValueError as err:
                     log.error("buffer: a point that line protocol cannot hold: %s", err)
                     invalid[lane, "invalid"] += 1
-            times = [point.time_ms for point in group]
             rows += new_rows(lane, lines, times)
-            self._newest_ms = max(times)
+            self._newest_ms = max([*times, self._newest_ms or 0]) or None
         self.exchange.add(rows, invalid)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
@@ -250,10 +251,11 @@ class Buffer:
 
 
 def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
-    """Return lines as rows, one unless there are very many; `times` are those of the points."""
+    """Return lines as rows, one unless there are very many; `times` has that of each line."""
     found = []
     for start in range(0, len(lines), _LINES_A_ROW):
         part = lines[start : start + _LINES_A_ROW]
+        stamps = times[start : start + _LINES_A_ROW]
         counters = any(line.startswith("energy") for line in part)
-        found.append(NewRow(lane, len(part), min(times), max(times), counters, "\n".join(part)))
+        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, "\n".join(part)))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,16 @@ class Database:
         self.path = path
 
     @classmethod
-    def open(cls, path: Path) -> Database:
-        """Open for reading and writing; the file is made if there is none."""
+    def open(cls, path: Path, check: Callable[[Database], object] = bool) -> Database:
+        """Open for reading and writing; the file is made if there is none. `check` may
+        refuse a file before anything in it is changed."""
         with mapped(path):
             connection = sqlite3.connect(
                 path, timeout=LOCK_WAIT_S, isolation_level=None, check_same_thread=False
             )
             database = cls(connection, path)
             try:
+                check(database)
                 # auto_vacuum has to be set before the first table; FULL makes each commit
                 # reach the medium, which WAL alone does not promise after a power cut.
                 for pragma in (
@@ -107,7 +109,7 @@ class Database:
         found = self.row(sql, *values)
         return None if found is None else found[0]
 
-    def stream(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+    def stream(self, sql: str, *values: object) -> Generator[tuple[Any, ...], None, None]:
         """Yield the rows of a query one by one; the query ends when the iterator does."""
         with mapped(self.path), contextlib.closing(self._connection.execute(sql, values)) as cursor:
             yield from cursor

@@ -20,7 +20,7 @@ from logger.buffer.ledger import Ledger
 from logger.buffer.rows import COLUMNS, Row, as_row, row_checksum
 from logger.datamodel import Lane
 
-CHUNK = 500  # rows a step
+CHUNK = 200  # rows a step: what one step writes has to fit into the log
 MINUTE_MS = 60_000
 
 

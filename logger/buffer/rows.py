@@ -15,6 +15,7 @@ from logger.buffer.database import Database
 from logger.buffer.ledger import Ledger
 from logger.datamodel import Lane
 
+LEASE_MS = 120_000  # how long a command may keep rows from a running logger
 DAMAGED = "the row fails its checksum"
 
 
@@ -79,6 +80,9 @@ _INSERT = (
 )
 
 
+_LANES: Mapping[object, Lane] = {lane.value: lane for lane in Lane}
+
+
 def row_checksum(
     number: int, lane: str, points: int, first_ms: int, last_ms: int, body: str
 ) -> int:
@@ -90,10 +94,11 @@ def row_checksum(
 def as_row(values: Sequence[object]) -> Row:
     """Return a row from `COLUMNS`; a field of a wrong type makes it not intact."""
     number, lane, points, first_ms, last_ms, crc, body = values
-    good = isinstance(body, str) and lane in set(Lane)
+    known = _LANES.get(lane)
+    good = known is not None and isinstance(body, str)
     return Row(
-        int(str(number)),
-        Lane(str(lane)) if good else Lane.MAIN,
+        number if isinstance(number, int) else int(str(number)),
+        known or Lane.MAIN,
         points if isinstance(points, int) else 0,
         first_ms if isinstance(first_ms, int) else 0,
         last_ms if isinstance(last_ms, int) else 0,
@@ -151,10 +156,10 @@ def waiting(
     order = "DESC" if newest else "ASC"
     sql = (
         f"SELECT {COLUMNS} FROM rows WHERE state=0 AND lane=? AND id>? AND NOT EXISTS "  # noqa: S608
-        "(SELECT 1 FROM leases WHERE leases.lane=rows.lane AND until_ms>? "
+        "(SELECT 1 FROM leases WHERE leases.lane=rows.lane AND until_ms BETWEEN ? AND ? "
         f"AND rows.id BETWEEN first_id AND last_id) ORDER BY id {order}"
     )
-    for values in database.stream(sql, lane.value, after, now_ms):
+    for values in database.stream(sql, lane.value, after, now_ms, now_ms + LEASE_MS):
         yield as_row(values)
 
 

@@ -47,7 +47,7 @@ class Writer:
         self.keep_ms = keep_ms
         self.max_size = max_size
         self.max_age_ms = max_age_ms
-        self.log_size = min(8 * _MIB, max(16 * FRAME, max_size // 8))
+        self.log_size = min(8 * _MIB, max_size // 4)  # part of max_size kept for the log
         self.epoch = 0  # counts the files that lay at `path`
         self.state = FileState(Ledger().books())
         self._database: Database | None = None
@@ -72,7 +72,7 @@ class Writer:
         self._look()
 
     def _open(self) -> None:
-        database = Database.open(self.path)
+        database = Database.open(self.path, schema.check_owner)
         try:
             schema.migrate(database)
             schema.load_ledger(database)

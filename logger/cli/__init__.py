@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from logger import __version__
-from logger.cli import configuration, demo, read, run, status
+from logger.cli import buffer, configuration, demo, events, read, report, run, simulate, status
 from logger.errors import (
     ConfigError,
     LoggerError,
@@ -34,6 +34,10 @@ app.command()(read.read)
 app.command()(status.status)
 
 
+app.add_typer(buffer.app, name="buffer")
+app.command()(simulate.simulate)
+app.command()(events.events)
+app.add_typer(report.app, name="report")
 app.add_typer(configuration.app, name="config")
 
 
@@ -43,15 +47,22 @@ def version() -> None:
     typer.echo(__version__)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
-    if show_version:
-        typer.echo(__version__)
-        raise typer.Exit
+    """Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing."""
 
 
 def main() -> None:

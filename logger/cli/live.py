@@ -114,8 +114,8 @@ def _energy(latest: Latest) -> Table:
             for direction in ("import", "export")
             for tariff in ("T1", "T2", "total")
         ]
-        tariff = values.get("tariff")
-        table.add_row(meter, *cells, f"T{tariff}" if tariff else "")
+        now = values.get("tariff")
+        table.add_row(meter, *cells, f"T{now}" if now else "")
     return table
 
 
@@ -128,7 +128,7 @@ def _line(state: Mapping[str, Any]) -> Panel:
     buffer = state["buffer"]
     missed = sum(meter["missed"] for meter in state["meters"])
     lines.append(
-        f"buffer: {buffer['waiting']} points kept, {buffer['size'] / 1024:.0f} KiB; "
+        f"buffer: {buffer['waiting']} points kept, {buffer['file_size'] / 1024:.0f} KiB; "
         f"{state['readings']} readings, {missed} jobs missed"
     )
     lines += [f"[red]{problem}[/]" for problem in state["problems"]]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from logger.config.models import Section
+from logger.config.section import Section
 from logger.config.types import Seconds, seconds
 
 # How a meter is connected: four wires, three without neutral, one phase.

@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from logger.config.derive import Counters, Events, Prices, Wiring
+from logger.config.section import Section
 from logger.config.types import Name, Seconds, Size
 from logger.errors import ConfigError
 
 TOKEN_VARIABLE = "INFLUXDB_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Site(Section):
@@ -56,6 +52,7 @@ class Meter(Section):
     address: Annotated[int, Field(ge=1, le=247)]
     role: Literal["grid", "pv", "battery", "load"]
     invert: bool = False
+    wiring: Wiring = "3P4W"
     fast: Seconds | None = None
     slow: Seconds | None = None
     identity: Seconds | None = None
@@ -72,6 +69,7 @@ class Bus(Section):
     stopbits: Literal[1, 2] = 1
     timeout: Seconds = 1.0
     local_echo: Literal["auto"] | bool = "auto"
+    rs485_rts: Literal["off", "high", "low"] = "off"
     meter: Annotated[list[Meter], Field(min_length=1)]
 
     @field_validator("baudrate")
@@ -166,6 +164,9 @@ class Config(Section):
     influxdb: Influx | None = None
     buffer: Buffer = Field(default_factory=Buffer)
     models_dir: Path | None = None
+    events: Events = Events()
+    counters: Counters = Counters()
+    prices: Prices = Prices()
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

@@ -52,7 +52,13 @@ class Worker:
     """Takes batches from an outlet and sends them, one at a time. For one thread."""
 
     def __init__(
-        self, lane: Lane, outlet: Outlet, write: Write, health: Health, stop: threading.Event
+        self,
+        lane: Lane,
+        outlet: Outlet,
+        write: Write,
+        health: Health,
+        stop: threading.Event,
+        most_lines: int | None = None,
     ) -> None:
         self.lane = lane
         self._outlet = outlet
@@ -62,7 +68,8 @@ class Worker:
         self._backoff = Backoff(random.random)
         self._live_mark = 0  # rows up to here are not live any more
         self._cursor = 0  # the backlog is done up to here
-        self._lines = BATCH_LINES
+        self._most = min(BATCH_LINES, most_lines or BATCH_LINES)
+        self._lines = self._most
         self._good = 0
 
     def step(self) -> float | None:
@@ -130,8 +137,8 @@ class Worker:
             self._lines, self._good = max(100, self._lines // 2), 0
         elif stopped is None:
             self._good += 1
-            if self._good >= _GROW_AFTER and self._lines < BATCH_LINES:
-                self._lines, self._good = min(2 * self._lines, BATCH_LINES), 0
+            if self._good >= _GROW_AFTER and self._lines < self._most:
+                self._lines, self._good = min(2 * self._lines, self._most), 0
 
     def run(self, idle: Callable[[], None]) -> None:
         """Go on until `stop` is set; `idle` waits for new rows."""

@@ -6,10 +6,11 @@ with VirtualLine(site.meters, clock=clock) as line:
 """
 
 from logger.simulate.incidents import Incident, Trouble
-from logger.simulate.line import Served, VirtualLine
+from logger.simulate.line import VirtualLine
 from logger.simulate.meter import ROLES, VirtualMeter
 from logger.simulate.quirk import Quirk
 from logger.simulate.quirks import QUIRKS, quirks_named
+from logger.simulate.served import Served
 from logger.simulate.site import DEFAULT_METERS, VirtualClock, VirtualSite, virtual_site
 from logger.simulate.writing import Refusal
 

@@ -93,7 +93,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as err:
-        reason = err.strerror if isinstance(err, OSError) else str(err)
+        reason = (err.strerror if isinstance(err, OSError) else str(err)) or "refused"
+        reason = reason.split(" (while")[0]
         raise SimulationError(
             f"cannot listen on {host}:{port}: {reason}", "is another program using the port?"
         ) from err

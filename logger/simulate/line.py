@@ -16,7 +16,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import TracebackType
 
 from logger.errors import SimulationError
@@ -32,6 +31,7 @@ from logger.simulate.frame import (
 from logger.simulate.meter import WRITE_MANY, WRITE_ONE, VirtualMeter
 from logger.simulate.pacing import send_paced
 from logger.simulate.quirk import Quirk
+from logger.simulate.served import Served, what
 from logger.simulate.settings import parity_code
 
 log = logging.getLogger(__name__)
@@ -41,16 +41,6 @@ _IDLE_S = 0.25
 _BABBLE_S = 0.005
 # A network is not a wire: pieces of one request may come this far apart.
 _SILENCE_S = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """An answer that a meter gave, before any quirk of the line got at it."""
-
-    at: float  # virtual time, epoch seconds
-    address: int
-    request: bytes  # PDU
-    answer: bytes  # PDU
 
 
 class VirtualLine:
@@ -80,6 +70,8 @@ class VirtualLine:
         addresses = Counter(meter.address for meter in self.meters)
         if twice := [address for address, count in addresses.items() if count > 1]:
             raise SimulationError(f"two meters at address {twice[0]}")
+        for meter in self.meters:
+            meter.join(baudrate, parity)
         # What the master's side is set to; a meter set otherwise hears only noise.
         self.baudrate = baudrate
         self.parity = parity
@@ -98,9 +90,18 @@ class VirtualLine:
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._thread: threading.Thread | None = None
+        self._free = 0.0  # when the last transaction ends, by `time.perf_counter`
+
+    @property
+    def quirks(self) -> tuple[Quirk, ...]:
+        """The quirks in force."""
+        return self._quirks
 
     def set_quirks(self, quirks: Iterable[Quirk]) -> None:
-        """Replace the quirks, also while the line runs."""
+        """Replace the quirks, also while the line runs.
+
+        What a quirk changed in a meter itself stays changed.
+        """
         fresh = tuple(quirks)
         for quirk in fresh:
             if quirk not in self._quirks:
@@ -179,7 +180,7 @@ class VirtualLine:
     def _patience(self) -> float:
         if any(quirk.babbles for quirk in self._quirks):
             return _BABBLE_S
-        if any(reader.waiting for reader in self._readers.values()):
+        if any(reader.waiting for reader in list(self._readers.values())):
             return max(_SILENCE_S, SILENCE_CHARACTERS * self._character_s)
         return _IDLE_S
 
@@ -201,13 +202,14 @@ class VirtualLine:
             channel.close()
             return
         for request in self._readers[channel].take(data):
-            arrived = max(arrived, self._serve(channel, request, arrived))
+            # Whoever comes while another transaction is on the line waits for its end.
+            self._free = self._serve(channel, request, max(arrived, self._free))
 
     def _idle(self, now: float) -> None:
         for channel, reader in list(self._readers.items()):
             if reader.waiting:
                 for request in reader.silence():
-                    self._serve(channel, request, now)
+                    self._free = self._serve(channel, request, max(now, self._free))
             for quirk in self._quirks:
                 if noise := quirk.noise():
                     channel.send(noise)
@@ -225,7 +227,7 @@ class VirtualLine:
 
     def _serve(self, channel: Channel, request: Request, arrived: float) -> float:
         """Answer `request` and return when the line is free again."""
-        address, register, count = _what(request)
+        address, register, count = what(request)
         self.requests[address, request.pdu[0] if request.pdu else 0, register, count] += 1
         heard = arrived + len(request.raw) * self._character_s
         if any(quirk.echoes for quirk in self._quirks):
@@ -286,10 +288,3 @@ class VirtualLine:
             and (meter.identity.baudrate, meter.identity.parity) == (self.baudrate, self.parity)
             and meter.answers(at)
         ]
-
-
-def _what(request: Request) -> tuple[int, int, int]:
-    """Return address, first register and count of a request."""
-    pdu = request.pdu
-    count = 1 if pdu[:1] == bytes((WRITE_ONE,)) else int.from_bytes(pdu[3:5], "big")
-    return request.address, int.from_bytes(pdu[1:3], "big"), count

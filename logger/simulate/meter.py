@@ -16,7 +16,7 @@ from logger.simulate.fixed import fixed_values
 from logger.simulate.incidents import Trouble, power_downs
 from logger.simulate.ledger import Books, Ledger
 from logger.simulate.noise import unit
-from logger.simulate.settings import Setting, encode, factory
+from logger.simulate.settings import Setting, baud_code, encode, factory, parity_code
 from logger.simulate.snapshot import Snapshot
 from logger.simulate.values import Counters, counter, instant
 from logger.simulate.writing import (
@@ -33,15 +33,15 @@ log = logging.getLogger(__name__)
 
 READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
 ROLES = ("grid", "pv", "load")
-_INTEGER_DATA = 2
+DEFAULT_BAUDRATE, DEFAULT_PARITY = 9600, "E"  # the factory setting of every model
 
 
 class VirtualMeter:
     """A meter of `model` at `address` that measures what `role` does in the site of `books`.
 
     `gains` multiplies the flow of each phase: a share, or -1 for a CT put on backwards.
-    `settings` replaces factory settings, `baudrate` and `parity` are what it listens
-    with. `fixed` gives every register a constant, distinct value instead.
+    `settings` replaces factory settings. Without `baudrate` and `parity` it is set up as
+    the line it joins. `fixed` gives every register a constant, distinct value instead.
     Raises SimulationError for an impossible address or role.
     """
 
@@ -54,8 +54,8 @@ class VirtualMeter:
         *,
         gains: tuple[float, float, float] = (1.0, 1.0, 1.0),
         settings: Mapping[str, Setting] | None = None,
-        baudrate: int = 9600,
-        parity: str = "E",
+        baudrate: int | None = None,
+        parity: str | None = None,
         fixed: bool = False,
     ) -> None:
         if not 1 <= address <= 247:
@@ -63,7 +63,8 @@ class VirtualMeter:
         if role not in ROLES:
             raise SimulationError(f"role {role!r} cannot be simulated", f"use {', '.join(ROLES)}")
         self.role = role
-        self.identity = Identity(address, baudrate, parity)
+        self.identity = Identity(address, baudrate or DEFAULT_BAUDRATE, parity or DEFAULT_PARITY)
+        self._joins = baudrate is None, parity is None
         self.requests: Counter[tuple[int, int, int]] = Counter()  # function, address, count
         self.ledger = books.open(Ledger(role, gains, _history(role, address)))
         self.books = books
@@ -82,11 +83,32 @@ class VirtualMeter:
             **factory(model, own.address, own.baudrate, own.parity),
             **(settings or {}),
         }
-        self.counters.set_code(int(self.settings.get("combination_code", 1)))
+        if register := model.by_key.get("combination_code"):
+            self.counters.set_code(register, int(self.settings["combination_code"]))
         self._fixed = dict(fixed_values(model, own.address % 100)) if fixed else None
         self._at = {register.address: register for register in model.registers}
         self._ranges = _ranges(model)
         self._layouts: dict[tuple[int, int], tuple[_Piece, ...]] = {}
+
+    def join(self, baudrate: int, parity: str) -> None:
+        """Set the meter up for a line, as far as it was not set up on purpose.
+
+        Raises SimulationError for a baud rate that the model does not know.
+        """
+        takes_baudrate, takes_parity = self._joins
+        self._joins = False, False
+        if takes_baudrate:
+            if baudrate not in self.model.baudrates:
+                rates = ", ".join(map(str, self.model.baudrates))
+                raise SimulationError(
+                    f"no {self.model.name} speaks {baudrate} baud", f"use {rates}"
+                )
+            self.identity.baudrate = baudrate
+            if register := self.model.by_key.get("baud_rate"):
+                self.settings["baud_rate"] = baud_code(register, baudrate)
+        if takes_parity:
+            self.identity.parity = parity
+            self.settings["parity"] = parity_code(parity)
 
     @property
     def address(self) -> int:
@@ -200,14 +222,14 @@ class VirtualMeter:
 
     def value(self, register: Register, now: Snapshot, at: float) -> float | str:
         """Return what `register` shows at `at`, in the meter's own unit."""
-        shown = instant(register, now)
+        shown: float | str | None = counter(register, self.counters)
         if shown is None:
-            shown = counter(register, self.counters)
+            shown = instant(register, now)
         if shown is not None:
             return shown
         if register.field == "tariff":
             return self.ledger.tariff
-        setting = self.settings[register.field]
+        setting = self.settings[register.key]
         if register.field == "power_down_count":
             incidents = self.books.world.incidents
             return int(setting) + power_downs(incidents, self.power_downs_from, at)
@@ -224,10 +246,8 @@ class VirtualMeter:
 
     @property
     def _sends_integers(self) -> bool:
-        return any(
-            name.startswith("data_type") and setting == _INTEGER_DATA
-            for name, setting in self.settings.items()
-        )
+        guard = self.model.guard
+        return guard is not None and self.settings.get(guard.field) != guard.value
 
 
 # A register, and which of its bytes (from) go where (from, to) in a block.

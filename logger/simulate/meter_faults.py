@@ -109,14 +109,14 @@ class IntegerDataType(Quirk):
     text = "an Ambition whose data type is set to integer sends no floats"
 
     def set_up(self, meter: VirtualMeter) -> None:
-        for register in meter.model.registers:
-            if register.field.startswith("data_type"):
-                meter.settings[register.field] = 2
-                return
-        raise SimulationError(
-            f"{self.name}: the model {meter.model.name} has no data type register",
-            "use it with an Ambition",
-        )
+        guard = meter.model.guard
+        if guard is None:
+            raise SimulationError(
+                f"{self.name}: the model {meter.model.name} has no data type register",
+                "use it with an Ambition",
+            )
+        codes = meter.model.by_key[guard.field].choices
+        meter.settings[guard.field] = next(code for code in codes if code != guard.value)
 
 
 class UnsetCt(Quirk):
@@ -129,8 +129,10 @@ class UnsetCt(Quirk):
             raise SimulationError(f"{self.name}: the model {meter.model.name} has no CT ratio")
         meter.settings["ct_ratio"] = "0005" * register.length
         meter.settings["meter_amps"] = 5
-        if 0x0103 in meter.model.meter_codes:
-            meter.settings["meter_code"] = "0103"
+        for number, code in meter.model.codes.items():
+            if code.ct:
+                meter.settings["meter_code"] = f"{number:04X}"
+                break
 
 
 class LegacyOnly(Quirk):

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from logger.errors import SimulationError
 from logger.meters import Encoding, Model, Register
-from logger.simulate.accepts import accepted
+from logger.simulate.accepts import acceptable
 
 # A setting: a number, or the digits or letters of a "hex" or "ascii" register.
 Setting = int | float | str
@@ -56,10 +56,10 @@ def factory(model: Model, address: int, baudrate: int, parity: str) -> dict[str,
             settings[name] = "00050005"
         elif name in _FACTORY:
             settings[name] = _FACTORY[name]
-        elif register.write and (first := accepted(register.write.accepts).first) is not None:
-            settings[name] = plain(first)
+        elif allowed := acceptable(register):
+            settings[name] = plain(allowed[0])
         else:
-            settings.setdefault(name, register.address % 9973)
+            settings[register.key] = register.address % 9973
     return settings
 
 
@@ -83,8 +83,7 @@ def baud_of(register: Register, code: int) -> int:
 
 def baud_labels(register: Register) -> dict[int, int]:
     """Return baud rate by index, empty when the register holds the rate itself."""
-    values = accepted(register.write.accepts if register.write else "").values or {}
-    return {int(value): int(label) for value, label in values.items() if label.isdecimal()}
+    return {code: int(label) for code, label in register.choices.items() if label.isdecimal()}
 
 
 def parity_code(parity: str) -> int:

@@ -7,14 +7,15 @@ from logger.meters import Register
 from logger.simulate.ledger import TARIFFS, Ledger
 from logger.simulate.snapshot import Snapshot
 
-_COUNTED = ("active_import", "active_export", "reactive_import", "reactive_export")
-_COUNTERS = (
-    *_COUNTED,
-    *("reactive_q1", "reactive_q2", "reactive_q3", "reactive_q4"),
-    *("active", "reactive", "day_counter"),
+_COUNTERS = frozenset(
+    (
+        *("active", "active_import", "active_export", "day_counter"),
+        *("reactive", "reactive_import", "reactive_export"),
+        *("reactive_q1", "reactive_q2", "reactive_q3", "reactive_q4"),
+    )
 )
+_TARIFFS = {f"T{tariff}": tariff for tariff in TARIFFS}
 _PHASES = {"L1": 1, "L2": 2, "L3": 3}
-NETTING_CODE = 10
 # What the day counter shows when the simulation starts.
 _TODAY_KWH = 12.34
 
@@ -24,18 +25,33 @@ class Counters:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.code = 1
-        self._day_start = max(ledger.energy("active_import") - _TODAY_KWH, 0.0)
+        self._meaning = "forward only"
+        self._nets = False
+        # By phase and tariff, what the forward counter had when the day counter was 0.
+        before = 1.0 - _TODAY_KWH / max(ledger.energy("active_import"), _TODAY_KWH)
+        self._day_start = {key: before * kwh for key, kwh in self._forward().items()}
         # By tariff, what forward and reverse had counted before netting began.
         self._before_netting: dict[int, tuple[float, float]] = {}
 
     def reset_day(self) -> None:
-        """Let the day counter start from 0."""
-        self._day_start = self.ledger.energy("active_import")
+        """Let the day counters start from 0."""
+        self._day_start = self._forward()
 
-    def set_code(self, code: int) -> None:
-        """Take a combination code; the netting one nets the phases from now on."""
-        if code == NETTING_CODE and self.code != NETTING_CODE:
+    def _forward(self) -> dict[tuple[int | None, int | None], float]:
+        return {
+            (phase, tariff): self.ledger.energy("active_import", phase, tariff)
+            for phase in (None, 1, 2, 3)
+            for tariff in (None, *TARIFFS)
+        }
+
+    def set_code(self, register: Register, code: int) -> None:
+        """Take a combination code by its name in `register`.
+
+        The one that can never be changed again nets the phases from now on (PRO380
+        manual 2.18-6, 7.11: C-10).
+        """
+        nets = register.write is not None and code in (register.write.final or ())
+        if nets and not self._nets:
             energy = self.ledger.energy
             self._before_netting = {
                 tariff: (
@@ -44,18 +60,20 @@ class Counters:
                 )
                 for tariff in TARIFFS
             }
-        self.code = code
+        self._nets = nets
+        self._meaning = register.choices.get(code, "forward only")
 
     def energy(self, field: str, phase: int | None, tariff: int | None) -> float:
         """Return kWh or kvarh of the data model's `field`."""
         if field == "day_counter":
-            return self.ledger.energy("active_import") - self._day_start
+            forward = self.ledger.energy("active_import", phase, tariff)
+            return forward - self._day_start[phase, tariff]
         if field in ("active", "reactive"):
             return self._shown(
                 self.energy(f"{field}_import", phase, tariff),
                 self.energy(f"{field}_export", phase, tariff),
             )
-        if self.code == NETTING_CODE and phase is None and field.startswith("active_"):
+        if self._nets and phase is None and field in ("active_import", "active_export"):
             side = 0 if field == "active_import" else 1
             name = "net_import" if field == "active_import" else "net_export"
             return sum(
@@ -66,25 +84,23 @@ class Counters:
 
     def _shown(self, forward: float, reverse: float) -> float:
         """Return the display's total (PRO380 manual 2.18-6, 7.11)."""
-        match self.code:
-            case 4:
-                return reverse
-            case 5:
-                return forward + reverse
-            case 6:
-                return reverse - forward
-            case 9 | 10 | 11:
-                return forward - reverse
-            case _:
-                return forward
+        meaning = self._meaning
+        if meaning.startswith("forward - reverse"):
+            return forward - reverse
+        return {
+            "reverse only": reverse,
+            "forward + reverse": forward + reverse,
+            "reverse - forward": reverse - forward,
+        }.get(meaning, forward)
 
 
 def counter(register: Register, counters: Counters) -> float | None:
     """Return the counter that `register` shows, None when it is no counter."""
     if register.field not in _COUNTERS:
         return None
-    tariff = int(register.tariff[1:]) if register.tariff.startswith("T") else None
-    return counters.energy(register.field, _PHASES.get(register.phase), tariff)
+    return counters.energy(
+        register.field, _PHASES.get(register.phase), _TARIFFS.get(register.tariff)
+    )
 
 
 def instant(register: Register, now: Snapshot) -> float | str | None:

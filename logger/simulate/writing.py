@@ -11,7 +11,7 @@ from logger.meters import Encoding, Register
 from logger.simulate.accepts import written
 from logger.simulate.ledger import TARIFFS, Books, Ledger
 from logger.simulate.settings import Setting, baud_of, parity_of, plain
-from logger.simulate.values import NETTING_CODE, Counters
+from logger.simulate.values import Counters
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 # Tariffs that a meter forgets when it loses its supply: 11 is T1, 12 is T2.
@@ -66,13 +66,14 @@ def checked(register: Register | None, function: int, raw: bytes) -> Decimal:
 def apply(meter: Writable, register: Register, number: Decimal, raw: bytes, at: float) -> None:
     """Let the accepted `number` take effect at `at` (epoch seconds).
 
-    Raises Refusal (3) where the meter will not leave its combination code.
+    Raises Refusal (3) where the meter can never leave its combination code.
     """
     name = register.field
     if name == "combination_code":
-        if meter.settings[name] == NETTING_CODE and number != NETTING_CODE:
+        now = meter.settings[name]
+        if number != now and register.write and now in (register.write.final or ()):
             raise Refusal(ILLEGAL_VALUE)
-        meter.counters.set_code(int(number))
+        meter.counters.set_code(register, int(number))
     if name == "tariff":
         saved = number < _NOT_SAVED
         tariff = int(number if saved else number - _NOT_SAVED)

@@ -1,0 +1,255 @@
+"""`buffer`: look into the buffer, send it, save it elsewhere. Safe beside a running logger."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from logger.cli import setaside
+from logger.cli.bufferparts import Opened, bar, emit, opened
+from logger.cli.moments import moment, shown
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+
+app = typer.Typer(
+    help="Look into the buffer, deliver it, export it. Safe beside a running logger.",
+    no_args_is_help=True,
+)
+app.add_typer(setaside.app, name="set-aside")
+
+
+class Format(StrEnum):
+    """What `export` writes."""
+
+    CSV = "csv"
+    LP = "lp"
+    PARQUET = "parquet"
+
+
+class Chosen(StrEnum):
+    """Which points `export` writes."""
+
+    ALL = "all"
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    SET_ASIDE = "set-aside"
+
+
+class Precision(StrEnum):
+    """The unit of the timestamps that `import` reads."""
+
+    AUTO = "auto"
+    S = "s"
+    MS = "ms"
+    US = "us"
+    NS = "ns"
+
+
+FileOption = Annotated[
+    Path | None, typer.Option("--file", help="Another buffer file than that of the configuration.")
+]
+FromOption = Annotated[
+    str | None, typer.Option("--from", help="From here on: 2026-11-01, 2026-11-01T12:30, 2d (ago).")
+]
+ToOption = Annotated[str | None, typer.Option("--to", help="Up to here, without it; or now.")]
+RateOption = Annotated[
+    float | None, typer.Option("--rate", min=1.0, help="At most so many points a second.")
+]
+PatienceOption = Annotated[
+    float, typer.Option("--patience", min=0.0, help="Seconds to go on while the server fails.")
+]
+
+
+@app.command()
+def status(
+    config: ConfigOption = DEFAULT_CONFIG, file: FileOption = None, as_json: JsonOption = False
+) -> None:
+    """Show the books, the size and the wear; exit code 1 if something is not well."""
+    from logger.buffer.report import report
+    from logger.cli.bufferparts import books_table, running_buffer
+
+    place = opened(config, file)
+    found = report(place.path, place.max_size, running_buffer(place.path))
+    if as_json:
+        emit(found)
+    else:
+        books_table(found, place.zone)
+    raise typer.Exit(1 if found["problems"] else 0)
+
+
+@app.command()
+def verify(
+    config: ConfigOption = DEFAULT_CONFIG, file: FileOption = None, as_json: JsonOption = False
+) -> None:
+    """Recount the file and check every row of it; exit code 1 if anything is off."""
+    from logger.buffer.verify import verify as check
+
+    place = opened(config, file)
+    with bar("checking rows", as_json) as progress:
+        found = check(place.path, progress)
+    if as_json:
+        emit(
+            {
+                "ok": found.ok,
+                "rows": found.rows,
+                "points": found.points,
+                "problems": list(found.problems),
+            }
+        )
+    else:
+        typer.echo(f"{place.path}: {found.rows} rows, {found.points} points")
+        for problem in found.problems:
+            typer.secho(f"  {problem}", fg="red")
+        typer.echo("everything agrees" if found.ok else f"{len(found.problems)} problems")
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@app.command()
+def backfill(
+    config: ConfigOption = DEFAULT_CONFIG,
+    rate: RateOption = None,
+    patience: PatienceOption = 30.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Deliver what waits now; exit code 1 if points still wait in the end."""
+    _deliver(opened(config, None), rate, patience, {}, as_json=as_json)
+
+
+@app.command()
+def replay(
+    start: Annotated[str, typer.Option("--from", help="The first time to send again.")],
+    end: Annotated[str, typer.Option("--to", help="Up to here, without it.")] = "now",
+    config: ConfigOption = DEFAULT_CONFIG,
+    rate: RateOption = None,
+    patience: PatienceOption = 30.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Send delivered points again, for a server that lost data; the buffer has those of
+    the last days (`keep`). Sending twice is harmless: a point overwrites itself."""
+    from logger.buffer import tools
+
+    place = opened(config, None)
+    place.target()
+    now_ms = place.now_ms()
+    from_ms, to_ms = (moment(text, place.zone, now_ms) for text in (start, end))
+    if from_ms >= to_ms:
+        raise typer.BadParameter("--from has to be before --to")
+    with tools.changing(place.path) as database, bar("marking rows", as_json) as progress:
+        points = tools.replay(database, from_ms, to_ms, now_ms, progress)
+    if not as_json:
+        typer.echo(f"{points} points from {shown(from_ms, place.zone)} on are sent again")
+    _deliver(place, rate, patience, {"replayed": points}, as_json=as_json)
+
+
+def _deliver(
+    place: Opened, rate: float | None, patience: float, extra: dict[str, Any], *, as_json: bool
+) -> None:
+    from logger.buffer import tools
+    from logger.delivery.backfill import backfill as deliver
+
+    target = place.target()
+    with tools.changing(place.path) as database, bar("delivering", as_json) as progress:
+        stopped = deliver(
+            database,
+            target,
+            now_ms=place.now_ms,
+            progress=progress,
+            rate=rate,
+            patience_s=patience,
+        )
+    books = tools.look(place.path).books.total
+    result = {
+        "stopped": stopped,
+        "waiting": books.waiting,
+        "delivered": books.delivered,
+        "set_aside": books.set_aside,
+    }
+    if as_json:
+        emit(extra | result)
+    elif stopped:
+        typer.secho(f"stopped: {stopped}", fg="red", err=True)
+        typer.echo(f"{books.waiting} points still wait; nothing is lost")
+    else:
+        typer.echo(f"{books.waiting} points wait, {books.set_aside} are set aside")
+    raise typer.Exit(1 if stopped else 0)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write; - is the terminal.")],
+    kind: Annotated[Format | None, typer.Option("--format", help="Default: by the name.")] = None,
+    chosen: Annotated[Chosen, typer.Option("--state", help="Which points.")] = Chosen.ALL,
+    measurement: Annotated[
+        list[str] | None, typer.Option("--measurement", "-m", help="Only these (repeatable).")
+    ] = None,
+    start: FromOption = None,
+    end: ToOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    file: FileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write points as CSV, line protocol or Parquet. All are those that wait or were
+    delivered and are still kept; points that were set aside only on demand."""
+    from logger.buffer.exporting import source
+    from logger.export import export as write
+
+    place = opened(config, file)
+    format_ = kind.value if kind is not None else out.suffix.lstrip(".")
+    if format_ not in set(Format):
+        raise typer.BadParameter(f"which format is {out.name!r}? Add --format csv, lp or parquet")
+    now_ms = place.now_ms()
+    from_ms = None if start is None else moment(start, place.zone, now_ms)
+    to_ms = None if end is None else moment(end, place.zone, now_ms)
+    with (
+        bar("exporting", as_json) as progress,
+        source(
+            place.path, chosen.value, from_ms, to_ms, frozenset(measurement or ()), progress
+        ) as lines,
+    ):
+        count = write(lines, out, format_)
+    if as_json:
+        emit({"file": str(out), "format": format_, "points": count})
+    else:
+        typer.echo(f"{count} points written to {out}", err=str(out) == "-")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="FILE.lp", help="Line protocol to take in.")],
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="Of the timestamps; auto tells by their size.")
+    ] = Precision.AUTO,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Take the good lines although some are bad.")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Take someone's own points into the buffer, to be delivered with all others. Every
+    line is checked first; with a bad one nothing is taken, unless --skip-bad."""
+    from logger.buffer import tools
+    from logger.buffer.importing import read_lines, summary
+
+    place = opened(config, None)
+    found = read_lines(source, precision.value)
+    refused = bool(found.bad) and not skip_bad
+    points = 0
+    if not refused:
+        with tools.changing(place.path) as database, bar("importing", as_json) as progress:
+            points = tools.add(database, found.rows, place.now_ms(), progress)
+    bad = list(summary(found.bad))
+    if as_json:
+        emit({"points": points, "bad": bad})
+    else:
+        for line in bad[:20]:
+            typer.secho(line, fg="red", err=True)
+        if len(bad) > 20:
+            typer.secho(f"... and {len(bad) - 20} more", fg="red", err=True)
+        typer.echo(
+            "nothing imported: mend these lines or add --skip-bad"
+            if refused
+            else f"{points} points imported; they wait for delivery"
+        )
+    raise typer.Exit(1 if bad else 0)

@@ -1,0 +1,117 @@
+"""What the buffer commands share: the file they work on, a progress bar, tables."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from logger.cli.moments import shown
+
+if TYPE_CHECKING:
+    from logger.config.models import Config, Influx
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The buffer file of a command, with what the configuration says about it."""
+
+    path: Path
+    zone: str
+    max_size: int
+    config: Config | None
+
+    def target(self) -> Influx:
+        """Return [influxdb]. Raises ConfigError if there is none, or no token."""
+        from logger.errors import ConfigError
+
+        influx = self.config.influxdb if self.config is not None else None
+        if influx is None:
+            raise ConfigError(
+                "the configuration has no [influxdb]: the buffer is the store",
+                "buffer export writes its points to a file",
+            )
+        influx.token()
+        return influx
+
+    @staticmethod
+    def now_ms() -> int:
+        """Return the time now."""
+        return time.time_ns() // 1_000_000
+
+
+def opened(config: Path, file: Path | None) -> Opened:
+    """Return the file of a command: `file`, or that of the configuration."""
+    from logger.config import load_config
+
+    if file is not None:
+        return Opened(file, "UTC", 2 * 1024**3, None)
+    loaded = load_config(config)
+    return Opened(loaded.buffer.path, loaded.site.timezone, loaded.buffer.max_size, loaded)
+
+
+def running_buffer(path: Path) -> dict[str, Any] | None:
+    """Return what the running logger says about its buffer, None if none can be asked."""
+    from logger.errors import StatusError
+    from logger.status import ask
+
+    try:
+        buffer: dict[str, Any] = ask(path)["buffer"]
+    except StatusError:
+        return None
+    return buffer
+
+
+def emit(data: object) -> None:
+    """Print JSON."""
+    typer.echo(json.dumps(data, indent=2))
+
+
+@contextmanager
+def bar(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on the error output, unless a script listens; gives the function
+    to call with (done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=as_json or not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def books_table(found: dict[str, Any], zone: str) -> None:
+    """Print what `buffer status` found."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    running = "a logger is running on it" if found["running"] else "no logger is running on it"
+    console.print(f"buffer {found['path']}: {running}", soft_wrap=True)
+    table = Table("points", "read", "delivered", "waiting", "set aside", "dropped")
+    for name, books in found["books"].items():
+        counts = ("read", "delivered", "waiting", "set_aside", "dropped")
+        table.add_row(name, *(f"{books[count]:,}" for count in counts))
+    console.print(table)
+    for name, books in found["books"].items():
+        if name != "total" and books["drops"]:
+            why = ", ".join(f"{reason}: {count:,}" for reason, count in books["drops"].items())
+            console.print(f"dropped of {name}: {why}")
+    oldest, newest = (shown(found[name], zone) for name in ("oldest_ms", "newest_ms"))
+    console.print(f"oldest waiting point {oldest}, newest {newest}")
+    console.print(
+        f"{found['size'] / 1e6:.1f} MB on the disk, {found['full']:.0%} of max_size "
+        f"({found['max_size'] / 1e6:.0f} MB) in use"
+    )
+    if found["in_memory"]:
+        console.print(f"{found['in_memory']:,} of the waiting points are still in memory")
+    for day, count in found["written"].items():
+        console.print(f"written to the medium on {day}: {count / 1e6:.1f} MB")
+    for problem in found["problems"]:
+        console.print(f"[red]problem:[/] {problem}", soft_wrap=True)

@@ -1,0 +1,264 @@
+"""`simulate`: virtual meters for any Modbus master, on TCP or on a pseudo-terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from logger.cli.options import duration
+
+if TYPE_CHECKING:
+    from logger.simulate import VirtualLine
+
+_PARITY_WORDS = {"E": "even", "O": "odd", "N": "none"}
+# For the help, which is not to load the simulation; a test compares.
+QUIRK_NAMES = (
+    "no-long-block-502a",
+    "refuse-gaps",
+    "refuse-pro1",
+    "echo",
+    "zero-bytes",
+    "drop-bytes",
+    "flip-bits",
+    "split-frames",
+    "late-answer",
+    "wrong-address",
+    "babble",
+    "dead",
+    "slow",
+    "dies-after",
+    "glitch-zero",
+    "integer-data-type",
+    "unset-ct",
+    "legacy-only",
+    "reversed-ct",
+)
+# Longer steps keep the counting of energy cheap when time runs very fast.
+_FAST, _FAST_STEP_S = 600.0, 30
+
+
+def _list_quirks(wanted: bool) -> None:
+    if wanted:
+        from logger.simulate import QUIRKS
+
+        width = max(map(len, QUIRKS))
+        for name, quirk in QUIRKS.items():
+            typer.echo(f"{name:<{width}}  {quirk.text}")
+        raise typer.Exit
+
+
+def simulate(
+    model: Annotated[str, typer.Option(help="The register table of the meters.")] = "pro380",
+    listen: Annotated[
+        str,
+        typer.Option(
+            help="Serve RTU frames over TCP here, as a gateway does; port 0 chooses one. "
+            "Without --pty it is tcp://127.0.0.1:5020."
+        ),
+    ] = "",
+    pty: Annotated[
+        bool, typer.Option("--pty", help="Serve on a pseudo-terminal (no parity there: 8N1).")
+    ] = False,
+    meter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A meter as ADDRESS:ROLE, or ADDRESS:ROLE:inverted when it is wired the "
+            "other way round; repeat it. Else 1:grid and 2:pv."
+        ),
+    ] = None,
+    baudrate: Annotated[int, typer.Option(help="Baud rate of the line.")] = 9600,
+    parity: Annotated[str, typer.Option(help="even, odd or none; even unless --pty.")] = "",
+    pace: Annotated[
+        bool, typer.Option("--pace/--no-pace", help="Take the time a real line would.")
+    ] = True,
+    delay: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds from request to answer; 20, unpaced 0."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed is another house and sky.")] = 1,
+    speed: Annotated[float, typer.Option(help="60 makes an hour pass in a minute.")] = 1.0,
+    start: Annotated[
+        str, typer.Option(help="Virtual time to begin at (ISO 8601, UTC); else now.")
+    ] = "",
+    zone: Annotated[str, typer.Option(help="Time zone of the tariff hours.")] = "UTC",
+    quirk: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Something that is wrong, NAME or NAME@ADDRESS; repeat it. "
+            f"Names: {', '.join(QUIRK_NAMES)}."
+        ),
+    ] = None,
+    for_: Annotated[
+        str, typer.Option("--for", help="End by itself after this time, such as 30s.")
+    ] = "",
+    list_quirks: Annotated[
+        bool,
+        typer.Option(
+            "--list-quirks", help="Say what each quirk does.", callback=_list_quirks, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Serve virtual meters of one household: grid, PV and load agree with each other.
+
+    The same seed and start give the same day twice. Ctrl-C ends it.
+    """
+    from logger.simulate import (
+        DEFAULT_METERS,
+        VirtualClock,
+        VirtualLine,
+        quirks_named,
+        virtual_site,
+    )
+
+    del list_quirks  # has done its work by now
+    for_s = duration(for_) if for_ else None
+    letter = _parity(parity, on_pty=pty and not listen)
+    where = _address(listen) if listen or not pty else None
+    if speed < 0 or (delay is not None and delay < 0):
+        raise typer.BadParameter("--speed and --delay cannot be negative")
+    clock = VirtualClock(_start(start), speed)
+    meters, inverted = _meters(meter) if meter else (DEFAULT_METERS, set())
+    site = virtual_site(
+        seed,
+        start=clock.start,
+        meters=meters,
+        inverted=inverted,
+        model=model,
+        step_s=_FAST_STEP_S if speed > _FAST else 1,
+        zone=_zone(zone),
+    )
+    line = VirtualLine(
+        site.meters,
+        clock=clock,
+        baudrate=baudrate,
+        parity=letter,
+        delay_s=None if delay is None else delay / 1000,
+        paced=pace,
+        quirks=quirks_named(quirk or [], seed),
+    )
+    with line:
+        ports = []
+        if where is not None:
+            ports.append((f"socket://{where[0]}:{line.start_tcp(*where)}", letter))
+        if pty:
+            ports.append((line.start_pty(), "N"))
+        for port, settable in ports:
+            typer.echo(_welcome(line, port, settable))
+        _wait(for_s)
+    typer.echo(_farewell(line))
+
+
+def _parity(text: str, *, on_pty: bool) -> str:
+    if not text:
+        return "N" if on_pty else "E"
+    letter = text[:1].upper()
+    if text.upper() not in (letter, _PARITY_WORDS.get(letter, "").upper()):
+        raise typer.BadParameter(f"parity {text!r} is unknown: use even, odd or none")
+    return letter
+
+
+def _address(text: str) -> tuple[str, int]:
+    from urllib.parse import urlsplit
+
+    url = text or "tcp://127.0.0.1:5020"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not url.startswith("tcp://") or host is None or port is None:
+        raise typer.BadParameter(f"{text!r}: write --listen tcp://127.0.0.1:5020")
+    return host, port
+
+
+def _meters(texts: list[str]) -> tuple[dict[int, str], set[int]]:
+    """Return the role by address, and the addresses of meters wired the other way round."""
+    roles: dict[int, str] = {}
+    inverted: set[int] = set()
+    for text in texts:
+        address, _, rest = text.partition(":")
+        role, _, wiring = rest.partition(":")
+        if not address.isdecimal() or not role or wiring not in ("", "inverted"):
+            raise typer.BadParameter(f"{text!r}: write --meter ADDRESS:ROLE, such as 1:grid")
+        if int(address) in roles:
+            raise typer.BadParameter(f"two meters at address {int(address)}")
+        roles[int(address)] = role
+        if wiring:
+            inverted.add(int(address))
+    return roles, inverted
+
+
+def _start(text: str) -> float:
+    import time
+    from datetime import UTC, datetime
+
+    if not text:
+        return time.time()
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time: write 2026-06-21T10:00:00") from None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _zone(text: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter(
+            f"unknown time zone {text!r}: expected a name such as Europe/Amsterdam"
+        ) from None
+    return text
+
+
+def _welcome(line: VirtualLine, port: str, parity: str) -> str:
+    """Return how to reach the line, as part of a configuration."""
+    rows = [
+        f"Virtual meters at {port}; in the configuration:",
+        "",
+        "[[bus]]",
+        'name = "virtual"',
+        f'port = "{port}"',
+        f"baudrate = {line.baudrate}",
+        f'parity = "{_PARITY_WORDS[parity]}"',
+    ]
+    for meter in line.meters:
+        rows += [
+            "",
+            "[[bus.meter]]",
+            f'name = "{meter.role}-{meter.address}"',
+            f'model = "{meter.model.name}"',
+            f"address = {meter.address}",
+            f'role = "{meter.role}"',
+        ]
+        if max(meter.ledger.gains) < 0:
+            rows.append("invert = true")
+    return "\n".join([*rows, ""])
+
+
+def _wait(seconds: float | None) -> None:
+    """Return after `seconds`, or upon Ctrl-C or SIGTERM."""
+    import signal
+    import threading
+
+    done = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: done.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        done.wait(seconds)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _farewell(line: VirtualLine) -> str:
+    """Return how often what was asked."""
+    rows = [f"{line.requests.total()} requests, {line.answered} answers"]
+    for (address, function, register, count), times in sorted(line.requests.items()):
+        rows.append(f"{times:>9} x  meter {address}  FC{function:02}  0x{register:04X} x {count}")
+    return "\n".join(rows)

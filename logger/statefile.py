@@ -1,0 +1,58 @@
+"""A small JSON file that survives a power cut: replaced whole, never written in place."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class StateFile:
+    """What a part of the logger wants to know after a restart. Losing it is no disaster:
+    a file that cannot be read is set aside, one that cannot be written is reported once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._failing = False
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state saved last, None when there is none that can be read."""
+        try:
+            state = json.loads(self.path.read_text(encoding="utf-8"))
+            if not isinstance(state, dict):
+                raise ValueError("not a JSON object")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as err:
+            log.warning("%s cannot be used and is set aside: %s", self.path, err)
+            self._set_aside()
+            return None
+        return state
+
+    def save(self, state: dict[str, Any]) -> bool:
+        """Replace the file, and tell whether it is safely on disk."""
+        fresh = self.path.with_name(self.path.name + ".new")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with fresh.open("w", encoding="utf-8") as file:
+                json.dump(state, file, separators=(",", ":"))
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.path)
+        except OSError as err:
+            if not self._failing:
+                log.warning("%s cannot be written: %s", self.path, err.strerror or err)
+            self._failing = True
+            return False
+        self._failing = False
+        return True
+
+    def _set_aside(self) -> None:
+        try:
+            self.path.replace(self.path.with_name(self.path.name + ".unreadable"))
+        except OSError as err:
+            log.warning("%s: %s", self.path, err.strerror or err)
