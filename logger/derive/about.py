@@ -66,7 +66,7 @@ def finite(value: object) -> float:
 def exact(value: object) -> Decimal:
     """Return a decimal out of a state file; ValueError for anything else."""
     number = Decimal(value) if isinstance(value, str) else None
-    if number is None or not number.is_finite() or abs(number.adjusted()) > 30:
+    if number is None or not number.is_finite() or abs(number.adjusted()) > 60:
         raise ValueError(f"not a decimal number: {value!r}")
     return number
 
