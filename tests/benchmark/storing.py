@@ -21,6 +21,7 @@ from logger.points import points
 from logger.reading import Harvest, Reading
 from logger.simulate import virtual_site
 from tests.benchmark.figure import Figure, Result
+from tests.benchmark.rig import DISK
 
 START = 1_795_000_000.0
 _DIFFERENT = 512  # readings with values of their own, more than gzip looks back
@@ -70,7 +71,7 @@ def commits(short: bool) -> Result:
     given = list(readings(_now_ms(), 20_000))
     rates, lines, bytes_a_reading, booked = [], [], [], []
     for _ in range(count):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        with tempfile.TemporaryDirectory(dir=DISK) as name:
             buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=1.0, now_ms=_now_ms)
             buffer.open()
             process = psutil.Process()
@@ -122,7 +123,7 @@ def _slowly(short: bool) -> list[Figure]:
     found = []
     for commit_s in (1.0, 10.0):
         seconds = (3 if commit_s == 1.0 else 11) if short else 120
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        with tempfile.TemporaryDirectory(dir=DISK) as name:
             buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=commit_s, now_ms=_now_ms)
             buffer.open()
             process = psutil.Process()
