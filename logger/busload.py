@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from logger.config import Bus, Config, duration_text
 from logger.errors import ConfigError
 from logger.meters import Job, Model
-from logger.plan import Block, plan
+from logger.plan import Block, plans
 
 # What a meter takes to answer; seen between 10 and 30 ms on real ones.
 ANSWER_DELAY_S = 0.02
@@ -30,8 +30,7 @@ def transaction_s(bus: Bus, block: Block) -> float:
 
 def job_s(bus: Bus, model: Model, job: Job) -> float:
     """Return the time `job` takes on `bus` for one meter of `model`."""
-    blocks = plan(model.of_job(job), model.max_block, model.max_gap)
-    return sum(transaction_s(bus, block) for block in blocks)
+    return sum(transaction_s(bus, block) for block in plans(model)[job])
 
 
 def loads(config: Config, bus: Bus, models: Mapping[str, Model]) -> Mapping[Job, float]:
