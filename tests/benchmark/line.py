@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from logger.meters import Job, load
-from logger.plan import plan
+from logger.plan import plans
 from logger.simulate import Incident, Served, Trouble, VirtualLine, quirks_named, virtual_site
 from logger.simulate.frame import FrameReader, Request, character_s, seal
 from tests.benchmark.clockfile import Time
@@ -199,7 +199,7 @@ def _frames(addresses: set[int]) -> dict[tuple[int, bytes], list[bytes]]:
         at = 1_782_037_800.0 + 10 * turn
         for meter in site.meters:
             for job in Job:
-                for block in plan(model.of_job(job), model.max_block, model.max_gap):
+                for block in plans(model)[job]:
                     pdu = struct.pack(">BHH", 3, block.address, block.count)
                     answer = seal(meter.address, meter.answer(pdu, at))
                     found.setdefault((meter.address, pdu), []).append(answer)

@@ -16,7 +16,7 @@ import psutil
 from logger.buffer import Buffer
 from logger.lineprotocol import Point
 from logger.meters import Job, load
-from logger.plan import plan
+from logger.plan import plans
 from logger.points import points
 from logger.reading import Harvest, Reading
 from logger.simulate import virtual_site
@@ -35,7 +35,7 @@ def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -
     for number in range(count):
         at = START + number * step_s
         harvest = Harvest()
-        for block in plan(model.of_job(job), model.max_block, model.max_gap):
+        for block in plans(model)[job]:
             answer = meter.answer(struct.pack(">BHH", 3, block.address, block.count), at)
             words = struct.unpack(f">{block.count}H", answer[2:])
             harvest.take(model, model.of_job(job), block, words)
