@@ -7,12 +7,14 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── PortError           the port cannot be opened, or went away
 │   ├── SilentError         nobody answered
 │   ├── GarbledError        an answer came that cannot be believed
+│   ├── EncodingError       the meter is set to send numbers in an unknown form
 │   └── RefusedError        the meter answered with a Modbus exception
 ├── BufferFileError         the buffer file cannot be used
 │   ├── BufferBusyError     another process has it
 │   ├── BufferDiskError     the disk is full, read-only or failing
 │   └── BufferCorruptError  the file is damaged
 ├── ExportError             a file cannot be written
+├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
 └── StatusError             no running logger could be asked
 
@@ -60,6 +62,10 @@ class GarbledError(BusError):
     """An answer came with a wrong checksum, length, address or function."""
 
 
+class EncodingError(BusError):
+    """The meter is set to send numbers in a form that its manual does not define."""
+
+
 class RefusedError(BusError):
     """The meter answered with a Modbus exception; `code` is its number."""
 
@@ -86,6 +92,10 @@ class BufferCorruptError(BufferFileError):
 
 class ExportError(LoggerError):
     """An export cannot be written."""
+
+
+class ReportError(LoggerError):
+    """A report cannot be made: no data, or the database cannot be asked."""
 
 
 class SimulationError(LoggerError):

@@ -64,3 +64,66 @@ def _value(value: FieldValue) -> str:
             return repr(value)
         case str():
             return f'"{value.translate(_STRING)}"'
+
+
+_SPLIT_SPACE = re.compile(r"(?<!\\) ")
+_SPLIT_COMMA = re.compile(r"(?<!\\),")
+_SPLIT_EQUALS = re.compile(r"(?<!\\)=")
+_ESCAPED = re.compile(r"\\([,= ])")
+_FIELD = re.compile(r'((?:\\[,= ]|[^,= ])+)=("(?:\\.|[^"\\])*"|[^", ]+)(?:,|(?= )|$)')
+_INTEGER = re.compile(r"[+-]?\d+i")
+_TRUE, _FALSE = {"t", "T", "true", "True", "TRUE"}, {"f", "F", "false", "False", "FALSE"}
+
+
+def parse(line: str) -> Point:
+    """Return the point that `line` holds; its time is in milliseconds.
+
+    The inverse of `encode`. Raises ValueError for what is not a line with a time.
+    """
+    if "\\" not in line and '"' not in line:  # nearly every line of a logger
+        head, _, rest = line.partition(" ")
+        body, _, stamp = rest.partition(" ")
+        measurement, *parts = head.split(",")
+        tags = dict(part.split("=", 1) for part in parts)
+        pairs = (part.split("=", 1) for part in body.split(","))
+        return Point(measurement, tags, {k: _parsed(v) for k, v in pairs}, int(stamp))
+    head, *rest_of_head = _SPLIT_SPACE.split(line, maxsplit=1)
+    if not rest_of_head:
+        raise ValueError(f"no fields: {line!r}")
+    measurement, *parts = _SPLIT_COMMA.split(head)
+    tags = {}
+    for part in parts:
+        key, *value = _SPLIT_EQUALS.split(part, maxsplit=1)
+        if not value:
+            raise ValueError(f"not a tag: {part!r}")
+        tags[_plain(key)] = _plain(value[0])
+    rest = rest_of_head[0]
+    fields: dict[str, FieldValue] = {}
+    at = 0
+    while match := _FIELD.match(rest, at):
+        fields[_plain(match[1])] = _parsed(match[2])
+        at = match.end()
+        if rest[at - 1] != ",":
+            break
+    if not fields:
+        raise ValueError(f"no fields: {line!r}")
+    return Point(_plain(measurement), tags, fields, int(rest[at:]))
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
+
+
+def _parsed(text: str) -> FieldValue:
+    if text[:1] == '"':
+        return re.sub(r'\\(["\\])', r"\1", text[1:-1])
+    if text[-1:] == "i" and _INTEGER.fullmatch(text):
+        return int(text[:-1])
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"not a number: {text!r}")
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -23,6 +24,10 @@ class Block:
     def holds(self, register: Register) -> bool:
         """Tell whether the whole of `register` lies in this block."""
         return self.address <= register.address and register.end <= self.end
+
+    def contains(self, other: Block) -> bool:
+        """Tell whether the whole of `other` lies in this block."""
+        return self.address <= other.address and other.end <= self.end
 
     def __str__(self) -> str:
         return f"0x{self.address:04X}..0x{self.end - 1:04X}"
@@ -73,6 +78,31 @@ def plans(model: Model) -> Mapping[Job, tuple[Block, ...]]:
         found[job] = fewest
         taken |= {block.count for block in fewest}
     return found
+
+
+def probes(model: Model, most: int = 5) -> tuple[Block, ...]:
+    """Return short blocks of different lengths that every meter of `model` answers.
+
+    They begin with the serial number, or with the first setting where there is none, and
+    avoid the lengths of the plan's blocks as far as possible.
+    """
+    registers = sorted(model.registers, key=lambda register: register.address)
+    lead = model.by_key.get("serial") or (model.of_job(Job.IDENTITY) or registers)[0]
+    at = registers.index(lead)
+    found = {lead.length: Block(lead.address, lead.length)}
+    for before, register in itertools.pairwise(registers[at:]):
+        if register.address != before.end:
+            break
+        count = register.end - lead.address
+        found.setdefault(count, Block(lead.address, count))
+        if len(found) > 2 * most:
+            break
+    for register in (*model.of_job(Job.IDENTITY), *registers):
+        if len(found) < 2:  # nothing beside it: a value of another length has to do
+            found.setdefault(register.length, Block(register.address, register.length))
+    planned = {block.count for blocks in plans(model).values() for block in blocks}
+    apart = [block for count, block in found.items() if count not in planned]
+    return tuple(apart if len(apart) > 1 else found.values())[:most]
 
 
 def _differ(blocks: Sequence[Block], taken: Set[int]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from logger.datamodel import FIELDS, Kind
 from logger.decode import decode
 from logger.errors import BusError
 from logger.meters.register import Job, Model, Register, Value
@@ -80,7 +81,17 @@ class Harvest:
                 self.values[register.key] = value
 
 
+# Smaller than anything a meter sends: the bits of an integer, read as a float32.
+_SMALLEST = Decimal("1e-30")
+INTEGER_BITS = "these are the bits of an integer, not of a float"
+
+
 def _check_limits(model: Model, register: Register, value: Value) -> None:
+    if isinstance(value, Decimal) and 0 < abs(value) < _SMALLEST:
+        raise ValueError(f"{value}: {INTEGER_BITS}")
+    known = FIELDS.get(register.field)
+    if known and known.kind is Kind.INTEGER and isinstance(value, str) and not value.isdecimal():
+        raise ValueError(f"{value}: these digits are no number")
     limits = model.limits.get(register.field)
     if limits is None or isinstance(value, str):
         return

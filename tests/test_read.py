@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import struct
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from logger import meters
+from logger.bus import Bus as Master
+from logger.config import Bus
+from logger.meters import Job
+from logger.reader import MeterReader
+from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from tests.engines.process import program
 from tests.opponents import device, pty_meter, tcp_meter
 
 TABLE = Path(__file__).parent / "registers" / "pro380.csv"
@@ -122,3 +132,58 @@ def test_a_meter_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "address 18" in done.stderr
+
+
+def test_one_request_a_job() -> None:
+    """The virtual meter counts: fast, slow and identity take one request each."""
+    site = virtual_site(3, start=0.0)
+    with VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False) as line:
+        bus_config = Bus.model_validate(
+            {
+                "name": "line",
+                "port": f"socket://127.0.0.1:{line.start_tcp()}",
+                "meter": [{"name": "grid", "model": "pro380", "address": 1, "role": "grid"}],
+            }
+        )
+        bus = Master(bus_config)
+        reader = MeterReader(bus, bus_config.meter[0], meters.load("pro380"), lambda: 5)
+        for job, first, count in (
+            (Job.FAST, 0x5002, 48),
+            (Job.SLOW, 0x6000, 75),
+            (Job.IDENTITY, 0x4000, 32),
+        ):
+            before = Counter(line.requests)
+            reading = reader.read(job, 0)
+            assert reading.complete
+            assert line.requests - before == Counter({(1, 3, first, count): 1})
+        bus.close()
+
+
+def test_mbpoll_gets_what_the_logger_gets(tmp_path: Path) -> None:
+    """Debian's mbpoll as master reads the virtual meter: the same numbers."""
+    mbpoll = program("mbpoll", "mbpoll")
+    site = virtual_site(3, start=0.0, meters={17: "grid"}, fixed=True)
+    with VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False, parity="N") as line:
+        path = line.start_pty()
+        values = read_json(tmp_path, path)["values"]
+        assert isinstance(values, list)
+        logged = {row["address"]: row["value"] for row in values}
+        compared = 0
+        for row in table():
+            if row["type"] != "float32":
+                continue
+            first = str(int(row["address"], 16))
+            place = ["-0", "-1", "-q", "-o", "2", "-r", first, "-c", "1", "-t", "4:float", "-B"]
+            done = subprocess.run(
+                [mbpoll, "-m", "rtu", "-b", "9600", "-P", "none", "-a", "17", *place, path],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=20,
+            )
+            (shown,) = re.findall(r"^\[\d+\]:\s+(\S+)\s*$", done.stdout, re.MULTILINE)
+            # mbpoll prints six digits of the float32.
+            assert shown == f"{float(np.float32(logged[row['address']])):g}", row["name"]
+            compared += 1
+    assert compared == 66
+    assert len(set(logged.values())) > 66

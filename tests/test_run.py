@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import shutil
+import sqlite3
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from logger.lineprotocol import parse
 from logger.simulate import Served, VirtualClock, VirtualLine, virtual_site
 from tests.conftest import Target
-from tests.running import RunningLogger, wait_until
+from tests.running import RunningLogger, command, wait_until
 
 NOON = 1_782_037_800.0  # 2026-06-21 10:30 UTC
 RUN_S = 60.0
@@ -216,3 +221,48 @@ def test_a_killed_server_costs_nothing(tmp_path: Path, line: Line, own_target: T
     assert target.url in went
     assert "points wait in the buffer" in went
     assert "delivering again" in came
+
+
+def kept(buffer: Path) -> set[str]:
+    """Return every line that is committed, read from a copy by SQLite alone."""
+    copy = buffer.parent / "copy"
+    copy.mkdir(exist_ok=True)
+    for file in buffer.parent.glob(f"{buffer.name}*"):
+        if file.is_file():
+            shutil.copy(file, copy / file.name)
+    with closing(sqlite3.connect(copy / buffer.name)) as connection:
+        bodies = connection.execute("SELECT body FROM rows").fetchall()
+    return {line for (body,) in bodies for line in body.splitlines()}
+
+
+@pytest.mark.engine
+def test_killed_twenty_times_no_committed_point_is_missing(tmp_path: Path, target: Target) -> None:
+    chance = random.Random(20)
+    line = Line(paced=False)
+    committed: set[str] = set()
+    with line.line:
+        config = configure(tmp_path, line, target)
+        buffer = tmp_path / "state" / "buffer.sqlite"
+        for _ in range(20):
+            logger = RunningLogger(config).start()
+            wait_until(buffer.exists)
+            time.sleep(chance.uniform(0.2, 2.5))  # a random moment
+            logger.kill()
+            committed |= kept(buffer)
+        with RunningLogger(config) as logger:
+            wait_until(lambda: logger.status().get("readings", 0) >= 2)
+            wait_until(lambda: logger.status()["buffer"]["waiting"] < 60)
+    committed |= kept(buffer)
+    for name, fast in (("power", True), ("energy", False)):
+        wanted = {
+            (point.time_ms, point.tags["meter"], point.tags["phase"], point.tags.get("tariff"))
+            for point in map(parse, committed)
+            if point.measurement == name
+        }
+        found = {
+            (row["time"], row["meter"], row["phase"], row.get("tariff"))
+            for row in target.rows(f"SELECT * FROM {name}", fast=fast)
+        }
+        assert len(wanted) > 50
+        assert wanted <= found
+    assert command("buffer", "verify", "--config", str(config)).returncode == 0

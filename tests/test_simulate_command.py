@@ -34,7 +34,7 @@ def run(*words: str) -> str:
 def test_the_snippet_is_the_configuration_of_the_line() -> None:
     text = run(
         *("--listen", "tcp://127.0.0.1:0", "--for", "100ms", *START),
-        *("--meter", "5:pv", "--meter", "7:load", "--baudrate", "4800", "--parity", "odd"),
+        *("--meter", "5:pv:inverted", "--meter", "7:load", "--baudrate", "4800", "--parity", "odd"),
     )
     head, snippet, tail = text.split("\n\n[[bus]]")[0], text, text.splitlines()[-1]
     (port,) = re.findall(r"Virtual meters at (socket://127\.0\.0\.1:\d+);", head)
@@ -45,6 +45,7 @@ def test_the_snippet_is_the_configuration_of_the_line() -> None:
         (5, "pv", "pro380"),
         (7, "load", "pro380"),
     ]
+    assert [meter.get("invert") for meter in meters] == [True, None]
     assert tail == "0 requests, 0 answers"
 
 
@@ -93,6 +94,7 @@ def test_the_quirks_are_listed() -> None:
         (["--meter", "1:battery"], "battery"),
         (["--meter", "300:grid"], "300"),
         (["--meter", "grid"], "ADDRESS:ROLE"),
+        (["--meter", "1:grid:upside-down"], "ADDRESS:ROLE"),
         (["--meter", "1:grid", "--meter", "1:pv"], "two meters at address 1"),
         (["--model", "pro999"], "pro999"),
         (["--listen", "127.0.0.1:5020"], "tcp://127.0.0.1:5020"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from logger.errors import SimulationError
 from logger.simulate import Incident, Trouble
 from logger.simulate.ledger import Books, Ledger, Schedule
+from logger.simulate.snapshot import Snapshot
 from logger.simulate.world import World
 
 # A Thursday in June; 23 hours later it is Friday 07:00.
@@ -50,6 +51,22 @@ def test_energy_is_the_sum_of_power() -> None:
         made_kwh = -sum(made[phase] for _, made in flows) / 3.6e6
         assert pv.energy("active_export", phase + 1) == pytest.approx(made_kwh, rel=1e-9)
     assert grid.energy("active_export") + pv.energy("active_export") > 0.1
+
+
+def test_reactive_energy_goes_to_its_quadrant() -> None:
+    opened, grid, _ = books()
+    opened.advance(MORNING + 1800)
+    expected = dict.fromkeys((1, 2, 3, 4), 0.0)
+    for second in range(1800):
+        now = opened.world.moment(MORNING + second + 0.5)
+        seen = Snapshot(now.voltage, now.frequency, now.grid)
+        for phase in (1, 2, 3):
+            expected[seen.quadrant(phase)] += abs(seen.reactive_power(phase)) / 3.6e6
+    for quadrant, kvarh in expected.items():
+        assert grid.energy(f"reactive_q{quadrant}") == pytest.approx(kvarh, rel=1e-9)
+    assert min(expected[2], expected[3]) > 0
+    assert grid.energy("reactive_import") == pytest.approx(expected[1] + expected[2])
+    assert grid.energy("reactive_export") == pytest.approx(expected[3] + expected[4])
 
 
 def test_constant_power_gives_the_energy_of_the_textbook() -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import select
-import shutil
 import socket
 import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -33,6 +32,7 @@ from logger.simulate import (
     virtual_site,
 )
 from logger.simulate.frame import FrameReader, seal
+from tests.engines.process import program
 
 NOON = datetime(2026, 6, 18, 11, 40, tzinfo=UTC).timestamp()
 BLOCKS = ((0x4000, 32), (0x5000, 50), (0x6000, 75))
@@ -43,8 +43,10 @@ def still() -> float:
     return NOON
 
 
-def a_line(site: VirtualSite, **more: object) -> VirtualLine:
-    return VirtualLine(site.meters, clock=still, paced=False, **more)  # type: ignore[arg-type]
+def a_line(
+    site: VirtualSite, parity: str = "E", on_served: Callable[[Served], None] | None = None
+) -> VirtualLine:
+    return VirtualLine(site.meters, clock=still, paced=False, parity=parity, on_served=on_served)
 
 
 @pytest.fixture
@@ -134,14 +136,17 @@ def mbpoll(path: str, address: int, first: int, count: int) -> tuple[int, ...]:
     options = ["-m", "rtu", "-b", "9600", "-P", "none", "-a", str(address), "-t", "4:hex"]
     place = ["-0", "-r", str(first), "-c", str(count), "-1", "-o", "2", "-q"]
     done = subprocess.run(
-        ["mbpoll", *options, *place, path], capture_output=True, text=True, check=True, timeout=20
+        [program("mbpoll", "mbpoll"), *options, *place, path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
     )
     found = re.findall(r"^\[(\d+)\]:\s+0x([0-9A-F]{4})\s*$", done.stdout, re.MULTILINE)
     assert [int(place) for place, _ in found] == list(range(first, first + count)), done.stdout
     return tuple(int(word, 16) for _, word in found)
 
 
-@pytest.mark.skipif(shutil.which("mbpoll") is None, reason="mbpoll is not installed")
 def test_mbpoll_reads_every_register_over_a_pty(site: VirtualSite) -> None:
     with a_line(site, parity="N") as line:
         path = line.start_pty()
@@ -190,6 +195,14 @@ def test_after_noise_a_silence_makes_the_reader_hear_again(noise: bytes) -> None
     assert not reader.waiting
     good = read_frame(1, 0x5002, 48)
     assert [request.raw for request in reader.take(good)] == [good]
+
+
+def test_after_a_wrong_checksum_only_a_silence_helps() -> None:
+    reader, right = FrameReader(), read_frame(1, 0x5002, 48)
+    assert reader.take(right[:-1] + b"?") == []
+    assert reader.take(right) == []
+    assert reader.silence() == []
+    assert [request.raw for request in reader.take(right)] == [right]
 
 
 def test_a_silence_ends_a_frame_of_unknown_function() -> None:
@@ -343,6 +356,24 @@ def test_paced_answers_are_the_same_answers(site: VirtualSite) -> None:
         assert receive(master, 101) == expected(site, 1, 0x5002, 48)
         # Never faster than the wire, 109 characters of 11 bits; slower is the machine's affair.
         assert time.monotonic() - began >= 109 * 11 / 9600
+
+
+def test_two_masters_at_once_take_turns_on_the_wire(site: VirtualSite) -> None:
+    with (
+        VirtualLine(site.meters, clock=still, delay_s=0.001) as line,
+        closing(connect(port := line.start_tcp())) as one,
+        closing(connect(port)) as other,
+    ):
+        began = time.monotonic()
+        for master in (one, other):
+            master.sendall(read_frame(1, 0x5002, 48))
+        for master in (one, other):
+            assert receive(master, 101) == expected(site, 1, 0x5002, 48)
+        assert time.monotonic() - began >= 2 * 109 * 11 / 9600
+        began = time.monotonic()
+        one.sendall(2 * read_frame(1, 0x5002, 48))
+        assert receive(one, 202) == 2 * expected(site, 1, 0x5002, 48)
+        assert time.monotonic() - began >= 2 * 109 * 11 / 9600
 
 
 def test_a_stopped_line_lets_go_of_everything(site: VirtualSite) -> None:

@@ -18,6 +18,7 @@ from logger.meters import Encoding, Value, available, load, load_file
 from logger.simulate import Incident, Refusal, Trouble, VirtualMeter, virtual_site
 from logger.simulate.accepts import acceptable
 from logger.simulate.frame import crc16, seal
+from logger.simulate.settings import Setting
 
 NOON = datetime(2026, 6, 18, 11, 40, tzinfo=UTC).timestamp()
 
@@ -257,6 +258,14 @@ def test_combination_codes_say_what_the_total_is() -> None:
         assert float(str(read(one, "active/total/total"))) == pytest.approx(total, rel=1e-6)
 
 
+def test_a_meter_can_come_with_settings_of_its_own() -> None:
+    own: dict[int, dict[str, Setting]] = {1: {"combination_code": 5, "serial": "13070001"}}
+    one = virtual_site(7, start=NOON, settings=own).meter(1)
+    assert read(one, "serial") == "13070001"
+    total = sum(float(str(read(one, f"active_{way}/total/total"))) for way in ("import", "export"))
+    assert float(str(read(one, "active/total/total"))) == pytest.approx(total)
+
+
 def test_code_10_nets_the_phases_and_can_never_be_left() -> None:
     demand = Incident(kind=Trouble.LOAD, start=NOON, phase=2, value=5000.0)
     export = Incident(kind=Trouble.PV, start=NOON, value=9000.0)
@@ -371,6 +380,20 @@ def test_several_pv_meters_share_the_production() -> None:
     whole = alone.meter(5).snapshot(NOON).active_power(None)
     halves = [one.snapshot(NOON).active_power(None) for one in shared.of_role("pv")]
     assert halves == pytest.approx([whole / 2, whole / 2])
+
+
+def test_a_meter_wired_the_other_way_round_counts_production_forward() -> None:
+    usual = virtual_site(7, start=NOON, meters={5: "pv"}).meter(5)
+    other = virtual_site(7, start=NOON, meters={5: "pv"}, inverted={5}).meter(5)
+    before = usual.snapshot(NOON).active_power(None)
+    assert before < 0
+    assert other.snapshot(NOON).active_power(None) == -before
+    began = usual.ledger.energy("active_export"), other.ledger.energy("active_import")
+    for one in (usual, other):
+        one.books.advance(NOON + 3600)
+    assert other.ledger.energy("active_import") - began[1] == pytest.approx(
+        usual.ledger.energy("active_export") - began[0]
+    )
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -171,6 +171,8 @@ def test_a_late_answer_comes_with_the_next_request() -> None:
         assert receive(master, 155 + MARK_BYTES) == (
             good(site, 0x6000, 75) + good(site, *MARK, address=2)
         )
+        master.sendall(read_frame(2, *MARK))  # once is enough
+        assert receive(master, MARK_BYTES) == good(site, *MARK, address=2)
 
 
 def test_babble_never_ends_but_answers_are_in_it() -> None:

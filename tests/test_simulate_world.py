@@ -141,8 +141,10 @@ def test_the_car_charges_past_midnight_on_some_days() -> None:
     assert 3 < sum(power > 3600 for power in at_midnight) < 40
 
 
-def incident(kind: Trouble, **more: float | int) -> World:
-    return World(7, incidents=[Incident(kind=kind, start=NOON, end=NOON + 60, **more)])  # type: ignore[arg-type]
+def incident(kind: Trouble, phase: int | None = None, value: float | None = None) -> World:
+    return World(
+        7, incidents=[Incident(kind=kind, start=NOON, end=NOON + 60, phase=phase, value=value)]
+    )
 
 
 def test_incidents_last_from_start_to_just_before_end() -> None:
@@ -180,17 +182,19 @@ def test_more_load_and_scripted_production_and_frequency() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "parts"),
+    ("kind", "phase", "value"),
     [
-        (Trouble.VOLTAGE, {}),
-        (Trouble.LOAD, {"value": 5.0}),
-        (Trouble.PHASE_LOST, {}),
-        (Trouble.PHASE_LOST, {"phase": 4}),
-        (Trouble.METER_SILENT, {}),
+        (Trouble.VOLTAGE, 1, None),
+        (Trouble.LOAD, None, 5.0),
+        (Trouble.PHASE_LOST, None, None),
+        (Trouble.PHASE_LOST, 4, None),
+        (Trouble.METER_SILENT, None, None),
     ],
 )
-def test_an_incomplete_incident_is_refused(kind: Trouble, parts: dict[str, int]) -> None:
+def test_an_incomplete_incident_is_refused(
+    kind: Trouble, phase: int | None, value: float | None
+) -> None:
     with pytest.raises(SimulationError, match=kind.value):
-        Incident(kind=kind, start=1.0, end=2.0, **parts)
+        Incident(kind=kind, start=1.0, end=2.0, phase=phase, value=value)
     with pytest.raises(SimulationError, match="ends before"):
         Incident(kind=Trouble.MAINS_OFF, start=2.0, end=2.0)

@@ -1,35 +1,36 @@
 """The byte side of a bus: opening, draining, reading whole frames, local echo.
 
 The only module that imports pyserial. To minimalmodbus a `Port` looks like a serial
-port; it differs from one in ending a read as soon as the frame is over, instead of
-waiting for bytes that a refusal (an exception frame of five bytes) never brings.
+port; it differs from one in handing over nothing but the answer to the request: echo,
+noise, and answers to other questions stay here.
 """
 
 from __future__ import annotations
 
-import errno
-import getpass
+import contextlib
 import logging
+import socket
 import time
-from pathlib import Path
 from typing import Literal
 
 import serial
+import serial.rs485
 
+from logger.bus.frames import SHORTEST, Heard, Stray, search, strays
+from logger.bus.trouble import explain
 from logger.config import Bus as BusConfig
 from logger.errors import PortError
 
 log = logging.getLogger(__name__)
 
-# How long one look at the port lasts; a read ends by its own deadlines.
+# How long one look at the port lasts at most; a read ends by its own deadlines.
 _SLICE_S = 0.05
 # A frame is over when nothing came for this long. The standard says 1.5 characters,
-# but USB adapters and TCP gateways deliver a frame in pieces.
+# but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
-# After an answer that cannot be believed the line must be quiet for this long.
-_QUIET_S = 0.05
-_SETTLE_AT_MOST_S = 0.5
-_EXCEPTION_FRAME = 5
+# No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
+_LONGEST = 1024
+_DRAINS = 8
 _PARITY = {"even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD, "none": serial.PARITY_NONE}
 
 
@@ -39,11 +40,15 @@ class Port:
     def __init__(self, config: BusConfig) -> None:
         self._config = config
         self._serial: serial.SerialBase | None = None
-        self.timeout: float = config.timeout
-        self.echo: bool | Literal["auto"] = config.local_echo
-        self.last_answer = b""
-        self.stray_bytes = 0
+        self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
         self._request = b""
+        self.timeout: float = config.timeout
+        # None until an answer has shown whether the adapter echoes.
+        self.echo: bool | None = None if config.local_echo == "auto" else config.local_echo
+        self.last_answer = b""
+        self.latency_s: float | None = None
+        self.strays: tuple[Stray, ...] = ()
+        self.stray_bytes = 0
 
     # What minimalmodbus looks at.
 
@@ -66,40 +71,75 @@ class Port:
         """Open the port. Raises PortError saying what to try."""
         if self._serial is not None:
             return
-        config = self._config
+        self._by_hand = None
         try:
-            opened = serial.serial_for_url(
-                config.port,
-                do_not_open=True,
-                baudrate=config.baudrate,
-                parity=_PARITY[config.parity],
-                stopbits=config.stopbits,
-                timeout=_SLICE_S,
-                write_timeout=2.0,
-            )
-            if not config.port.startswith("socket://"):
-                opened.exclusive = True
-            opened.open()
+            self._serial = self._open(self._config.rs485_rts)
         except (serial.SerialException, OSError, ValueError) as err:
-            raise explain(config, err) from err
-        self._serial = opened
+            raise explain(self._config, err) from err
+
+    def _open(self, rts: Literal["off", "high", "low"]) -> serial.SerialBase:
+        config = self._config
+        opened = serial.serial_for_url(
+            config.port,
+            do_not_open=True,
+            baudrate=config.baudrate,
+            parity=_PARITY[config.parity],
+            stopbits=config.stopbits,
+            timeout=min(_SLICE_S, config.timeout / 5),
+            write_timeout=2.0,
+        )
+        if not config.port.startswith("socket://"):
+            opened.exclusive = True
+            if rts != "off":
+                opened.rs485_mode = serial.rs485.RS485Settings(
+                    rts_level_for_tx=rts == "high", rts_level_for_rx=rts != "high"
+                )
+        try:
+            opened.open()
+        except ValueError as err:
+            if rts == "off" or "RS485" not in str(err):
+                raise
+            # The driver cannot switch RTS by itself: it is switched around each write.
+            with contextlib.suppress(serial.SerialException, OSError):
+                opened.close()
+            log.info("bus %s: the driver does not switch RTS, done by hand", config.name)
+            opened = self._open("off")
+            self._by_hand = rts == "high"
+            opened.rts = not self._by_hand
+        if (line := _socket_of(opened)) is not None:
+            # A request must not wait for the acknowledgement of the one before.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return opened
 
     def close(self) -> None:
         """Close the port; the next transaction opens it again."""
         port, self._serial = self._serial, None
-        if port is not None:
-            try:
-                port.close()
-            except (serial.SerialException, OSError) as err:  # it went away: that is closed too
-                log.debug("bus %s: closing %s: %s", self._config.name, self.port, err)
+        if port is None:
+            return
+        line = _socket_of(port)
+        try:
+            port.close()
+        except (serial.SerialException, OSError) as err:  # it went away: that is closed too
+            log.debug("bus %s: closing %s: %s", self._config.name, self.port, err)
+        if line is not None:  # pyserial leaves a socket open whose other end is closed
+            line.close()
 
     def reset_input_buffer(self) -> None:
-        """Throw away what is left of earlier answers."""
+        """Throw away what is left of earlier answers, but note whose they were."""
         port = self._opened()
+        drained = b""
         try:
-            port.reset_input_buffer()
+            patience = port.timeout
+            for _ in range(_DRAINS):  # a babbling line never runs dry
+                if not port.in_waiting:
+                    break
+                port.timeout = 0
+                drained += port.read(4096)
+                port.timeout = patience
         except (serial.SerialException, OSError) as err:
             raise self._lost(err) from err
+        self.strays = strays(drained)
+        self.stray_bytes += len(drained)
 
     def reset_output_buffer(self) -> None:
         """Nothing waits for output: every write is flushed."""
@@ -117,78 +157,68 @@ class Port:
         self.last_answer = b""
         port = self._opened()
         try:
+            if self._by_hand is not None:
+                port.rts = self._by_hand
             port.write(data)
+            if self._by_hand is not None:
+                port.flush()
+                port.rts = not self._by_hand
         except (serial.SerialException, OSError) as err:
             raise self._lost(err) from err
         return len(data)
 
     def read(self, size: int) -> bytes:
-        """Return the answer, at most `size` bytes, without the echo of the request.
+        """Return the answer, `size` bytes or a refusal, or nothing when none came.
 
-        Waits up to `timeout` for the first byte, ends when the frame is complete, when
-        it turns out to be a refusal, or when the line falls silent.
+        Waits up to `timeout` for an answer to begin, and never longer than it and two
+        such frames would take. `last_answer` then holds what was heard instead.
         """
-        frame = self._receive(b"", min(size, 2), self.timeout)
-        if len(frame) < 2 or frame[1] & 0x80:
-            wanted = _EXCEPTION_FRAME if len(frame) == 2 else 0
-            self.last_answer = self._receive(frame, wanted, _GAP_S)
-            return self.last_answer
-        if self.echo is not False and frame == self._request[:2]:
-            frame = self._receive(frame, min(size, len(self._request)), _GAP_S)
-            if self._is_echo(frame):
-                self._heard_echo()
-                rest = len(self._request) - len(frame)
-                self._receive(b"", rest, _GAP_S)
-                return self._after_echo(size)
-        self.last_answer = self._receive(frame, size, _GAP_S)
-        return self.last_answer
+        character_s = self._config.character_s
+        gap_s = max(min(_GAP_S, self.timeout), 10 * character_s)
+        sent = time.monotonic() + len(self._request) * character_s
+        until = sent + self.timeout
+        latest = until + 2 * (len(self._request) + size) * character_s + gap_s
+        heard, found, before = b"", Heard(missing=size), self.strays
+        self.latency_s = None
+        while True:
+            more = self._some(found.missing if heard else min(size, 3))
+            now = time.monotonic()
+            if more:
+                heard += more
+                known, found = len(found.strays), search(self._request, size, heard, self.echo)
+                if self.latency_s is None and len(heard) > found.echoes * len(self._request):
+                    self.latency_s = max(now - sent, 0.0)
+                if found.frame and not found.missing:
+                    break
+                if len(found.strays) > known <= 1:  # the meter was busy with an older question
+                    until = now + self.timeout
+                    latest += self.timeout
+                elif found.junk >= SHORTEST or found.missing < size:
+                    until = now + gap_s  # an answer, good or bad: it ends with a silence
+                else:
+                    until = max(until, now + gap_s)
+            if now >= latest or len(heard) > _LONGEST or (not more and now >= until):
+                break
+        self._note_echo(found)
+        self.strays = before + found.strays
+        self.last_answer = found.frame or heard[found.echoes * len(self._request) :]
+        return found.frame
 
-    def settle(self) -> None:
-        """Wait until the line is quiet, so that the rest of a bad answer goes by."""
-        until = time.monotonic() + _SETTLE_AT_MOST_S
-        while time.monotonic() < until and self._receive(b"", 1, _QUIET_S):
-            self.reset_input_buffer()
-
-    def _after_echo(self, size: int) -> bytes:
-        echo, self.echo = self.echo, False  # what follows the echo is the answer
-        try:
-            return self.read(size)
-        finally:
-            self.echo = echo
-
-    def _is_echo(self, frame: bytes) -> bool:
-        """Tell an echo from an answer: a write's answer may equal the request."""
-        head = self._request[: len(frame)]
-        if frame != head or len(frame) < 3:
-            return False
-        if self._request[1] == 3:  # an answer has its byte count where we sent an address
-            return frame[2] != 2 * int.from_bytes(self._request[4:6], "big")
-        return self.echo is True
-
-    def _heard_echo(self) -> None:
-        if self.echo == "auto":
+    def _note_echo(self, found: Heard) -> None:
+        if self._config.local_echo != "auto" or not (found.frame or found.echoes):
+            return
+        if found.echoes and not self.echo:
             log.info(
                 "bus %s: the adapter echoes what is sent; the echo is skipped from now on",
                 self._config.name,
             )
-            self.echo = True
+        self.echo = bool(found.echoes)
 
-    def _receive(self, have: bytes, size: int, patience_s: float) -> bytes:
-        """Add bytes to `have` until there are `size`, or none came for `patience_s`."""
-        port = self._opened()
-        got = bytearray(have)
-        deadline = time.monotonic() + patience_s
-        while len(got) < size:
-            try:
-                more = port.read(size - len(got))
-            except (serial.SerialException, OSError) as err:
-                raise self._lost(err) from err
-            if more:
-                got += more
-                deadline = time.monotonic() + _GAP_S
-            elif time.monotonic() >= deadline:
-                break
-        return bytes(got)
+    def _some(self, size: int) -> bytes:
+        try:
+            return bytes(self._opened().read(max(size, 1)))
+        except (serial.SerialException, OSError) as err:
+            raise self._lost(err) from err
 
     def _opened(self) -> serial.SerialBase:
         if self._serial is None:
@@ -203,48 +233,7 @@ class Port:
         )
 
 
-def explain(config: BusConfig, err: Exception) -> PortError:
-    """Say why the port of `config` could not be opened, and what to try."""
-    where = f"bus {config.name}: {config.port}"
-    number = _errno(err)
-    if config.port.startswith("socket://"):
-        return PortError(
-            f"{where}: no connection: {err}", "is the gateway switched on, host and port right?"
-        )
-    if number == errno.ENOENT:
-        return PortError(
-            f"{where}: no such device", "is the adapter plugged in? ls -l /dev/serial/by-id"
-        )
-    if number in {errno.EACCES, errno.EPERM}:
-        return PortError(
-            f"{where}: no permission",
-            f"add the user to the group of the port: sudo usermod -aG {_group(config.port)} "
-            f"{getpass.getuser()}, then log in again",
-        )
-    if number in {errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK}:
-        return PortError(f"{where}: in use by another program", "stop that program first")
-    if number == errno.EINVAL or isinstance(err, ValueError):
-        return PortError(
-            f"{where}: refuses {config.baudrate} baud, parity {config.parity}: {err}",
-            'a pseudo-terminal knows no parity: set parity = "none"',
-        )
-    return PortError(f"{where}: cannot be opened: {err}")
-
-
-def _errno(err: Exception) -> int | None:
-    """Return the system's error number; termios keeps it in its arguments only."""
-    for one in (err, err.__cause__, err.__context__):
-        if one is None:
-            continue
-        if isinstance(number := getattr(one, "errno", None), int):
-            return number
-        if one.args and isinstance(one.args[0], int):
-            return one.args[0]
-    return None
-
-
-def _group(port: str) -> str:
-    try:
-        return Path(port).group()
-    except (OSError, KeyError, NotImplementedError):
-        return "dialout"
+def _socket_of(port: serial.SerialBase) -> socket.socket | None:
+    """Return the socket under a port on TCP."""
+    line = getattr(port, "_socket", None)
+    return line if isinstance(line, socket.socket) else None

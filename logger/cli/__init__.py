@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from logger import __version__
-from logger.cli import configuration, demo, read, run, status
+from logger.cli import buffer, configuration, demo, events, read, report, run, simulate, status
 from logger.errors import (
     ConfigError,
     LoggerError,
@@ -34,6 +34,10 @@ app.command()(read.read)
 app.command()(status.status)
 
 
+app.add_typer(buffer.app, name="buffer")
+app.command()(simulate.simulate)
+app.command()(events.events)
+app.add_typer(report.app, name="report")
 app.add_typer(configuration.app, name="config")
 
 

@@ -114,8 +114,8 @@ def _energy(latest: Latest) -> Table:
             for direction in ("import", "export")
             for tariff in ("T1", "T2", "total")
         ]
-        tariff = values.get("tariff")
-        table.add_row(meter, *cells, f"T{tariff}" if tariff else "")
+        now = values.get("tariff")
+        table.add_row(meter, *cells, f"T{now}" if now else "")
     return table
 
 

@@ -62,7 +62,10 @@ def simulate(
     ] = False,
     meter: Annotated[
         list[str] | None,
-        typer.Option(help="A meter as ADDRESS:ROLE; repeat it. Else 1:grid and 2:pv."),
+        typer.Option(
+            help="A meter as ADDRESS:ROLE, or ADDRESS:ROLE:inverted when it is wired the "
+            "other way round; repeat it. Else 1:grid and 2:pv."
+        ),
     ] = None,
     baudrate: Annotated[int, typer.Option(help="Baud rate of the line.")] = 9600,
     parity: Annotated[str, typer.Option(help="even, odd or none; even unless --pty.")] = "",
@@ -115,10 +118,12 @@ def simulate(
     if speed < 0 or (delay is not None and delay < 0):
         raise typer.BadParameter("--speed and --delay cannot be negative")
     clock = VirtualClock(_start(start), speed)
+    meters, inverted = _meters(meter) if meter else (DEFAULT_METERS, set())
     site = virtual_site(
         seed,
         start=clock.start,
-        meters=_meters(meter) if meter else DEFAULT_METERS,
+        meters=meters,
+        inverted=inverted,
         model=model,
         step_s=_FAST_STEP_S if speed > _FAST else 1,
         zone=_zone(zone),
@@ -167,16 +172,21 @@ def _address(text: str) -> tuple[str, int]:
     return host, port
 
 
-def _meters(texts: list[str]) -> dict[int, str]:
-    found: dict[int, str] = {}
+def _meters(texts: list[str]) -> tuple[dict[int, str], set[int]]:
+    """Return the role by address, and the addresses of meters wired the other way round."""
+    roles: dict[int, str] = {}
+    inverted: set[int] = set()
     for text in texts:
-        address, _, role = text.partition(":")
-        if not address.isdecimal() or not role:
+        address, _, rest = text.partition(":")
+        role, _, wiring = rest.partition(":")
+        if not address.isdecimal() or not role or wiring not in ("", "inverted"):
             raise typer.BadParameter(f"{text!r}: write --meter ADDRESS:ROLE, such as 1:grid")
-        if int(address) in found:
+        if int(address) in roles:
             raise typer.BadParameter(f"two meters at address {int(address)}")
-        found[int(address)] = role
-    return found
+        roles[int(address)] = role
+        if wiring:
+            inverted.add(int(address))
+    return roles, inverted
 
 
 def _start(text: str) -> float:
@@ -224,6 +234,8 @@ def _welcome(line: VirtualLine, port: str, parity: str) -> str:
             f"address = {meter.address}",
             f'role = "{meter.role}"',
         ]
+        if max(meter.ledger.gains) < 0:
+            rows.append("invert = true")
     return "\n".join([*rows, ""])
 
 

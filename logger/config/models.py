@@ -69,6 +69,7 @@ class Bus(Section):
     stopbits: Literal[1, 2] = 1
     timeout: Seconds = 1.0
     local_echo: Literal["auto"] | bool = "auto"
+    rs485_rts: Literal["off", "high", "low"] = "off"
     meter: Annotated[list[Meter], Field(min_length=1)]
 
     @field_validator("baudrate")

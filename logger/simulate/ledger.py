@@ -92,17 +92,29 @@ class Ledger:
         self._cell = [0.0] * _CELL
         self._hour = 0
         self._closed: list[Hour] = []
+        # Totals and cell together, by tariff and for all; None once they have changed.
+        self._shown: dict[int | None, list[float]] | None = None
 
     def energy(self, quantity: str, phase: int | None = None, tariff: int | None = None) -> float:
-        """Return the counter in kWh or kvarh: all phases and all tariffs if not named."""
-        joules = 0.0
-        for each in TARIFFS if tariff is None else (tariff,):
-            cell: Sequence[float] = self._totals[each]
-            if each == self.tariff:
-                # Entry by entry, as `enter` will do: else rounding could make it fall.
-                cell = [total + running for total, running in zip(cell, self._cell, strict=True)]
-            joules += _sum(cell, quantity, phase)
-        return joules / JOULES_PER_KWH
+        """Return the counter in kWh or kvarh: all phases and all tariffs if not named.
+
+        While a line is running, hold the lock of the books.
+        """
+        shown = self._shown
+        if shown is None:
+            self._shown = shown = self._add_up()
+        return _sum(shown[tariff], quantity, phase) / JOULES_PER_KWH
+
+    def _add_up(self) -> dict[int | None, list[float]]:
+        """Return the totals with the running cell, by tariff and for all of them."""
+        shown: dict[int | None, list[float]] = dict(self._totals.items())
+        # Entry by entry, as `enter` will do: else rounding could make a counter fall.
+        shown[self.tariff] = [
+            total + running
+            for total, running in zip(self._totals[self.tariff], self._cell, strict=True)
+        ]
+        shown[None] = [sum(parts) for parts in zip(*(shown[each] for each in TARIFFS), strict=True)]
+        return shown
 
     def hours(self) -> Iterator[Hour]:
         """Return every hour counted so far, by tariff, the running one included."""
@@ -139,10 +151,12 @@ class Ledger:
                 totals[index] += joules
         self._cell = [0.0] * _CELL
         self._hour, self.tariff = hour, tariff
+        self._shown = None
 
     def add(self, flow: Flow, seconds: float) -> None:
         """Count `flow` lasting `seconds`."""
         cell = self._cell
+        self._shown = None
         net = 0.0
         base = 0
         for phase in (0, 1, 2):
@@ -169,11 +183,20 @@ class Ledger:
             cell[_NET_EXPORT] -= net
 
 
-def _sum(cell: Sequence[float], quantity: str, phase: int | None) -> float:
-    if quantity in _NET:
-        return cell[_NET[quantity]]
+def _entries(quantity: str, phase: int | None) -> tuple[int, ...]:
     bases = range(0, 18, _PER_PHASE) if phase is None else ((phase - 1) * _PER_PHASE,)
-    return sum(cell[base + part] for base in bases for part in _PARTS[quantity])
+    return tuple(base + part for base in bases for part in _PARTS[quantity])
+
+
+# Which entries of a cell make up a quantity, of one phase or of all.
+_ENTRIES: dict[tuple[str, int | None], tuple[int, ...]] = {
+    **{(name, phase): _entries(name, phase) for name in _PARTS for phase in (None, 1, 2, 3)},
+    **{(name, None): (entry,) for name, entry in _NET.items()},
+}
+
+
+def _sum(cell: Sequence[float], quantity: str, phase: int | None) -> float:
+    return sum([cell[entry] for entry in _ENTRIES[quantity, phase]])
 
 
 class Books:

@@ -90,6 +90,7 @@ class VirtualLine:
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._thread: threading.Thread | None = None
+        self._free = 0.0  # when the last transaction ends, by `time.perf_counter`
 
     @property
     def quirks(self) -> tuple[Quirk, ...]:
@@ -179,7 +180,7 @@ class VirtualLine:
     def _patience(self) -> float:
         if any(quirk.babbles for quirk in self._quirks):
             return _BABBLE_S
-        if any(reader.waiting for reader in self._readers.values()):
+        if any(reader.waiting for reader in list(self._readers.values())):
             return max(_SILENCE_S, SILENCE_CHARACTERS * self._character_s)
         return _IDLE_S
 
@@ -201,13 +202,14 @@ class VirtualLine:
             channel.close()
             return
         for request in self._readers[channel].take(data):
-            arrived = max(arrived, self._serve(channel, request, arrived))
+            # Whoever comes while another transaction is on the line waits for its end.
+            self._free = self._serve(channel, request, max(arrived, self._free))
 
     def _idle(self, now: float) -> None:
         for channel, reader in list(self._readers.items()):
             if reader.waiting:
                 for request in reader.silence():
-                    self._serve(channel, request, now)
+                    self._free = self._serve(channel, request, max(now, self._free))
             for quirk in self._quirks:
                 if noise := quirk.noise():
                     channel.send(noise)

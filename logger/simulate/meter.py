@@ -222,9 +222,9 @@ class VirtualMeter:
 
     def value(self, register: Register, now: Snapshot, at: float) -> float | str:
         """Return what `register` shows at `at`, in the meter's own unit."""
-        shown = instant(register, now)
+        shown: float | str | None = counter(register, self.counters)
         if shown is None:
-            shown = counter(register, self.counters)
+            shown = instant(register, now)
         if shown is not None:
             return shown
         if register.field == "tariff":

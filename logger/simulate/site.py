@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from logger.errors import SimulationError
@@ -66,12 +66,15 @@ def virtual_site(
     zone: str = "UTC",
     incidents: Iterable[Incident] = (),
     settings: Mapping[int, Mapping[str, Setting]] | None = None,
+    inverted: Collection[int] = (),
     fixed: bool = False,
 ) -> VirtualSite:
     """Return a site of `meters` (role by address) whose counters run from `start`.
 
     `start` in epoch seconds. Several PV meters share the production evenly. `settings`
-    by address, then by field. Raises SimulationError or ModelError for what cannot be.
+    by address, then by field. The meters at the addresses `inverted` are wired the other
+    way round: a PV meter then counts its production forward. Raises
+    SimulationError or ModelError for what cannot be.
     """
     if not meters:
         raise SimulationError("a line needs a meter", "name one as ADDRESS:ROLE")
@@ -82,6 +85,8 @@ def virtual_site(
     made = []
     for address, role in meters.items():
         share = 1.0 / inverters if role == "pv" else 1.0
+        if address in inverted:
+            share = -share
         made.append(
             VirtualMeter(
                 table,

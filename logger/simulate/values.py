@@ -7,12 +7,14 @@ from logger.meters import Register
 from logger.simulate.ledger import TARIFFS, Ledger
 from logger.simulate.snapshot import Snapshot
 
-_COUNTED = ("active_import", "active_export", "reactive_import", "reactive_export")
-_COUNTERS = (
-    *_COUNTED,
-    *("reactive_q1", "reactive_q2", "reactive_q3", "reactive_q4"),
-    *("active", "reactive", "day_counter"),
+_COUNTERS = frozenset(
+    (
+        *("active", "active_import", "active_export", "day_counter"),
+        *("reactive", "reactive_import", "reactive_export"),
+        *("reactive_q1", "reactive_q2", "reactive_q3", "reactive_q4"),
+    )
 )
+_TARIFFS = {f"T{tariff}": tariff for tariff in TARIFFS}
 _PHASES = {"L1": 1, "L2": 2, "L3": 3}
 # What the day counter shows when the simulation starts.
 _TODAY_KWH = 12.34
@@ -96,8 +98,9 @@ def counter(register: Register, counters: Counters) -> float | None:
     """Return the counter that `register` shows, None when it is no counter."""
     if register.field not in _COUNTERS:
         return None
-    tariff = int(register.tariff[1:]) if register.tariff.startswith("T") else None
-    return counters.energy(register.field, _PHASES.get(register.phase), tariff)
+    return counters.energy(
+        register.field, _PHASES.get(register.phase), _TARIFFS.get(register.tariff)
+    )
 
 
 def instant(register: Register, now: Snapshot) -> float | str | None:

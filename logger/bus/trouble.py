@@ -1,0 +1,61 @@
+"""Why a port cannot be opened, and what to try. Pure, but for looking at the file."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+from pathlib import Path
+
+from logger.config import Bus as BusConfig
+from logger.errors import PortError
+
+
+def explain(config: BusConfig, err: Exception) -> PortError:
+    """Say why the port of `config` could not be opened, and what to try."""
+    where = f"bus {config.name}: {config.port}"
+    number = _errno(err)
+    if config.port.startswith("socket://"):
+        return PortError(
+            f"{where}: no connection: {err}", "is the gateway switched on, host and port right?"
+        )
+    if number == errno.ENOENT:
+        return PortError(
+            f"{where}: no such device", "is the adapter plugged in? ls -l /dev/serial/by-id"
+        )
+    if number in {errno.EACCES, errno.EPERM}:
+        return PortError(
+            f"{where}: no permission",
+            f"add the user to the group of the port: sudo usermod -aG {group_of(config.port)} "
+            f"{getpass.getuser()}, then log in again",
+        )
+    if number in {errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK}:
+        return PortError(
+            f"{where}: in use by another program",
+            "stop that program first; the logger itself: systemctl stop inepro-logger",
+        )
+    if number == errno.EINVAL or isinstance(err, ValueError):
+        return PortError(
+            f"{where}: refuses {config.baudrate} baud, parity {config.parity}: {err}",
+            'a pseudo-terminal knows no parity: set parity = "none"',
+        )
+    return PortError(f"{where}: cannot be opened: {err}")
+
+
+def group_of(port: str) -> str:
+    """Return the group that may use the device `port`; dialout when that is not known."""
+    try:
+        return Path(port).group()
+    except (OSError, KeyError, NotImplementedError):
+        return "dialout"
+
+
+def _errno(err: Exception) -> int | None:
+    """Return the system's error number; termios keeps it in its arguments only."""
+    for one in (err, err.__cause__, err.__context__):
+        if one is None:
+            continue
+        if isinstance(number := getattr(one, "errno", None), int):
+            return number
+        if one.args and isinstance(one.args[0], int):
+            return one.args[0]
+    return None

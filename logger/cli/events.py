@@ -1,0 +1,74 @@
+"""`events`: what happened, from the buffer or InfluxDB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.source import BufferOption, FromOption, MeterOption, ToOption, days, source
+
+if TYPE_CHECKING:
+    from logger.report.events import Event
+
+
+def events(
+    config: ConfigOption = DEFAULT_CONFIG,
+    first: FromOption = None,
+    last: ToOption = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only this kind; may be repeated.")
+    ] = None,
+    meter: MeterOption = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    from_buffer: BufferOption = False,
+) -> None:
+    """List events: outages, voltage, frequency, counters, clock, settings."""
+    import json
+    from zoneinfo import ZoneInfo
+
+    from logger.config import load_config
+    from logger.derive.kinds import Kind
+    from logger.report import shape
+    from logger.report.calendar import By, midnight_ms, periods
+    from logger.report.events import joined
+
+    for name in kind or ():
+        if name not in set(Kind):
+            raise typer.BadParameter(f"{name!r} is no kind of event: {', '.join(Kind)}")
+    loaded = load_config(config)
+    zone = ZoneInfo(loaded.site.timezone)
+    begin, end = days(first, last, loaded)
+    whole = periods(begin, end, By.DAY, zone)
+    tags: dict[str, list[str]] = {}
+    if kind:
+        tags["kind"] = kind
+    if meter:
+        tags["meter"] = meter
+    span = (midnight_ms(begin, zone), whole[-1].end_ms)
+    with source(loaded, from_buffer) as points:
+        found = joined(points.read("event", [span], tags, ()))
+    rows = [shape.event(one, zone) for one in found]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    elif as_csv:
+        typer.echo(shape.csv_text(rows), nl=False)
+    else:
+        _show(found, rows)
+
+
+def _show(found: list[Event], rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from logger.derive.kinds import span
+
+    table = Table("begin", "duration", "kind", "what")
+    for event, row in zip(found, rows, strict=True):
+        lasted = "goes on" if event.duration_s is None else span(event.duration_s)
+        moment = not event.duration_s and event.end_ms is not None
+        table.add_row(row["begin"][:19], "" if moment else lasted, event.kind, event.text)
+    console = Console()
+    console.print(table if found else "no events")

@@ -1,0 +1,216 @@
+"""`report energy` and `report quality`: tables, JSON, CSV and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.source import BufferOption, FromOption, MeterOption, ToOption, days, source
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from logger.report.energy import Row
+    from logger.report.quality import Line
+
+app = typer.Typer(help="Energy and quality over days, weeks, months.", no_args_is_help=True)
+
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+
+
+@app.command()
+def energy(
+    config: ConfigOption = DEFAULT_CONFIG,
+    first: FromOption = None,
+    last: ToOption = None,
+    by: Annotated[str, typer.Option("--by", help="hour, day or month.")] = "day",
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    from_buffer: BufferOption = False,
+) -> None:
+    """Show what was drawn, fed back, produced and used, and what it cost."""
+    import json
+    from zoneinfo import ZoneInfo
+
+    from logger.config import load_config
+    from logger.errors import ReportError
+    from logger.report import energy as report
+    from logger.report import shape
+    from logger.report.calendar import By, periods
+    from logger.report.knots import knots
+
+    if by not in set(By):
+        raise typer.BadParameter(f"--by {by}: expected {', '.join(By)}")
+    loaded = load_config(config)
+    zone = ZoneInfo(loaded.site.timezone)
+    begin, end = days(first, last, loaded)
+    shown = periods(begin, end, By(by), zone)
+    tags = {"role": ("grid", "pv", "battery")}
+    with source(loaded, from_buffer) as points:
+        found = knots(points, report.cuts(shown, loaded.prices, zone), tags)
+    rows, total = report.report(found, shown, loaded.prices, zone)
+    if not rows:
+        raise ReportError(
+            f"no counters of a grid or PV meter from {begin} to {end}",
+            "is a meter's role grid, and did the logger run then?",
+        )
+    currency = loaded.prices.currency
+    plain = [shape.energy(row, currency) for row in rows]
+    if as_json:
+        whole = {"site": loaded.site.name, "timezone": loaded.site.timezone, "by": by}
+        typer.echo(
+            json.dumps({**whole, "rows": plain, "total": shape.energy(total, currency)}, indent=2)
+        )
+    elif as_csv:
+        typer.echo(shape.csv_text(plain), nl=False)
+    else:
+        _show_energy(rows, total, currency)
+
+
+def _show_energy(rows: list[Row], total: Row, currency: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    tariffs = sorted(total.tariffs)
+    heads = ["", "import", *tariffs, "export", "PV", "self-used", "load"]
+    heads += ["self-cons.", "self-suff.", f"cost {currency}", f"revenue {currency}"]
+    lines = [_energy_cells(row, tariffs) for row in [*rows, total]]
+    # A column without a single value says nothing (no PV meter, no prices).
+    kept = [place for place in range(len(heads)) if place < 2 or any(one[place] for one in lines)]
+    table = Table(title="energy in kWh")
+    for place in kept:
+        table.add_column(heads[place], justify="left" if place == 0 else "right")
+    for line in lines[:-1]:
+        table.add_row(*(line[place] for place in kept))
+    table.add_section()
+    table.add_row(*(lines[-1][place] for place in kept), style="bold")
+    console = Console()
+    console.print(table)
+    if total.divided:
+        console.print(
+            f"~ {total.divided:.2f} kWh were counted over gaps longer than two hours across "
+            "a border and are divided by time; their sum is exact.",
+            highlight=False,
+        )
+    if total.pv is not None:
+        console.print(
+            "self-cons. = self-used / PV, self-suff. = self-used / load; self-used = PV - "
+            "export. The meter counts each phase for itself, so a netting meter may show more.",
+            highlight=False,
+        )
+
+
+def _energy_cells(row: Row, tariffs: list[str]) -> list[str]:
+    def kwh(value: Decimal | None) -> str:
+        return "" if value is None else f"{value:.2f}"
+
+    def percent(value: Decimal | None) -> str:
+        return "" if value is None else f"{100 * value:.1f} %"
+
+    return [
+        f"~{row.label}" if row.divided else row.label,
+        kwh(row.grid_import),
+        *(kwh(row.tariffs.get(name)) for name in tariffs),
+        kwh(row.grid_export),
+        kwh(row.pv),
+        kwh(row.self_consumed),
+        kwh(row.load) if row.pv is not None else "",
+        percent(row.self_consumption),
+        percent(row.self_sufficiency),
+        kwh(row.cost),
+        kwh(row.revenue),
+    ]
+
+
+@app.command()
+def quality(
+    config: ConfigOption = DEFAULT_CONFIG,
+    first: FromOption = None,
+    last: ToOption = None,
+    meter: MeterOption = None,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page with plots to this file.")
+    ] = None,
+    from_buffer: BufferOption = False,
+) -> None:
+    """Show shares of voltage and frequency within limits, per week: an indication."""
+    import json
+    from zoneinfo import ZoneInfo
+
+    from logger.config import load_config
+    from logger.errors import ExportError, ReportError
+    from logger.report import quality as report
+    from logger.report import shape
+    from logger.report.calendar import weeks
+    from logger.report.page import page
+
+    loaded = load_config(config)
+    zone = ZoneInfo(loaded.site.timezone)
+    begin, end = days(first, last, loaded)
+    shown = weeks(begin, end, zone)
+    span = (shown[0].start_ms, shown[-1].end_ms)
+    tags = {"meter": tuple(meter)} if meter else {}
+    with source(loaded, from_buffer) as points:
+        lines = report.quality(points, shown, tags)
+        if not lines:
+            raise ReportError(f"no quality windows from {begin} to {end}", "did the logger run?")
+        if html is not None:
+            names = {line.meter for line in lines if line.quantity == "frequency"}
+            text = page(
+                loaded.site.name,
+                zone,
+                span,
+                lines,
+                list(points.read("quality_voltage", [span], tags, ("mean", "valid"))),
+                {name: report.histogram(points, span, name) for name in sorted(names)},
+            )
+            try:
+                html.write_text(text, encoding="utf-8")
+            except OSError as err:
+                raise ExportError(f"{html}: {err.strerror}", "give another file") from err
+    plain = [shape.quality(line) for line in lines]
+    if as_json:
+        notes = {"note": report.TITLE, "reasons": report.REASONS}
+        typer.echo(json.dumps({"site": loaded.site.name, **notes, "lines": plain}, indent=2))
+    elif as_csv:
+        typer.echo(shape.csv_text(plain), nl=False)
+    else:
+        _show_quality(lines)
+    if html is not None:
+        typer.echo(f"{html}: written", err=True)
+
+
+def _show_quality(lines: list[Line]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from logger.report.page import percent
+    from logger.report.quality import REASONS, TITLE
+
+    console = Console()
+    for quantity, narrow, wide, unit in (
+        ("voltage", "±10 %", "+10/-15 %", "V"),
+        ("frequency", "49.5..50.5 Hz", "47..52 Hz", "Hz"),
+    ):
+        table = Table("week", "meter", "phase", title=f"{quantity}, shares of valid windows")
+        for head in ("windows", "valid", narrow, wide, f"lowest {unit}", f"highest {unit}"):
+            table.add_column(head, justify="right")
+        table.add_column("indication")
+        for line in lines:
+            if line.quantity != quantity:
+                continue
+            table.add_row(
+                line.period, line.meter, line.phase, str(line.windows), str(line.valid),
+                percent(line.narrow), percent(line.wide), f"{line.low:.2f}",
+                f"{line.high:.2f}", line.verdict,
+            )  # fmt: skip
+        if table.row_count:
+            console.print(table)
+    console.print(f"[bold]{TITLE}[/], because:")
+    for reason in REASONS:
+        console.print(f"- {reason}", highlight=False)

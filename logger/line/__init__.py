@@ -1,0 +1,22 @@
+"""A meter as it really is: what it refuses, when it is away, what it was last time."""
+
+from logger.line.adapt import AdaptivePlan, Search
+from logger.line.asking import Asker, Over
+from logger.line.health import ct_problem, ct_ratio, expected_phases
+from logger.line.meaning import Meaning
+from logger.line.pause import Pause
+from logger.line.state import MeterState, StateStore
+
+__all__ = [
+    "AdaptivePlan",
+    "Asker",
+    "Meaning",
+    "MeterState",
+    "Over",
+    "Pause",
+    "Search",
+    "StateStore",
+    "ct_problem",
+    "ct_ratio",
+    "expected_phases",
+]

@@ -1,0 +1,1 @@
+"""Reports: what the stored points say about energy, quality and events."""

@@ -1,0 +1,219 @@
+"""The energy report: what was drawn, fed back, produced and used, and what it cost. Pure.
+
+    self-consumed    = PV - export
+    load             = import + PV - export + discharge - charge
+    self-consumption = self-consumed / PV
+    self-sufficiency = self-consumed / load
+    cost             = sum over tariffs and days of import x price
+    revenue          = sum over days of export x price
+
+Ratios are ratios of sums over the shown period, blank where the divisor is 0. All from
+differences of counters; power is never integrated.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from logger.config.derive import Price, Prices
+from logger.report.calendar import Period, day_of, midnight_ms
+from logger.report.knots import AT_MS, Break, Knots, Series
+
+_ZERO = Decimal(0)
+_IMPORT, _EXPORT = "active_import", "active_export"
+# More than any meter here can count: 125 A x 3 x 276 V and room; it tells a counter that
+# restarted from one that was set to another value.
+_FASTEST_KW = Decimal(1000)
+_SPLIT_MS = 7_200_000  # dividing a longer gap between two periods is worth a remark
+
+
+@dataclass(slots=True)
+class Row:
+    """Energy in kWh of one period. None where no meter tells."""
+
+    label: str
+    start_ms: int
+    end_ms: int
+    grid_import: Decimal | None = None
+    grid_export: Decimal | None = None
+    tariffs: dict[str, Decimal] = field(default_factory=dict)
+    pv: Decimal | None = None
+    charge: Decimal | None = None
+    discharge: Decimal | None = None
+    cost: Decimal | None = None
+    revenue: Decimal | None = None
+    # Part of the above that was counted over a gap across the period's border, and is
+    # divided by time: the sum is exact, its place is not.
+    divided: Decimal = _ZERO
+
+    @property
+    def self_consumed(self) -> Decimal | None:
+        """PV energy used on site."""
+        if self.pv is None or self.grid_export is None:
+            return None
+        return max(_ZERO, self.pv - self.grid_export)
+
+    @property
+    def load(self) -> Decimal | None:
+        """What the site consumed; without PV that is what it drew."""
+        if self.grid_import is None or self.grid_export is None:
+            return None
+        battery = (self.discharge or _ZERO) - (self.charge or _ZERO)
+        return self.grid_import + (self.pv or _ZERO) - self.grid_export + battery
+
+    @property
+    def self_consumption(self) -> Decimal | None:
+        """Self-consumed over PV, 0..1."""
+        used = self.self_consumed
+        return used / self.pv if used is not None and self.pv else None
+
+    @property
+    def self_sufficiency(self) -> Decimal | None:
+        """Self-consumed over load, 0..1."""
+        used, load = self.self_consumed, self.load
+        return used / load if used is not None and load is not None and load > 0 else None
+
+
+def cuts(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:
+    """Return all moments at which counters are needed: borders and changes of price."""
+    first, last = shown[0].start_ms, shown[-1].end_ms
+    changes = (midnight_ms(price.since, zone) for price in prices.valid)
+    borders = {period.start_ms for period in shown} | {last}
+    return sorted(borders | {at for at in changes if first < at < last})
+
+
+def report(
+    found: Knots, shown: Sequence[Period], prices: Prices, zone: ZoneInfo
+) -> tuple[list[Row], Row]:
+    """Return a row for each period with data, and one for all of them."""
+    moments = cuts(shown, prices, zone)
+    parts: dict[Series, list[tuple[Decimal, Decimal] | None]] = {
+        series: _parts(values, [b for b in found.breaks if b.meter == series.meter], moments)
+        for series, values in found.values.items()
+    }
+    total = Row("total", shown[0].start_ms, shown[-1].end_ms)
+    rows = []
+    for period in shown:
+        row = Row(period.label, period.start_ms, period.end_ms)
+        first = bisect_left(moments, period.start_ms)
+        for place in range(first, bisect_left(moments, period.end_ms)):
+            cell = {series: own[place] for series, own in parts.items()}
+            price = prices.on(day_of(moments[place], zone))
+            _count(row, cell, price)
+            _count(total, cell, price)
+        if row.grid_import is not None or row.pv is not None:
+            rows.append(row)
+    return rows, total
+
+
+def _count(
+    row: Row, cell: Mapping[Series, tuple[Decimal, Decimal] | None], price: Price | None
+) -> None:
+    """Add the energy of one cell (within one period and one price) to `row`."""
+    drawn, fed = _ZERO, _ZERO
+    by_tariff: dict[str, Decimal] = {}
+    for series, part in cell.items():
+        if part is None:
+            continue
+        energy, divided = part
+        match series.role, series.quantity, series.tariff:
+            case "grid", "active_import", "total":
+                row.grid_import = (row.grid_import or _ZERO) + energy
+                drawn += energy
+            case "grid", "active_import", tariff:
+                by_tariff[tariff] = by_tariff.get(tariff, _ZERO) + energy
+                continue
+            case "grid", "active_export", "total":
+                row.grid_export = (row.grid_export or _ZERO) + energy
+                fed += energy
+            case "pv", "active_export", "total":
+                row.pv = (row.pv or _ZERO) + energy
+            case "battery", "active_import", "total":
+                row.charge = (row.charge or _ZERO) + energy
+            case "battery", "active_export", "total":
+                row.discharge = (row.discharge or _ZERO) + energy
+            case _:
+                continue
+        row.divided += divided
+    for tariff, energy in by_tariff.items():
+        row.tariffs[tariff] = row.tariffs.get(tariff, _ZERO) + energy
+    if price is None or row.grid_import is None:
+        return
+    rest = drawn - sum(by_tariff.values(), _ZERO)
+    if not by_tariff or abs(rest) > Decimal("0.1"):
+        by_tariff["total"] = rest  # counted in no tariff
+    cost = sum((e * Decimal(str(price.buying(t))) for t, e in by_tariff.items()), _ZERO)
+    row.cost = (row.cost or _ZERO) + cost
+    row.revenue = (row.revenue or _ZERO) + fed * Decimal(str(price.sell))
+
+
+def _parts(
+    values: Sequence[tuple[int, Decimal]], broken: Sequence[Break], moments: Sequence[int]
+) -> list[tuple[Decimal, Decimal] | None]:
+    """Return the energy between each two `moments`, and how much of it was divided."""
+    times = [at for at, _ in values]
+    counted = [_ZERO]
+    level = values[0][1]
+    for (since, _), (until, after) in pairwise(values):
+        between = [each for each in broken if since < each.at_ms <= until]
+        rise, level = _rise(level, after, until - since, between)
+        counted.append(counted[-1] + rise)
+    at = [_at(times, counted, moment) for moment in moments]
+    found: list[tuple[Decimal, Decimal] | None] = []
+    for place in range(len(moments) - 1):
+        start, end = at[place], at[place + 1]
+        inside = bisect_left(times, moments[place]) < bisect_left(times, moments[place + 1])
+        covered = not (start.outside and end.outside) or inside
+        if not covered:
+            found.append(None)
+            continue
+        energy = end.value - start.value
+        # Within one gap both borders lie in it; the share is then all of the energy.
+        divided = energy if not inside and (start.gap or end.gap) else start.after + end.before
+        found.append((energy, min(divided, energy)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Border:
+    """The running sum at a border, and the parts of a divided gap on its two sides."""
+
+    value: Decimal
+    outside: bool = False
+    gap: bool = False
+    before: Decimal = _ZERO
+    after: Decimal = _ZERO
+
+
+def _at(times: Sequence[int], counted: Sequence[Decimal], moment: int) -> _Border:
+    place = bisect_left(times, moment)
+    if place < len(times) and times[place] - moment < AT_MS:
+        return _Border(counted[place])
+    if place == 0 or place == len(times):
+        return _Border(counted[min(place, len(times) - 1)], outside=True)
+    start, end = times[place - 1], times[place]
+    energy = counted[place] - counted[place - 1]
+    before = energy * (moment - start) / (end - start)
+    value = counted[place - 1] + before
+    if end - start <= _SPLIT_MS:
+        return _Border(value)
+    return _Border(value, gap=True, before=before, after=energy - before)
+
+
+def _rise(
+    level: Decimal, after: Decimal, passed_ms: int, broken: Sequence[Break]
+) -> tuple[Decimal, Decimal]:
+    """Return what a counter surely counted since it showed `level`, and its new level."""
+    if any(each.swapped for each in broken):
+        return _ZERO, after  # the new meter's beginning is not known
+    most = _FASTEST_KW * passed_ms / 3_600_000 + 1
+    if after >= level:
+        return (_ZERO if broken and after - level > most else after - level), after
+    if not broken and after > level / 2:
+        return _ZERO, level  # read again under an earlier time: the clock went back
+    return (after if after <= most else _ZERO), after  # it restarted from 0

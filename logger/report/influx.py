@@ -1,0 +1,181 @@
+"""InfluxDB as a source of reports: InfluxQL over HTTP (1.8, 2.x and 3 know it).
+
+The only module that asks InfluxDB; urllib3 is used here because the client library
+for delivery speaks Flux only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import urllib3
+
+from logger.datamodel import MEASUREMENTS, Kind
+from logger.errors import ReportError
+from logger.lineprotocol import FieldValue, Point
+from logger.report.source import Span, Tags, Tally, merged
+
+_BATCH = 200  # statements in one request
+# Fields of quality windows that hold extremes, where the measurement has them.
+_EXTREMES = {"quality_voltage": ("min", "max"), "quality_frequency": ("mean", "mean")}
+
+
+class InfluxSource:
+    """The points in one bucket (or database) of InfluxDB, for one site."""
+
+    def __init__(
+        self, url: str, database: str, token: str, site: str, timeout_s: float = 30.0
+    ) -> None:
+        self._url = f"{url.rstrip('/')}/query"
+        self._database, self._site = database, site
+        self._headers = {"Authorization": f"Token {token}"} if token else {}
+        self._pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=5.0, read=timeout_s), retries=False
+        )
+
+    def read(
+        self, measurement: str, spans: Sequence[Span], tags: Tags, fields: Sequence[str]
+    ) -> Iterator[Point]:
+        """Yield the points; see `Source`. Raises ReportError when it cannot be asked."""
+        known = MEASUREMENTS[measurement].fields
+        chosen = ", ".join(_name(field) for field in fields or known)
+        statements = (
+            _select(chosen, measurement, self._where(span, tags), "*") for span in merged(spans)
+        )
+        for _, series in self._ask(statements):
+            columns = series["columns"]
+            own = {key: value for key, value in series.get("tags", {}).items() if value}
+            kinds = [known[name].kind if name in known else Kind.TEXT for name in columns]
+            for row in series["values"]:
+                values: dict[str, FieldValue] = {
+                    name: float(value) if kind is Kind.FLOAT else value
+                    for name, kind, value in zip(columns, kinds, row, strict=True)
+                    if value is not None and name != "time"
+                }
+                yield Point(measurement, own, values, int(row[0]))
+
+    def tally(
+        self,
+        measurement: str,
+        spans: Sequence[Span],
+        tags: Tags,
+        bands: Sequence[tuple[float, float]],
+    ) -> list[Tally]:
+        """Return the tallies; see `Source`. Raises ReportError when it cannot be asked."""
+        by = '"meter", "role", "phase"'
+        lowest, highest = _EXTREMES[measurement]
+        all_of = f'count("mean"), min("{lowest}"), max("{highest}")'
+        ordered = sorted(spans)
+        parts = 2 + len(bands)
+        statements = []
+        for span in ordered:
+            where = self._where(span, tags)
+            valid = f'{where} AND "valid" = true'
+            wheres = [
+                valid,
+                *(f'{valid} AND "mean" >= {low!r} AND "mean" <= {high!r}' for low, high in bands),
+            ]
+            statements.append(_select(all_of, measurement, where, by))
+            statements += [_select('count("mean")', measurement, each, by) for each in wheres]
+        rows: dict[tuple[int, tuple[tuple[str, str], ...]], dict[int, list[Any]]] = {}
+        for number, series in self._ask(statements):
+            own = {key: value for key, value in series.get("tags", {}).items() if value}
+            own["site"] = self._site
+            key = (number // parts, tuple(sorted(own.items())))
+            rows.setdefault(key, {})[number % parts] = series["values"][0]
+        found = []
+        for (place, series_key), got in sorted(rows.items()):
+            counts = [int(got[part][1]) if part in got else 0 for part in range(parts)]
+            found.append(
+                Tally(
+                    ordered[place], dict(series_key), counts[0], counts[1], tuple(counts[2:]),
+                    float(got[0][2]), float(got[0][3]),
+                )
+            )  # fmt: skip
+        return found
+
+    def _where(self, span: Span, tags: Tags) -> str:
+        parts = [f"time >= {span[0]}ms AND time < {span[1]}ms", f'"site" = {_text(self._site)}']
+        for name, values in tags.items():
+            any_of = " OR ".join(f"{_name(name)} = {_text(value)}" for value in values)
+            parts.append(f"({any_of})")
+        return " AND ".join(parts)
+
+    def _ask(self, statements: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Yield the number of the statement and each of its series."""
+        batch: list[str] = []
+        first = 0
+        for statement in statements:
+            batch.append(statement)
+            if len(batch) == _BATCH:
+                yield from self._post(batch, first)
+                first += len(batch)
+                batch = []
+        if batch:
+            yield from self._post(batch, first)
+
+    def _post(self, batch: list[str], first: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        for answer in self._send(";".join(batch)):
+            for result in answer.get("results", ()):
+                if "error" in result:
+                    raise ReportError(f"{self._url}: {result['error']}")
+                for series in result.get("series", ()):
+                    yield first + int(result.get("statement_id", 0)), series
+
+    def _send(self, query: str) -> Iterator[Mapping[str, Any]]:
+        try:
+            answer = self._pool.request_encode_body(
+                "POST",
+                self._url,
+                fields={"q": query, "db": self._database, "epoch": "ms", "chunked": "true"},
+                encode_multipart=False,
+                headers=self._headers,
+            )
+        except urllib3.exceptions.HTTPError as err:
+            raise ReportError(
+                f"{self._url}: InfluxDB cannot be reached: {err}",
+                "is it running, and is influxdb.url right? --from-buffer reads the buffer",
+            ) from err
+        if answer.status != 200:
+            raise ReportError(
+                self._refusal(answer.status, answer.data), _HINTS.get(answer.status, "")
+            )
+        for line in answer.data.splitlines():
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except ValueError as err:
+                    raise ReportError(f"{self._url}: not an answer of InfluxDB: {err}") from err
+
+    def _refusal(self, status: int, body: bytes) -> str:
+        text = body.decode("utf-8", errors="replace").strip()
+        try:
+            parsed = json.loads(text)
+            text = parsed.get("message") or parsed.get("error") or text
+        except (ValueError, AttributeError):
+            pass  # a proxy's page: shown as it came
+        return f"{self._url}: answer {status} for database {self._database!r}: {text[:200]}"
+
+
+_HINTS = {
+    401: "the token may not read here: reports need a token with read permission",
+    403: "the token may not read here: reports need a token with read permission",
+    404: "no such database: InfluxDB 2 needs a DBRP mapping when bucket and name differ",
+}
+
+
+def _select(what: str, measurement: str, where: str, by: str) -> str:
+    # Names and values are escaped by _name and _text; InfluxQL has no bound identifiers.
+    return f"SELECT {what} FROM {_name(measurement)} WHERE {where} GROUP BY {by}"  # noqa: S608
+
+
+def _name(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _text(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

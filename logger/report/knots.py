@@ -1,0 +1,121 @@
+"""Counter values at the moments that matter: at boundaries and around breaks.
+
+A year holds millions of counter values; a report by day needs 367 of each. Only where
+one is missing its neighbours are looked for, wider and wider.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from logger.report.source import Source, Span, Tags, merged
+
+# A value read so soon after a boundary is the value at the boundary.
+AT_MS = 90_000
+# How far to look for the neighbours of a missing one: 20 min, 2 h, 2 d, 40 d, 400 d.
+_REACHES_MS = (1_200_000, 7_200_000, 2 * 86_400_000, 40 * 86_400_000, 400 * 86_400_000)
+_FIELDS = ("active_import", "active_export")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Series:
+    """One counter: its meter, what it counts, its tariff ("total", "T1", ...)."""
+
+    meter: str
+    role: str
+    quantity: str
+    tariff: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Counters of a meter went on from other values at `at_ms`."""
+
+    meter: str
+    at_ms: int
+    swapped: bool
+
+
+@dataclass(slots=True)
+class Knots:
+    """Values of all counters, each at increasing times, and the breaks among them."""
+
+    values: dict[Series, list[tuple[int, Decimal]]] = field(default_factory=dict)
+    breaks: list[Break] = field(default_factory=list)
+
+    def add(self, found: dict[Series, dict[int, Decimal]]) -> None:
+        """Take in more values; what is known already stays."""
+        for series, values in found.items():
+            known = dict(self.values.get(series, ()))
+            self.values[series] = sorted((known | values).items())
+
+
+def breaks(source: Source, span: Span) -> list[Break]:
+    """Return the counter resets and meter swaps in `span`, by time."""
+    kinds = {"kind": ("counter_reset", "meter_swapped")}
+    found = [
+        Break(point.tags["meter"], point.time_ms, point.tags["kind"] == "meter_swapped")
+        for point in source.read("event", [span], kinds, ("text",))
+        if "meter" in point.tags
+    ]
+    return sorted(found, key=lambda found: found.at_ms)
+
+
+def knots(source: Source, boundaries: Sequence[int], tags: Tags) -> Knots:
+    """Return the counter values at `boundaries` (ms UTC) and around breaks, as far as
+    there are any, for the meters that `tags` choose."""
+    margin = _REACHES_MS[1]
+    found = Knots(breaks=breaks(source, (boundaries[0] - margin, boundaries[-1] + margin)))
+    chosen: Tags = {"phase": ("total",), **tags}
+    found.add(_read(source, [(at, at + AT_MS) for at in boundaries], chosen))
+    seen = 0  # how far around a lacking boundary everything is known
+    for reach in _REACHES_MS:
+        for meter, spans in _lacking(found, boundaries, seen, reach).items():
+            own: Tags = {**chosen, "meter": (meter,)} if meter else chosen
+            found.add(_read(source, spans, own))
+        seen = reach
+    return found
+
+
+def _lacking(
+    found: Knots, boundaries: Sequence[int], seen: int, reach: int
+) -> dict[str, list[Span]]:
+    """Return the spans to read, by meter ("" for all), for what `seen` did not show."""
+    if not found.values:
+        return {"": merged((at - reach, at + reach) for at in boundaries)}
+    spans: dict[str, set[Span]] = {}
+    for series, values in found.values.items():
+        own = spans.setdefault(series.meter, set())
+        broken = {each.at_ms for each in found.breaks if each.meter == series.meter}
+        for at in {*boundaries, *broken}:
+            place = bisect_left(values, (at, Decimal("-Infinity")))
+            after = values[place][0] - at if place < len(values) else None
+            exact = after is not None and after < AT_MS
+            if exact and at not in broken:
+                continue
+            if place == 0 or at - values[place - 1][0] > seen:
+                own.add((at - reach, at))
+            if not exact and (after is None or after > seen):
+                own.add((at, at + reach))
+    return {meter: merged(own) for meter, own in spans.items() if own}
+
+
+def _read(source: Source, spans: Iterable[Span], tags: Tags) -> dict[Series, dict[int, Decimal]]:
+    found: dict[Series, dict[int, Decimal]] = {}
+    for point in source.read("energy", list(spans), tags, _FIELDS):
+        for quantity in _FIELDS:
+            value = point.fields.get(quantity)
+            if value is None:
+                continue
+            series = Series(
+                point.tags["meter"],
+                point.tags["role"],
+                quantity,
+                point.tags.get("tariff", "total"),
+            )
+            # A float64 that came from few digits gives them back.
+            found.setdefault(series, {})[point.time_ms] = Decimal(repr(float(value)))
+    return found

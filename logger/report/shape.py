@@ -1,0 +1,98 @@
+"""Reports as rows of plain values: for JSON, CSV and tables. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from logger.report.energy import Row
+from logger.report.events import Event
+from logger.report.quality import Line
+
+Plain = dict[str, Any]
+
+
+def energy(row: Row, currency: str) -> Plain:
+    """Return one period of the energy report; kWh, money and ratios as they are."""
+    return {
+        "period": row.label,
+        "start": _iso(row.start_ms),
+        "end": _iso(row.end_ms),
+        "import_kwh": _number(row.grid_import),
+        "export_kwh": _number(row.grid_export),
+        **{
+            f"import_{name.lower()}_kwh": _number(row.tariffs[name]) for name in sorted(row.tariffs)
+        },
+        "pv_kwh": _number(row.pv),
+        "self_consumed_kwh": _number(row.self_consumed),
+        "load_kwh": _number(row.load),
+        "charge_kwh": _number(row.charge),
+        "discharge_kwh": _number(row.discharge),
+        "self_consumption": _number(row.self_consumption),
+        "self_sufficiency": _number(row.self_sufficiency),
+        "cost": _number(row.cost),
+        "revenue": _number(row.revenue),
+        "currency": currency if row.cost is not None else None,
+        "divided_kwh": _number(row.divided),
+    }
+
+
+def quality(line: Line) -> Plain:
+    """Return one line of the quality report; shares 0..1."""
+    unit, narrow, wide = (
+        ("v", "plus_minus_10_percent", "plus_10_minus_15_percent")
+        if line.quantity == "voltage"
+        else ("hz", "49_5_to_50_5_hz", "47_to_52_hz")
+    )
+    return {
+        "period": line.period,
+        "quantity": line.quantity,
+        "meter": line.meter,
+        "phase": line.phase or None,
+        "windows": line.windows,
+        "valid": line.valid,
+        f"share_{narrow}": line.narrow,
+        f"share_{wide}": line.wide,
+        f"lowest_seen_{unit}": line.low,
+        f"highest_seen_{unit}": line.high,
+        "indication": line.verdict,
+    }
+
+
+def event(found: Event, zone: ZoneInfo) -> Plain:
+    """Return one event, its times in `zone`."""
+    return {
+        "kind": found.kind,
+        "meter": found.meter or None,
+        "phase": found.phase or None,
+        "begin": _iso(found.start_ms, zone),
+        "end": None if found.end_ms is None else _iso(found.end_ms, zone),
+        "duration_s": found.duration_s,
+        "extreme": found.extreme,
+        "text": found.text,
+    }
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as CSV; the columns are those of all rows, in order of appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _iso(stamp_ms: int, zone: ZoneInfo | None = None) -> str:
+    # Milliseconds only where there are any: borders of periods have none.
+    stamp = datetime.fromtimestamp(stamp_ms / 1000, zone or UTC)
+    return stamp.isoformat(timespec="milliseconds" if stamp_ms % 1000 else "seconds")

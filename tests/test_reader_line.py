@@ -1,0 +1,256 @@
+"""What is known of a meter: cutting blocks, pauses, state files, transformers."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logger import meters
+from logger.line import (
+    AdaptivePlan,
+    MeterState,
+    Pause,
+    Search,
+    StateStore,
+    ct_problem,
+    ct_ratio,
+    expected_phases,
+)
+from logger.line.adapt import RETRY_AFTER_MS
+from logger.meters import Job
+from logger.plan import Block, plans, probes
+
+PRO380 = meters.load("pro380")
+WEEK = RETRY_AFTER_MS
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_search_finds_the_longest_parts_in_few_questions(data: st.DataObject) -> None:
+    """The meter lacks some values and answers no block that crosses some borders."""
+    job = data.draw(st.sampled_from([Job.FAST, Job.SLOW, Job.IDENTITY]))
+    registers = PRO380.of_job(job)
+    addresses = [register.address for register in registers]
+    lacks = data.draw(st.sets(st.sampled_from(addresses), max_size=2))
+    borders = data.draw(st.sets(st.sampled_from(addresses[1:]), max_size=2))
+
+    def answers(block: Block) -> bool:
+        inside = [address for address in addresses if block.address <= address < block.end]
+        crossed = any(block.address < border < block.end for border in borders)
+        return not crossed and not lacks.intersection(inside)
+
+    whole = Block(registers[0].address, registers[-1].end - registers[0].address)
+    if answers(whole):
+        return
+    search, questions = Search(registers), 0
+    while search.block is not None:
+        search.told(answers(search.block))
+        questions += 1
+    assert all(answers(part) for part in search.parts)
+    for register in registers:
+        held = sum(part.holds(register) for part in search.parts)
+        assert held == (register.address not in lacks)
+    assert len(search.parts) <= len(borders) + len(lacks) + 1
+    assert questions <= 7 * (len(borders) + 2 * len(lacks) + 1)
+    for one, following in zip(search.parts, search.parts[1:], strict=False):
+        assert not answers(Block(one.address, following.end - one.address))
+
+
+def _plan() -> AdaptivePlan:
+    return AdaptivePlan(plans(PRO380), {job: PRO380.of_job(job) for job in Job})
+
+
+def _cut(plan: AdaptivePlan, block: Block, border: int, now_ms: int) -> None:
+    search = plan.searches[block]
+    while search.block is not None:
+        search.told(not search.block.address < border < search.block.end)
+    assert plan.finish(block, now_ms) == []
+
+
+def test_a_block_that_worked_is_only_cut_after_several_jobs() -> None:
+    plan = _plan()
+    fast = plan.blocks(Job.FAST)[0]
+    plan.worked(fast)
+    assert [plan.failed(fast, Job.FAST) for _ in range(3)] == [False, False, True]
+    plan = _plan()
+    plan.worked(fast)
+    plan.failed(fast, Job.FAST)
+    plan.failed(fast, Job.FAST)
+    plan.worked(fast)
+    assert not plan.failed(fast, Job.FAST)
+
+
+def test_cuts_are_tried_in_full_once_a_week() -> None:
+    plan = _plan()
+    fast = plan.blocks(Job.FAST)[0]
+    assert plan.failed(fast, Job.FAST)
+    _cut(plan, fast, 0x502C, now_ms=1000)
+    parts = [Block(0x5002, 42), Block(0x502C, 6)]
+    assert plan.blocks(Job.FAST) == parts
+    assert plan.to_retry(Job.FAST, 1000 + WEEK - 1) is None
+    assert plan.to_retry(Job.SLOW, 1000 + WEEK) is None
+    assert plan.to_retry(Job.FAST, 1000 + WEEK) == fast
+    plan.retried(fast, False, 1000 + WEEK)
+    assert plan.blocks(Job.FAST) == parts
+    assert plan.to_retry(Job.FAST, 1000 + WEEK + 1) is None
+    plan.retried(fast, True, 1000 + 2 * WEEK)
+    assert plan.blocks(Job.FAST) == [fast]
+    plan.tried_ms = 9_000_000
+    assert plan.to_retry(Job.FAST, 5) is None
+    assert plan.tried_ms == 5
+
+
+def test_a_part_that_fails_later_is_cut_again() -> None:
+    plan = _plan()
+    slow = plan.blocks(Job.SLOW)[0]
+    plan.failed(slow, Job.SLOW)
+    _cut(plan, slow, 0x6024, 1)
+    first = plan.blocks(Job.SLOW)[0]
+    assert [plan.failed(first, Job.SLOW) for _ in range(3)] == [False, False, True]
+    _cut(plan, first, 0x600C, 1)
+    assert [block.address for block in plan.blocks(Job.SLOW)] == [0x6000, 0x600C, 0x6024]
+    assert not plan.left_out()
+    plan.forget()
+    assert plan.blocks(Job.SLOW) == [slow]
+
+
+def test_cuts_that_do_not_fit_the_table_are_not_taken_over() -> None:
+    plan = _plan()
+    slow = plan.blocks(Job.SLOW)[0]
+    plan.restore(
+        {
+            Block(0x5002, 44): (Block(0x5002, 2),),
+            slow: (Block(0x6000, 2), Block(0x7000, 2)),
+            plan.blocks(Job.FAST)[0]: (Block(0x5002, 42), Block(0x502C, 6)),
+        },
+        7,
+    )
+    assert plan.blocks(Job.SLOW) == [slow]
+    assert len(plan.blocks(Job.FAST)) == 2
+    assert plan.tried_ms == 7
+
+
+def test_pauses_grow_to_a_minute() -> None:
+    pause, now, lengths = Pause(), 100.0, []
+    assert not pause.lasts(now)
+    for _ in range(8):
+        pause.silent(now)
+        assert pause.lasts(pause.until - 0.01)
+        lengths.append(pause.until - now)
+        now = pause.until
+        assert not pause.lasts(now)
+    assert lengths == [2, 4, 8, 16, 32, 60, 60, 60]
+    pause.answered()
+    pause.silent(now)
+    assert pause.until - now == 2
+
+
+@pytest.mark.parametrize("name", meters.available())
+def test_probes_are_short_and_tell_apart(name: str) -> None:
+    model = meters.load(name)
+    found = probes(model)
+    assert len({block.count for block in found}) == len(found) >= 2
+    assert max(block.count for block in found) <= 8
+    planned = {block.count for blocks in plans(model).values() for block in blocks}
+    if name != "pro380-legacy":
+        assert not planned.intersection(block.count for block in found)
+
+
+def test_state_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    store = StateStore(tmp_path / "buffer.sqlite.state")
+    assert store.load("grid") is None
+    state = MeterState(
+        meter="main board/grid",
+        model="pro380",
+        serial="22091039",
+        software_version="2.18",
+        cuts={Block(0x5002, 48): (Block(0x5002, 42), Block(0x502C, 6))},
+        tried_ms=1_750_000_000_123,
+    )
+    store.save(state)
+    assert store.load("main board/grid") == state
+    assert [path.parent for path in tmp_path.rglob("*.json")] == [store.directory]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"version": 2, "meter": "grid", "model": "pro380"}',
+        '{"version": 1, "meter": "pv", "model": "pro380"}',
+        '{"version": 1, "meter": "grid", "model": "pro380", "tried_ms": -1}',
+        '{"version": 1, "meter": "grid", "model": "pro380", "cuts": [{"block": [1, 0]}]}',
+    ],
+)
+def test_a_broken_state_file_is_set_aside(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "grid.json").write_text(text, encoding="utf-8")
+    store = StateStore(tmp_path)
+    assert store.load("grid") is None
+    assert (tmp_path / "grid.broken").read_text(encoding="utf-8") == text
+    assert "set aside" in caplog.text
+    store.save(MeterState(meter="grid", model="pro380"))
+    assert store.load("grid") == MeterState(meter="grid", model="pro380")
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=60)
+def test_no_bytes_in_a_state_file_stop_anything(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes
+) -> None:
+    directory = tmp_path_factory.mktemp("state")
+    (directory / "grid.json").write_bytes(raw)
+    assert StateStore(directory).load("grid") is None
+
+
+def test_a_directory_that_cannot_be_written_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "state").write_text("a file where a directory should be", encoding="utf-8")
+    store = StateStore(tmp_path / "state")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            store.save(MeterState(meter="grid", model="pro380"))
+    assert sum("cannot be written" in record.message for record in caplog.records) == 1
+
+
+def test_the_state_file_is_plain_json(tmp_path: Path) -> None:
+    StateStore(tmp_path).save(MeterState(meter="grid", model="pro380", serial="1"))
+    assert json.loads((tmp_path / "grid.json").read_text(encoding="utf-8"))["serial"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "ratio", "bad"),
+    [
+        ("pro380", {"meter_code": "0103", "ct_ratio": "0005", "ct_mode": 5}, (5, 5), True),
+        ("pro380", {"meter_code": "0103", "ct_ratio": "0005", "ct_mode": 1}, (5, 1), False),
+        ("pro380", {"meter_code": "0103", "ct_ratio": "0005", "ct_mode": 0}, (5, 5), True),
+        ("pro380", {"meter_code": "2008", "ct_ratio": "0250", "ct_mode": 5}, (250, 5), False),
+        ("pro380", {"meter_code": "0102", "ct_ratio": "0005"}, (5, 5), False),
+        ("pro380", {"meter_code": "0103"}, None, False),
+        ("ambition-2pu-ct", {"meter_code": "1113", "ct_ratio": "99950005"}, (9995, 5), False),
+        ("ambition-2pu-ct", {"meter_code": "1113", "ct_ratio": "00050005"}, (5, 5), True),
+        ("ambition-2pu-ct", {"meter_code": "1113", "ct_ratio": "00000000"}, (0, 0), True),
+        ("ambition-2pu-ct", {"meter_code": "1111", "ct_ratio": "00050005"}, (5, 5), False),
+    ],
+)
+def test_an_unset_ratio_is_a_problem_of_transformer_meters(
+    model: str, values: dict[str, str | int], ratio: tuple[int, int] | None, bad: bool
+) -> None:
+    assert ct_ratio(values) == ratio
+    assert bool(ct_problem(meters.load(model), values)) == bad
+
+
+def test_phases_by_wiring() -> None:
+    assert expected_phases("3p4w") == ("L1", "L2", "L3")
+    assert expected_phases("3p3w") == ("L1", "L3")
+    assert expected_phases("1p2w") == ("L1",)
