@@ -16,7 +16,8 @@ from logger.plan import Block, probes
 
 # Meters of the same maker that have no table here, by meter code.
 _STRANGERS = {0x0101: "PRO1", 0x2009: "PRO1 (Solar-Log)", 0x2010: "PRO2"}
-_TRIES = 3
+# How often a question is put to somebody who has been heard, and to nobody yet.
+_TRIES, _FIRST_TRIES = 6, 2
 _SHOWN = ("serial", "software_version", "ct_ratio", "ct_mode", "tariff")
 
 
@@ -42,6 +43,7 @@ class Questions:
 
     def __init__(self, bus: Bus, address: int, models: Iterable[Model]) -> None:
         self.garbled = 0
+        self.heard = False
         self._bus = bus
         self._address = address
         found = {block: None for model in models for block in probes(model)}
@@ -52,19 +54,26 @@ class Questions:
 
         Raises PortError.
         """
-        for _ in range(_TRIES):
+        tries = 0
+        while tries < (_TRIES if self.heard else _FIRST_TRIES):
+            tries += 1
             try:
                 if self._bus.unsure(self._address):
                     self._bus.settle(self._address, self._probes)
-                return self._bus.read(self._address, block)
+                words = self._bus.read(self._address, block)
             except PortError:
                 raise
             except RefusedError:
+                self.heard = True
                 return None
             except GarbledError:
+                self.heard = True
                 self.garbled += 1
             except BusError:
                 continue
+            else:
+                self.heard = True
+                return words
         return None
 
     def value(self, register: Register) -> Value | None:
@@ -151,7 +160,7 @@ def _model(questions: Questions, models: Sequence[Model]) -> tuple[Model | None,
         if len(knowing) == 1:
             return knowing[0], code
         return _by_answers(questions, knowing or same), code
-    return _by_answers(questions, models), None
+    return _by_answers(questions, models) if questions.heard else None, None
 
 
 def _place(model: Model) -> Block | None:
