@@ -95,7 +95,8 @@ class Derive:
         derived = self._facts.feed(reading)
         believed, verdicts = self._guard.feed(reading)
         for verdict in verdicts:
-            derived += self._facts.verdict(verdict)
+            if not verdict.told:
+                derived += self._facts.verdict(verdict)
             self._flows.broke(verdict.meter, verdict.breaks)
         for each in believed:
             derived += self._life.heard(each)

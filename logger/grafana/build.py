@@ -1,0 +1,121 @@
+"""All files of Grafana's provisioning: data sources, dashboards, alerting.
+
+Nothing here knows a version of Grafana: the files load unchanged in 9.4 to 13.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from logger.grafana import alerts, health, home, notify, phases, quality, solar, tariffs
+from logger.grafana.panels import ENERGY, LIVE, TAG, Json
+from logger.grafana.settings import Settings
+
+BOARDS = "dashboards"  # Grafana skips other files than YAML there
+DASHBOARD_FOLDER = "Energy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """How Grafana reaches InfluxDB: the token's file is one that Grafana can read."""
+
+    url: str = "http://localhost:8086"
+    bucket: str = "energy"
+    fast_bucket: str = "live"
+    token_file: str = "/etc/grafana/influxdb-token"  # noqa: S105 - a path, not a secret
+
+
+def dashboards(settings: Settings) -> dict[str, Json]:
+    """Return every dashboard by the name of its file."""
+    made = {
+        "home": home.home(settings),
+        "phases": phases.phases(settings),
+        "energy": tariffs.tariffs(settings),
+        "pv": solar.solar(settings),
+        "quality": quality.quality(settings),
+        "logger": health.health(settings),
+    }
+    return {f"{name}.json": board for name, board in made.items()}
+
+
+def _source(name: str, known: Json, bucket: str, source: Source, *, default: bool) -> Json:
+    return {
+        "name": name,
+        "uid": known["uid"],
+        "type": "influxdb",
+        "access": "proxy",
+        "orgId": 1,
+        "url": source.url,
+        "isDefault": default,
+        "editable": False,
+        "database": bucket,  # read by Grafana 9.4, `dbName` by all later ones
+        "user": "grafana",
+        "jsonData": {
+            "version": "InfluxQL",
+            "dbName": bucket,
+            "httpMode": "POST",
+            "timeInterval": "5s",
+            "httpHeaderName1": "Authorization",
+        },
+        "secureJsonData": {"httpHeaderValue1": f"Token $__file{{{source.token_file}}}"},
+    }
+
+
+def _provider(path: PurePosixPath) -> Json:
+    return {
+        "name": TAG,
+        "orgId": 1,
+        "folder": DASHBOARD_FOLDER,
+        "folderUid": "inepro-energy",
+        "type": "file",
+        "disableDeletion": False,
+        "updateIntervalSeconds": 30,
+        "allowUiUpdates": False,
+        "options": {"path": str(path), "foldersFromFilesStructure": False},
+    }
+
+
+def files(
+    settings: Settings,
+    source: Source,
+    place: PurePosixPath,
+    given: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the text of every file by its path below `place`.
+
+    `place` is where Grafana sees these files; `given` the environment that chooses the
+    contact points.
+    """
+    boards = dashboards(settings)
+    sources = [
+        _source("energy", ENERGY, source.bucket, source, default=True),
+        _source("live", LIVE, source.fast_bucket or source.bucket, source, default=False),
+    ]
+    made: dict[str, Json] = {f"{BOARDS}/{name}": board for name, board in boards.items()}
+    made["datasources/inepro-logger.yaml"] = {"apiVersion": 1, "datasources": sources}
+    made["dashboards/inepro-logger.yaml"] = {
+        "apiVersion": 1,
+        "providers": [_provider(place / BOARDS)],
+    }
+    made["alerting/inepro-rules.yaml"] = alerts.rules(settings, list(boards.values()))
+    made["alerting/inepro-notifications.yaml"] = notify.notifications(settings, given)
+    # JSON is YAML too, and needs no library to write.
+    return {path: json.dumps(made[path], indent=2, ensure_ascii=False) + "\n" for path in made}
+
+
+def write(made: Mapping[str, str], out: Path) -> list[str]:
+    """Write the files below `out`; return the paths of those that changed."""
+    changed = []
+    for path, text in made.items():
+        target = out / path
+        if target.exists() and target.read_text(encoding="utf-8") == text:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)  # Grafana may be reading
+        changed.append(path)
+    return changed

@@ -1,0 +1,165 @@
+"""What all dashboards have in common: variables, links, annotations, time zone. Pure."""
+
+# Queries are text for Grafana, made of our own names only.
+# ruff: noqa: S608
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json, placed
+from logger.grafana.query import SITE
+from logger.grafana.settings import Settings
+
+HOME, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
+    "inepro-home",
+    "inepro-phases",
+    "inepro-energy-tariffs",
+    "inepro-pv",
+    "inepro-quality",
+    "inepro-logger",
+)
+TITLES = {
+    HOME: "Home",
+    PHASES: "Phases",
+    TARIFFS: "Energy and tariffs",
+    SOLAR: "PV self-consumption",
+    QUALITY: "Voltage and frequency",
+    HEALTH: "Logger and meters",
+}
+_VISIBLE, _HIDDEN = 0, 2
+
+
+def _query(name: str, label: str, query: str, *, many: bool = False) -> Json:
+    return {
+        "type": "query",
+        "name": name,
+        "label": label,
+        "datasource": ENERGY,
+        "query": query,
+        "definition": query,
+        "refresh": 1,
+        "sort": 1,
+        "multi": many,
+        "includeAll": many,
+        "hide": _VISIBLE,
+        "regex": "",
+        "options": [],
+        "current": {"selected": True, "text": "All", "value": "$__all"} if many else {},
+        "skipUrlSync": False,
+    }
+
+
+def _text(name: str, label: str, value: str, *, hidden: bool) -> Json:
+    option = {"selected": True, "text": value, "value": value}
+    return {
+        "type": "textbox",
+        "name": name,
+        "label": label,
+        "query": value,
+        "current": option,
+        "options": [option],
+        "hide": _HIDDEN if hidden else _VISIBLE,
+        "skipUrlSync": False,
+    }
+
+
+def variables(settings: Settings, *, meter: str = "", prices: str = "") -> list[Json]:
+    """Return site and time zone, and if wanted `meter` ("one", "many") and prices
+    ("shown", "hidden")."""
+    found = [_query("site", "Site", 'SHOW TAG VALUES FROM "energy" WITH KEY = "site"')]
+    if meter:
+        query = f'SHOW TAG VALUES FROM "energy" WITH KEY = "meter" WHERE {SITE}'
+        found.append(_query("meter", "Meter", query, many=meter == "many"))
+    if prices:
+        shown = prices == "shown"
+        for number, price in enumerate(settings.buy, start=1):
+            label = f"Price T{number}"
+            used = shown and number <= 2
+            found.append(_text(f"price_t{number}", label, f"{price:g}", hidden=not used))
+        found.append(_text("price_feed_in", "Feed-in", f"{settings.sell:g}", hidden=not shown))
+    found.append(_text("tz", "Time zone", settings.zone, hidden=True))
+    return found
+
+
+def events(*, shown: bool) -> Json:
+    """Return the annotation that marks what the logger noticed."""
+    query = (
+        f'SELECT "text", "kind" FROM "event" WHERE $timeFilter AND {SITE} '
+        "AND \"kind\" != 'tariff_switched'"
+    )
+    return {
+        "name": "Events",
+        "datasource": ENERGY,
+        "enable": shown,
+        "hide": False,
+        "iconColor": "red",
+        "query": query,
+        "textColumn": "text",
+        "tagsColumn": "kind",
+        "timeEndColumn": "",
+        "titleColumn": "",
+        "target": {
+            "refId": "Anno",
+            "query": query,
+            "queryType": "tags",
+            "rawQuery": True,
+            "resultFormat": "table",
+            "fromAnnotations": True,
+            "textColumn": "text",
+            "tagsColumn": "kind",
+            "timeEndColumn": "",
+            "titleColumn": "",
+            "name": "Events",
+        },
+    }
+
+
+def dashboard(
+    uid: str,
+    text: str,
+    panels: Sequence[Json],
+    settings: Settings,
+    *,
+    names: Sequence[Json],
+    start: str,
+    end: str = "now",
+    refresh: str,
+    marks: Json | None = None,
+) -> Json:
+    """Return a whole dashboard."""
+    return {
+        "uid": uid,
+        "id": None,
+        "title": TITLES[uid],
+        "description": text,
+        "tags": [TAG],
+        "schemaVersion": SCHEMA,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "timezone": settings.zone,
+        "time": {"from": start, "to": end},
+        "refresh": refresh,
+        "timepicker": {},
+        "fiscalYearStartMonth": 0,
+        "liveNow": False,
+        "weekStart": "monday",
+        "style": "dark",
+        "links": [
+            {
+                "type": "dashboards",
+                "title": "Dashboards",
+                "tags": [TAG],
+                "asDropdown": True,
+                "includeVars": True,
+                "keepTime": False,
+                "targetBlank": False,
+                "icon": "external link",
+                "tooltip": "",
+                "url": "",
+            }
+        ],
+        "annotations": {"list": [marks] if marks else []},
+        "templating": {"list": list(names)},
+        "panels": placed(panels),
+    }

@@ -1,0 +1,239 @@
+"""The dashboard "Logger and meters": is everything read, and delivered? Pure."""
+
+# Queries are text for Grafana, made of our own names only.
+# ruff: noqa: S608
+from __future__ import annotations
+
+from logger.grafana.frame import HEALTH, dashboard, events, variables
+from logger.grafana.panels import LIVE, Json, curves, limits, row, stat, table, target
+from logger.grafana.quality import events_table
+from logger.grafana.query import METER, RANGE, SITE, where
+from logger.grafana.settings import Settings
+
+_OF_METER = "\"meter\" != ''"
+_OF_BUS = "\"bus\" != '' AND \"meter\" = ''"
+_OF_BUFFER = "\"bus\" = '' AND \"meter\" = ''"
+
+
+def _latest(field: str) -> str:
+    return f'SELECT last("{field}") FROM "logger" {where(RANGE, SITE, _OF_BUFFER)}'
+
+
+def _buffer(settings: Settings) -> list[Json]:
+    common = {"last": "15m", "width": 4, "height": 4, "empty": "nothing for 15 minutes"}
+    late = settings.alerts.buffer_age
+    return [
+        stat(
+            "Waiting",
+            "Points in the buffer that InfluxDB has not acknowledged yet.",
+            [target(_latest("buffer_points"), "waiting")],
+            unit="short", thresholds=limits((10_000, "orange")), **common,
+        ),
+        stat(
+            "Oldest waiting",
+            "Delivery lag: the age of the oldest point that waits in the buffer. "
+            f"An alert fires above {late:g} s.",
+            [target(_latest("buffer_oldest_s"), "age")],
+            unit="s", decimals=0, thresholds=limits((60, "orange"), (late, "red")), **common,
+        ),
+        stat(
+            "Delivered",
+            "Points acknowledged by InfluxDB, since the buffer exists.",
+            [target(_latest("delivered"), "delivered")],
+            unit="short", thresholds=limits(base="text"), **common,
+        ),
+        stat(
+            "Set aside",
+            "Points that InfluxDB refused. They are kept: inepro-logger buffer set-aside list.",
+            [target(_latest("set_aside"), "set aside")],
+            unit="short", thresholds=limits((1, "red")), **common,
+        ),
+        stat(
+            "Dropped",
+            "Points given up because the buffer had reached its size limit.",
+            [target(_latest("dropped"), "dropped")],
+            unit="short", thresholds=limits((1, "red")), **common,
+        ),
+        stat(
+            "Bus load",
+            "Share of its time that each line is in use: above 80 % jobs will be missed.",
+            [
+                target(
+                    f'SELECT last("bus_load") FROM "logger" {where(RANGE, SITE, _OF_BUS)} '
+                    'GROUP BY "bus"',
+                    "$tag_bus",
+                )
+            ],
+            unit="percentunit", decimals=0, thresholds=limits((0.6, "orange"), (0.8, "red")),
+            **common,
+        ),
+    ]  # fmt: skip
+
+
+def _meters() -> list[Json]:
+    seen = (
+        f'SELECT last("active_power") AS "W" FROM "power" '
+        f'{where(RANGE, SITE, METER)} AND "phase" = \'total\' GROUP BY "meter", "role"'
+    )
+    names = {
+        "serial": "Serial number", "model": "Model", "software_version": "Firmware",
+        "ct_ratio": "CT ratio", "combination_code": "Code", "direction_l1": "L1",
+        "direction_l2": "L2", "direction_l3": "L3", "quadrant": "Quadrant",
+        "power_down_count": "Power-downs", "error_code": "Error", "status_word": "Status",
+    }  # fmt: skip
+    columns = ", ".join(f'last("{name}") AS "{name}"' for name in names)
+    facts = f'SELECT {columns} FROM "meter" {where(RANGE, SITE, METER)} GROUP BY "meter"'
+    return [
+        table(
+            "Last seen",
+            "The newest reading of each meter within two days, and how long ago it was.",
+            [target(seen, source=LIVE, table=True)],
+            last="2d", width=8, height=7, unit="string",
+            columns={
+                "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
+                "W": "Active power",
+            },
+            overrides=[
+                _wide("Meter", 80),
+                _wide("Role", 60),
+                {
+                    "matcher": {"id": "byName", "options": "Last reading"},
+                    "properties": [
+                        {"id": "unit", "value": "dateTimeFromNow"},
+                        {"id": "custom.width", "value": 150},
+                    ],
+                },
+                {
+                    "matcher": {"id": "byName", "options": "Active power"},
+                    "properties": [{"id": "unit", "value": "watt"}],
+                },
+            ],
+        ),
+        table(
+            "Meters",
+            "What each meter says of itself, within two days. L1 to L3 are current directions "
+            "(F forward, R reverse); power-downs counts how often the meter lost its supply; the "
+            "code sets the meaning of the display's total.",
+            [target(facts, table=True)],
+            last="2d", width=16, height=7, columns={"meter": "Meter", **names},
+            hidden=("Time", "time"), unit="string",
+            overrides=[
+                _wide(column, width)
+                for column, width in {
+                    "Meter": 75, "Serial number": 115, "Model": 75, "Firmware": 80, "CT ratio": 75,
+                    "Code": 60, "L1": 45, "L2": 45, "L3": 45, "Quadrant": 80, "Power-downs": 115,
+                    "Error": 60
+                }.items()
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def _wide(column: str, width: int) -> Json:
+    return {
+        "matcher": {"id": "byName", "options": column},
+        "properties": [{"id": "custom.width", "value": width}],
+    }
+
+
+def _rate(field: str, *conditions: str, by: str) -> str:
+    return (
+        f'SELECT non_negative_difference(last("{field}")) FROM "logger" '
+        f"{where(RANGE, SITE, *conditions)} GROUP BY time($__interval), {by} fill(none)"
+    )
+
+
+def health(settings: Settings) -> Json:
+    """Return the dashboard."""
+    common = {"interval": "5m", "points": 300, "width": 12, "height": 7, "decimals": 0}
+    few = {"axis": {"axisSoftMax": 5}}
+    by_meter = {"by": '"meter"'}
+    panels = [
+        row("Delivery"),
+        *_buffer(settings),
+        row("Meters"),
+        *_meters(),
+        row("Reading"),
+        curves(
+            "Read time",
+            "How long a fast job takes on the line, per meter: the mean of each interval.",
+            [
+                target(
+                    f'SELECT mean("read_ms") FROM "logger" {where(RANGE, SITE, METER, _OF_METER)} '
+                    'GROUP BY time($__interval), "meter" fill(null)',
+                    "$tag_meter",
+                )
+            ],
+            unit="ms", legend=("mean", "max"), defaults={"min": 0}, **common,
+        ),
+        curves(
+            "Read errors",
+            "Requests that failed, per meter and interval: no answer, a garbled one, a refusal.",
+            [target(_rate("read_errors", METER, _OF_METER, **by_meter), "$tag_meter")],
+            unit="short", legend=("sum",), fill=20, defaults={"min": 0},
+            thresholds=limits((1, "orange")), **few, **common,
+        ),
+        curves(
+            "Answered requests",
+            "Requests answered, per meter and interval: a fall means a slower or a silent meter.",
+            [target(_rate("reads", METER, _OF_METER, **by_meter), "$tag_meter")],
+            unit="short", legend=("sum",), defaults={"min": 0}, **common,
+        ),
+        curves(
+            "Missed jobs and refused values",
+            "Jobs skipped because the line was busy, and values outside what the meter can "
+            "measure, per meter and interval.",
+            [
+                target(_rate("missed", METER, _OF_METER, **by_meter), "$tag_meter missed"),
+                target(
+                    _rate("rejected_values", METER, _OF_METER, **by_meter), "$tag_meter refused"
+                ),
+            ],
+            unit="short", legend=("sum",), fill=20, defaults={"min": 0},
+            thresholds=limits((1, "orange")), **few, **common,
+        ),
+        curves(
+            "Bus load",
+            "Share of its time that each line is in use.",
+            [
+                target(
+                    f'SELECT mean("bus_load") FROM "logger" {where(RANGE, SITE, _OF_BUS)} '
+                    'GROUP BY time($__interval), "bus" fill(null)',
+                    "$tag_bus",
+                )
+            ],
+            unit="percentunit", legend=("mean", "max"), limit_lines=True,
+            thresholds=limits((0.8, "red")), defaults={"min": 0, "max": 1},
+            **{key: value for key, value in common.items() if key != "decimals"},
+        ),
+        curves(
+            "Points waiting",
+            "Points in the buffer: a hill is an outage of InfluxDB or of the network, its far "
+            "slope the backlog being delivered.",
+            [
+                target(
+                    f'SELECT max("buffer_points") FROM "logger" {where(RANGE, SITE, _OF_BUFFER)} '
+                    "GROUP BY time($__interval) fill(null)",
+                    "waiting",
+                )
+            ],
+            unit="short", legend=("max",), fill=20, defaults={"min": 0}, **common,
+        ),
+        row("Events"),
+        events_table(
+            "Events of logger and meters",
+            "Silence, outages, resets, changed settings and clock steps in the range shown.",
+            "\"kind\" !~ /^(voltage|frequency)/",
+            height=8,
+        ),
+    ]  # fmt: skip
+    return dashboard(
+        HEALTH,
+        "Is every meter read, and every point delivered?",
+        panels,
+        settings,
+        names=variables(settings, meter="many"),
+        start="now-6h",
+        refresh="30s",
+        marks=events(shown=False),
+    )

@@ -1,0 +1,98 @@
+"""Where alerts go: contact points by environment, one root policy, the message. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from logger.grafana.panels import Json
+from logger.grafana.settings import Settings
+
+NAME = "inepro-logger"
+EMAIL, WEBHOOK, NTFY = "ALERT_EMAIL", "ALERT_WEBHOOK_URL", "ALERT_NTFY_URL"
+TELEGRAM = ("ALERT_TELEGRAM_TOKEN", "ALERT_TELEGRAM_CHAT")
+VARIABLES = (EMAIL, WEBHOOK, NTFY, *TELEGRAM)
+
+_TITLE = '{{ template "inepro.title" . }}'
+_MESSAGE = '{{ template "inepro.message" . }}'
+TEMPLATE = """\
+{{ define "inepro.title" -}}
+{{ if not .Alerts.Firing }}Over: {{ end }}{{ .CommonLabels.alertname }}
+{{- end }}
+
+{{ define "inepro.line" -}}
+{{ if .Annotations.summary }}{{ .Annotations.summary }}{{ else }}{{ .Labels.alertname }}{{ end }}
+{{- end }}
+
+{{ define "inepro.message" -}}
+{{ range .Alerts.Firing -}}
+{{ template "inepro.line" . }}
+since {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
+{{ .Annotations.description }}
+{{ if .PanelURL }}{{ .PanelURL }}{{ end }}
+
+{{ end -}}
+{{ range .Alerts.Resolved -}}
+over: {{ template "inepro.line" . }}
+from {{ .StartsAt.Local.Format "2006-01-02 15:04" }}
+to {{ .EndsAt.Local.Format "2006-01-02 15:04 MST" }}
+
+{{ end -}}
+{{- end }}
+"""
+
+
+def _receivers(given: Mapping[str, str]) -> list[Json]:
+    """Return a receiver for each variable that is set. Values stay in the environment of
+    Grafana, which puts them in: no secret is written to a file."""
+    found: list[Json] = []
+
+    def add(uid: str, kind: str, settings: Json) -> None:
+        found.append({"uid": f"inepro-{uid}", "type": kind, "settings": settings})
+
+    if given.get(EMAIL):
+        add("email", "email", _email(f"${{{EMAIL}}}"))
+    if given.get(WEBHOOK):
+        add("webhook", "webhook", {"url": f"${{{WEBHOOK}}}", "httpMethod": "POST"})
+    if given.get(NTFY):
+        # ntfy knows Grafana's messages by this template.
+        add("ntfy", "webhook", {"url": f"${{{NTFY}}}?template=grafana", "httpMethod": "POST"})
+    if all(given.get(name) for name in TELEGRAM):
+        token, chat = (f"${{{name}}}" for name in TELEGRAM)
+        add("telegram", "telegram", {"bottoken": token, "chatid": chat, "message": _MESSAGE})
+    if not found:
+        # Without any: alerts stand in Grafana. A contact point must name somebody.
+        add("email", "email", _email("root@localhost"))
+    return found
+
+
+def _email(addresses: str) -> Json:
+    return {
+        "addresses": addresses,
+        "singleEmail": True,
+        "subject": _TITLE,
+        "message": _MESSAGE,
+    }
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 60}m" if whole % 60 == 0 else f"{whole}s"
+
+
+def notifications(settings: Settings, given: Mapping[str, str]) -> Json:
+    """Return contact point, root policy and message template."""
+    return {
+        "apiVersion": 1,
+        "contactPoints": [{"orgId": 1, "name": NAME, "receivers": _receivers(given)}],
+        "policies": [
+            {
+                "orgId": 1,
+                "receiver": NAME,
+                "group_by": ["grafana_folder", "alertname"],
+                "group_wait": "30s",
+                "group_interval": "5m",
+                "repeat_interval": _duration(settings.alerts.repeat),
+            }
+        ],
+        "templates": [{"orgId": 1, "name": "inepro", "template": TEMPLATE}],
+    }

@@ -1,0 +1,285 @@
+"""Panels and dashboards in one style, as Grafana 9.4 to 13 read them (schema 37). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = dict[str, Any]
+
+SCHEMA = 37
+ENERGY: Json = {"type": "influxdb", "uid": "inepro-energy"}
+LIVE: Json = {"type": "influxdb", "uid": "inepro-live"}
+MIXED: Json = {"type": "datasource", "uid": "-- Mixed --"}
+TAG = "inepro-logger"
+# How an empty cell of a table looks.
+NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
+WIDTH = 24
+
+# The same thing has the same colour everywhere, readable on a light and a dark ground.
+BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"
+PHASE_COLOURS = {"L1": "orange", "L2": "blue", "L3": "green"}
+TARIFF_COLOURS = {"T1": "dark-blue", "T2": "light-blue", "T3": "dark-purple", "T4": "light-purple"}
+
+
+def target(query: str, alias: str = "", *, source: Json = ENERGY, table: bool = False) -> Json:
+    """Return one query; letters (`refId`) are given when the panel is made."""
+    made: Json = {
+        "datasource": source,
+        "rawQuery": True,
+        "query": query,
+        "resultFormat": "table" if table else "time_series",
+    }
+    if alias:
+        made["alias"] = alias
+    return made
+
+
+def limits(*steps: tuple[float, str], base: str = "green") -> Json:
+    """Return thresholds: `base` below the first step, then each step's colour from it on."""
+    return {
+        "mode": "absolute",
+        "steps": [
+            {"color": base, "value": None},
+            *({"color": colour, "value": value} for value, colour in steps),
+        ],
+    }
+
+
+def override(name: str, **properties: Any) -> Json:
+    """Return settings for the series called `name`; `_` in a property stands for a dot."""
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [
+            {"id": key.replace("__", "."), "value": value} for key, value in properties.items()
+        ],
+    }
+
+
+def coloured(name: str, colour: str, **more: Any) -> Json:
+    """Return the override that gives a series its colour."""
+    return override(name, color={"mode": "fixed", "fixedColor": colour}, **more)
+
+
+def by_pattern(pattern: str, colour: str) -> Json:
+    """Return the override that colours every series whose name matches `pattern`."""
+    return {
+        "matcher": {"id": "byRegexp", "options": f"/{pattern}/"},
+        "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
+    }
+
+
+def panel(
+    kind: str,
+    title: str,
+    text: str,
+    targets: Sequence[Json],
+    *,
+    unit: str = "none",
+    decimals: int | None = None,
+    thresholds: Json | None = None,
+    empty: str = "no data in this range",
+    overrides: Sequence[Json] = (),
+    options: Json | None = None,
+    custom: Json | None = None,
+    defaults: Json | None = None,
+    height: int = 8,
+    width: int = WIDTH,
+    last: str = "",
+    interval: str = "",
+    points: int | None = None,
+    links: Sequence[Json] = (),
+    transformations: Sequence[Json] = (),
+) -> Json:
+    """Return a panel without its place: title, text (i), unit, limits, empty state.
+
+    `last` shows that much of the past, whatever the dashboard's range ("5m", "now/M").
+    """
+    sources = {one["datasource"]["uid"] for one in targets}
+    source = targets[0]["datasource"] if len(sources) == 1 else MIXED
+    field: Json = {
+        "unit": unit,
+        "thresholds": thresholds or limits(),
+        "noValue": empty,
+        "mappings": [],
+        "custom": custom or {},
+        "color": {"mode": "palette-classic"},
+        **(defaults or {}),
+    }
+    if decimals is not None:
+        field["decimals"] = decimals
+    made: Json = {
+        "type": kind,
+        "title": title,
+        "description": text,
+        "datasource": source,
+        "targets": [{"refId": chr(65 + i), **one} for i, one in enumerate(targets)],
+        "fieldConfig": {"defaults": field, "overrides": list(overrides)},
+        "options": options or {},
+        "gridPos": {"h": height, "w": width, "x": 0, "y": 0},
+    }
+    if last:
+        made |= {"timeFrom": last, "hideTimeOverride": True}
+    if interval:
+        made["interval"] = interval
+    if points:
+        made["maxDataPoints"] = points
+    if links:
+        made["links"] = list(links)
+    if transformations:
+        made["transformations"] = list(transformations)
+    return made
+
+
+def stat(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return a panel of large numbers."""
+    graph = more.pop("graph", "none")
+    names = more.pop("names", False)
+    colour = more.pop("colour", "value")
+    rows = more.pop("rows", False)
+    options = {
+        "colorMode": colour,
+        "graphMode": graph,
+        "justifyMode": "auto",
+        "orientation": "horizontal" if rows else "auto",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "textMode": "value_and_name" if names else "value",
+    }
+    defaults = {"color": {"mode": "thresholds"}, **more.pop("defaults", {})}
+    return panel("stat", title, text, targets, options=options, defaults=defaults, **more)
+
+
+def curves(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return lines over time. Gaps of more than five minutes stay gaps."""
+    fill = more.pop("fill", 0)
+    lines = more.pop("limit_lines", False)
+    legend = more.pop("legend", ("mean", "max"))
+    axis = more.pop("axis", {})
+    custom: Json = {
+        "drawStyle": "line",
+        "lineInterpolation": "linear",
+        "lineWidth": 1,
+        "fillOpacity": fill,
+        "gradientMode": "none",
+        "showPoints": "never",
+        "spanNulls": 300_000,
+        "axisPlacement": "auto",
+        "axisLabel": "",
+        "axisColorMode": "text",
+        "axisSoftMin": None,
+        "scaleDistribution": {"type": "linear"},
+        "stacking": {"mode": "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed" if lines else "off"},
+        **axis,
+    }
+    custom = {key: value for key, value in custom.items() if value is not None}
+    return panel("timeseries", title, text, targets, custom=custom, options=_tip(legend), **more)
+
+
+def bars(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return one bar for each interval, stacked."""
+    stacked = more.pop("stacked", True)
+    legend = more.pop("legend", ("sum",))
+    custom: Json = {
+        "drawStyle": "bars",
+        "barAlignment": 1,
+        "lineWidth": 0,
+        "fillOpacity": 85,
+        "gradientMode": "none",
+        "showPoints": "never",
+        "axisPlacement": "auto",
+        "axisLabel": "",
+        "axisColorMode": "text",
+        "scaleDistribution": {"type": "linear"},
+        "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "off"},
+    }
+    return panel("timeseries", title, text, targets, custom=custom, options=_tip(legend), **more)
+
+
+def _tip(calcs: Sequence[str]) -> Json:
+    return {
+        "tooltip": {"mode": "multi", "sort": "none"},
+        "legend": {
+            "displayMode": "list",
+            "placement": "bottom",
+            "showLegend": True,
+            "calcs": list(calcs),
+        },
+    }
+
+
+def lengths(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return horizontal bars, one a series, with its name and value."""
+    options = {
+        "displayMode": "basic",
+        "orientation": "horizontal",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "showUnfilled": True,
+        "minVizWidth": 0,
+        "minVizHeight": 10,
+    }
+    return panel("bargauge", title, text, targets, options=options, **more)
+
+
+def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return a table; `columns` maps names of the answer to headings, in this order."""
+    columns: Mapping[str, str] = more.pop("columns")
+    hidden: Sequence[str] = more.pop("hidden", ())
+    before: Sequence[Json] = more.pop("before", ())
+    sort: str = more.pop("sort", "")
+    options = {
+        "showHeader": True,
+        "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
+        "sortBy": [{"displayName": sort, "desc": True}] if sort else [],
+    }
+    organize = {
+        "id": "organize",
+        "options": {
+            "excludeByName": dict.fromkeys(hidden, True),
+            "indexByName": {name: index for index, name in enumerate(columns)},
+            "renameByName": {name: text for name, text in columns.items() if name != text},
+        },
+    }
+    custom = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
+    more.setdefault("empty", "–")
+    more["defaults"] = {"mappings": [NOTHING], **more.get("defaults", {})}
+    return panel(
+        "table", title, text, targets, options=options, custom=custom,
+        transformations=[*before, organize], **more,
+    )  # fmt: skip
+
+
+def row(title: str) -> Json:
+    """Return a heading over the panels that follow."""
+    return {"type": "row", "title": title, "collapsed": False, "panels": [], "height": 1}
+
+
+def link(title: str, uid: str) -> Json:
+    """Return a panel's link to a dashboard, with the range and the site."""
+    return {"title": title, "url": f"/d/{uid}?${{__url_time_range}}&${{site:queryparam}}"}
+
+
+def placed(panels: Sequence[Json]) -> list[Json]:
+    """Return the panels with numbers and places: left to right, a new line when full.
+
+    Panels of one line have one height, so that nothing overlaps and no hole is left.
+    """
+    found: list[Json] = []
+    x = y = line = 0
+    for number, one in enumerate(panels, start=1):
+        if one["type"] == "row":
+            y, x = y + line, 0
+            place = {"h": 1, "w": WIDTH, "x": 0, "y": y}
+            made = {key: value for key, value in one.items() if key != "height"}
+            found.append({**made, "id": number, "gridPos": place})
+            y, line = y + 1, 0
+            continue
+        size = one["gridPos"]
+        if x + size["w"] > WIDTH:
+            y, x, line = y + line, 0, 0
+        if line and size["h"] != line:
+            raise ValueError(f"{one['title']}: {size['h']} high beside {line}")
+        found.append({**one, "id": number, "gridPos": {**size, "x": x, "y": y}})
+        x, line = x + size["w"], size["h"]
+    return found
