@@ -158,7 +158,7 @@ def test_a_silent_block_is_cut_and_the_rest_flows(tmp_path: Path) -> None:
 def test_partial_readings_flow_while_the_meter_is_explored() -> None:
     with line_of(real_meter(), quirks=quirks_named(["no-long-block-502a"])) as setup:
         reader = setup.readers[0]
-        counts = []
+        counts: list[int] = []
         while not counts or counts[-1] < 23:
             first = setup.clock.now
             # Every request takes two seconds: a job has time for little of the search.

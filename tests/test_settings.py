@@ -101,7 +101,7 @@ def test_every_writable_register_of_every_model_is_in_the_frames_above() -> None
         ("ambition-2pu-ct", "ct_ratio", "100/2", "1 or 5"),
         ("ambition-2pu-ct", "ct_ratio", "100", "250/5"),
         ("ambition-2pu-ct", "pulse_width", "1", "2..99"),
-        ("ambition-2pu-ct", "s0_output_rate", "7", "1000"),
+        ("ambition-2pu-ct", "s0_output_rate", "7", "10000, 2000, 1000, 100, 10, 1, 0.1, 0.01"),
     ],
 )
 def test_what_the_manual_does_not_allow_is_refused(
@@ -213,7 +213,7 @@ def test_what_can_never_be_taken_back_demands_the_value_again(tmp_path: Path) ->
         assert here.writes() == 0
         result = here.set("combination_code", "10", typed="10\n")
         assert result.exit_code == 0, result.output
-        assert "never be taken back" in result.output
+        assert "cannot be taken back" in result.output
         assert "To undo" not in result.output
         assert here.meter.settings["combination_code"] == 10
         # And so it is: the meter refuses to leave it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,7 @@ def check(
 
     from logger.config import load_config
 
+    quiet()
     loaded = load_config(config)
     found = []
     console = Console(highlight=False)

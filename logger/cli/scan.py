@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from logger.cli.options import JsonOption
+from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
     from logger.meters import Model
@@ -54,6 +55,7 @@ def scan(
     from logger.errors import ConfigError
     from logger.survey import draft, ports
 
+    quiet()
     if write is not None and write.exists():
         raise ConfigError(f"{write} exists already", "choose another name, or move it away")
     if all_settings and not ports.is_device(port):

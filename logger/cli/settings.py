@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +32,9 @@ def show(
     from rich.table import Table
 
     from logger.bus import Bus
-    from logger.settings import listed, read_settings, shown
+    from logger.settings import accepted, listed, read_settings, shown
 
+    quiet()
     _, bus_config, meter_config, model = _find(config, meter)
     registers = listed(model)
     bus = Bus(bus_config)
@@ -45,7 +47,7 @@ def show(
             "name": register.field,
             "register": register.name,
             "value": shown(register, values[register.key]) if register.key in values else None,
-            "accepts": register.write.accepts if register.write and not register.refuse else "",
+            "accepts": accepted(register),
             "address": f"0x{register.address:04X}",
         }
         for register in registers
@@ -79,6 +81,7 @@ def set_(
     from logger.errors import ConfigError
     from logger.settings import Changer, prepare
 
+    quiet()
     loaded, bus_config, meter_config, model = _find(config, meter)
     change = prepare(model, name, value)
     _check_address(bus_config, meter_config, change)
@@ -143,7 +146,7 @@ def _confirm(change: Change, value: str, yes: bool, again: str | None) -> None:
     from logger.errors import ConfigError
 
     if change.final:
-        typer.secho("This can never be taken back.", fg="red", err=True)
+        typer.secho("This cannot be taken back.", fg="red", err=True)
         typed = again
         if typed is None and not yes:
             typed = typer.prompt(f"Type the value again ({value})")

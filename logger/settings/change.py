@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from logger.bus.frames import WRITE_ONE, crc16
 from logger.errors import ConfigError
 from logger.meters import Encoding, Model, Register, Value, Write
-from logger.settings.names import find, shown
+from logger.settings.names import accepted, find, shown
 
 _RATIO = re.compile(r"(\d{1,4})\s*/\s*([15])")
 _RESETS = ("reset", "0")
@@ -118,12 +117,10 @@ def _ratio(register: Register, write: Write, text: str) -> tuple[int, int]:
 
 
 def _refused(register: Register, write: Write, text: str) -> ConfigError:
-    allowed: Iterable[str] = register.choices.values() or [write.accepts]
-    if write.one_of == (Decimal(0),):
-        allowed = ["reset"]
+    allowed = accepted(register)
     if write.config == "address" and text.strip() == "0":
-        allowed = ["1..247; 0 would speak to every meter on the line"]
-    return ConfigError(f"{register.name}: {text!r} is not allowed", f"one of: {', '.join(allowed)}")
+        allowed += "; 0 would speak to every meter on the line"
+    return ConfigError(f"{register.name}: {text!r} is not allowed", f"allowed: {allowed}")
 
 
 def _encoded(register: Register, number: Decimal) -> list[int]:

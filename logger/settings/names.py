@@ -43,6 +43,19 @@ def listed(model: Model) -> list[Register]:
     ]
 
 
+def accepted(register: Register) -> str:
+    """Return what a setting can be set to, as it is typed; empty when it cannot."""
+    if register.write is None or register.refuse:
+        return ""
+    if register.choices:
+        return ", ".join(register.choices.values())
+    if register.write.one_of == (Decimal(0),):
+        return "reset"
+    if register.encoding is Encoding.HEX and register.length == 2:
+        return f"{register.write.accepts} to 1 or 5, such as 250/5"
+    return register.write.accepts
+
+
 def find(model: Model, name: str) -> Register:
     """Return the register that `name` stands for.
 
@@ -56,11 +69,11 @@ def find(model: Model, name: str) -> Register:
         known = register is not None
         near = difflib.get_close_matches(key, can, n=1)
         raise ConfigError(
-            f"{name!r} is {'read-only on' if known else 'no setting of'} a {model.name}",
+            f"{name!r} is {'read-only on' if known else 'no setting of'} the {model.name}",
             f"did you mean {near[0]!r}?" if near and not known else f"settings: {', '.join(can)}",
         )
     if register.refuse:
-        raise ConfigError(f"{register.name} of a {model.name} is not written: {register.refuse}")
+        raise ConfigError(f"{register.name} of the {model.name} is not written: {register.refuse}")
     return register
 
 

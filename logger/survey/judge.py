@@ -100,7 +100,7 @@ def phases(meter: MeterConfig, values: Mapping[str, Value]) -> Iterator[Finding]
         return
     wanted = expected_phases(meter.wiring)
     dead = [p for p in wanted if (v := voltages[p]) is not None and v < _NO_MAINS_V]
-    shown = ", ".join(f"{p} {v} V" for p, v in voltages.items() if v is not None)
+    shown = ", ".join(f"{p} {v:.1f} V" for p, v in voltages.items() if v is not None)
     if dead:
         yield fail(
             meter.name,
@@ -143,7 +143,7 @@ def directions(
         if f"quadrant_{phase.lower()}" in values
     )
     shown = ", ".join(
-        f"{phase} {'forward' if power > 0 else 'reverse'} {abs(power)} kW"
+        f"{phase} {'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
         for phase, power in powers.items()
     )
     shown = f"{shown} ({quadrants})" if quadrants else shown
