@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from logger.cli import app
-from logger.errors import BufferFileError, ReportError
+from logger.errors import BufferFileError, ConfigError, ReportError
 from logger.lineprotocol import Point
 from logger.report.calendar import midnight_ms
 from tests.conftest import Target
@@ -221,3 +221,17 @@ def test_mistakes_in_the_command_end_with_code_2(tmp_path: Path, words: tuple[st
     made = Shell(tmp_path)
     result = CliRunner().invoke(app, [*words, "--config", str(made.config)])
     assert result.exit_code == 2
+
+
+@pytest.mark.engine
+def test_a_read_token_goes_before_the_writing_one(
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_influx(target.engine.url, target.bucket, points())
+    missing = tmp_path / "no such file"
+    extra = INFLUX.format(url=target.engine.url, bucket=target.bucket, token=missing)
+    made = Shell(tmp_path, extra)
+    with pytest.raises(ConfigError, match="token_file"):
+        made("events", *DAYS)
+    monkeypatch.setenv("INFLUXDB_READ_TOKEN", "r3ad")
+    assert "highest 255.4 V" in made("events", *DAYS)

@@ -65,11 +65,8 @@ def merged(spans: Iterable[Span], gap_ms: int = 0) -> list[Span]:
     return found
 
 
-# Given start and end, yields every stored line of the main lane in that time, and may
-# yield more.
-Lines = Callable[[int, int], Iterable[str]]
-
-_NEAR_MS = 6 * 3_600_000
+# Given spans, yields every stored line of the main lane in them, and may yield more.
+Lines = Callable[[Sequence[Span]], Iterable[str]]
 
 
 class BufferSource:
@@ -89,17 +86,16 @@ class BufferSource:
         wanted = merged(spans)
         starts = [start for start, _ in wanted]
         head = f"{measurement},"
-        for start, end in merged(spans, _NEAR_MS):
-            for line in self._lines(start, end):
-                if not line.startswith(head):
-                    continue
-                stamp = int(line[line.rindex(" ") + 1 :])
-                place = bisect_right(starts, stamp) - 1
-                if place < 0 or stamp >= wanted[place][1]:
-                    continue
-                point = point_of(line)
-                if all(point.tags.get(name) in values for name, values in tags.items()):
-                    yield point
+        for line in self._lines(wanted):
+            if not line.startswith(head):
+                continue
+            stamp = int(line[line.rindex(" ") + 1 :])
+            place = bisect_right(starts, stamp) - 1
+            if place < 0 or stamp >= wanted[place][1]:
+                continue
+            point = point_of(line)
+            if all(point.tags.get(name) in values for name, values in tags.items()):
+                yield point
 
     def tally(
         self,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from logger.buffer.database import Database
 from logger.buffer.rows import COLUMNS, State, as_row
 from logger.datamodel import Lane
+from logger.report.source import Span
 
-# Rows come in the order of reading, but a row may be stored late.
-_SQL = (
-    f"SELECT {COLUMNS} FROM rows WHERE lane = ? AND state <> ? "  # noqa: S608 - constants
-    "AND last_ms >= ? AND first_ms < ? ORDER BY id"
-)
+_WHERE = "FROM rows WHERE lane = ? AND state <> ? AND last_ms >= ? AND first_ms < ?"
+_ROWS = f"SELECT {COLUMNS} {_WHERE}"
+_TIMES = f"SELECT id, first_ms, last_ms {_WHERE}"
+_ROW = f"SELECT {COLUMNS} FROM rows WHERE id = ?"  # noqa: S608 - constants
 
 
 class StoredLines:
@@ -27,15 +29,32 @@ class StoredLines:
         self._database = Database.open_readonly(path)
         self.damaged = 0
 
-    def __call__(self, start_ms: int, end_ms: int) -> Iterator[str]:
-        """Yield the lines of rows that touch the time from `start_ms` to `end_ms`."""
-        aside = int(State.SET_ASIDE)
-        for values in self._database.stream(_SQL, Lane.MAIN.value, aside, start_ms, end_ms):
-            row = as_row(values)
-            if not row.intact:
-                self.damaged += 1
-                continue
-            yield from row.lines
+    def __call__(self, spans: Sequence[Span]) -> Iterator[str]:
+        """Yield the lines of all rows that touch one of `spans`, which are in order."""
+        if not spans:
+            return
+        whole = (Lane.MAIN.value, int(State.SET_ASIDE), spans[0][0], spans[-1][1])
+        with self._database.snapshot():
+            for values in self._one(whole) if len(spans) == 1 else self._many(whole, spans):
+                row = as_row(values)
+                if row.intact:
+                    yield from row.lines
+                else:
+                    self.damaged += 1
+
+    def _one(self, whole: tuple[object, ...]) -> Iterator[tuple[Any, ...]]:
+        yield from self._database.stream(_ROWS, *whole)
+
+    def _many(self, whole: tuple[object, ...], spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of many short spans: their texts are fetched one by one."""
+        ends = [end for _, end in spans]
+        wanted = []
+        for number, first_ms, last_ms in self._database.stream(_TIMES, *whole):
+            place = bisect_right(ends, first_ms)  # the first span that ends after it
+            if place < len(spans) and spans[place][0] <= last_ms:
+                wanted.append(number)
+        for number in wanted:
+            yield from self._database.rows(_ROW, number)
 
     def close(self) -> None:
         """Close the file."""
