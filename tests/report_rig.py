@@ -15,7 +15,7 @@ from logger.report.stored import StoredLines
 
 def in_memory(points: Sequence[Point]) -> Source:
     lines = [point.line() for point in points]
-    return BufferSource(lambda _spans: lines)
+    return BufferSource(lambda _name, _spans: lines)
 
 
 def write_buffer(path: Path, points: Sequence[Point]) -> None:

@@ -65,8 +65,8 @@ def merged(spans: Iterable[Span], gap_ms: int = 0) -> list[Span]:
     return found
 
 
-# Given spans, yields every stored line of the main lane in them, and may yield more.
-Lines = Callable[[Sequence[Span]], Iterable[str]]
+# Given a measurement and spans, yields every stored line of it in them; may yield more.
+Lines = Callable[[str, Sequence[Span]], Iterable[str]]
 
 
 class BufferSource:
@@ -83,19 +83,22 @@ class BufferSource:
         fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
     ) -> Iterator[Point]:
         """Yield the points; see `Source`."""
-        wanted = merged(spans)
-        starts = [start for start, _ in wanted]
-        head = f"{measurement},"
-        for line in self._lines(wanted):
-            if not line.startswith(head):
-                continue
-            stamp = int(line[line.rindex(" ") + 1 :])
-            place = bisect_right(starts, stamp) - 1
-            if place < 0 or stamp >= wanted[place][1]:
-                continue
+        for line in self._within(measurement, spans):
             point = point_of(line)
             if all(point.tags.get(name) in values for name, values in tags.items()):
                 yield point
+
+    def _within(self, measurement: str, spans: Sequence[Span]) -> Iterator[str]:
+        """Yield the lines of `measurement` within `spans`."""
+        wanted = merged(spans)
+        starts = [start for start, _ in wanted]
+        head = f"{measurement},"
+        for line in self._lines(measurement, wanted):
+            if line.startswith(head):
+                stamp = int(line[line.rindex(" ") + 1 :])
+                place = bisect_right(starts, stamp) - 1
+                if place >= 0 and stamp < wanted[place][1]:
+                    yield line
 
     def tally(
         self,
@@ -105,25 +108,35 @@ class BufferSource:
         bands: Sequence[tuple[float, float]],
     ) -> list[Tally]:
         """Return the tallies; see `Source`."""
-        found: dict[tuple[Span, tuple[tuple[str, str], ...]], _Count] = {}
         ordered = sorted(spans)
         starts = [start for start, _ in ordered]
-        for point in self.read(measurement, spans, tags, ()):
-            place = bisect_right(starts, point.time_ms) - 1
-            key = (ordered[place], tuple(sorted(point.tags.items())))
-            found.setdefault(key, _Count([0] * len(bands))).add(point, bands)
+        # By the text of the series: its tags are taken apart once, not for every window.
+        found: dict[tuple[str, Span], _Count] = {}
+        for line in self._within(measurement, spans):
+            point = point_of(line)
+            span = ordered[bisect_right(starts, point.time_ms) - 1]
+            key = (line[: line.index(" ")], span)
+            count = found.get(key)
+            if count is None:
+                chosen = all(point.tags.get(name) in values for name, values in tags.items())
+                count = found[key] = _Count([0] * len(bands), point.tags, chosen)
+            if count.chosen:
+                count.add(point, bands)
         return [
             Tally(
-                span, dict(series), count.windows, count.valid, tuple(count.within),
+                span, dict(count.tags), count.windows, count.valid, tuple(count.within),
                 count.low, count.high,
             )
-            for (span, series), count in sorted(found.items())
+            for (_, span), count in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))
+            if count.chosen
         ]  # fmt: skip
 
 
 @dataclass(slots=True)
 class _Count:
     within: list[int]
+    tags: Mapping[str, str]
+    chosen: bool
     windows: int = 0
     valid: int = 0
     low: float = field(default=math.inf)
