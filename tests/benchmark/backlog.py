@@ -13,7 +13,7 @@ from logger.buffer import Buffer
 from tests.benchmark.figure import Figure, Result, Series
 from tests.benchmark.front import Front
 from tests.benchmark.line import LineProcess
-from tests.benchmark.rig import Logger, Plan
+from tests.benchmark.rig import DISK, Logger, Plan
 from tests.benchmark.storing import readings
 from tests.engines import InfluxServer
 
@@ -50,7 +50,7 @@ def backlog(short: bool) -> Result:
     """Let a logger deliver the backlog, then let curl post the same bodies; repeat."""
     count, repeats = (40_000, 1) if short else (1_000_000, 3)
     runs, curls, straight, bodies = [], [], [], []
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(dir=DISK) as name:
         place = Path(name)
         master = place / "master.sqlite"
         lines = fill(master, count)

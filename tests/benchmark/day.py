@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.benchmark import virtual
 from tests.benchmark.figure import Figure, Result, Series
 from tests.benchmark.line import LineProcess
-from tests.benchmark.rig import Plan, Sample, Watch
+from tests.benchmark.rig import DISK, Plan, Sample, Watch
 
 START = 1_795_046_400.0  # 2026-11-19 00:00 UTC
 
@@ -17,7 +17,7 @@ START = 1_795_046_400.0  # 2026-11-19 00:00 UTC
 def day(short: bool) -> Result:
     """Run a day, or an hour, as fast as it goes; compare its end with its first tenth."""
     seconds = 3600 if short else 86_400
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(dir=DISK) as name:
         place = Path(name)
         clock = virtual.Time(place / "time", START)
         with LineProcess(place, [[1]], paced=False, delay_s=0.0, clock=clock.path) as line:

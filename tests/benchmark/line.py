@@ -24,13 +24,14 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from logger.meters import Job, load
-from logger.plan import plan
-from logger.simulate import Served, VirtualLine, virtual_site
+from logger.plan import plans
+from logger.simulate import Incident, Served, Trouble, VirtualLine, quirks_named, virtual_site
 from logger.simulate.frame import FrameReader, Request, character_s, seal
 from tests.benchmark.clockfile import Time
 
 _NOTE = struct.Struct("<dHHHH")  # when (epoch seconds), line, address, register, count
 DELAY_S = 0.02
+_POWER = 0x5012
 ROUNDS = 16  # different answers that a precomputed meter gives in turn
 
 
@@ -46,17 +47,43 @@ class Note:
 
 
 class _Notes:
-    """Notes on disk, in large pieces: writing must not delay the next request."""
+    """Notes on disk, in large pieces: writing must not delay the next request.
 
-    def __init__(self, path: Path) -> None:
+    `sent`, if given, takes every total active power (0x5012) that was sent.
+    """
+
+    def __init__(self, path: Path, sent: str) -> None:
         self._file: BinaryIO = path.open("wb", buffering=1 << 16)
+        self._sent: BinaryIO | None = None
+        if sent:
+            self._sent = Path(sent).open("wb", buffering=1 << 16)  # noqa: SIM115 - as the one above
 
     def add(self, at: float, line: int, address: int, pdu: bytes) -> None:
         register, count = struct.unpack(">HH", pdu[1:5])
         self._file.write(_NOTE.pack(at, line, address, register, count))
 
+    def sent(self, line: int, one: Served) -> None:
+        register, count = struct.unpack(">HH", one.request[1:5])
+        at = 2 + 2 * (_POWER - register)
+        whole = register <= _POWER and register + count >= _POWER + 2
+        if self._sent and whole and len(one.answer) == 2 + 2 * count:
+            self._sent.write(bytes((line, one.address)) + one.answer[at : at + 4])
+
     def close(self) -> None:
         self._file.close()
+        if self._sent:
+            self._sent.close()
+
+
+def _incident(one: Mapping[str, Any]) -> Incident:
+    return Incident(
+        kind=Trouble(one["kind"]),
+        start=one["start"],
+        end=one["end"],
+        phase=one["phase"],
+        value=one["value"],
+        meter=one["meter"],
+    )
 
 
 def _real_lines(spec: Mapping[str, Any], notes: _Notes) -> tuple[list[int], list[VirtualLine]]:
@@ -64,11 +91,20 @@ def _real_lines(spec: Mapping[str, Any], notes: _Notes) -> tuple[list[int], list
     ports, lines = [], []
     for number, addresses in enumerate(spec["lines"]):
         meters = {address: "grid" if address == addresses[0] else "load" for address in addresses}
+        if number < len(spec["pv"]):
+            meters |= dict.fromkeys(spec["pv"][number], "pv")
         clock = _clock(spec["clock"])
-        site = virtual_site(7 + number, start=clock(), meters=meters)
+        site = virtual_site(
+            7 + number,
+            start=clock(),
+            meters=meters,
+            step_s=spec["step_s"],
+            incidents=[_incident(one) for one in spec["incidents"] if one["line"] == number],
+        )
 
         def note(one: Served, number: int = number) -> None:
             notes.add(one.at, number, one.address, one.request)
+            notes.sent(number, one)
 
         line = VirtualLine(
             site.meters,
@@ -163,7 +199,7 @@ def _frames(addresses: set[int]) -> dict[tuple[int, bytes], list[bytes]]:
         at = 1_782_037_800.0 + 10 * turn
         for meter in site.meters:
             for job in Job:
-                for block in plan(model.of_job(job), model.max_block, model.max_gap):
+                for block in plans(model)[job]:
                     pdu = struct.pack(">BHH", 3, block.address, block.count)
                     answer = seal(meter.address, meter.answer(pdu, at))
                     found.setdefault((meter.address, pdu), []).append(answer)
@@ -173,7 +209,8 @@ def _frames(addresses: set[int]) -> dict[tuple[int, bytes], list[bytes]]:
 class LineProcess:
     """The lines of a measurement, as a process.
 
-    `lines` lists the addresses on each; `cheap` takes precomputed answers.
+    `lines` lists the addresses on each; `cheap` takes precomputed answers. `more`, for whole
+    lines: `pv` addresses by line, `step_s` of the counters, `incidents`, and the file `sent`.
     """
 
     def __init__(
@@ -185,6 +222,7 @@ class LineProcess:
         paced: bool = True,
         delay_s: float = DELAY_S,
         clock: Path | None = None,
+        **more: Any,
     ) -> None:
         self._notes = directory / "requests.bin"
         spec = {
@@ -194,6 +232,10 @@ class LineProcess:
             "delay_s": delay_s,
             "notes": str(self._notes),
             "clock": str(clock or ""),
+            "pv": more.get("pv", []),
+            "step_s": more.get("step_s", 1),
+            "incidents": more.get("incidents", []),
+            "sent": str(more.get("sent", "")),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmark.line", json.dumps(spec)],
@@ -204,12 +246,18 @@ class LineProcess:
         self.ports: list[int] = json.loads(self._process.stdout.readline())
         self.pid = self._process.pid
 
+    def set_quirks(self, line: int, names: list[str], seed: int) -> None:
+        """Replace the quirks of a whole line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([line, names, seed]).encode() + b"\n")
+        self._process.stdin.flush()
+
     def stop(self) -> list[Note]:
         """End the process and return the requests that came, oldest first."""
         if self._process.poll() is None:
             assert self._process.stdin is not None
             self._process.stdin.close()
-            self._process.wait(10)
+            self._process.wait(30)
         return [Note(*one) for one in _NOTE.iter_unpack(self._notes.read_bytes())]
 
     def __enter__(self) -> Self:
@@ -229,7 +277,8 @@ class LineProcess:
 def main() -> None:
     """Serve until standard input closes."""
     spec = json.loads(sys.argv[1])
-    notes = _Notes(Path(spec["notes"]))
+    notes = _Notes(Path(spec["notes"]), spec["sent"])
+    lines: list[VirtualLine] = []
     if spec["cheap"]:
         cheap = CheapLines(spec["lines"], notes)
         ports = cheap.ports
@@ -242,10 +291,11 @@ def main() -> None:
     gc.disable()
     sys.setswitchinterval(0.0005)
     print(json.dumps(ports), flush=True)
-    sys.stdin.buffer.read()
-    if not spec["cheap"]:
-        for line in lines:
-            line.stop()
+    for order in sys.stdin:
+        number, names, seed = json.loads(order)
+        lines[number].set_quirks(quirks_named(names, seed))
+    for line in lines:
+        line.stop()
     notes.close()
     os._exit(0)
 

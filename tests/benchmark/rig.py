@@ -21,6 +21,8 @@ from logger.status import ask
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 60.0
 MIB = 1024**2
+# Where buffers and databases lie: kept across reboots (FHS 5.15), so hardly ever in memory.
+DISK = Path("/var/tmp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

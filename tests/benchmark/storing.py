@@ -16,11 +16,12 @@ import psutil
 from logger.buffer import Buffer
 from logger.lineprotocol import Point
 from logger.meters import Job, load
-from logger.plan import plan
+from logger.plan import plans
 from logger.points import points
 from logger.reading import Harvest, Reading
 from logger.simulate import virtual_site
 from tests.benchmark.figure import Figure, Result
+from tests.benchmark.rig import DISK
 
 START = 1_795_000_000.0
 _DIFFERENT = 512  # readings with values of their own, more than gzip looks back
@@ -34,7 +35,7 @@ def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -
     for number in range(count):
         at = START + number * step_s
         harvest = Harvest()
-        for block in plan(model.of_job(job), model.max_block, model.max_gap):
+        for block in plans(model)[job]:
             answer = meter.answer(struct.pack(">BHH", 3, block.address, block.count), at)
             words = struct.unpack(f">{block.count}H", answer[2:])
             harvest.take(model, model.of_job(job), block, words)
@@ -70,7 +71,7 @@ def commits(short: bool) -> Result:
     given = list(readings(_now_ms(), 20_000))
     rates, lines, bytes_a_reading, booked = [], [], [], []
     for _ in range(count):
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        with tempfile.TemporaryDirectory(dir=DISK) as name:
             buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=1.0, now_ms=_now_ms)
             buffer.open()
             process = psutil.Process()
@@ -122,7 +123,7 @@ def _slowly(short: bool) -> list[Figure]:
     found = []
     for commit_s in (1.0, 10.0):
         seconds = (3 if commit_s == 1.0 else 11) if short else 120
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+        with tempfile.TemporaryDirectory(dir=DISK) as name:
             buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=commit_s, now_ms=_now_ms)
             buffer.open()
             process = psutil.Process()

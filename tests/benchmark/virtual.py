@@ -24,6 +24,7 @@ import logger.app
 from logger import logs
 from logger.clock import Clock
 from logger.config import load_config
+from logger.reader import MeterReader
 from logger.schedule import Task
 from tests.benchmark.clockfile import Time
 
@@ -68,7 +69,13 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
     wall = partial(
         Clock, lambda: clock.now + clock.offset, lambda: clock.now, lambda: True, patience_s=0.0
     )
-    with patch.object(logger.app, "Clock", wall):
+    reader = partial(MeterReader, clock=lambda: clock.now)
+    with (
+        patch.object(logger.app, "Clock", wall),
+        patch.object(logger.app, "MeterReader", reader),
+        # The line takes no time, so nobody has to wait for its silence.
+        patch("minimalmodbus._calculate_minimum_silent_period", return_value=0.0),
+    ):
         app = logger.app.App(load_config(config))
         turns = _Turns(app.schedule.tasks, clock.now)
         with (
