@@ -17,15 +17,15 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.fuzz.mutate import mutated
-from tests.fuzz.seeds import seeds
-
 
 def _guided(name: str, seconds: int) -> None:
     """Let atheris look for input that breaks a target; it ends the process."""
     atheris = import_module("atheris")  # optional, and without types
 
+    # What is imported before this is not seen; so nothing of the program is, above.
     with atheris.instrument_imports(include=["logger", "tomllib", "minimalmodbus"]):
+        from tests.fuzz.mutate import mutated
+        from tests.fuzz.seeds import seeds
         from tests.fuzz.targets import TARGETS, quietly
 
     corpus = Path(tempfile.mkdtemp(prefix=f"corpus-{name}-"))
@@ -48,6 +48,8 @@ def _guided(name: str, seconds: int) -> None:
 
 def _random(name: str, seconds: float, seed: int) -> int:
     """Change good input at random; return how often."""
+    from tests.fuzz.mutate import mutated
+    from tests.fuzz.seeds import seeds
     from tests.fuzz.targets import TARGETS, quietly
 
     dice = random.Random(seed)

@@ -19,7 +19,7 @@ def mutated(data: bytes, dice: random.Random) -> bytes:
     if data[:1] in (b"{", b"[") and len(data) < 40_000 and dice.random() < 0.8:
         try:
             tree = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _bytes(data, dice)
         for _ in range(dice.randint(1, 4)):
             tree = _tree(tree, dice)
