@@ -83,13 +83,13 @@ def identity(
     downs: int = 7,
     meter: str = "house",
     role: str = "grid",
-    **more: Value,
+    more: Mapping[str, Value] | None = None,
 ) -> Reading:
     values: dict[str, Value | float | str] = {
         "serial": serial,
         "power_down_count": downs,
         "meter_amps": 100,
-        **more,
+        **(more or {}),
     }
     return reading(values, at_ms, Job.IDENTITY, meter, role)
 

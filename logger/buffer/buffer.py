@@ -153,7 +153,7 @@ class Buffer:
                 newest_ms=self._newest_ms or file.newest_ms,
                 file_size=file.size,
                 max_size=self._writer.max_size,
-                full=file.used / (self._writer.max_size - self._writer.log_size),
+                full=file.used / self._writer.room,
                 written_per_day=int(file.written / elapsed * 86_400) if elapsed > 60 else None,
             )
 

@@ -170,4 +170,4 @@ def _account(data: Mapping[str, Any]) -> Account:
 
 def checksum(text: str) -> int:
     """Return the checksum that is stored beside the ledger."""
-    return zlib.crc32(text.encode())
+    return zlib.crc32(text.encode("utf-8", "surrogateescape"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from logger.buffer.database import Database, mapped
+from logger.buffer.database import PAGE, Database, mapped
 from logger.buffer.ledger import Ledger
 from logger.buffer.rows import State
 from logger.buffer.salvage import SavedRow, saved
@@ -46,6 +46,7 @@ def rebuild(path: Path, now_ms: int) -> Recovery:
     off at any moment: `finish` completes it. Raises BufferDiskError.
     """
     with mapped(path):
+        path.touch()  # only its log may be left
         draft = _beside(path, ".rebuild-draft")
         _remove(draft)
         database = Database.open(draft)
@@ -85,6 +86,15 @@ def finish(path: Path, now_ms: int) -> Path | None:
         ready.replace(path)
         _sync_directory(path.parent)
         return aside
+
+
+def orphaned_log(path: Path) -> bool:
+    """Tell whether there is a log with rows and no database to it; SQLite would throw the
+    log away."""
+    log = _beside(path, "-wal")
+    with mapped(path):
+        size = path.stat().st_size if path.exists() else 0
+        return size == 0 and log.exists() and log.stat().st_size > PAGE
 
 
 def restore_copy(database: Database, path: Path) -> None:

@@ -88,7 +88,7 @@ def row_checksum(
 ) -> int:
     """Return the checksum of a row: all of it that never changes."""
     head = f"{number}|{lane}|{points}|{first_ms}|{last_ms}|"
-    return zlib.crc32(body.encode(), zlib.crc32(head.encode()))
+    return zlib.crc32(body.encode("utf-8", "surrogateescape"), zlib.crc32(head.encode()))
 
 
 def as_row(values: Sequence[object]) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Collection
@@ -48,6 +49,8 @@ class Writer:
         self.max_size = max_size
         self.max_age_ms = max_age_ms
         self.log_size = min(8 * _MIB, max_size // 4)  # part of max_size kept for the log
+        self.reserve_size = min(_MIB, max_size // 16)
+        self._reserve = path.with_name(path.name + ".reserve")
         self.epoch = 0  # counts the files that lay at `path`
         self.state = FileState(Ledger().books())
         self._database: Database | None = None
@@ -55,6 +58,11 @@ class Writer:
         self._medium = Medium(path)
         self._total = 0  # bytes written since the beginning
         self._unbooked = 0  # those of them that the ledger does not know yet
+
+    @property
+    def room(self) -> int:
+        """The bytes that rows may take: max_size without the log and the reserve."""
+        return self.max_size - self.log_size - self.reserve_size
 
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
@@ -69,9 +77,12 @@ class Writer:
             self._check()
         except BufferCorruptError as err:
             self._rebuild(err, now_ms)
+        self._keep_reserve()
         self._look()
 
     def _open(self) -> None:
+        if recover.orphaned_log(self.path):
+            raise BufferCorruptError(f"{self.path}: empty, but there is a log")
         database = Database.open(self.path, schema.check_owner)
         try:
             schema.migrate(database)
@@ -143,6 +154,7 @@ class Writer:
                 lambda d, g: limits.expire(d, g, oldest, busy), now_ms
             ):
                 pass
+            self._keep_reserve()
             database = self._open_database()
             size, free = database.size()
             if free > max(_SHRINK_FREE, size // 2):
@@ -167,9 +179,14 @@ class Writer:
             self._forget()
 
     def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
-        """Mend the file if it is damaged: a reader says so."""
-        if self._size() <= _CHECK_LIMIT and not self._open_database().integrity(1):
-            return
+        """Mend the file if it is damaged: a reader says so. A connection of its own looks,
+        because this one may have the damaged pages in its cache as they were."""
+        if self._size() <= _CHECK_LIMIT:
+            look = Database.open_readonly(self.path)
+            found = look.integrity(1)
+            look.close()
+            if not found:
+                return
         self._rebuild(err, now_ms)
         self._look()
 
@@ -184,7 +201,7 @@ class Writer:
             self._rebuild(err, now_ms)
             attempt()
         except BufferDiskError:
-            if self._free_delivered(now_ms):
+            if self._squeeze(now_ms):
                 attempt()
             else:
                 self._forget()  # a connection may not recover from an I/O error; a new one does
@@ -211,23 +228,32 @@ class Writer:
         return touched
 
     def _make_room(self, incoming: int, busy: Collection[int], now_ms: int) -> None:
-        limit = self.max_size - self.log_size
+        limit = self.room
         if self._used() + incoming <= limit:
             return
         while self._used() + incoming > limit * 0.97:
             if not self._transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
                 return
 
-    def _free_delivered(self, now_ms: int) -> bool:
-        """On a full disk, make room inside the file: delivered rows go first."""
+    def _squeeze(self, now_ms: int) -> bool:
+        """On a full disk, make room without new blocks: give up the reserve, move the log
+        into the database, and let delivered rows go. Return whether to try again."""
         try:
             database = self._open_database()
-            if database.size()[1] > self.log_size:
-                return False  # there is room inside: it was something else
+            self._reserve.unlink(missing_ok=True)
             database.checkpoint()
-            return bool(self._transact(lambda d, _: limits.free_delivered(d), now_ms))
-        except (BufferDiskError, BufferCorruptError):
+            if database.size()[1] < self.log_size:
+                self._transact(lambda d, _: limits.free_delivered(d), now_ms)
+        except (BufferDiskError, BufferCorruptError, OSError):
             return False
+        return True
+
+    def _keep_reserve(self) -> None:
+        """Keep some blocks of the disk for the moment when it is full."""
+        if self._reserve.exists():
+            return
+        with contextlib.suppress(OSError), self._reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self.reserve_size)
 
     def _same_file(self) -> bool:
         try:

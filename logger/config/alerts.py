@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from logger.config.models import Section
+from logger.config.section import Section
 from logger.config.types import Seconds
 
 

@@ -33,7 +33,12 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Ve
     """
     verdict = Verdict()
     suspects: dict[int, Outcome] = {}
-    todo: list[list[int]] = [list(range(len(lines)))]
+    # A quote that is not closed would swallow the lines after it, up to the next quote, and
+    # the server might call that a text: such a line only ever goes alone.
+    odd = {index for index, line in enumerate(lines) if not closed(line)}
+    todo = [[index] for index in sorted(odd, reverse=True)]
+    if len(odd) < len(lines):
+        todo.append([index for index in range(len(lines)) if index not in odd])
     fruitless = 0
     while todo:
         if stopping():
@@ -77,3 +82,11 @@ def _split(part: list[int], lines: Sequence[str], outcome: Outcome) -> list[list
             return [*([index] for index in quoted), [i for i in part if i not in apart]]
     middle = len(part) // 2
     return [part[middle:], part[:middle]]
+
+
+def closed(line: str) -> bool:
+    """Tell whether every quote in a line has its counterpart."""
+    if '"' not in line:
+        return True
+    bare = line.replace("\\\\", "").replace('\\"', "")
+    return bare.count('"') % 2 == 0

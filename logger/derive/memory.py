@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from logger.derive.about import State
+from logger.derive.about import State, exact, finite, whole
 
 
 @dataclass(slots=True)
@@ -72,15 +72,15 @@ class MeterMemory:
             serial=str(saved["serial"]),
             former=str(saved["former"]),
             told=bool(saved["told"]),
-            amps=None if saved["amps"] is None else float(saved["amps"]),
+            amps=None if saved["amps"] is None else finite(saved["amps"]),
             counters={
                 key: CounterMemory(
-                    None if value is None else Decimal(value),
-                    int(at_ms),
+                    None if value is None else exact(value),
+                    whole(at_ms),
                     bool(foreign),
-                    [Held(int(t), int(r), Decimal(v)) for t, r, v in held],
+                    [Held(whole(t), whole(r), exact(v)) for t, r, v in held],
                 )
                 for key, (value, at_ms, foreign, held) in saved["counters"].items()
             },
-            fits={key: Fit(Decimal(rest), int(n)) for key, (rest, n) in saved["fits"].items()},
+            fits={key: Fit(exact(rest), whole(n)) for key, (rest, n) in saved["fits"].items()},
         )

@@ -8,102 +8,16 @@ engine that does not answer is one alert of its own, not one of every rule.
 # ruff: noqa: S608
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from logger.grafana.frame import HEALTH, PHASES, QUALITY, TARIFFS
-from logger.grafana.panels import ENERGY, Json
+from logger.grafana.panels import Json
+from logger.grafana.rule import Rules, ask, reduce, step, threshold
 from logger.grafana.settings import Settings
 
 FOLDER, GROUP = "Energy alerts", "inepro-logger"
-_EXPRESSION: Json = {"type": "__expr__", "uid": "__expr__"}
 _WEEK = 7 * 86400
 _TIME = "$timeFilter"
-
-
-def _ask(ref: str, query: str, seconds: float) -> Json:
-    return {
-        "refId": ref,
-        "relativeTimeRange": {"from": int(seconds), "to": 0},
-        "datasourceUid": ENERGY["uid"],
-        "model": {
-            "refId": ref,
-            "datasource": ENERGY,
-            "rawQuery": True,
-            "resultFormat": "time_series",
-            "query": query,
-            "intervalMs": 60000,
-            "maxDataPoints": 43200,
-        },
-    }
-
-
-def _step(ref: str, kind: str, expression: str, **more: Any) -> Json:
-    return {
-        "refId": ref,
-        "datasourceUid": "__expr__",
-        "model": {
-            "refId": ref,
-            "type": kind,
-            "expression": expression,
-            "datasource": _EXPRESSION,
-            **more,
-        },
-    }
-
-
-def _reduce(ref: str, of: str, reducer: str = "last") -> Json:
-    return _step(ref, "reduce", of, reducer=reducer, settings={"mode": "dropNN"})
-
-
-def _threshold(ref: str, of: str, kind: str, *values: float) -> Json:
-    condition = {"evaluator": {"type": kind, "params": list(values)}}
-    return _step(ref, "threshold", of, conditions=[condition])
-
-
-class _Rules:
-    """Collects rules; `panels` finds the number of a dashboard's panel by its title."""
-
-    def __init__(self, panels: Mapping[tuple[str, str], int]) -> None:
-        self._panels = panels
-        self.made: list[Json] = []
-
-    def add(
-        self,
-        uid: str,
-        title: str,
-        data: Sequence[Json],
-        text: str,
-        help_: str,
-        panel: tuple[str, str],
-        *,
-        wait: str = "0s",
-        severity: str = "warning",
-        missing: str = "OK",
-        broken: str = "OK",
-    ) -> None:
-        """Add a rule that fires when its last step is not zero, after `wait`."""
-        self.made.append(
-            {
-                "uid": f"inepro-{uid}",
-                "title": title,
-                "condition": data[-1]["refId"],
-                "data": list(data),
-                "for": wait,
-                "noDataState": missing,
-                "execErrState": broken,
-                "dashboardUid": panel[0],
-                "panelId": self._panels[panel],
-                "annotations": {
-                    "summary": text,
-                    "description": help_,
-                    "__dashboardUid__": panel[0],
-                    "__panelId__": str(self._panels[panel]),
-                },
-                "labels": {"severity": severity, "source": "inepro-logger"},
-                "isPaused": False,
-            }
-        )
 
 
 def _place(phase: bool = True) -> str:
@@ -115,7 +29,7 @@ def _value(ref: str = "B", form: str = "%.1f") -> str:
     return f'{{{{ printf "{form}" $values.{ref}.Value }}}}'
 
 
-def _voltage(rules: _Rules, settings: Settings) -> None:
+def _voltage(rules: Rules, settings: Settings) -> None:
     low, high = settings.events.voltage_low, settings.events.voltage_high
     warning = settings.alerts.voltage_warning
     # A window is stamped with its beginning and comes when it is over.
@@ -123,12 +37,12 @@ def _voltage(rules: _Rules, settings: Settings) -> None:
         f'SELECT mean("mean") FROM "quality_voltage" WHERE {_TIME} AND "valid" = true '
         'AND "phase" =~ /^L[123]$/ GROUP BY time(10m), "site", "meter", "phase" fill(none)'
     )
-    read = [_ask("A", query, 1500), _reduce("B", "A")]
+    read = [ask("A", query, 1500), reduce("B", "A")]
     panel = (QUALITY, "Highest ten-minute means")
     rules.add(
         "voltage-high",
         "Voltage too high",
-        [*read, _threshold("C", "B", "gt", high)],
+        [*read, threshold("C", "B", "gt", high)],
         f"{_place()}: voltage {_value()} V is above {high:g} V (mean of ten minutes)",
         "Inverters switch off at this voltage. A chart of the ten-minute means beside the feed-in "
         "is on the linked dashboard. Indication, not an EN 50160 measurement.",
@@ -138,7 +52,7 @@ def _voltage(rules: _Rules, settings: Settings) -> None:
     rules.add(
         "voltage-warning",
         "Voltage nearly too high",
-        [*read, _threshold("C", "B", "within_range", warning, high)],
+        [*read, threshold("C", "B", "within_range", warning, high)],
         f"{_place()}: voltage {_value()} V is above {warning:g} V (mean of ten minutes), the "
         f"limit is {high:g} V",
         "An early warning: feed-in lifts the voltage. Indication, not an EN 50160 measurement.",
@@ -146,27 +60,27 @@ def _voltage(rules: _Rules, settings: Settings) -> None:
     )
     rules.add(
         "voltage-low", "Voltage too low",
-        [*read, _threshold("C", "B", "lt", low)],
+        [*read, threshold("C", "B", "lt", low)],
         f"{_place()}: voltage {_value()} V is below {low:g} V (mean of ten minutes)",
         "Indication, not an EN 50160 measurement.",
         (QUALITY, "Lowest ten-minute means"), severity="critical",
     )  # fmt: skip
 
 
-def _grid(rules: _Rules, settings: Settings) -> None:
+def _grid(rules: Rules, settings: Settings) -> None:
     low, high = settings.events.frequency_low, settings.events.frequency_high
     rules.add(
         "frequency",
         "Frequency outside its limits",
         [
-            _ask(
+            ask(
                 "A",
                 f'SELECT mean("mean") FROM "quality_frequency" WHERE {_TIME} AND "valid" = true '
                 'GROUP BY time(1m), "site", "meter" fill(none)',
                 300,
             ),
-            _reduce("B", "A"),
-            _threshold("C", "B", "outside_range", low, high),
+            reduce("B", "A"),
+            threshold("C", "B", "outside_range", low, high),
         ],
         f"{_place(phase=False)}: frequency {_value(form='%.2f')} Hz, limits {low:g} to {high:g} Hz",
         "A mean of one minute. Indication, not an EN 50160 measurement.",
@@ -181,11 +95,11 @@ def _grid(rules: _Rules, settings: Settings) -> None:
     rules.add(
         "phase-lost", "Phase lost",
         [
-            _ask("A", f'SELECT last("voltage") {of_phase}', 300),
-            _ask("D", f'SELECT max("voltage") {of_phase}', _WEEK),
-            _reduce("B", "A"),
-            _reduce("E", "D"),
-            _step("C", "math", f"$B < {gone:g} && $E > {gone:g}"),
+            ask("A", f'SELECT last("voltage") {of_phase}', 300),
+            ask("D", f'SELECT max("voltage") {of_phase}', _WEEK),
+            reduce("B", "A"),
+            reduce("E", "D"),
+            step("C", "math", f"$B < {gone:g} && $E > {gone:g}"),
         ],
         f"{_place()}: voltage {_value()} V is below {gone:g} V, the phase is lost",
         "A fuse, a loose terminal, or the grid. The meter itself still answers.",
@@ -193,7 +107,7 @@ def _grid(rules: _Rules, settings: Settings) -> None:
     )  # fmt: skip
 
 
-def _life(rules: _Rules, settings: Settings) -> None:
+def _life(rules: Rules, settings: Settings) -> None:
     quiet = settings.alerts.silent_after
     minutes = f"{quiet / 60:g} minutes"
     of_meter = f'FROM "logger" WHERE {_TIME} AND "meter" != \'\' GROUP BY "site", "bus", "meter"'
@@ -202,11 +116,11 @@ def _life(rules: _Rules, settings: Settings) -> None:
         "meter-silent",
         "Meter silent",
         [
-            _ask("A", f'SELECT spread("reads") {of_meter}', quiet),
-            _ask("D", f'SELECT count("reads") {of_meter}', quiet),
-            _reduce("B", "A"),
-            _reduce("E", "D"),
-            _step("C", "math", "$B < 1 && $E >= 3"),
+            ask("A", f'SELECT spread("reads") {of_meter}', quiet),
+            ask("D", f'SELECT count("reads") {of_meter}', quiet),
+            reduce("B", "A"),
+            reduce("E", "D"),
+            step("C", "math", "$B < 1 && $E >= 3"),
         ],
         f"{_place(phase=False)} on bus {{{{ $labels.bus }}}}: no answer for {minutes} (limit 1 "
         f"answer, seen {_value(form='%.0f')})",
@@ -220,9 +134,9 @@ def _life(rules: _Rules, settings: Settings) -> None:
         "no-data",
         "No data at all",
         [
-            _ask("A", f'SELECT count("reads") FROM "logger" WHERE {_TIME}', quiet),
-            _reduce("B", "A"),
-            _threshold("C", "B", "lt", 1),
+            ask("A", f'SELECT count("reads") FROM "logger" WHERE {_TIME}', quiet),
+            reduce("B", "A"),
+            threshold("C", "B", "lt", 1),
         ],
         f"nothing has come from the logger for {minutes}, or InfluxDB does not answer",
         "Either the logger is down, or InfluxDB is, or the way between them. A running logger "
@@ -239,9 +153,9 @@ def _life(rules: _Rules, settings: Settings) -> None:
         "buffer-waiting",
         "Points wait too long",
         [
-            _ask("A", f'SELECT last("buffer_oldest_s") {buffer} GROUP BY "site"', 600),
-            _reduce("B", "A"),
-            _threshold("C", "B", "gt", age),
+            ask("A", f'SELECT last("buffer_oldest_s") {buffer} GROUP BY "site"', 600),
+            reduce("B", "A"),
+            threshold("C", "B", "gt", age),
         ],
         f"{{{{ $labels.site }}}}: the oldest point has waited {_value(form='%.0f')} s, limit "
         f"{age:g} s",
@@ -254,14 +168,14 @@ def _life(rules: _Rules, settings: Settings) -> None:
         "set-aside",
         "Points set aside",
         [
-            _ask(
+            ask(
                 "A",
                 f'SELECT non_negative_difference(last("set_aside")) {buffer} '
                 'GROUP BY time(5m), "site" fill(none)',
                 3600,
             ),
-            _reduce("B", "A", "sum"),
-            _threshold("C", "B", "gt", 0),
+            reduce("B", "A", "sum"),
+            threshold("C", "B", "gt", 0),
         ],
         f"{{{{ $labels.site }}}}: InfluxDB refused {_value(form='%.0f')} points within the hour, "
         "limit 0",
@@ -271,14 +185,14 @@ def _life(rules: _Rules, settings: Settings) -> None:
     rules.add(
         "counter-reset", "Counter reset",
         [
-            _ask(
+            ask(
                 "A",
                 f'SELECT count("text") FROM "event" WHERE {_TIME} '
                 'AND "kind" =~ /^(counter_reset|meter_swapped)$/ GROUP BY "site", "meter", "kind"',
                 3600,
             ),
-            _reduce("B", "A"),
-            _threshold("C", "B", "gt", 0),
+            reduce("B", "A"),
+            threshold("C", "B", "gt", 0),
         ],
         f"{_place(phase=False)}: {{{{ $labels.kind }}}}, {_value(form='%.0f')} within the hour, "
         "limit 0",
@@ -295,7 +209,7 @@ def rules(settings: Settings, dashboards: Sequence[Json]) -> Json:
         for dashboard in dashboards
         for panel in dashboard["panels"]
     }
-    found = _Rules(panels)
+    found = Rules(panels)
     _voltage(found, settings)
     _grid(found, settings)
     _life(found, settings)

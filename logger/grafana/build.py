@@ -14,7 +14,7 @@ from logger.grafana import alerts, health, home, notify, phases, quality, solar,
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
 from logger.grafana.settings import Settings
 
-BOARDS = "boards"
+BOARDS = "dashboards"  # Grafana skips other files than YAML there
 DASHBOARD_FOLDER = "Energy"
 
 
@@ -22,10 +22,10 @@ DASHBOARD_FOLDER = "Energy"
 class Source:
     """How Grafana reaches InfluxDB: the token's file is one that Grafana can read."""
 
-    url: str = "http://influxdb:8086"
+    url: str = "http://localhost:8086"
     bucket: str = "energy"
     fast_bucket: str = "live"
-    token_file: str = "/run/tokens/influxdb"  # noqa: S105 - a path, not a secret
+    token_file: str = "/etc/grafana/influxdb-token"  # noqa: S105 - a path, not a secret
 
 
 def dashboards(settings: Settings) -> dict[str, Json]:

@@ -94,11 +94,13 @@ def _meters() -> list[Json]:
                 "W": "Active power",
             },
             overrides=[
+                _wide("Meter", 80),
+                _wide("Role", 60),
                 {
                     "matcher": {"id": "byName", "options": "Last reading"},
                     "properties": [
                         {"id": "unit", "value": "dateTimeFromNow"},
-                        {"id": "custom.width", "value": 130},
+                        {"id": "custom.width", "value": 150},
                     ],
                 },
                 {
@@ -116,18 +118,22 @@ def _meters() -> list[Json]:
             last="2d", width=16, height=7, columns={"meter": "Meter", **names},
             hidden=("Time", "time"), unit="string",
             overrides=[
-                {
-                    "matcher": {"id": "byName", "options": column},
-                    "properties": [{"id": "custom.width", "value": width}],
-                }
+                _wide(column, width)
                 for column, width in {
                     "Meter": 75, "Serial number": 115, "Model": 75, "Firmware": 80, "CT ratio": 75,
                     "Code": 60, "L1": 45, "L2": 45, "L3": 45, "Quadrant": 80, "Power-downs": 115,
-                    "Error": 60, "Status": 80,
+                    "Error": 60
                 }.items()
             ],
         ),
     ]  # fmt: skip
+
+
+def _wide(column: str, width: int) -> Json:
+    return {
+        "matcher": {"id": "byName", "options": column},
+        "properties": [{"id": "custom.width", "value": width}],
+    }
 
 
 def _rate(field: str, *conditions: str, by: str) -> str:

@@ -36,7 +36,7 @@ from logger.grafana.query import (
 from logger.grafana.settings import Settings
 
 NO_PV = "no PV meter"
-_SILENT = "no reading for 5 minutes"
+_SILENT, _NO_FLOW = "no reading for 5 minutes", "no PV reading"
 _FLOWS = "from the site's flows: load = grid + PV (import positive, export negative)"
 
 
@@ -67,14 +67,14 @@ def _now(settings: Settings) -> list[Json]:
             "PV",
             f"Power of all PV meters, {_FLOWS}.",
             [target(flow("pv_power"), "PV")],
-            unit="watt", last="5m", interval="5s", graph="area", empty=NO_PV, width=4, height=4,
+            unit="watt", last="5m", interval="5s", graph="area", empty=_NO_FLOW, width=4, height=4,
             thresholds=limits(base=SUN), links=[link("PV self-consumption", SOLAR)],
         ),
         stat(
             "Load",
             f"What the site consumes, {_FLOWS}.",
             [target(flow("load_power"), "Load")],
-            unit="watt", last="5m", interval="5s", graph="area", empty=NO_PV, width=4, height=4,
+            unit="watt", last="5m", interval="5s", graph="area", empty=_NO_FLOW, width=4, height=4,
             thresholds=limits(base=LOAD), links=[link("PV self-consumption", SOLAR)],
         ),
         stat(

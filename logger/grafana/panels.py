@@ -12,6 +12,8 @@ ENERGY: Json = {"type": "influxdb", "uid": "inepro-energy"}
 LIVE: Json = {"type": "influxdb", "uid": "inepro-live"}
 MIXED: Json = {"type": "datasource", "uid": "-- Mixed --"}
 TAG = "inepro-logger"
+# How an empty cell of a table looks.
+NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
 WIDTH = 24
 
 # The same thing has the same colour everywhere, readable on a light and a dark ground.
@@ -241,8 +243,7 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     }
     custom = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
     more.setdefault("empty", "–")
-    nothing = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
-    more["defaults"] = {"mappings": [nothing], **more.get("defaults", {})}
+    more["defaults"] = {"mappings": [NOTHING], **more.get("defaults", {})}
     return panel(
         "table", title, text, targets, options=options, custom=custom,
         transformations=[*before, organize], **more,

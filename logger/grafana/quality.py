@@ -8,6 +8,7 @@ from logger.grafana.frame import QUALITY, dashboard, events, variables
 from logger.grafana.panels import (
     BUY,
     LOAD,
+    NOTHING,
     OWN,
     PHASE_COLOURS,
     Json,
@@ -220,12 +221,20 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
             "state": "State", "duration_s": "Duration", "extreme": "Extreme", "text": "What",
         },
         height=height,
+        before=[_as_text("meter", "phase")],
+        defaults={"mappings": [NOTHING, {"type": "value", "options": {"null": {"text": "–"}}}]},
         overrides=[
             _column("Time", 190), _column("Kind", 150), _column("Meter", 80), _column("Phase", 65),
             _column("State", 65), _column("Duration", 90, unit="s", decimals=0),
             _column("Extreme", 85, decimals=1), _column("What", None, minWidth=260),
         ],
     )  # fmt: skip
+
+
+def _as_text(*names: str) -> Json:
+    """Return the step that makes columns texts: one without any value has no type."""
+    conversions = [{"targetField": name, "destinationType": "string"} for name in names]
+    return {"id": "convertFieldType", "options": {"fields": {}, "conversions": conversions}}
 
 
 def _column(name: str, width: int | None, **more: object) -> Json:

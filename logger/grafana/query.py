@@ -19,9 +19,10 @@ PHASES = '"phase" =~ /^L[123]$/'
 
 
 def wide(step: str) -> str:
-    """Return the dashboard's range and one `step` before it.
+    """Return the dashboard's range and one `step` before it, for use in subqueries.
 
-    A difference between neighbouring intervals has no value for the first one.
+    A difference between neighbouring intervals needs the one before the first. On its
+    own the engine reads that one too; in a subquery it does not.
     """
     return f"time >= ${{__from}}ms - {step} AND time <= ${{__to}}ms"
 
@@ -52,13 +53,15 @@ def steps(
     *conditions: str,
     source: str = "energy",
     by: str = "",
-    name: str = "kWh",
+    factor: str = "",
 ) -> str:
-    """Return the rise of a counter in each `step` (1h, 1d) of the site's own days."""
+    """Return the rise of a counter in each `step` (1h, 1d) of the site's own days, times
+    `factor`."""
+    times = f"{factor} * " if factor else ""
     group = f"time({step})" + (f", {by}" if by else "")
     return (
-        f'SELECT non_negative_difference(last("{field}")) AS "{name}" FROM "{source}" '
-        f"{where(wide(step), *conditions)} GROUP BY {group} fill(none) {ZONE}"
+        f'SELECT {times}non_negative_difference(last("{field}")) AS "kWh" FROM "{source}" '
+        f"{where(RANGE, *conditions)} GROUP BY {group} fill(none) {ZONE}"
     )
 
 

@@ -22,6 +22,7 @@ from logger.grafana.panels import (
     stat,
     target,
 )  # fmt: skip
+from logger.grafana.pattern import MONTHS
 from logger.grafana.query import RANGE, SITE, ZONE, where, wide
 from logger.grafana.settings import Settings
 
@@ -37,7 +38,6 @@ _FORMULA = {
     "Self-consumption": "self-consumed / produced",
     "Self-sufficiency": "self-consumed / consumed",
 }
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _sum(field: str) -> str:
@@ -55,7 +55,7 @@ def _ratio(above: str, below: str) -> str:
 def _daily(field: str, sign: str = "") -> str:
     return (
         f'SELECT {sign}non_negative_difference(last("{field}")) FROM "site" '
-        f"{where(wide('1d'), SITE)} GROUP BY time(1d) fill(none) {ZONE}"
+        f"{where(RANGE, SITE)} GROUP BY time(1d) fill(none) {ZONE}"
     )
 
 
@@ -79,7 +79,7 @@ def _months(title: str, field: str, colour: str, text: str) -> Json:
     return lengths(
         title,
         f"{text}, in each month of the year that the range ends in, in local time.",
-        [target(_month(field, i), name) for i, name in enumerate(_MONTHS, 1)],
+        [target(_month(field, i), name) for i, name in enumerate(MONTHS, 1)],
         unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=colour), empty="",
         defaults={"color": {"mode": "thresholds"}, "min": 0},
     )  # fmt: skip

@@ -16,27 +16,24 @@ from logger.grafana.panels import (
     coloured,
     lengths,
     limits,
-    panel,
     row,
     stat,
     table,
     target,
 )  # fmt: skip
+from logger.grafana.pattern import MONTHS, heatmap, month
 from logger.grafana.query import (
     METER,
     RANGE,
     SITE,
     TOTAL,
-    ZONE,
     priced,
     steps,
     where,
-    wide,
 )  # fmt: skip
 from logger.grafana.settings import Settings
 
 _EACH = '"phase" = \'total\' AND "tariff" =~ /^T[1-4]$/'
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # The range of the same length just before the one shown.
 _BEFORE = "time >= ${__from}ms - ${__to}ms + ${__from}ms AND time < ${__from}ms"
 _MISSED = "Energy counted during an outage stands in the first bar after it."
@@ -71,69 +68,6 @@ def _change(field: str) -> str:
     )
 
 
-def _month(field: str, number: int) -> str:
-    """Return the energy of a month of the year shown, in the site's own time."""
-    year = "${__to:date:YYYY}"
-    start = f"'{year}-{number:02}-01'"
-    end = f"'{year}-{number + 1:02}-01'" if number < 12 else f"'{year}-12-31' + 1d"
-    span = f"time >= {start} AND time < {end}"
-    inner = (
-        f'SELECT non_negative_difference("{field}") AS "d" FROM "energy" '
-        f"{where(span, SITE, METER, TOTAL)} {ZONE}"
-    )
-    return f'SELECT sum("d") AS "kWh" FROM ({inner}) WHERE {span} {ZONE}'
-
-
-def _hour(hour: int) -> str:
-    """Return, for each day, the energy drawn in one hour of it, stamped with midnight.
-
-    Hours are cut first; then one value a day is taken at that hour; then it is moved to
-    the beginning of its day, so that all hours of a day stand above each other.
-    """
-    span = wide("1d")
-    hourly = (
-        f'SELECT non_negative_difference(last("active_import")) AS "k" FROM "energy" '
-        f"{where(span, SITE, METER, TOTAL)} GROUP BY time(1h) fill(none) {ZONE}"
-    )
-    daily = (
-        f'SELECT first("k") AS "v" FROM ({hourly}) WHERE {span} '
-        f"GROUP BY time(1d, {hour}h) fill(none) {ZONE}"
-    )
-    return (
-        f'SELECT mean("v") AS "kWh" FROM ({daily}) WHERE {RANGE} '
-        f"GROUP BY time(1d) fill(none) {ZONE}"
-    )
-
-
-def _heatmap() -> Json:
-    options = {
-        "calculate": False,
-        "calculation": {},
-        "color": {
-            "mode": "scheme", "scheme": "YlOrRd", "fill": "dark-orange", "steps": 64,
-            "reverse": False, "exponent": 0.5, "scale": "exponential",
-        },
-        "cellGap": 1,
-        "cellValues": {"unit": "kwatth", "decimals": 2},
-        "filterValues": {},
-        "legend": {"show": True},
-        "tooltip": {"show": True, "yHistogram": False, "mode": "single"},
-        "exemplars": {"color": "rgba(255,0,255,0.7)"},
-        "rowsFrame": {"layout": "auto", "value": "kWh"},
-        "yAxis": {"axisPlacement": "left", "reverse": True, "unit": "short"},
-    }  # fmt: skip
-    return panel(
-        "heatmap",
-        "Hour by day",
-        "Import of each hour (rows, local time) of each day (columns): darker is more. Best with "
-        "ranges of a week to three months.",
-        [target(_hour(hour), f"{hour:02}:00") for hour in range(24)],
-        options=options, unit="kwatth", decimals=2, height=11, empty="no whole hour in this range",
-        custom={"scaleDistribution": {"type": "linear"}},
-        defaults={"color": {"mode": "thresholds"}},
-    )  # fmt: skip
-
-
 def _counters() -> Json:
     query = (
         'SELECT last("active_import") AS "import", last("active_export") AS "export", '
@@ -162,13 +96,11 @@ def _money(settings: Settings) -> list[Json]:
     ]
     daily = []
     for number in (1, 2, 3, 4):
-        inner = steps(
-            "active_import", "1d", SITE, METER, f"\"phase\" = 'total' AND \"tariff\" = 'T{number}'"
-        )
-        query = f'SELECT "kWh" * ${{price_t{number}:raw}} FROM ({inner}) WHERE {wide("1d")} {ZONE}'
+        tariff = f"\"phase\" = 'total' AND \"tariff\" = 'T{number}'"
+        price = f"${{price_t{number}:raw}}"
+        query = steps("active_import", "1d", SITE, METER, tariff, factor=price)
         daily.append(target(query, f"T{number}"))
-    inner = steps("active_export", "1d", SITE, METER, TOTAL)
-    query = f'SELECT -1 * "kWh" * ${{price_feed_in:raw}} FROM ({inner}) WHERE {wide("1d")} {ZONE}'
+    query = steps("active_export", "1d", SITE, METER, TOTAL, factor="-1 * ${price_feed_in:raw}")
     daily.append(target(query, "Feed-in"))
     return [
         stat(
@@ -254,18 +186,18 @@ def tariffs(settings: Settings) -> Json:
             unit="kwatth", decimals=2, width=12, interval="1h", overrides=_colours(),
         ),
         row("Patterns and months"),
-        _heatmap(),
+        heatmap(),
         lengths(
             "Import by month",
             "Energy drawn in each month of the year that the range ends in, in local time.",
-            [target(_month("active_import", i), name) for i, name in enumerate(_MONTHS, 1)],
+            [target(month("active_import", i), name) for i, name in enumerate(MONTHS, 1)],
             unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=BUY),
             empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
         ),
         lengths(
             "Export by month",
             "Energy fed in during each month of the year that the range ends in, in local time.",
-            [target(_month("active_export", i), name) for i, name in enumerate(_MONTHS, 1)],
+            [target(month("active_export", i), name) for i, name in enumerate(MONTHS, 1)],
             unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=SELL),
             empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
         ),

@@ -1,0 +1,145 @@
+"""`init`: `.env` and a configuration for the compose file, by a few questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from logger.init import Answers, Meter
+
+_ROLES = ("grid", "pv", "battery", "load")
+
+
+def init(
+    directory: Annotated[
+        Path, typer.Argument(help="The directory of docker-compose.yml.")
+    ] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    site: Annotated[str, typer.Option(help="The name of the installation.")] = "home",
+    zone: Annotated[str, typer.Option(help="Its time zone; else this machine's.")] = "",
+    port: Annotated[
+        str, typer.Option(help="/dev/serial/by-id/... or socket://host:port of a gateway.")
+    ] = "",
+    meter: Annotated[
+        list[str] | None,
+        typer.Option(help="A meter as ADDRESS:ROLE or ADDRESS:ROLE:NAME; repeat it."),
+    ] = None,
+    email: Annotated[str, typer.Option(help="Who gets the alerts.")] = "",
+    docker: Annotated[
+        bool, typer.Option("--docker/--no-docker", help="For the compose file, or without it.")
+    ] = True,
+) -> None:
+    """Write .env (random secrets, mode 600) and config/local.toml. Overwrites nothing."""
+    import os
+    import secrets
+    from dataclasses import replace
+
+    from logger.config import load_config
+    from logger.init import Answers, configuration, environment
+
+    given = Answers(
+        site=site,
+        zone=zone or _zone(),
+        port=port or _adapter() or Answers().port,
+        meters=[_meter(text) for text in meter] if meter else Answers().meters,
+        email=email,
+        docker=docker,
+    )
+    config = directory / "config" / "local.toml"
+    env = directory / ".env"
+    if not yes and not config.exists():
+        given = _ask(given, ask_meters=not meter)
+    if not yes and docker and not env.exists() and not email:
+        given = replace(given, email=typer.prompt("Mail address for alerts (or nothing)", ""))
+    config.parent.mkdir(parents=True, exist_ok=True)
+    _write(config, configuration(given), 0o644)
+    load_config(config)
+    if docker:
+        name = os.path.relpath(config, directory)
+        text = environment(given, f"./{name}", _serial_group(), secrets.token_urlsafe)
+        _write(env, text, 0o600)
+        typer.echo("Next: docker compose up -d, then http://localhost:3000 as admin with the")
+        typer.echo(f"GRAFANA_ADMIN_PASSWORD of {env}.")
+    if "CHANGE-ME" in config.read_text(encoding="utf-8"):
+        typer.echo(f"No serial adapter was found: name the port in {config} first.")
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Create `path` with `mode`; an existing file stays as it is."""
+    import os
+
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        typer.echo(f"{path} exists and stays as it is")
+        return
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        os.fchmod(handle, mode)  # whatever the umask
+        file.write(text)
+    typer.echo(f"{path} written")
+
+
+def _ask(given: Answers, *, ask_meters: bool) -> Answers:
+    from dataclasses import replace
+
+    site = typer.prompt("Name of the installation", given.site)
+    zone = typer.prompt("Time zone", given.zone)
+    port = typer.prompt("Serial adapter, or socket://host:port of a gateway", given.port)
+    meters = list(given.meters)
+    if ask_meters:
+        meters = []
+        for number in range(1, int(typer.prompt("How many meters", 1, type=int)) + 1):
+            address = typer.prompt(f"Meter {number}: Modbus address", number, type=int)
+            role = typer.prompt(
+                f"Meter {number}: role ({', '.join(_ROLES)})", "grid" if number == 1 else "pv"
+            )
+            name = typer.prompt(f"Meter {number}: name of its place", role)
+            meters.append(_meter(f"{address}:{role}:{name}"))
+    return replace(given, site=site, zone=zone, port=port, meters=meters)
+
+
+def _meter(text: str) -> Meter:
+    from logger.init import Meter
+
+    address, _, rest = text.partition(":")
+    role, _, name = rest.partition(":")
+    if not address.isdecimal() or role not in _ROLES:
+        raise typer.BadParameter(
+            f"{text!r}: write ADDRESS:ROLE, such as 1:grid; roles are {', '.join(_ROLES)}"
+        )
+    return Meter(name=name or role, address=int(address), role=role)
+
+
+def _zone() -> str:
+    """Return the time zone of this machine, UTC if it does not tell."""
+    import os
+    from zoneinfo import available_timezones
+
+    named = os.environ.get("TZ", "").lstrip(":")
+    link = Path("/etc/localtime")
+    linked = str(link.resolve()).partition("zoneinfo/")[2] if link.is_symlink() else ""
+    for name in (named, linked):
+        if name in available_timezones():
+            return name
+    return "UTC"
+
+
+def _adapter() -> str:
+    """Return the permanent name of the first serial adapter, empty when there is none."""
+    found = sorted(Path("/dev/serial/by-id").glob("*"))
+    return str(found[0]) if found else ""
+
+
+def _serial_group() -> int:
+    """Return the number of the group that owns serial ports; 20 is Debian's dialout."""
+    import grp
+
+    for name in ("dialout", "uucp"):
+        try:
+            return grp.getgrnam(name).gr_gid
+        except KeyError:
+            continue
+    return 20

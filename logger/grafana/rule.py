@@ -1,0 +1,95 @@
+"""The parts of an alert rule: a query, a reduction, a condition. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from logger.grafana.panels import ENERGY, Json
+
+_EXPRESSION: Json = {"type": "__expr__", "uid": "__expr__"}
+
+
+def ask(ref: str, query: str, seconds: float) -> Json:
+    return {
+        "refId": ref,
+        "relativeTimeRange": {"from": int(seconds), "to": 0},
+        "datasourceUid": ENERGY["uid"],
+        "model": {
+            "refId": ref,
+            "datasource": ENERGY,
+            "rawQuery": True,
+            "resultFormat": "time_series",
+            "query": query,
+            "intervalMs": 60000,
+            "maxDataPoints": 43200,
+        },
+    }
+
+
+def step(ref: str, kind: str, expression: str, **more: Any) -> Json:
+    return {
+        "refId": ref,
+        "datasourceUid": "__expr__",
+        "model": {
+            "refId": ref,
+            "type": kind,
+            "expression": expression,
+            "datasource": _EXPRESSION,
+            **more,
+        },
+    }
+
+
+def reduce(ref: str, of: str, reducer: str = "last") -> Json:
+    return step(ref, "reduce", of, reducer=reducer, settings={"mode": "dropNN"})
+
+
+def threshold(ref: str, of: str, kind: str, *values: float) -> Json:
+    condition = {"evaluator": {"type": kind, "params": list(values)}}
+    return step(ref, "threshold", of, conditions=[condition])
+
+
+class Rules:
+    """Collects rules; `panels` finds the number of a dashboard's panel by its title."""
+
+    def __init__(self, panels: Mapping[tuple[str, str], int]) -> None:
+        self._panels = panels
+        self.made: list[Json] = []
+
+    def add(
+        self,
+        uid: str,
+        title: str,
+        data: Sequence[Json],
+        text: str,
+        help_: str,
+        panel: tuple[str, str],
+        *,
+        wait: str = "0s",
+        severity: str = "warning",
+        missing: str = "OK",
+        broken: str = "OK",
+    ) -> None:
+        """Add a rule that fires when its last step is not zero, after `wait`."""
+        self.made.append(
+            {
+                "uid": f"inepro-{uid}",
+                "title": title,
+                "condition": data[-1]["refId"],
+                "data": list(data),
+                "for": wait,
+                "noDataState": missing,
+                "execErrState": broken,
+                "dashboardUid": panel[0],
+                "panelId": self._panels[panel],
+                "annotations": {
+                    "summary": text,
+                    "description": help_,
+                    "__dashboardUid__": panel[0],
+                    "__panelId__": str(self._panels[panel]),
+                },
+                "labels": {"severity": severity, "source": "inepro-logger"},
+                "isPaused": False,
+            }
+        )

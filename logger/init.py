@@ -1,0 +1,136 @@
+"""What `init` writes: `.env` with random secrets, and a configuration. Pure text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+SECRETS = (
+    "INFLUXDB_ADMIN_PASSWORD",
+    "INFLUXDB_ADMIN_TOKEN",
+    "GRAFANA_ADMIN_PASSWORD",
+    "GRAFANA_SECRET_KEY",
+)
+_BYTES: Mapping[str, int] = {"INFLUXDB_ADMIN_TOKEN": 64, "GRAFANA_SECRET_KEY": 32}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """A meter as `init` asks for it."""
+
+    name: str
+    address: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the questions gave; the defaults are those of `--yes`."""
+
+    site: str = "home"
+    zone: str = "UTC"
+    port: str = "/dev/serial/by-id/CHANGE-ME"
+    meters: Sequence[Meter] = (Meter(name="grid", address=1, role="grid"),)
+    email: str = ""
+    docker: bool = True
+
+
+def environment(
+    answers: Answers, config: str, serial_group: int, secret: Callable[[int], str]
+) -> str:
+    """Return the text of `.env`; `secret` makes a random text of so many bytes.
+
+    `config` is the path of the configuration from the directory of the compose file,
+    `serial_group` the number of the group that may open serial ports.
+    """
+    rows = [
+        "# Secrets and settings of docker-compose.yml. Keep it: nothing here can be recovered.",
+        "ENV_VERSION=1",
+        "COMPOSE_PROFILES=default",
+        f"LOGGER_CONFIG={config}",
+        f"TZ={answers.zone}",
+        f"SERIAL_GID={serial_group}",
+        "",
+        "# Random. InfluxDB and Grafana take over user names (admin) and passwords on their",
+        "# first start only.",
+        *(f"{name}={secret(_BYTES.get(name, 18))}" for name in SECRETS),
+        "",
+        "# How long instantaneous values are kept (bucket `live`; first start only).",
+        "LIVE_RETENTION=90d",
+        "",
+        "# Where Grafana listens, and its address in the links of messages.",
+        "GRAFANA_BIND=0.0.0.0",
+        "GRAFANA_PORT=3000",
+        "# GRAFANA_URL=http://raspberrypi.local:3000/",
+        "",
+        "# Where alerts go: any of these. Without one they are seen in Grafana alone.",
+        f"ALERT_EMAIL={answers.email}" if answers.email else "# ALERT_EMAIL=me@example.org",
+        "# ALERT_WEBHOOK_URL=https://example.org/hook",
+        "# ALERT_NTFY_URL=https://ntfy.sh/a-topic-nobody-guesses",
+        "# ALERT_TELEGRAM_TOKEN=",
+        "# ALERT_TELEGRAM_CHAT=",
+        "",
+        "# The mail server, for ALERT_EMAIL.",
+        "# SMTP_ENABLED=true",
+        "# SMTP_HOST=smtp.example.org:587",
+        "# SMTP_USER=",
+        "# SMTP_PASSWORD=",
+        "# SMTP_FROM=energy@example.org",
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def configuration(answers: Answers) -> str:
+    """Return the text of the logger's configuration."""
+    docker = answers.docker
+    port = answers.port
+    if docker and port.startswith("/dev/"):
+        port = f"/host{port}"
+    token = "/run/tokens/influxdb" if docker else "/etc/inepro-logger/influxdb-token"
+    rows = [
+        "# The configuration of inepro-logger. Check it with: inepro-logger config check",
+        "# Every key is explained in config/logger.toml.",
+        "",
+        "[site]",
+        f'name = "{answers.site}"',
+        f'timezone = "{answers.zone}"',
+        "",
+        "[intervals]",
+        'fast = "5s"',
+        'slow = "60s"',
+        'identity = "1h"',
+        "",
+        "[[bus]]",
+        'name = "cabinet"',
+    ]
+    if docker and port.startswith("/host"):
+        rows.append("# The container sees /dev of the host as /host/dev.")
+    rows.append(f'port = "{port}"')
+    for meter in answers.meters:
+        rows += [
+            "",
+            "[[bus.meter]]",
+            f'name = "{meter.name}"',
+            'model = "pro380"',
+            f"address = {meter.address}",
+            f'role = "{meter.role}"',
+        ]
+    rows += [
+        "",
+        "[influxdb]",
+        f'url = "{"http://influxdb:8086" if docker else "http://localhost:8086"}"',
+        'org = "home"',
+        'bucket = "energy"',
+        'fast_bucket = "live"',
+        f'token_file = "{token}"',
+        "",
+        "# Prices of a kWh, for reports and dashboards.",
+        "# [[prices.valid]]",
+        "# since = 2026-01-01",
+        "# buy = 0.30",
+        "# buy_t2 = 0.25",
+        "# sell = 0.08",
+    ]
+    if not docker:
+        rows += ["", "[buffer]", 'path = "/var/lib/inepro-logger/buffer.sqlite"']
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,252 @@
+"""Dashboards without a Grafana: style, names, places, variables."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+
+from logger.config import load_config
+from logger.config.derive import Price, Prices
+from logger.datamodel import MEASUREMENTS, Lane
+from logger.grafana import Settings, Source, dashboards, files, settings, write
+from tests.grafana_queries import Json, panels, queries, unknown_names
+
+ROOT = Path(__file__).parent.parent
+BOARDS = dashboards(Settings())
+PANELS = {
+    f"{name}: {panel['title']}": panel for name, board in BOARDS.items() for panel in panels(board)
+}
+EVERY = {
+    f"{name} {number}": (board, query, source)
+    for name, board in BOARDS.items()
+    for number, (query, source) in enumerate(queries(board))
+}
+# Ids that Grafana 9.4 and 13 share.
+UNITS = {
+    "watt", "kwatth", "volt", "amp", "hertz", "voltamp", "voltampreact", "currencyEUR",
+    "percentunit", "none", "short", "s", "ms", "string", "suffix: kWh", "dateTimeFromNow",
+}  # fmt: skip
+# Kinds of panels whose options did not change between the two.
+KINDS = {
+    "timeseries", "stat", "bargauge", "table", "heatmap", "histogram", "status-history",
+}  # fmt: skip
+FIXED = {"__from", "__to", "__to:date:YYYY", "__interval", "__interval_ms", "timeFilter"}
+
+
+@pytest.fixture(params=BOARDS.values(), ids=BOARDS)
+def board(request: pytest.FixtureRequest) -> Json:
+    found: Json = request.param
+    return found
+
+
+@pytest.fixture(params=PANELS.values(), ids=PANELS)
+def panel(request: pytest.FixtureRequest) -> Json:
+    found: Json = request.param
+    return found
+
+
+def test_the_files_in_the_repository_are_what_the_program_writes() -> None:
+    config = load_config(ROOT / "config" / "logger.toml")
+    made = files(
+        settings(config.site.timezone, config.prices, config.events),
+        Source(),
+        PurePosixPath("/etc/grafana/provisioning"),
+        {},
+    )
+    there = {
+        str(path.relative_to(ROOT / "grafana")): path.read_text(encoding="utf-8")
+        for path in (ROOT / "grafana").rglob("*")
+        if path.suffix in {".json", ".yaml"}
+    }
+    assert there == made, "run: inepro-logger grafana grafana"
+
+
+def test_six_dashboards_have_unique_names() -> None:
+    uids = [board["uid"] for board in BOARDS.values()]
+    assert len(set(uids)) == len({board["title"] for board in BOARDS.values()}) == 6
+    assert all(re.fullmatch(r"[\w-]{1,40}", uid) for uid in uids)
+
+
+def test_a_dashboard_loads_from_a_file_in_every_version(board: Json) -> None:
+    assert board["schemaVersion"] == 37
+    assert board["id"] is None
+    assert board["timezone"] == "Europe/Amsterdam"
+    assert isinstance(board["refresh"], str)
+    text = json.dumps(board)
+    assert "__inputs" not in text
+    assert "${DS_" not in text
+    assert "$$" not in text
+
+
+def test_panels_stand_side_by_side(board: Json) -> None:
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        place = panel["gridPos"]
+        assert 0 <= place["x"] <= place["x"] + place["w"] <= 24
+        cells = set(
+            itertools.product(
+                range(place["x"], place["x"] + place["w"]),
+                range(place["y"], place["y"] + place["h"]),
+            )
+        )
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    height = max(y for _, y in taken) + 1
+    assert len(taken) == 24 * height, "there is a hole"
+
+
+def test_a_panel_explains_itself(panel: Json) -> None:
+    defaults = panel["fieldConfig"]["defaults"]
+    assert panel["type"] in KINDS
+    assert panel["title"]
+    assert len(panel["description"]) > 20
+    assert panel["description"].endswith(".")
+    assert defaults["unit"] in UNITS
+    assert defaults["thresholds"]["steps"][0]["value"] is None
+    assert isinstance(defaults["noValue"], str)
+    assert panel["targets"]
+    refs = [target["refId"] for target in panel["targets"]]
+    assert len(set(refs)) == len(refs)
+    units = [
+        item["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for item in override["properties"]
+        if item["id"] == "unit"
+    ]
+    assert set(units) <= UNITS
+
+
+def test_ratios_show_their_formula_and_their_limits() -> None:
+    for title in ("Self-consumption", "Self-sufficiency"):
+        text = PANELS[f"pv.json: {title}"]["description"]
+        assert " = self-consumed / " in text
+        assert "does not net its phases" in text
+    voltages = [
+        panel
+        for name, panel in PANELS.items()
+        if "quality_" in json.dumps(panel["targets"]) or name.endswith(": Voltage")
+    ]
+    assert len(voltages) >= 9
+    for panel in voltages:
+        assert "not an EN 50160 measurement" in panel["description"], panel["title"]
+
+
+def test_a_panel_asks_the_data_sources_that_are_provisioned(panel: Json) -> None:
+    uids = {target["datasource"]["uid"] for target in panel["targets"]}
+    assert uids <= {"inepro-energy", "inepro-live"}
+    own = panel["datasource"]["uid"]
+    assert own == (uids.pop() if len(uids) == 1 else "-- Mixed --")
+
+
+@pytest.mark.parametrize(("board", "query", "source"), EVERY.values(), ids=EVERY)
+def test_a_query_runs_on_every_influxdb(board: Json, query: str, source: Json) -> None:
+    assert ";" not in query  # one statement, for Grafana sends each on its own
+    for word in (" ON ", "SLIMIT", "SOFFSET", " INTO ", "autogen"):
+        assert word not in query, word  # InfluxDB 3 has none of them
+    assert unknown_names(query) == set()
+    lanes = {
+        MEASUREMENTS[name].lane
+        for name in re.findall(r'FROM "(\w+)"', query)
+        if name in MEASUREMENTS
+    }
+    assert lanes == {Lane.FAST if source["uid"] == "inepro-live" else Lane.MAIN}
+    defined = {variable["name"] for variable in board["templating"]["list"]}
+    for name in re.findall(r"\$\{([^}]+)\}", query):
+        plain, _, form = name.partition(":")
+        assert name in FIXED or (plain in defined and form in {"raw", "regex"}), name
+    for name in re.findall(r"\$(\w+)", query):
+        assert name in FIXED, name
+    assert query.count("tz(") == 0 or query.endswith("tz('${tz:raw}')")
+
+
+def test_instantaneous_values_are_read_for_a_day_at_most(panel: Json) -> None:
+    for target in panel["targets"]:
+        if target["datasource"]["uid"] != "inepro-live":
+            continue
+        short = panel.get("timeFrom") in {"5m", "15m", "2d"}
+        assert short or "$__interval_ms <= 120000" in target["query"]
+
+
+def test_links_lead_to_dashboards_that_exist() -> None:
+    uids = {board["uid"] for board in BOARDS.values()}
+    links = [link["url"] for panel in PANELS.values() for link in panel.get("links", [])]
+    assert links
+    for url in links:
+        match = re.match(r"/d/([\w-]+)\?", url)
+        assert match
+        assert match[1] in uids
+
+
+@pytest.mark.parametrize(
+    ("query", "unknown"),
+    [
+        ('SELECT mean("voltage") FROM "power" WHERE "phase" = \'L1\'', set()),
+        ('SELECT mean("voltages") FROM "power"', {"voltages"}),
+        ('SELECT mean("voltage") FROM "powers"', {"voltage", "powers"}),
+        ('SELECT sum("d") FROM (SELECT spread("reads") AS "d" FROM "logger")', set()),
+        ('SELECT last("voltage") FROM "power" GROUP BY "tariff"', {"tariff"}),
+    ],
+)
+def test_the_lint_finds_wrong_names(query: str, unknown: set[str]) -> None:
+    assert unknown_names(query) == unknown
+
+
+def test_prices_and_time_zone_come_from_the_configuration() -> None:
+    prices = Prices(
+        currency="SEK",
+        valid=[
+            Price.model_validate({"since": "2024-01-01", "buy": 3.5, "sell": 0.7}),
+            Price.model_validate({"since": "2025-07-01", "buy": 2.25, "buy_t2": 1.5, "sell": 0.9}),
+        ],
+    )
+    made = dashboards(settings("Australia/Adelaide", prices))["energy.json"]
+    values = {v["name"]: v["query"] for v in made["templating"]["list"]}
+    assert values["tz"] == made["timezone"] == "Australia/Adelaide"
+    assert values["price_t1"] == values["price_t3"] == "2.25"
+    assert values["price_t2"] == "1.5"
+    assert values["price_feed_in"] == "0.9"
+    money = next(panel for panel in panels(made) if panel["title"] == "Cost by day")
+    assert money["fieldConfig"]["defaults"]["unit"] == "suffix: SEK"
+
+
+def test_limits_come_from_the_configuration() -> None:
+    text = json.dumps(BOARDS["quality.json"])
+    assert "253.0" in text
+    changed = Settings().events.model_copy(update={"voltage_high": 249.5})
+    assert "249.5" in json.dumps(dashboards(Settings(events=changed))["quality.json"])
+
+
+def test_writing_again_touches_nothing(tmp_path: Path) -> None:
+    made = files(Settings(), Source(), PurePosixPath("/x"), {})
+    assert sorted(write(made, tmp_path)) == sorted(made)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert write(made, tmp_path) == []
+    changed = files(Settings(zone="Asia/Tokyo"), Source(), PurePosixPath("/x"), {})
+    assert len(write(changed, tmp_path)) == 6
+    assert set(stamps) == {path for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_data_sources_hold_no_token(tmp_path: Path) -> None:
+    source = Source(url="http://db:8086", bucket="a", fast_bucket="b", token_file="/run/t")
+    made = files(Settings(), source, PurePosixPath("/prov"), {})
+    loaded: Any = yaml.safe_load(made["datasources/inepro-logger.yaml"])
+    found = {one["uid"]: one for one in loaded["datasources"]}
+    assert {uid: one["jsonData"]["dbName"] for uid, one in found.items()} == {
+        "inepro-energy": "a",
+        "inepro-live": "b",
+    }
+    for one in found.values():
+        assert one["database"] == one["jsonData"]["dbName"]  # for 9.4 and for the rest
+        assert one["access"] == "proxy"
+        assert one["jsonData"]["httpMode"] == "POST"
+        assert one["secureJsonData"] == {"httpHeaderValue1": "Token $__file{/run/t}"}
+    provider: Any = yaml.safe_load(made["dashboards/inepro-logger.yaml"])
+    assert provider["providers"][0]["options"]["path"] == "/prov/dashboards"
