@@ -156,7 +156,7 @@ class Ledger:
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
             )
-        except (KeyError, TypeError, AttributeError) as err:
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err
 
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmark import virtual
+from tests.benchmark.clockfile import Time
 from tests.benchmark.figure import Figure, Result, Series
 from tests.benchmark.line import LineProcess
 from tests.benchmark.rig import DISK, Plan, Sample, Watch
@@ -19,7 +20,7 @@ def day(short: bool) -> Result:
     seconds = 3600 if short else 86_400
     with tempfile.TemporaryDirectory(dir=DISK) as name:
         place = Path(name)
-        clock = virtual.Time(place / "time", START)
+        clock = Time(place / "time", START)
         with LineProcess(place, [[1]], paced=False, delay_s=0.0, clock=clock.path) as line:
             plan = Plan(ports=line.ports, lines=[[1]], fast_s=1.0)
             log = place / "logger.log"

@@ -28,8 +28,10 @@ def draw(series: Iterable[Series], directory: Path) -> list[Path]:
         for label, points in one.lines.items():
             x, y = zip(*points, strict=True) if points else ((), ())
             dense = len(points) > 200 and "late" in one.title.lower()
-            style = {"marker": ".", "markersize": 2, "linestyle": ""} if dense else {}
-            axes.plot(x, y, label=label, **style)
+            if dense:
+                axes.plot(x, y, label=label, marker=".", markersize=2, linestyle="")
+            else:
+                axes.plot(x, y, label=label)
         axes.set(title=one.title, xlabel=one.x, ylabel=one.y)
         axes.set_ylim(bottom=0)
         axes.grid(visible=True, alpha=0.3)

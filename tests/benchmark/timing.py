@@ -18,7 +18,7 @@ from logger.plan import Block
 from logger.reader import MeterReader
 from tests.benchmark.figure import Figure, Result, Series, percentile
 from tests.benchmark.line import DELAY_S, LineProcess, Note
-from tests.benchmark.rig import Logger, Plan, cpu_share, errors, missed
+from tests.benchmark.rig import Logger, Plan, Sample, cpu_share, errors, missed
 
 _FAST = 0x5002
 
@@ -173,8 +173,8 @@ def one_meter(short: bool) -> Result:
     )
 
 
-def _memory(samples: Sequence[object]) -> float:
-    return statistics.median(getattr(sample, "memory_mib") for sample in samples)  # noqa: B009
+def _memory(samples: Sequence[Sample]) -> float:
+    return statistics.median(sample.memory_mib for sample in samples)
 
 
 def _missing(times: Sequence[float], interval_s: float) -> int:
