@@ -11,7 +11,7 @@ import pytest
 
 from logger.grafana import Settings, dashboards
 from logger.grafana.alerts import rules
-from logger.lineprotocol import Point
+from logger.lineprotocol import FieldValue, Point
 from tests.engines import InfluxServer
 from tests.grafana_queries import Json, Range, expand, interval, panels, shown, variables_of
 from tests.grafana_rules import Labels, fires
@@ -237,7 +237,13 @@ def test_points_delivered_late_fire_nothing(month: Month) -> None:
     for minute in range(60):
         stamp = past + 60_000 * minute
         tags = {"site": "late", "meter": "m", "role": "grid", "phase": "L1"}
-        quality = {"mean": 256.0, "min": 255.0, "max": 257.0, "samples": 60, "valid": True}
+        quality: dict[str, FieldValue] = {
+            "mean": 256.0,
+            "min": 255.0,
+            "max": 257.0,
+            "samples": 60,
+            "valid": True,
+        }
         lines.append(Point("quality_voltage", tags, quality, stamp // 600_000 * 600_000).line())
         lines.append(Point("power_1m", tags, {"voltage": 0.5, "samples": 6}, stamp).line())
         counts = {"reads": 7, "read_errors": minute}
@@ -245,7 +251,7 @@ def test_points_delivered_late_fire_nothing(month: Month) -> None:
         lines.append(Point("logger", own, counts, stamp).line())
     books = {"buffer_oldest_s": 5000.0, "set_aside": 3}
     lines.append(Point("logger", {"site": "late"}, books, past).line())
-    event = {"state": "end", "text": "reset", "duration_s": 0.0}
+    event: dict[str, FieldValue] = {"state": "end", "text": "reset", "duration_s": 0.0}
     reset = {"site": "late", "meter": "m", "role": "grid", "kind": "counter_reset"}
     lines.append(Point("event", reset, event, past).line())
     month.write("\n".join(lines), "energy")
