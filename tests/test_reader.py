@@ -461,7 +461,7 @@ _NOISE = ("zero-bytes", "drop-bytes", "flip-bits", "split-frames", "wrong-addres
 @given(
     st.lists(st.sampled_from(_NOISE), min_size=1, max_size=3, unique=True), st.integers(1, 10_000)
 )
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 def test_noise_gives_no_wrong_value_and_passes(names: list[str], seed: int) -> None:
     there = [fixed_meter(address=1), fixed_meter("pro380-compact", 2)]
     with line_of(*there, timeout=0.05) as setup:
@@ -494,9 +494,8 @@ def test_late_answers_are_never_taken_for_others() -> None:
         setup.line.set_quirks([SometimesLate()])
         assert all(_values_for(setup, 2500))
         setup.line.set_quirks([])
-        _values(setup, 6)
+        assert all(_values(setup, 9))
         assert setup.bus.stats.requests >= 10_000
-        assert all(reader.read(job, NOW_MS).complete for reader in setup.readers for job in JOBS)
 
 
 def _values_for(setup: Setup, requests: int) -> list[int]:
