@@ -216,12 +216,12 @@ def test_after_a_restart_it_tells_whether_the_mains_or_the_logger_was_off(
 
 def test_a_meter_without_a_power_down_counter_is_asked_once() -> None:
     derive = Derive([about()], "s")
-    life(derive, [fast(T0), fast(T0 + 200 * SECOND)], T0 + 201 * SECOND)
+    life(derive, [fast(T0), fast(T0 + 200 * SECOND)], T0 + 202 * SECOND)
     assert derive.wanted() == {"house"}
-    derive.feed(reading({"serial": "22091039"}, T0 + 202 * SECOND, Job.IDENTITY))
+    derive.feed(reading({"serial": "22091039"}, T0 + 203 * SECOND, Job.IDENTITY))
     assert derive.wanted() == set()
-    derive.feed(slow(T0 + 203 * SECOND, 5.5, 1.5))
-    assert events(derive.tick(T0 + 204 * SECOND)) == []
+    derive.feed(slow(T0 + 204 * SECOND, 5.5, 1.5))
+    assert events(derive.tick(T0 + 205 * SECOND)) == []
 
 
 def test_a_short_stop_is_no_event() -> None:
