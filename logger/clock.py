@@ -198,9 +198,12 @@ def restamped(reading: Reading, clock: Clock) -> Reading:
 
 
 class Parking:
-    """Readings taken while the clock was not trusted; the oldest go when it is full."""
+    """Readings taken while the clock was not trusted; the oldest go when it is full.
 
-    def __init__(self, limit: int = 100_000) -> None:
+    A reading takes about 4 kB of memory.
+    """
+
+    def __init__(self, limit: int = 20_000) -> None:
         self._readings: deque[Reading] = deque(maxlen=limit)
         self.lost = 0
 
