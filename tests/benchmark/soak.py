@@ -161,9 +161,8 @@ class Soak:
             "verify": checked,
             "status": status,
             "delivered_values": sum(sum(one.values()) for one in kept.values()),
-            "different": {
-                name: (kept[name], stored[name]) for name in kept if kept[name] != stored[name]
-            },
+            "missing": _missing(kept, stored),
+            "powers_stored": stored.get("power", {}).get("active_power", 0),
             "powers": powers,
             "wrong_powers": wrong[:10],
             "longest_life_s": longest[-1].at_s - longest[0].at_s,
@@ -172,6 +171,19 @@ class Soak:
             "lives": len(self.lives),
             "events": {row["kind"]: row["n"] for row in events},
         }
+
+
+def _missing(kept: verdict.Counts, stored: verdict.Counts) -> dict[str, tuple[int, int]]:
+    """Return the fields of which fewer values are stored than the buffer says it delivered.
+
+    More may be stored: on a full disk the buffer lets go what is delivered.
+    """
+    return {
+        f"{measurement} {field}": (count, stored[measurement].get(field, 0))
+        for measurement, fields in kept.items()
+        for field, count in fields.items()
+        if stored[measurement].get(field, 0) < count
+    }
 
 
 def _growth(life: list[Sample]) -> float:
@@ -198,7 +210,7 @@ def _incident(fault: Fault) -> dict[str, Any]:
 
 def failures(found: dict[str, Any]) -> list[str]:
     """Return what is not as it must be."""
-    books = found["status"].get("books") or found["status"]
+    books = found["status"]["books"]["total"]
     bad = []
     if found["backfill"]["exit"] or books.get("waiting"):
         bad.append(f"points still wait: {found['backfill']}")
@@ -206,8 +218,11 @@ def failures(found: dict[str, Any]) -> list[str]:
         bad.append(f"buffer verify: {found['verify']}")
     if books.get("dropped") or books.get("set_aside"):
         bad.append(f"points were dropped or set aside: {books}")
-    if found["different"]:
-        bad.append(f"the database differs: {found['different']}")
+    if found["missing"]:
+        bad.append(f"delivered, but not in the database: {found['missing']}")
+    fast = found["status"]["books"]["fast"]["delivered"]
+    if fast != found["powers_stored"]:
+        bad.append(f"the books say {fast} powers, the database has {found['powers_stored']}")
     if found["wrong_powers"]:
         bad.append(f"values nobody sent: {found['wrong_powers']}")
     if found["grown_mib"] > FLAT_MIB:

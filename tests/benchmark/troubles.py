@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import psutil
@@ -76,8 +78,7 @@ class Troubles:
             case "disk", "full":
                 self._limit_files(soak.buffer.stat().st_size)
             case "disk", "deleted":
-                for tail in ("", "-wal", "-shm"):
-                    soak.buffer.with_name(soak.buffer.name + tail).unlink(missing_ok=True)
+                self._delete_buffer()
 
     def _end(self, fault: Fault) -> None:
         soak = self._soak
@@ -97,6 +98,23 @@ class Troubles:
             case "disk", "full":
                 self._limit_files(_NOBODY)
 
+    def _delete_buffer(self) -> None:
+        """Delete the file under a running logger, and wait until it has written it again.
+
+        A file that is deleted while nobody has it open is gone for good.
+        """
+        soak = self._soak
+        if self.down or not _wait(self._open):
+            return
+        for tail in ("", "-wal", "-shm"):
+            soak.buffer.with_name(soak.buffer.name + tail).unlink(missing_ok=True)
+        _wait(soak.buffer.exists)
+
+    def _open(self) -> bool:
+        """Tell whether the logger has its buffer open."""
+        files = psutil.Process(self._soak.process.pid).open_files()
+        return any(file.path == str(self._soak.buffer) for file in files)
+
     def _limit_files(self, size: int) -> None:
         """Let no file of the logger grow beyond `size`: to it the disk is full."""
         process = psutil.Process(self._soak.process.pid)
@@ -104,3 +122,13 @@ class Troubles:
         process.rlimit(
             resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if size == _NOBODY else size, hard)
         )
+
+
+def _wait(what: Callable[[], bool]) -> bool:
+    """Wait for `what`, but not for ever; tell whether it came."""
+    until = time.monotonic() + 20
+    while not what():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True

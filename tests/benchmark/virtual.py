@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import random
 import signal
 import subprocess
 import sys
@@ -78,6 +79,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
     ):
         app = logger.app.App(load_config(config))
         turns = _Turns(app.schedule.tasks, clock.now)
+        dice = random.Random()  # no two runs read in the same millisecond, as in life
         with (
             patch.object(app.schedule, "start"),
             patch.object(app.schedule, "clock_stepped"),
@@ -89,7 +91,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
                 due, task = turns.next(clock.now)
                 if due >= until:
                     break
-                clock.now = due
+                clock.now = max(clock.now, due + dice.uniform(0.01, 0.2))
                 if due - looked >= 1.0:
                     app.look()
                     looked = due
