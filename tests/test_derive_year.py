@@ -58,7 +58,7 @@ def _shown(case: Case, by: By) -> list[Period]:
 @cache
 def _source(case: Case) -> BufferSource:
     lines = [point.line() for point in played(case).points]
-    return BufferSource(lambda _start, _end: lines)
+    return BufferSource(lambda _start, _end, _head: lines)
 
 
 def _rows(case: Case, by: By) -> tuple[list[Row], Row]:

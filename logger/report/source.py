@@ -64,9 +64,9 @@ def merged(spans: Iterable[Span], gap_ms: int = 0) -> list[Span]:
     return found
 
 
-# Given start and end, yields every stored line of the main lane in that time, and may
-# yield more.
-Lines = Callable[[int, int], Iterable[str]]
+# Given start, end and the head of a line, yields every stored line of the main lane in
+# that time that begins so, and may yield more.
+Lines = Callable[[int, int, str], Iterable[str]]
 
 _NEAR_MS = 6 * 3_600_000
 
@@ -85,20 +85,23 @@ class BufferSource:
         fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
     ) -> Iterator[Point]:
         """Yield the points; see `Source`."""
-        wanted = merged(spans)
+        for line in self._within(measurement, merged(spans)):
+            point = parse(line)
+            if all(point.tags.get(name) in values for name, values in tags.items()):
+                yield point
+
+    def _within(self, measurement: str, wanted: Sequence[Span]) -> Iterator[str]:
+        """Yield the lines of `measurement` within the spans, which are sorted and apart."""
         starts = [start for start, _ in wanted]
         head = f"{measurement},"
-        for start, end in merged(spans, _NEAR_MS):
-            for line in self._lines(start, end):
+        for start, end in merged(wanted, _NEAR_MS):
+            for line in self._lines(start, end, head):
                 if not line.startswith(head):
                     continue
-                stamp = int(line[line.rindex(" ") + 1 :])
+                stamp = _stamp(line)
                 place = bisect_right(starts, stamp) - 1
-                if place < 0 or stamp >= wanted[place][1]:
-                    continue
-                point = parse(line)
-                if all(point.tags.get(name) in values for name, values in tags.items()):
-                    yield point
+                if place >= 0 and stamp < wanted[place][1]:
+                    yield line
 
     def tally(
         self,
@@ -108,13 +111,22 @@ class BufferSource:
         bands: Sequence[tuple[float, float]],
     ) -> list[Tally]:
         """Return the tallies; see `Source`."""
-        found: dict[tuple[Span, tuple[tuple[str, str], ...]], _Count] = {}
+        found: dict[tuple[Span, _Series], _Count] = {}
         ordered = sorted(spans)
         starts = [start for start, _ in ordered]
-        for point in self.read(measurement, spans, tags, ()):
-            place = bisect_right(starts, point.time_ms) - 1
-            key = (ordered[place], tuple(sorted(point.tags.items())))
-            found.setdefault(key, _Count([0] * len(bands))).add(point, bands)
+        known: dict[str, _Series | None] = {}  # by the head of a line; None is not wanted
+        for line in self._within(measurement, merged(spans)):
+            # A year holds millions of windows, and few different heads.
+            head = line[: line.rindex(" ", 0, line.rindex(" "))]
+            if head not in known:
+                own = parse(line).tags
+                chosen = all(own.get(name) in values for name, values in tags.items())
+                known[head] = tuple(sorted(own.items())) if chosen else None
+            series = known[head]
+            if series is not None:
+                span = ordered[bisect_right(starts, _stamp(line)) - 1]
+                count = found.setdefault((span, series), _Count([0] * len(bands)))
+                count.add(line[len(head) + 1 :], bands)
         return [
             Tally(
                 span, dict(series), count.windows, count.valid, tuple(count.within),
@@ -122,6 +134,13 @@ class BufferSource:
             )
             for (span, series), count in sorted(found.items())
         ]  # fmt: skip
+
+
+_Series = tuple[tuple[str, str], ...]
+
+
+def _stamp(line: str) -> int:
+    return int(line[line.rindex(" ") + 1 :])
 
 
 @dataclass(slots=True)
@@ -132,12 +151,14 @@ class _Count:
     low: float = field(default=math.inf)
     high: float = field(default=-math.inf)
 
-    def add(self, point: Point, bands: Sequence[tuple[float, float]]) -> None:
-        mean = float(point.fields["mean"])
+    def add(self, rest: str, bands: Sequence[tuple[float, float]]) -> None:
+        """Count the window whose line ends with `rest`: numbers and a truth, no text."""
+        fields = dict(part.split("=") for part in rest[: rest.index(" ")].split(","))
+        mean = float(fields["mean"])
         self.windows += 1
-        self.low = min(self.low, float(point.fields.get("min", mean)))
-        self.high = max(self.high, float(point.fields.get("max", mean)))
-        if not point.fields["valid"]:
+        self.low = min(self.low, float(fields.get("min", mean)))
+        self.high = max(self.high, float(fields.get("max", mean)))
+        if fields["valid"] != "true":
             return
         self.valid += 1
         for index, (low, high) in enumerate(bands):

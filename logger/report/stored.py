@@ -12,7 +12,7 @@ from logger.datamodel import Lane
 # Rows come in the order of reading, but a row may be stored late.
 _SQL = (
     f"SELECT {COLUMNS} FROM rows WHERE lane = ? AND state <> ? "  # noqa: S608 - constants
-    "AND last_ms >= ? AND first_ms < ? ORDER BY id"
+    "AND last_ms >= ? AND first_ms < ? AND instr(body, ?) > 0 ORDER BY id"
 )
 
 
@@ -27,10 +27,12 @@ class StoredLines:
         self._database = Database.open_readonly(path)
         self.damaged = 0
 
-    def __call__(self, start_ms: int, end_ms: int) -> Iterator[str]:
-        """Yield the lines of rows that touch the time from `start_ms` to `end_ms`."""
+    def __call__(self, start_ms: int, end_ms: int, head: str) -> Iterator[str]:
+        """Yield the lines of rows that touch the time from `start_ms` to `end_ms` and hold
+        a line that begins with `head`."""
         aside = int(State.SET_ASIDE)
-        for values in self._database.stream(_SQL, Lane.MAIN.value, aside, start_ms, end_ms):
+        lane = Lane.MAIN.value
+        for values in self._database.stream(_SQL, lane, aside, start_ms, end_ms, head):
             row = as_row(values)
             if not row.intact:
                 self.damaged += 1
