@@ -23,6 +23,7 @@ from logger.derive import About, Derive
 from logger.intake import Intake
 from logger.line import StateStore
 from logger.meters import Job, Model
+from logger.metrics import MetricsServer
 from logger.overview import Overview
 from logger.reader import MeterReader
 from logger.reading import Reading
@@ -114,6 +115,11 @@ class App:
             self.now_ms,
         )
         self._status = StatusServer(socket_path(config.buffer.path), self.state)
+        self._metrics = (
+            MetricsServer(config.metrics, self.state, self.overview.points)
+            if config.metrics is not None
+            else None
+        )
         self._asked: dict[str, float] = {}
 
     def now_ms(self) -> int:
@@ -162,6 +168,8 @@ class App:
         if self.delivery is not None:
             self.delivery.start()
         self._status.start()
+        if self._metrics is not None:
+            self._metrics.start()
         self.schedule.start()
         for bus in self.config.bus:
             log.info(
@@ -192,6 +200,8 @@ class App:
     def stop(self) -> None:
         """Stop within five seconds, with every reading committed."""
         self._status.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
         if not self.schedule.stop(_STOP_WORKERS_S):
             log.warning("a bus is still waiting for an answer; it is left behind")
         for bus in self.buses:

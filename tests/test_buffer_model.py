@@ -204,7 +204,7 @@ class BufferMachine(RuleBasedStateMachine):
         if self.limited:
             assert books.balanced
             return
-        self.writer._look()
+        self.writer.look()
         books = self.writer.state.books
         assert books.balanced
         for lane in Lane:

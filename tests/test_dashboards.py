@@ -39,13 +39,13 @@ KINDS = {
 FIXED = {"__from", "__to", "__to:date:YYYY", "__interval", "__interval_ms", "timeFilter"}
 
 
-@pytest.fixture(params=BOARDS.values(), ids=BOARDS)
+@pytest.fixture(params=list(BOARDS.values()), ids=list(BOARDS))
 def board(request: pytest.FixtureRequest) -> Json:
     found: Json = request.param
     return found
 
 
-@pytest.fixture(params=PANELS.values(), ids=PANELS)
+@pytest.fixture(params=list(PANELS.values()), ids=list(PANELS))
 def panel(request: pytest.FixtureRequest) -> Json:
     found: Json = request.param
     return found

@@ -13,6 +13,7 @@ from logger.clock import Step
 from logger.config.derive import Events
 from logger.derive import MEANING, Derive, Kind
 from logger.lineprotocol import Point
+from logger.meters import Job
 from logger.reading import Reading
 from logger.report.events import Event
 from tests.derive_rig import T0, about, events, fast, identity, of, reading, slow
@@ -211,6 +212,16 @@ def test_after_a_restart_it_tells_whether_the_mains_or_the_logger_was_off(
     assert all(one.duration_s == pytest.approx(HOUR / SECOND - 29, abs=2) for one in found)
     if kind == "logger_outage":
         assert found[0].extreme == pytest.approx(1.5)  # 0.75 kWh at each of the two meters
+
+
+def test_a_meter_without_a_power_down_counter_is_asked_once() -> None:
+    derive = Derive([about()], "s")
+    life(derive, [fast(T0), fast(T0 + 200 * SECOND)], T0 + 202 * SECOND)
+    assert derive.wanted() == {"house"}
+    derive.feed(reading({"serial": "22091039"}, T0 + 203 * SECOND, Job.IDENTITY))
+    assert derive.wanted() == set()
+    derive.feed(slow(T0 + 204 * SECOND, 5.5, 1.5))
+    assert events(derive.tick(T0 + 205 * SECOND)) == []
 
 
 def test_a_short_stop_is_no_event() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logger.clock import Step
 from logger.config.derive import Events, Price, Prices
 from logger.datamodel import MEASUREMENTS, Kind
 from logger.derive import Derive, MeterChanges
@@ -162,3 +163,23 @@ def test_prices_hold_from_their_day_on() -> None:
     assert (first.buying("T1"), first.buying("T2"), first.buying("total")) == (0.31, 0.22, 0.31)
     with pytest.raises(ValueError, match="two prices begin on 2026-01-01"):
         Prices(valid=[first, first])
+
+
+@pytest.mark.parametrize(
+    ("first", "size_ms"),
+    [(True, 5_000_000_000), (False, 3_600_000), (False, -61_000), (False, -5_000_000_000)],
+)
+def test_a_reading_under_way_when_the_clock_is_moved_gets_the_new_time(
+    size_ms: int, first: bool
+) -> None:
+    derive = Derive([about()], "s")
+    derive.clock_step(Step(T0 + 1000, T0 + 1000 + size_ms, first=first))
+    points = derive.feed(fast(T0 + 900))  # stamped by the clock as it was
+    assert {p.time_ms for p in of(points, "power")} == {T0 + 1200 + size_ms}
+    points = derive.feed(fast(T0 + 2000 + size_ms))
+    assert {p.time_ms for p in of(points, "power")} == {T0 + 2300 + size_ms}
+    derive.tick(T0 + 32_000 + size_ms)
+    points = derive.feed(fast(T0 + 60_000 + size_ms))
+    assert {p.time_ms for p in of(points, "power")} == {T0 + 60_300 + size_ms}
+    minutes = of(derive.tick(T0 + 400_000 + size_ms), "power_1m")
+    assert len({p.time_ms for p in minutes}) == 1

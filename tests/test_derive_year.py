@@ -1,6 +1,6 @@
 """A virtual stretch with every incident: reports equal the meters' displays and ledgers.
 
-The normal run takes a week with the end of daylight saving time in it; the marker
+The normal run takes six days with the end of daylight saving time in it; the marker
 `long` takes the whole year.
 """
 
@@ -22,10 +22,10 @@ from logger.report.source import BufferSource
 from tests.derive_rig import events, of
 from tests.derive_year import ZONE, Player, schedule, unmatched
 
-_WEEK = ("2026-10-20", 7, 5, 1, 1)
+_DAYS = ("2026-10-20", 6, 5, 1, 1)
 _YEAR = ("2026-03-01", 365, 20, 3, 2)
 _LENGTHS = pytest.mark.parametrize(
-    "case", [_WEEK, pytest.param(_YEAR, marks=pytest.mark.long)], ids=["week", "year"]
+    "case", [_DAYS, pytest.param(_YEAR, marks=pytest.mark.long)], ids=["days", "year"]
 )
 _ROLES = {"grid": "house", "pv": "roof"}
 Case = tuple[str, int, int, int, int]
@@ -41,7 +41,7 @@ PRICES = Prices(
 def played(case: Case) -> Player:
     first, days, each_glitch, resets, swaps = case
     start = midnight_ms(dt.date.fromisoformat(first), ZONE) // 1000
-    # Whole local days: a week with a change of the clocks has 169 hours.
+    # Whole local days: one has 25 hours.
     last = dt.date.fromisoformat(first) + dt.timedelta(days=days)
     length = midnight_ms(last, ZONE) // 1000 - start
     player = Player(start, days, 17, schedule(start, days, 17, each_glitch, resets, swaps))
@@ -58,7 +58,7 @@ def _shown(case: Case, by: By) -> list[Period]:
 @cache
 def _source(case: Case) -> BufferSource:
     lines = [point.line() for point in played(case).points]
-    return BufferSource(lambda _start, _end, _head: lines)
+    return BufferSource(lambda _name, _spans: lines)
 
 
 def _rows(case: Case, by: By) -> tuple[list[Row], Row]:

@@ -158,10 +158,15 @@ def test_a_silent_block_is_cut_and_the_rest_flows(tmp_path: Path) -> None:
 def test_partial_readings_flow_while_the_meter_is_explored() -> None:
     with line_of(real_meter(), quirks=quirks_named(["no-long-block-502a"])) as setup:
         reader = setup.readers[0]
-        setup.clock.now += 1
-        # The clock stands beyond the time a job may search: one question a job.
-        real = reader.read(Job.FAST, NOW_MS)
-        assert real.values
+        counts: list[int] = []
+        while not counts or counts[-1] < 23:
+            first = setup.clock.now
+            # Every request takes two seconds: a job has time for little of the search.
+            reader._clock = lambda first=first: first + 2 * setup.bus.stats.requests  # type: ignore[misc]
+            counts.append(len(reader.read(Job.FAST, NOW_MS).values))
+            assert len(counts) < 20
+        assert len(counts) > 2
+        assert all(counts[1:])
         assert reader.read(Job.SLOW, NOW_MS).complete
 
 
@@ -456,7 +461,7 @@ _NOISE = ("zero-bytes", "drop-bytes", "flip-bits", "split-frames", "wrong-addres
 @given(
     st.lists(st.sampled_from(_NOISE), min_size=1, max_size=3, unique=True), st.integers(1, 10_000)
 )
-@settings(max_examples=10, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 def test_noise_gives_no_wrong_value_and_passes(names: list[str], seed: int) -> None:
     there = [fixed_meter(address=1), fixed_meter("pro380-compact", 2)]
     with line_of(*there, timeout=0.05) as setup:
@@ -489,9 +494,8 @@ def test_late_answers_are_never_taken_for_others() -> None:
         setup.line.set_quirks([SometimesLate()])
         assert all(_values_for(setup, 2500))
         setup.line.set_quirks([])
-        _values(setup, 6)
+        assert all(_values(setup, 9))
         assert setup.bus.stats.requests >= 10_000
-        assert all(reader.read(job, NOW_MS).complete for reader in setup.readers for job in JOBS)
 
 
 def _values_for(setup: Setup, requests: int) -> list[int]:

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from logger.config import load_config
+from logger.meters import load_file
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
-from tests.conftest import Target
+from tests.engines import InfluxServer, Translator
 from tests.engines.process import program
 from tests.running import PATIENCE_S, ROOT, RunningLogger, wait_until
 
@@ -55,36 +57,60 @@ def lines() -> list[str]:
 OURS = [line for line in lines() if line.startswith("inepro-logger ")]
 
 
+@dataclass(frozen=True)
+class Place:
+    """A directory where the README's commands work, and the port that its meters are on."""
+
+    directory: Path
+    port: str
+    environment: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory where the README's commands work: its first configuration, with a
-    virtual line as port, and a buffer that a logger has filled."""
+def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Iterator[Place]:
+    """The README's first configuration with its InfluxDB section, on a virtual line and a
+    real engine; a logger has run on it."""
     directory = tmp_path_factory.mktemp("readme")
     first = next(block for block in blocks("toml") if block.startswith("[site]"))
+    section = next(block for block in blocks("toml") if block.startswith("[influxdb]"))
     site = virtual_site(5, start=NOON, meters={1: "grid", 2: "pv"})
-    clock = VirtualClock(NOON, speed=30)
-    with VirtualLine(site.meters, clock=clock, paced=False) as line:
-        port = f"socket://127.0.0.1:{line.start_tcp()}"
+    line = VirtualLine(site.meters, clock=VirtualClock(NOON, speed=30), paced=False)
+    port = f"socket://127.0.0.1:{line.start_tcp()}"
+    with line, Translator(influx.url) as translator:
+        for name in ("energy", "live"):
+            influx.create_bucket(name)
+        (directory / "token").write_text(translator.token, encoding="utf-8")
         text = re.sub(r"/dev/serial/by-id/\S+(?=\")", port, first)
         assert port in text
-        (directory / "my.toml").write_text(text, encoding="utf-8")
-        yield directory
-
-
-def start(line: str, place: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "logger", *shlex.split(line)[1:]]
-    return subprocess.Popen(
-        command,
-        cwd=place,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={
+        section = section.replace("http://localhost:8086", translator.url)
+        section = section.replace("/etc/inepro-logger/influxdb-token", "token")
+        config = directory / "my.toml"
+        config.write_text(f"{text}\n{section}", encoding="utf-8")
+        (directory / "old.lp").write_text("garden,meter=well level=1.5 1700000000\n", "utf-8")
+        with RunningLogger(config) as logger:
+            wait_until(lambda: influx.rows("SELECT * FROM power", "live"))
+            wait_until(lambda: influx.rows("SELECT * FROM energy", "energy"))
+            assert logger.alive
+        environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "INEPRO_LOGGER_CONFIG": "my.toml",
+            "INFLUXDB_READ_TOKEN": translator.token,
             "COLUMNS": "120",
-        },
+        }
+        yield Place(directory, port, environment)
+
+
+def start(line: str, place: Place) -> subprocess.Popen[str]:
+    words = [re.sub(r"/dev/serial/by-id/.*", place.port, word) for word in shlex.split(line)[1:]]
+    return subprocess.Popen(
+        [sys.executable, "-m", "logger", *words],
+        cwd=place.directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=place.environment,
     )
 
 
@@ -93,23 +119,23 @@ def needs_logger(line: str) -> bool:
 
 
 @pytest.mark.parametrize("line", OURS)
-def test_command(line: str, place: Path) -> None:
+def test_command(line: str, place: Place) -> None:
     words = shlex.split(line)
     beside = None
     if needs_logger(line):
-        beside = RunningLogger(place / "my.toml").start()
+        beside = RunningLogger(place.directory / "my.toml").start()
         wait_until(lambda: beside and beside.status().get("readings", 0) >= 2)
-    process = start(line, place)
-    try:
-        if words[1] in ENDLESS and "--for" not in words:
-            time.sleep(3)  # it is to run, and to go on
-            assert process.poll() is None, process.communicate()[0]
-            process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
-        if beside is not None:
-            beside.stop()
+    with start(line, place) as process:
+        try:
+            if words[1] in ENDLESS and "--for" not in words:
+                time.sleep(3)  # it is to run, and to go on
+                assert process.poll() is None, process.communicate()[0]
+                process.send_signal(signal.SIGINT)
+            output, _ = process.communicate("y\n", timeout=PATIENCE_S)
+        finally:
+            process.kill()
+            if beside is not None:
+                beside.stop()
     assert "Traceback" not in output, output
     assert process.returncode == 0, output
 
@@ -159,6 +185,11 @@ def test_every_key_of_the_configuration_is_in_the_readme() -> None:
 def test_configurations_load(tmp_path: Path) -> None:
     for number, block in enumerate(blocks("toml")):
         path = tmp_path / f"{number}.toml"
+        if block.startswith("model = "):
+            path = tmp_path / "mine.toml"
+            path.write_text(block, encoding="utf-8")
+            assert load_file(path).registers
+            continue
         text = block
         if "[site]" not in block:  # a section to be added to the first one
             text = next(b for b in blocks("toml") if b.startswith("[site]")) + "\n" + block
@@ -197,24 +228,3 @@ def test_ci_runs_the_line_of_the_readme() -> None:
         ["bash", "-c", cut], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == line
-
-
-@pytest.mark.engine
-def test_influxdb_section_of_the_readme(place: Path, target: Target, tmp_path: Path) -> None:
-    """The section as it stands there, pointed at a real engine, delivers."""
-    section = next(block for block in blocks("toml") if block.startswith("[influxdb]"))
-    (tmp_path / "token").write_text(target.translator.token, encoding="utf-8")
-    for old, new in (
-        ("http://localhost:8086", target.url),
-        ('"energy"', f'"{target.bucket}"'),
-        ('"live"', f'"{target.fast_bucket}"'),
-        ("/etc/inepro-logger/influxdb-token", "token"),
-    ):
-        assert section.count(old) == 1
-        section = section.replace(old, new)
-    config = tmp_path / "logger.toml"
-    text = (place / "my.toml").read_text(encoding="utf-8")
-    config.write_text(f"{text}\n{section}", encoding="utf-8")
-    with RunningLogger(config):
-        wait_until(lambda: target.rows("SELECT * FROM power", fast=True))
-        wait_until(lambda: target.rows("SELECT * FROM energy"))

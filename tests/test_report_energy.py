@@ -59,7 +59,7 @@ def rows(
     points: Sequence[Point], shown: list[Period], zone: ZoneInfo = UTC, prices: Prices = NO_PRICES
 ) -> tuple[list[Row], Row]:
     lines = [point.line() for point in points]
-    source = BufferSource(lambda _start, _end, _head: lines)
+    source = BufferSource(lambda _name, _spans: lines)
     return report(knots(source, cuts(shown, prices, zone), {}), shown, prices, zone)
 
 

@@ -38,7 +38,8 @@ token() { # WHO OWNER RIGHT: right is read or write
     echo "token for $1: kept"
     return
   fi
-  # The value of a token is shown only when it is made, so a lost one is made anew.
+  # The value of a token is shown only when it is made, so a lost one is made anew. The
+  # old one stays valid until it is deleted: influx auth list, influx auth delete --id ID.
   value=$(influx auth create --org "$org" --description "inepro-logger: $1" \
     "--$3-bucket" "$main_id" "--$3-bucket" "$fast_id" --json | value token)
   [ -n "$value" ] || { echo "no token for $1 could be made" >&2; return 1; }

@@ -85,7 +85,7 @@ class Port:
             baudrate=config.baudrate,
             parity=_PARITY[config.parity],
             stopbits=config.stopbits,
-            timeout=min(_SLICE_S, config.timeout / 5),
+            timeout=_SLICE_S,
             write_timeout=2.0,
         )
         if not config.port.startswith("socket://"):
@@ -178,6 +178,9 @@ class Port:
         sent = time.monotonic() + len(self._request) * character_s
         until = sent + self.timeout
         latest = until + 2 * (len(self._request) + size) * character_s + gap_s
+        slice_s = min(_SLICE_S, self.timeout / 10)
+        if self._opened().timeout != slice_s:
+            self._opened().timeout = slice_s
         heard, found, before = b"", Heard(missing=size), self.strays
         self.latency_s = None
         while True:

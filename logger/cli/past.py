@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from logger.simulate import VirtualSite
 
 _DAY_S = 86400
-# In the past a minute's mean rests on one reading, the last day has the usual intervals.
-_PAST_MS, _LAST_DAY_MS = (60_000, 300_000), (10_000, 60_000)
+# In the past a minute's mean rests on one reading; the last hours are as usual.
+_PAST_MS, _USUAL_MS = (60_000, 300_000), (10_000, 60_000)
+_USUAL_S = 3 * 3600
 _STEP_S = 10
 _FLUSH_POINTS = 20_000
 
@@ -90,10 +91,10 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:
     logging.getLogger("logger.events").setLevel(logging.ERROR)  # old events are no news
     names = {meter.address: meter.name for bus in config.bus for meter in bus.meter}
     past = Past(site, names, config.site.name)
-    evening = max(start, end - _DAY_S)
+    lately = max(start, end - _USUAL_S)
     spans = [
         Span(start_ms=a * 1000, end_ms=b * 1000, fast_ms=fast, slow_ms=slow)
-        for a, b, (fast, slow) in ((start, evening, _PAST_MS), (evening, end, _LAST_DAY_MS))
+        for a, b, (fast, slow) in ((start, lately, _PAST_MS), (lately, end, _USUAL_MS))
         if a < b
     ]
     buffer = Buffer(

@@ -84,7 +84,7 @@ class SecondOutlet(BufferOutlet):
         super().__init__(buffer, lane)
         self._wanted = wanted
 
-    def newest(self, after: int, lines: int) -> list[Row]:  # noqa: ARG002
+    def newest(self, after: int, lines: int) -> list[Row]:  # noqa: ARG002 - an Outlet
         """Return nothing: live points are the first worker's."""
         return []
 

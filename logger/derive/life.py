@@ -15,6 +15,7 @@ from logger.config.derive import Events
 from logger.derive.about import About, State, finite, whole
 from logger.derive.kinds import Kind, event, span
 from logger.lineprotocol import Point
+from logger.meters.register import Job
 from logger.reading import Reading
 
 _IMPORT, _EXPORT = "active_import/total/total", "active_export/total/total"
@@ -108,6 +109,8 @@ class Life:
     def _identity(self, about: About, life: _Life, reading: Reading) -> list[Point]:
         serial = str(reading.values.get("serial", life.serial))
         downs = reading.values.get("power_down_count")
+        if life.gap is not None and reading.job is Job.IDENTITY:
+            life.gap.asked = True  # even if the meter has no such counter
         if not isinstance(downs, int):
             return []
         rose = 0
@@ -115,7 +118,7 @@ class Life:
             rose = max(0, downs - life.downs)
         life.serial, life.downs = serial, downs
         if life.gap is not None:
-            life.gap.asked, life.gap.mains = True, rose > 0
+            life.gap.mains = rose > 0
             return []
         if not rose:
             return []

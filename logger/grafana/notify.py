@@ -52,10 +52,10 @@ def _receivers(given: Mapping[str, str]) -> list[Json]:
     if given.get(EMAIL):
         add("email", "email", _email(f"${{{EMAIL}}}"))
     if given.get(WEBHOOK):
-        add("webhook", "webhook", {"url": f"${{{WEBHOOK}}}", "httpMethod": "POST"})
+        add("webhook", "webhook", _webhook(f"${{{WEBHOOK}}}"))
     if given.get(NTFY):
         # ntfy knows Grafana's messages by this template.
-        add("ntfy", "webhook", {"url": f"${{{NTFY}}}?template=grafana", "httpMethod": "POST"})
+        add("ntfy", "webhook", _webhook(f"${{{NTFY}}}?template=grafana"))
     if all(given.get(name) for name in TELEGRAM):
         token, chat = (f"${{{name}}}" for name in TELEGRAM)
         add("telegram", "telegram", {"bottoken": token, "chatid": chat, "message": _MESSAGE})
@@ -72,6 +72,10 @@ def _email(addresses: str) -> Json:
         "subject": _TITLE,
         "message": _MESSAGE,
     }
+
+
+def _webhook(url: str) -> Json:
+    return {"url": url, "httpMethod": "POST", "title": _TITLE, "message": _MESSAGE}
 
 
 def _duration(seconds: float) -> str:

@@ -173,9 +173,12 @@ class InfluxSource:
         return f"{self._url}: answer {status} for database {self._database!r}: {text[:200]}"
 
 
+_MAY_NOT_READ = (
+    "the token may not read here: put one that may into the variable INFLUXDB_READ_TOKEN"
+)
 _HINTS = {
-    401: "the token may not read here: reports need a token with read permission",
-    403: "the token may not read here: reports need a token with read permission",
+    401: _MAY_NOT_READ,
+    403: _MAY_NOT_READ,
     404: "no such database: InfluxDB 2 needs a DBRP mapping when bucket and name differ",
 }
 

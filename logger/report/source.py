@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from logger.lineprotocol import Point, parse
+from logger.lineparse import decode
+from logger.lineprotocol import FieldValue, Point
 
 # A stretch of time, milliseconds UTC: from the first on, before the second.
 Span = tuple[int, int]
@@ -64,11 +65,8 @@ def merged(spans: Iterable[Span], gap_ms: int = 0) -> list[Span]:
     return found
 
 
-# Given start, end and the head of a line, yields every stored line of the main lane in
-# that time that begins so, and may yield more.
-Lines = Callable[[int, int, str], Iterable[str]]
-
-_NEAR_MS = 6 * 3_600_000
+# Given a measurement and spans, yields every stored line of it in them; may yield more.
+Lines = Callable[[str, Sequence[Span]], Iterable[str]]
 
 
 class BufferSource:
@@ -85,20 +83,19 @@ class BufferSource:
         fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
     ) -> Iterator[Point]:
         """Yield the points; see `Source`."""
-        for line in self._within(measurement, merged(spans)):
-            point = parse(line)
+        for line in self._within(measurement, spans):
+            point = point_of(line)
             if all(point.tags.get(name) in values for name, values in tags.items()):
                 yield point
 
-    def _within(self, measurement: str, wanted: Sequence[Span]) -> Iterator[str]:
-        """Yield the lines of `measurement` within the spans, which are sorted and apart."""
+    def _within(self, measurement: str, spans: Sequence[Span]) -> Iterator[str]:
+        """Yield the lines of `measurement` within `spans`."""
+        wanted = merged(spans)
         starts = [start for start, _ in wanted]
         head = f"{measurement},"
-        for start, end in merged(wanted, _NEAR_MS):
-            for line in self._lines(start, end, head):
-                if not line.startswith(head):
-                    continue
-                stamp = _stamp(line)
+        for line in self._lines(measurement, wanted):
+            if line.startswith(head):
+                stamp = int(line[line.rindex(" ") + 1 :])
                 place = bisect_right(starts, stamp) - 1
                 if place >= 0 and stamp < wanted[place][1]:
                     yield line
@@ -111,55 +108,77 @@ class BufferSource:
         bands: Sequence[tuple[float, float]],
     ) -> list[Tally]:
         """Return the tallies; see `Source`."""
-        found: dict[tuple[Span, _Series], _Count] = {}
         ordered = sorted(spans)
         starts = [start for start, _ in ordered]
-        known: dict[str, _Series | None] = {}  # by the head of a line; None is not wanted
-        for line in self._within(measurement, merged(spans)):
-            # A year holds millions of windows, and few different heads.
-            head = line[: line.rindex(" ", 0, line.rindex(" "))]
-            if head not in known:
-                own = parse(line).tags
-                chosen = all(own.get(name) in values for name, values in tags.items())
-                known[head] = tuple(sorted(own.items())) if chosen else None
-            series = known[head]
-            if series is not None:
-                span = ordered[bisect_right(starts, _stamp(line)) - 1]
-                count = found.setdefault((span, series), _Count([0] * len(bands)))
-                count.add(line[len(head) + 1 :], bands)
+        # By the text of the series: its tags are taken apart once, not for every window.
+        found: dict[tuple[str, Span], _Count] = {}
+        for line in self._within(measurement, spans):
+            point = point_of(line)
+            span = ordered[bisect_right(starts, point.time_ms) - 1]
+            key = (line[: line.index(" ")], span)
+            count = found.get(key)
+            if count is None:
+                chosen = all(point.tags.get(name) in values for name, values in tags.items())
+                count = found[key] = _Count([0] * len(bands), point.tags, chosen)
+            if count.chosen:
+                count.add(point, bands)
         return [
             Tally(
-                span, dict(series), count.windows, count.valid, tuple(count.within),
+                span, dict(count.tags), count.windows, count.valid, tuple(count.within),
                 count.low, count.high,
             )
-            for (span, series), count in sorted(found.items())
+            for (_, span), count in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))
+            if count.chosen
         ]  # fmt: skip
-
-
-_Series = tuple[tuple[str, str], ...]
-
-
-def _stamp(line: str) -> int:
-    return int(line[line.rindex(" ") + 1 :])
 
 
 @dataclass(slots=True)
 class _Count:
     within: list[int]
+    tags: Mapping[str, str]
+    chosen: bool
     windows: int = 0
     valid: int = 0
     low: float = field(default=math.inf)
     high: float = field(default=-math.inf)
 
-    def add(self, rest: str, bands: Sequence[tuple[float, float]]) -> None:
-        """Count the window whose line ends with `rest`: numbers and a truth, no text."""
-        fields = dict(part.split("=") for part in rest[: rest.index(" ")].split(","))
-        mean = float(fields["mean"])
+    def add(self, point: Point, bands: Sequence[tuple[float, float]]) -> None:
+        mean = float(point.fields["mean"])
         self.windows += 1
-        self.low = min(self.low, float(fields.get("min", mean)))
-        self.high = max(self.high, float(fields.get("max", mean)))
-        if fields["valid"] != "true":
+        self.low = min(self.low, float(point.fields.get("min", mean)))
+        self.high = max(self.high, float(point.fields.get("max", mean)))
+        if not point.fields["valid"]:
             return
         self.valid += 1
         for index, (low, high) in enumerate(bands):
             self.within[index] += low <= mean <= high
+
+
+def point_of(line: str) -> Point:
+    """Return the point of a line that this logger wrote.
+
+    Nearly all of them have neither text nor escapes and are taken apart in a tenth of the
+    time that `decode` needs, which checks what strangers wrote. Raises ValueError.
+    """
+    if "\\" in line or '"' in line:
+        return decode(line)
+    head, body, stamp = line.split(" ")
+    measurement, *tags = head.split(",")
+    fields = dict(part.split("=", 1) for part in body.split(","))
+    return Point(
+        measurement,
+        dict(part.split("=", 1) for part in tags),
+        {name: _value(text) for name, text in fields.items()},
+        int(stamp),
+    )
+
+
+def _value(text: str) -> FieldValue:
+    if text.endswith("i"):
+        return int(text[:-1])
+    if text in {"true", "false"}:
+        return text == "true"
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"not a number: {text!r}")
+    return number

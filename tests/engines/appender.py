@@ -2,7 +2,7 @@
 
 `python -m tests.engines.appender BUFFER START [URL BUCKET TOKEN]`: appends numbered
 points from START on and prints each number once it is committed. With a URL it delivers
-them too. Rows are purged, thinned and vacuumed as fast as it can.
+them too. Rows are purged and pages given back as fast as it can.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
     path, start, *target = sys.argv[1:]
     writer._SHRINK_FREE = 0  # give space back at once, so that this is killed too
     buffer = Buffer(
-        Path(path), commit_interval_s=0.005, keep_s=0.05, max_size=8_000_000, now_ms=now_ms
+        Path(path), commit_interval_s=0.005, keep_s=0.05, max_size=500_000_000, now_ms=now_ms
     )
     buffer.open()
     if target:

@@ -1,0 +1,158 @@
+"""Alert rules and contact points without a Grafana: what makes it refuse to start."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from typing import Any
+
+import pytest
+
+from logger.config.alerts import Alerts
+from logger.config.derive import Events
+from logger.grafana import Settings, dashboards
+from logger.grafana.alerts import rules
+from logger.grafana.build import DASHBOARD_FOLDER
+from logger.grafana.notify import TELEGRAM, VARIABLES, notifications
+from tests.grafana_queries import Json, unknown_names
+
+BOARDS = dashboards(Settings())
+(GROUP,) = rules(Settings(), list(BOARDS.values()))["groups"]
+RULES = {rule["title"]: rule for rule in GROUP["rules"]}
+
+
+@pytest.fixture(params=list(RULES.values()), ids=list(RULES))
+def rule(request: pytest.FixtureRequest) -> Json:
+    found: Json = request.param
+    return found
+
+
+def test_every_alert_that_was_promised_is_there() -> None:
+    assert set(RULES) == {
+        "Voltage too high", "Voltage nearly too high", "Voltage too low",
+        "Frequency outside its limits", "Phase lost", "Meter silent", "No data at all",
+        "Points wait too long", "Points set aside", "Counter reset",
+    }  # fmt: skip
+
+
+def test_the_folder_is_no_dashboard() -> None:
+    """9.4 looks a folder up among dashboards; newer ones split its title at slashes."""
+    titles = {board["title"] for board in BOARDS.values()} | {DASHBOARD_FOLDER}
+    assert GROUP["folder"] not in titles
+    assert "/" not in GROUP["folder"] + DASHBOARD_FOLDER
+    assert GROUP["interval"] == "1m"
+
+
+def test_a_rule_is_accepted_by_every_grafana(rule: Json) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,40}", rule["uid"])
+    assert rule["for"]
+    assert rule["noDataState"] in {"OK", "Alerting"}
+    assert rule["execErrState"] in {"OK", "Alerting"}
+    refs = [step["refId"] for step in rule["data"]]
+    assert len(set(refs)) == len(refs)
+    assert rule["condition"] in refs
+    for step in rule["data"]:
+        model = step["model"]
+        assert model["refId"] == step["refId"]
+        if step["datasourceUid"] == "__expr__":
+            used = re.findall(r"\$(\w)", model["expression"]) or [model["expression"]]
+            assert set(used) <= set(refs)
+            assert model["type"] in {"reduce", "threshold", "math"}
+        else:
+            span = step["relativeTimeRange"]
+            assert isinstance(span["from"], int)
+            assert span["from"] > span["to"] == 0
+
+
+def test_dollars_stand_where_they_are_not_expanded(rule: Json) -> None:
+    assert "$" not in json.dumps(rule["labels"]) + rule["title"] + rule["uid"]
+    for text in rule["annotations"].values():
+        assert "$$" not in text
+        assert "${" not in text
+
+
+def test_a_query_of_a_rule_needs_no_dashboard(rule: Json) -> None:
+    for step in rule["data"]:
+        if step["datasourceUid"] == "__expr__":
+            continue
+        query = step["model"]["query"]
+        assert step["datasourceUid"] == "inepro-energy"
+        assert step["model"]["resultFormat"] == "time_series"
+        assert set(re.findall(r"\$\w+", query)) == {"$timeFilter"}
+        assert unknown_names(query) == set()
+        assert ";" not in query
+        assert "fill(null)" not in query
+
+
+def test_the_text_names_place_value_and_limit(rule: Json) -> None:
+    text = rule["annotations"]["summary"]
+    if rule["title"] == "No data at all":
+        assert "10 minutes" in text
+        return
+    assert "{{ $labels.site }}" in text
+    assert "$values.B.Value" in text
+    assert re.search(r"limit|above|below", text)
+    groups = re.findall(r"GROUP BY (.*?)\"query_end", _ends(rule))
+    for label in ("meter", "phase"):
+        grouped = any(f'"{label}"' in group for group in groups)
+        assert (f"{{{{ $labels.{label} }}}}" in text) == grouped, label
+
+
+def _ends(rule: Json) -> str:
+    """Return the queries of a rule, each with a mark at its end."""
+    models = [step["model"] for step in rule["data"] if "query" in step["model"]]
+    return " ".join(f'{model["query"]}"query_end' for model in models)
+
+
+def test_a_rule_is_linked_to_its_panel(rule: Json) -> None:
+    (board,) = [b for b in BOARDS.values() if b["uid"] == rule["dashboardUid"]]
+    assert rule["panelId"] in {panel["id"] for panel in board["panels"]}
+    assert rule["annotations"]["__dashboardUid__"] == rule["dashboardUid"]
+    assert rule["annotations"]["__panelId__"] == str(rule["panelId"])
+
+
+def test_limits_come_from_one_place() -> None:
+    events = Events(voltage_high=248.5, frequency_low=49.25, phase_lost_below=90.0)
+    own = Alerts(voltage_warning=244.5, silent_after=1260.0, buffer_age=1980.0, repeat=5400.0)
+    made = rules(Settings(events=events, alerts=own), list(BOARDS.values()))
+    found = {rule["title"]: json.dumps(rule) for rule in made["groups"][0]["rules"]}
+    assert '"params": [248.5]' in found["Voltage too high"]
+    assert "above 248.5 V" in found["Voltage too high"]
+    assert '"params": [244.5, 248.5]' in found["Voltage nearly too high"]
+    assert '"params": [49.25, 50.5]' in found["Frequency outside its limits"]
+    assert "$B < 90 && $E > 90" in found["Phase lost"]
+    assert '"from": 1260' in found["Meter silent"]
+    assert "for 21 minutes" in found["No data at all"]
+    assert '"params": [1980.0]' in found["Points wait too long"]
+    policy = notifications(Settings(alerts=own), {})["policies"][0]
+    assert policy["repeat_interval"] == "90m"
+
+
+@pytest.mark.parametrize(
+    "names", [c for n in range(len(VARIABLES) + 1) for c in itertools.combinations(VARIABLES, n)]
+)
+def test_any_environment_gives_contact_points_that_load(names: tuple[str, ...]) -> None:
+    made = notifications(Settings(), dict.fromkeys(names, "value"))
+    (point,) = made["contactPoints"]
+    (policy,) = made["policies"]
+    assert policy["receiver"] == point["name"]
+    assert not {"matchers", "object_matchers"} & set(policy)
+    uids = [receiver["uid"] for receiver in point["receivers"]]
+    assert len(set(uids)) == len(uids) >= 1
+    wanted = len(set(names) - set(TELEGRAM)) + (set(TELEGRAM) <= set(names))
+    assert len(uids) == max(wanted, 1)
+    text = json.dumps(point)
+    for name in re.findall(r"\$\{(\w+)\}", text):
+        assert name in names  # an empty one would stop Grafana
+    assert "value" not in re.sub(r"\$\{\w+\}", "", text)  # secrets stay outside
+
+
+def test_the_message_says_what_where_and_since_when() -> None:
+    (template,) = notifications(Settings(), {})["templates"]
+    text: Any = template["template"]
+    assert ".Annotations.summary" in text
+    assert ".StartsAt" in text
+    assert text.count("{{ define ") == 3
+    assert text.count("{{") == text.count("}}")
+    assert "$" not in text

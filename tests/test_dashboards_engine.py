@@ -1,0 +1,298 @@
+"""Every query of every dashboard and rule, run by a real engine on a virtual month."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from logger.grafana import Settings, dashboards
+from logger.grafana.alerts import rules
+from logger.lineprotocol import FieldValue, Point
+from tests.engines import InfluxServer
+from tests.grafana_queries import Json, Range, expand, interval, panels, shown, variables_of
+from tests.grafana_rules import Labels, fires
+from tests.virtual_month import DAYS, END, START, ZONE, Month
+
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("month")]
+
+NOW = END * 1000
+BOARDS = dashboards(Settings(zone=ZONE))
+PANELS = {
+    f"{name}: {panel['title']}": (board, panel)
+    for name, board in BOARDS.items()
+    for panel in panels(board)
+}
+RULES = {
+    rule["title"]: rule
+    for group in rules(Settings(zone=ZONE), list(BOARDS.values()))["groups"]
+    for rule in group["rules"]
+}
+# Queries that may find nothing: months before the data, tariffs the meter has not, and
+# the one of two resolutions that the range does not ask for.
+MAY_BE_EMPTY = re.compile(r"-\d\d-01'|'T[34]'|__interval_ms")
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    with InfluxServer(tmp_path_factory.mktemp("month")) as engine:
+        yield Month(engine)
+
+
+def bucket(source: Json) -> str:
+    return {"inepro-energy": "energy", "inepro-live": "live"}[source["uid"]]
+
+
+def answers(month: Month, board: Json, panel: Json, range_: Range) -> dict[str, list[Any]]:
+    """Return the values that each query of a panel finds, by its letter."""
+    step = interval(range_, panel.get("maxDataPoints", 800), panel.get("interval", ""))
+    values = variables_of(board, site="home", meter="grid")
+    found = {}
+    for target in panel["targets"]:
+        query = expand(target["query"], range_, step, values)
+        rows = month.engine.rows(query, bucket(target["datasource"]))
+        found[target["refId"]] = [
+            value
+            for row in rows
+            for name, value in row.items()
+            if name not in {"time", "meter", "phase", "tariff"} and value is not None
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS.values(), ids=PANELS)
+def test_every_panel_shows_something(month: Month, board: Json, panel: Json) -> None:
+    text = panel.get("timeFrom", board["time"]["from"])
+    found = answers(month, board, panel, shown(text, NOW, ZONE))
+    queries = {target["refId"]: target["query"] for target in panel["targets"]}
+    assert any(found.values())
+    for ref, values in found.items():
+        assert values or MAY_BE_EMPTY.search(queries[ref]), queries[ref]
+
+
+@pytest.mark.parametrize("text", ["5m", "1d", "30d"])
+@pytest.mark.parametrize("name", [name for name in PANELS if name.startswith("phases.json")])
+def test_phases_are_shown_from_minutes_to_months(month: Month, name: str, text: str) -> None:
+    board, panel = PANELS[name]
+    found = answers(month, board, panel, shown(text, NOW, ZONE))
+    if len(found) == 2:
+        assert [bool(values) for values in found.values()] == [text != "30d", text == "30d"]
+    assert any(found.values())
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_variables_and_annotations_find_something(month: Month, name: str) -> None:
+    board = BOARDS[name]
+    range_ = Range(START * 1000, NOW)
+    values = variables_of(board, site="home", meter="grid")
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            query = expand(variable["query"], range_, 60_000, values)
+            found = {row["value"] for row in month.engine.rows(query, "energy")}
+            assert found == {"site": {"home"}, "meter": {"grid", "roof"}}[variable["name"]]
+    for mark in board["annotations"]["list"]:
+        rows = month.engine.rows(expand(mark["query"], range_, 60_000, values), "energy")
+        assert {mark["textColumn"], mark["tagsColumn"]} <= set(rows[0])
+
+
+def value(month: Month, name: str, letter: str, range_: Range) -> float:
+    board, panel = PANELS[name]
+    (found,) = answers(month, board, panel, range_)[letter]
+    return float(found)
+
+
+def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
+    day = 86400
+    start = (START // day + 3) * day
+    end = start + 20 * day
+    # The readings lie a moment after the full hour; a step of the ledger lies between.
+    range_ = Range(start * 1000 - 30_000, end * 1000 + 30_000)
+    grid, roof = (month.site.meter(address).ledger for address in (1, 2))
+    imported = grid.between(start, end, "active_import")
+    exported = grid.between(start, end, "active_export")
+    produced = roof.between(start, end, "active_export")
+    own = produced - exported
+    step = pytest.approx
+    assert value(month, "energy.json: Import", "A", range_) == step(imported, abs=0.03)
+    assert value(month, "energy.json: Export", "A", range_) == step(exported, abs=0.03)
+    assert value(month, "pv.json: Energy in this range", "A", range_) == step(produced, abs=0.03)
+    assert value(month, "pv.json: Self-consumption", "A", range_) == step(own / produced, abs=1e-3)
+    consumed = imported + own
+    assert value(month, "pv.json: Self-sufficiency", "A", range_) == step(own / consumed, abs=1e-3)
+    by_tariff = [grid.between(start, end, "active_import", tariff=number) for number in (1, 2)]
+    buy, sell = Settings().buy, Settings().sell
+    cost = by_tariff[0] * buy[0] + by_tariff[1] * buy[1]
+    assert min(by_tariff) > 10
+    assert value(month, "energy.json: Cost in this range", "A", range_) == step(cost, abs=0.02)
+    net = cost - exported * sell
+    assert value(month, "energy.json: Cost in this range", "C", range_) == step(net, abs=0.02)
+
+
+def drawn(month: Month, start: int, end: int) -> float:
+    """Return what the grid meter's counter rose by between the last readings before
+    `start` and before `end` (epoch seconds)."""
+    last = []
+    for moment in (start, end):
+        query = (
+            f'SELECT last("active_import") AS "v" FROM "energy" WHERE time < {moment}s '
+            "AND \"meter\" = 'grid' AND \"phase\" = 'total' AND \"tariff\" = 'total'"
+        )
+        last.append(float(month.engine.rows(query, "energy")[0]["v"]))
+    return last[1] - last[0]
+
+
+def test_days_of_23_and_25_hours_are_days(month: Month) -> None:
+    """Summer time ended on 25 October: the bar of that day holds 25 hours."""
+    board, panel = PANELS["energy.json: Import by day"]
+    range_ = Range(START * 1000, NOW)
+    values = variables_of(board, site="home", meter="grid")
+    query = expand(panel["targets"][0]["query"], range_, 86_400_000, values)
+    days: dict[int, float] = {}
+    for row in month.engine.rows(query, "energy"):
+        days[row["time"]] = days.get(row["time"], 0.0) + row["kWh"]
+    long_day = 1792879200  # 2026-10-25 00:00 in Amsterdam
+    counted = drawn(month, long_day, long_day + 25 * 3600)
+    assert days[long_day * 1000] == pytest.approx(counted, abs=0.01)  # sum of tariffs
+    assert abs(counted - drawn(month, long_day, long_day + 24 * 3600)) > 0.1
+    assert long_day * 1000 + 25 * 3_600_000 in days
+
+
+def test_hours_of_the_heatmap_are_the_hours_of_the_day(month: Month) -> None:
+    board, panel = PANELS["energy.json: Hour by day"]
+    range_ = Range((END - 9 * 86400) * 1000, NOW)
+    values = variables_of(board, site="home", meter="grid")
+    midnight = 1793660400  # 2026-11-03 00:00 in Amsterdam
+    for hour in (0, 7, 19, 23):
+        query = expand(panel["targets"][hour]["query"], range_, 86_400_000, values)
+        found = {row["time"]: row["kWh"] for row in month.engine.rows(query, "energy")}
+        start = midnight + 3600 * hour
+        counted = drawn(month, start, start + 3600)
+        assert found[midnight * 1000] == pytest.approx(counted, abs=1e-6)
+
+
+def test_without_a_pv_meter_the_ratios_are_blank(month: Month) -> None:
+    before = Range(START * 1000 - 86_400_000, START * 1000 - 3_600_000)
+    for name in ("pv.json: Self-consumption", "pv.json: Self-sufficiency"):
+        board, panel = PANELS[name]
+        assert answers(month, board, panel, before) == {"A": []}
+    night = Range((END - 11 * 3600) * 1000, (END - 10 * 3600) * 1000)
+    board, panel = PANELS["pv.json: Self-consumption"]
+    assert answers(month, board, panel, night) == {"A": []}  # nothing was produced
+
+
+def fired(month: Month, title: str, minutes_before_end: float) -> dict[Labels, float]:
+    now = NOW - int(60_000 * minutes_before_end)
+    return fires(RULES[title], lambda query: month.engine.query(query, "energy"), now)
+
+
+def names(found: dict[Labels, float], *keys: str) -> set[tuple[str, ...]]:
+    return {tuple(dict(labels)[key] for key in keys) for labels in found}
+
+
+BOTH = {("grid", "L1"), ("roof", "L1")}
+
+
+@pytest.mark.parametrize(
+    ("title", "minutes", "keys", "expected"),
+    [
+        ("Voltage too high", 150.1, ("meter", "phase"), {("grid", "L3"), ("roof", "L3")}),
+        ("Voltage nearly too high", 120.1, ("meter", "phase"), BOTH),
+        ("Voltage too low", 30.1, ("meter", "phase"), {("grid", "L2"), ("roof", "L2")}),
+        ("Frequency outside its limits", 46, ("meter",), {("grid",), ("roof",)}),
+        ("Phase lost", 94, ("meter", "phase"), {("grid", "L2"), ("roof", "L2")}),
+        ("Meter silent", 61, ("meter", "bus"), {("roof", "virtual")}),
+    ],
+)
+def test_a_rule_fires_for_what_happened(
+    month: Month, title: str, minutes: float, keys: tuple[str, ...], expected: set[tuple[str, ...]]
+) -> None:
+    assert names(fired(month, title, minutes), *keys) == expected
+
+
+@pytest.mark.parametrize("title", RULES)
+@pytest.mark.parametrize("minutes", [1, 87, 178])
+def test_a_rule_is_quiet_when_nothing_happens(month: Month, title: str, minutes: float) -> None:
+    assert fired(month, title, minutes) == {}
+
+
+def test_a_voltage_that_is_high_is_not_also_nearly_high(month: Month) -> None:
+    assert fired(month, "Voltage nearly too high", 150.1) == {}
+    assert set(fired(month, "Voltage too high", 150.1).values()) == {256.0}
+
+
+def test_no_data_at_all_fires_alone(month: Month) -> None:
+    long_after = -60.0 * 24
+    assert fired(month, "No data at all", long_after) == {(("missing", "yes"),): 0.0}
+    for title in set(RULES) - {"No data at all"}:
+        assert fired(month, title, long_after) == {}, title
+
+
+def test_points_delivered_late_fire_nothing(month: Month) -> None:
+    """An hour at 256 V, a dead phase and a silent meter arrive a day late."""
+    past = NOW + 86_400_000  # so that the month itself stays as it is
+    lines = []
+    for minute in range(60):
+        stamp = past + 60_000 * minute
+        tags = {"site": "late", "meter": "m", "role": "grid", "phase": "L1"}
+        quality: dict[str, FieldValue] = {
+            "mean": 256.0,
+            "min": 255.0,
+            "max": 257.0,
+            "samples": 60,
+            "valid": True,
+        }
+        lines.append(Point("quality_voltage", tags, quality, stamp // 600_000 * 600_000).line())
+        lines.append(Point("power_1m", tags, {"voltage": 0.5, "samples": 6}, stamp).line())
+        counts = {"reads": 7, "read_errors": minute}
+        own = {"site": "late", "meter": "m", "role": "grid", "bus": "b"}
+        lines.append(Point("logger", own, counts, stamp).line())
+    books = {"buffer_oldest_s": 5000.0, "set_aside": 3}
+    lines.append(Point("logger", {"site": "late"}, books, past).line())
+    event: dict[str, FieldValue] = {"state": "end", "text": "reset", "duration_s": 0.0}
+    reset = {"site": "late", "meter": "m", "role": "grid", "kind": "counter_reset"}
+    lines.append(Point("event", reset, event, past).line())
+    month.write("\n".join(lines), "energy")
+    while_it_happened = past + 3_540_000
+    told = [
+        title
+        for title, rule in RULES.items()
+        if fires(rule, lambda query: month.engine.query(query, "energy"), while_it_happened)
+    ]
+    assert {"Voltage too high", "Meter silent", "Counter reset"} <= set(told)
+    for title, rule in RULES.items():
+        now = past + 90_000_000
+        found = fires(rule, lambda query: month.engine.query(query, "energy"), now)
+        assert found == {} or title == "No data at all", title
+
+
+def test_the_buffer_and_refused_points_are_told(month: Month) -> None:
+    stamp = NOW + 40 * 86_400_000
+    month.write(
+        "\n".join(
+            Point(
+                "logger",
+                {"site": "b"},
+                {"buffer_oldest_s": 60.0 * i, "set_aside": 2 + (i > 12)},
+                stamp + 60_000 * i,
+            ).line()
+            for i in range(20)
+        ),
+        "energy",
+    )
+    now = stamp + 19 * 60_000
+    ask = lambda query: month.engine.query(query, "energy")  # noqa: E731
+    assert fires(RULES["Points wait too long"], ask, now) == {(("site", "b"),): 1140.0}
+    assert fires(RULES["Points wait too long"], ask, now - 300_000) == {}
+    assert fires(RULES["Points set aside"], ask, now) == {(("site", "b"),): 1.0}
+    assert fires(RULES["Points set aside"], ask, now - 600_000) == {}
+
+
+def test_the_month_is_a_month(month: Month) -> None:
+    rows = month.engine.count("power_1m", "active_power", "energy")
+    assert rows > DAYS * 144 * 2 * 4 * 0.99
+    assert json.loads(json.dumps(month.engine.rows("SHOW MEASUREMENTS", "live"))) == [
+        {"name": "power"}
+    ]

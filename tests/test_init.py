@@ -1,0 +1,116 @@
+"""`init`: secrets, modes, questions; nothing is overwritten."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from logger.cli.init import init
+from logger.config import load_config
+from logger.init import SECRETS
+
+app = typer.Typer()
+app.command()(init)
+
+
+def run(*arguments: str | Path, keys: str = "", code: int = 0) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments], input=keys)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def values(path: Path) -> dict[str, str]:
+    rows = [row for row in path.read_text(encoding="utf-8").splitlines() if "=" in row]
+    return dict(row.split("=", 1) for row in rows if not row.startswith("#"))
+
+
+def test_secrets_are_random_and_for_the_owner_alone(tmp_path: Path) -> None:
+    os.umask(0)
+    try:
+        run(tmp_path / "a", "--yes")
+        run(tmp_path / "b", "--yes")
+    finally:
+        os.umask(0o022)
+    first, second = values(tmp_path / "a" / ".env"), values(tmp_path / "b" / ".env")
+    for name in SECRETS:
+        assert len(first[name]) >= 24
+        assert re.fullmatch(r"[\w-]+", first[name])  # no $ and nothing to quote
+        assert first[name] != second[name]
+    assert len({first[name] for name in SECRETS}) == len(SECRETS)
+    assert stat.S_IMODE((tmp_path / "a" / ".env").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "a" / "config" / "local.toml").stat().st_mode) == 0o644
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    run(tmp_path, "--yes", "--site", "first")
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert len(before) == 2
+    output = run(tmp_path, "--yes", "--site", "second")
+    assert output.count("stays as it is") == 2
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_options_reach_the_configuration(tmp_path: Path) -> None:
+    run(
+        tmp_path, "--yes", "--site", "barn", "--zone", "Europe/Vienna", "--port",
+        "socket://10.1.2.3:4196", "--meter", "3:grid", "--meter", "7:pv:roof", "--email",
+        "a@example.org",
+    )  # fmt: skip
+    config = load_config(tmp_path / "config" / "local.toml")
+    assert (config.site.name, config.site.timezone) == ("barn", "Europe/Vienna")
+    assert config.bus[0].port == "socket://10.1.2.3:4196"
+    assert [(m.name, m.address, m.role) for m in config.bus[0].meter] == [
+        ("grid", 3, "grid"),
+        ("roof", 7, "pv"),
+    ]
+    assert config.influxdb is not None
+    assert config.influxdb.url == "http://influxdb:8086"
+    assert config.influxdb.fast_bucket == "live"
+    env = values(tmp_path / ".env")
+    assert env["ALERT_EMAIL"] == "a@example.org"
+    assert env["TZ"] == "Europe/Vienna"
+    assert env["LOGGER_CONFIG"] == "./config/local.toml"
+
+
+def test_an_adapter_is_named_as_the_container_sees_it(tmp_path: Path) -> None:
+    port = "/dev/serial/by-id/usb-X-if00-port0"
+    run(tmp_path / "a", "--yes", "--port", port)
+    assert load_config(tmp_path / "a" / "config" / "local.toml").bus[0].port == f"/host{port}"
+    run(tmp_path / "b", "--yes", "--port", port, "--no-docker")
+    config = load_config(tmp_path / "b" / "config" / "local.toml")
+    assert config.bus[0].port == port
+    assert config.influxdb is not None
+    assert config.influxdb.url == "http://localhost:8086"
+    assert not (tmp_path / "b" / ".env").exists()
+
+
+def test_a_few_questions_are_enough(tmp_path: Path) -> None:
+    keys = ["farm", "Europe/Oslo", "socket://gw:502", "2", "1", "grid", "house", "5", "pv", "shed"]
+    run(tmp_path, keys="\n".join([*keys, "me@example.org", ""]))
+    config = load_config(tmp_path / "config" / "local.toml")
+    assert config.site.name == "farm"
+    assert [(m.name, m.address, m.role) for m in config.bus[0].meter] == [
+        ("house", 1, "grid"),
+        ("shed", 5, "pv"),
+    ]
+    assert values(tmp_path / ".env")["ALERT_EMAIL"] == "me@example.org"
+
+
+@pytest.mark.parametrize("meter", ["x:grid", "1", "1:roof"])
+def test_a_meter_that_cannot_be_is_refused(tmp_path: Path, meter: str) -> None:
+    assert "ADDRESS:ROLE" in run(tmp_path, "--yes", "--meter", meter, code=2)
+    assert not (tmp_path / ".env").exists()
+
+
+def test_a_missing_adapter_is_said(tmp_path: Path) -> None:
+    if list(Path("/dev/serial/by-id").glob("*")):
+        output = run(tmp_path, "--yes", "--port", "/dev/serial/by-id/CHANGE-ME")
+    else:
+        output = run(tmp_path, "--yes")
+    assert "name the port" in output

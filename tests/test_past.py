@@ -1,0 +1,131 @@
+"""The virtual past: what a logger would have read, to the last digit of the counters."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from logger.buffer import Buffer
+from logger.cli.past import simulate_past
+from logger.datamodel import MEASUREMENTS, Kind
+from logger.history import Past, Span, troubles
+from logger.lineprotocol import Point
+from logger.simulate import Trouble, virtual_site
+
+START = 1_780_272_000  # 2026-06-01 00:00 UTC
+NAMES = {1: "grid", 2: "roof"}
+CONFIG = """
+[site]
+name = "demo"
+[[bus]]
+name = "virtual"
+port = "socket://127.0.0.1:1"
+[[bus.meter]]
+name = "house"
+model = "pro380"
+address = 1
+role = "grid"
+[[bus.meter]]
+name = "sun"
+model = "pro380"
+address = 2
+role = "pv"
+[buffer]
+path = "buffer.sqlite"
+"""
+
+
+def points_of(hours: int, seed: int = 5) -> list[Point]:
+    site = virtual_site(seed, start=START, step_s=10)
+    span = Span(
+        start_ms=START * 1000,
+        end_ms=(START + hours * 3600) * 1000,
+        fast_ms=60_000,
+        slow_ms=300_000,
+    )
+    return list(itertools.chain.from_iterable(Past(site, NAMES, "home").points(span)))
+
+
+def test_every_measurement_is_there_in_its_own_types() -> None:
+    found = points_of(3)
+    assert {p.measurement for p in found} == set(MEASUREMENTS) - {"event"}
+    kinds = {Kind.FLOAT: float, Kind.INTEGER: int, Kind.TEXT: str, Kind.BOOLEAN: bool}
+    for point in found:
+        measurement = MEASUREMENTS[point.measurement]
+        assert set(point.tags) <= {"site", *measurement.tags}
+        for name, value in point.fields.items():
+            assert type(value) is kinds[measurement.fields[name].kind], name
+
+
+def test_counters_are_those_of_the_virtual_meter() -> None:
+    site = virtual_site(5, start=START, step_s=10)
+    before = site.meter(2).ledger.energy("active_export")
+    last = [
+        p.fields["active_export"]
+        for p in points_of(12)
+        if p.measurement == "energy"
+        and p.tags["meter"] == "roof"
+        and p.tags["phase"] == p.tags["tariff"] == "total"
+    ]
+    assert last[0] == pytest.approx(before, abs=0.01)
+    site.books.advance(START + 12 * 3600 - 300)
+    after = site.meter(2).ledger.energy("active_export")
+    assert last[-1] == pytest.approx(after, abs=0.01)
+    assert after - before > 5
+
+
+def test_the_same_seed_gives_the_same_past() -> None:
+    one, two, other = points_of(2), points_of(2), points_of(2, seed=6)
+    assert [p.line() for p in one] == [p.line() for p in two]
+    assert [p.line() for p in one] != [p.line() for p in other]
+
+
+def test_no_two_points_share_a_place() -> None:
+    keys = Counter(
+        (p.measurement, tuple(sorted(p.tags.items())), p.time_ms, name)
+        for p in points_of(6)
+        for name in p.fields
+    )
+    assert max(keys.values()) == 1
+
+
+def test_one_trouble_of_each_kind_makes_the_demo_worth_seeing() -> None:
+    end = START + 40 * 86400
+    found = troubles(end)
+    assert {t.kind for t in found} == set(Trouble) - {Trouble.LOAD, Trouble.PV}
+    assert all(end - 30 * 86400 < t.start < t.end < end for t in found)
+
+
+def test_the_buffer_is_filled_once(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    config.write_text(CONFIG, encoding="utf-8")
+    app = typer.Typer()
+    app.command()(simulate_past)
+
+    def run() -> str:
+        arguments = ["--config", str(config), "--days", "1"]
+        arguments += ["--listen", "tcp://127.0.0.1:0", "--for", "200ms"]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def waiting() -> int:
+        buffer = Buffer(tmp_path / "buffer.sqlite", now_ms=lambda: START * 1000)
+        buffer.open()
+        try:
+            return buffer.books().total.waiting
+        finally:
+            buffer.close()
+
+    output = run()
+    assert "virtual meters at socket://127.0.0.1:" in output
+    filled = waiting()
+    assert f"{filled} points of 1 days" in output
+    assert filled > 40_000
+    assert "filled before" in run()
+    assert waiting() == filled
