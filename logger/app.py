@@ -7,15 +7,13 @@ go to the buffer; delivery takes them from there in threads of its own.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from logger import __version__, busload, health, meters
+from logger import busload, meters
 from logger.buffer import Buffer
 from logger.bus import Bus
 from logger.clock import Clock
@@ -25,6 +23,8 @@ from logger.derive import About, Derive
 from logger.intake import Intake
 from logger.line import StateStore
 from logger.meters import Job, Model
+from logger.metrics import MetricsServer
+from logger.overview import Overview
 from logger.reader import MeterReader
 from logger.reading import Reading
 from logger.schedule import Schedule, Task
@@ -104,11 +104,23 @@ class App:
             config.counters,
         )
         self.intake: Intake | None = None
+        self.overview = Overview(
+            config,
+            self.loads,
+            self.readers,
+            self.schedule.tasks,
+            self.buses,
+            self.buffer,
+            self.delivery,
+            self.now_ms,
+        )
         self._status = StatusServer(socket_path(config.buffer.path), self.state)
-        self._started_ms = 0
-        self._started = 0.0
+        self._metrics = (
+            MetricsServer(config.metrics, self.state, self.overview.points)
+            if config.metrics is not None
+            else None
+        )
         self._asked: dict[str, float] = {}
-        self.readings = 0
 
     def now_ms(self) -> int:
         """Return the time of this run, milliseconds UTC."""
@@ -152,11 +164,12 @@ class App:
         state = StateFile(state_directory(self.config.buffer.path) / "derived.json")
         self.intake = Intake(self._derive, self.clock, self.buffer.append, state)
         self.intake.open(newest_ms)
-        self._started_ms = self.now_ms()
-        self._started = time.monotonic()
+        self.overview.begin()
         if self.delivery is not None:
             self.delivery.start()
         self._status.start()
+        if self._metrics is not None:
+            self._metrics.start()
         self.schedule.start()
         for bus in self.config.bus:
             log.info(
@@ -167,6 +180,10 @@ class App:
                 bus.baudrate,
                 100 * self.loads[bus.name],
             )
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what `status` shows."""
+        return self.overview.state(clock_trusted=self.clock.trusted)
 
     def look(self) -> None:
         """Do what time alone brings; called about once a second."""
@@ -183,6 +200,8 @@ class App:
     def stop(self) -> None:
         """Stop within five seconds, with every reading committed."""
         self._status.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
         if not self.schedule.stop(_STOP_WORKERS_S):
             log.warning("a bus is still waiting for an answer; it is left behind")
         for bus in self.buses:
@@ -207,7 +226,7 @@ class App:
 
     def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
         reading = reader.read(job, due_ms)
-        self.readings += bool(reading.values)
+        self.overview.readings += bool(reading.values)
         if self.intake is not None:
             self.intake.accept(reading)
         if self._listener is not None:
@@ -217,86 +236,5 @@ class App:
         """Keep the logger's own figures, and tell the events how full the buffer is."""
         if not self.clock.trusted or self.intake is None:
             return
-        state = self.buffer.state()
-        self.buffer.append(
-            health.points(
-                self.config.site.name,
-                self.meter_health(),
-                self.bus_health(),
-                health.buffer_fields(self.buffer.books(), state, self.now_ms()),
-                self.now_ms(),
-            )
-        )
-        self.intake.buffer(state.full)
-
-    def meter_health(self) -> list[health.MeterHealth]:
-        """Return the counts of every meter."""
-        missed: dict[str, int] = {}
-        for task in self.schedule.tasks:
-            if isinstance(task.run, partial):
-                name = task.run.args[0].meter.name
-                missed[name] = missed.get(name, 0) + task.missed
-        return [
-            health.MeterHealth(
-                name=reader.meter.name,
-                bus=reader.bus,
-                role=reader.meter.role,
-                model=reader.model.name,
-                address=reader.meter.address,
-                interval_s=self.config.interval(reader.meter, Job.FAST),
-                reads=reader.reads,
-                errors=reader.errors,
-                rejected=reader.rejected,
-                missed=missed[reader.meter.name],
-                read_ms=reader.last_ms,
-                last_good=reader.last_good,
-                error=str(reader.error) if reader.error is not None else "",
-            )
-            for reader in self.readers
-        ]
-
-    def bus_health(self) -> list[health.BusHealth]:
-        """Return the counts of every bus."""
-        running_s = max(time.monotonic() - self._started, 0.001)
-        return [
-            health.BusHealth(
-                name=bus.name,
-                port=bus.config.port,
-                planned_load=self.loads[bus.name],
-                busy=bus.stats.busy_s / running_s,
-                requests=bus.stats.requests,
-                answered=bus.stats.answered,
-                silent=bus.stats.silent,
-                garbled=bus.stats.garbled,
-                refused=bus.stats.refused,
-                port_errors=bus.stats.port_errors,
-                echo=bus.echo,
-            )
-            for bus in self.buses
-        ]
-
-    def state(self) -> Mapping[str, Any]:
-        """Return what `status` shows: everything, and `problems` in words."""
-        now = self.now_ms()
-        meter_list = self.meter_health()
-        problems = health.meter_problems(meter_list, self._started_ms, now)
-        if not self.clock.trusted:
-            problems.append("the clock of this machine is not set: readings wait for their time")
-        buffer = self.buffer.state()
-        problems += health.buffer_problems(buffer)
-        lanes = self.delivery.state() if self.delivery is not None else {}
-        problems += health.delivery_problems(lanes)
-        return {
-            "version": __version__,
-            "pid": os.getpid(),
-            "site": self.config.site.name,
-            "started": self._started_ms,
-            "now": now,
-            "healthy": not problems,
-            "problems": problems,
-            "readings": self.readings,
-            "meters": [health.as_json(meter, now) for meter in meter_list],
-            "buses": [asdict(bus) for bus in self.bus_health()],
-            "buffer": {"path": str(self.config.buffer.path), **asdict(buffer)},
-            "delivery": {lane.value: asdict(lane_state) for lane, lane_state in lanes.items()},
-        }
+        self.buffer.append(self.overview.points())
+        self.intake.buffer(self.buffer.state().full)

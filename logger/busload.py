@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from logger.config import Bus, Config, duration_text
 from logger.errors import ConfigError
 from logger.meters import Job, Model
-from logger.plan import Block, plan
+from logger.plan import Block, plans
 
 # What a meter takes to answer; seen between 10 and 30 ms on real ones.
 ANSWER_DELAY_S = 0.02
-# A request to read has 8 bytes, its answer 5 and two for each register; frames are at
-# least 3.5 characters apart (Modbus over serial line V1.02, 2.5.1.1).
-_REQUEST_BYTES, _ANSWER_BYTES, _SILENCE_CHARACTERS = 8, 5, 3.5
+# A request to read has 8 bytes, its answer 5 and two for each register. A request starts
+# at least 3.5 characters after the answer before it, above 19200 baud 1.75 ms (Modbus
+# over serial line V1.02, 2.5.1.1); the silence before an answer is part of the delay.
+_REQUEST_BYTES, _ANSWER_BYTES = 8, 5
+_SILENCE_CHARACTERS, _SILENCE_AT_LEAST_S = 3.5, 0.00175
 # Above this share a line has no room left for a repetition or a slow meter.
 FULL = 0.95
 JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
@@ -24,14 +26,14 @@ JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
 
 def transaction_s(bus: Bus, block: Block) -> float:
     """Return the time one request for `block` takes on `bus`."""
-    characters = _REQUEST_BYTES + _ANSWER_BYTES + 2 * block.count + 2 * _SILENCE_CHARACTERS
-    return characters * bus.character_s + ANSWER_DELAY_S
+    characters = _REQUEST_BYTES + _ANSWER_BYTES + 2 * block.count
+    silence_s = max(_SILENCE_CHARACTERS * bus.character_s, _SILENCE_AT_LEAST_S)
+    return characters * bus.character_s + ANSWER_DELAY_S + silence_s
 
 
 def job_s(bus: Bus, model: Model, job: Job) -> float:
     """Return the time `job` takes on `bus` for one meter of `model`."""
-    blocks = plan(model.of_job(job), model.max_block, model.max_gap)
-    return sum(transaction_s(bus, block) for block in blocks)
+    return sum(transaction_s(bus, block) for block in plans(model)[job])
 
 
 def loads(config: Config, bus: Bus, models: Mapping[str, Model]) -> Mapping[Job, float]:

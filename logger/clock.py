@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from array import array
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -197,9 +198,12 @@ def restamped(reading: Reading, clock: Clock) -> Reading:
 
 
 class Parking:
-    """Readings taken while the clock was not trusted; the oldest go when it is full."""
+    """Readings taken while the clock was not trusted; the oldest go when it is full.
 
-    def __init__(self, limit: int = 100_000) -> None:
+    A reading takes about 4 kB of memory.
+    """
+
+    def __init__(self, limit: int = 20_000) -> None:
         self._readings: deque[Reading] = deque(maxlen=limit)
         self.lost = 0
 
@@ -229,7 +233,7 @@ class Stamps:
 
     def __init__(self, memory_ms: int = 2 * 3_600_000) -> None:
         self._memory_ms = memory_ms
-        self._taken: dict[Hashable, list[int]] = {}
+        self._taken: dict[Hashable, array[int]] = {}
         self._forgot: dict[Hashable, int] = {}  # what came before this is not known
         self._back = 0
 
@@ -240,7 +244,7 @@ class Stamps:
 
     def take(self, key: Hashable, stamp_ms: int) -> int:
         """Return `stamp_ms`, or the next millisecond that `key` has not used yet."""
-        taken = self._taken.setdefault(key, [])
+        taken = self._taken.setdefault(key, array("q"))
         if not taken or stamp_ms > taken[-1]:
             taken.append(stamp_ms)
             self._forget(key, taken)
@@ -254,7 +258,7 @@ class Stamps:
         insort(taken, stamp_ms)
         return stamp_ms
 
-    def _forget(self, key: Hashable, taken: list[int]) -> None:
+    def _forget(self, key: Hashable, taken: array[int]) -> None:
         # Trimmed by halves, so that most calls cost nothing.
         if len(taken) > 64 and taken[len(taken) // 2] < taken[-1] - self._memory_ms:
             del taken[: len(taken) // 2]

@@ -57,6 +57,8 @@ def field_value(register: Register, value: Value) -> FieldValue:
 
 def _text(register: Register, value: Value) -> str:
     text = str(value)
+    if register.field == "ct_ratio" and register.length == 2:  # "99950005" is 9995/5
+        return f"{text[:4].lstrip('0') or '0'}/{text[4:].lstrip('0') or '0'}"
     if register.field == "ct_ratio":  # "0100" on the wire is printed as 100
         return text.lstrip("0") or "0"
     if register.field.startswith("direction_"):  # "1F": the phase is in the field's name

@@ -123,12 +123,8 @@ class MeterReader:
             if block != done and block not in self._plan.searches:
                 self._fetch(block, this)
         self._search_on(this)
-        if self.model.guard and any(
-            "bits of an integer" in r.reason for r in this.harvest.rejected
-        ):
-            self._meaning_known = False
-            if not self._can_mean(this):
-                this.harvest.values.clear()
+        if self._meaning.suspicious(this.harvest.rejected) and not self._can_mean(this):
+            this.harvest.values.clear()
 
     def _ask(self, block: Block, this: _Round | None) -> BusError | None:
         """Ask for `block` and keep its values; return why it failed, if it did."""

@@ -1,10 +1,15 @@
-"""A small JSON file that survives a power cut: replaced whole, never written in place."""
+"""A small JSON file that survives a power cut: replaced whole, never written in place.
+
+It carries a checksum: a state that is not what was saved is not used, since a state of
+the wrong shape would show its fault much later.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +27,15 @@ class StateFile:
     def load(self) -> dict[str, Any] | None:
         """Return the state saved last, None when there is none that can be read."""
         try:
-            state = json.loads(self.path.read_text(encoding="utf-8"))
-            if not isinstance(state, dict):
-                raise ValueError("not a JSON object")
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
+                raise ValueError("not a saved state")
+            state: dict[str, Any] = found["state"]
+            if found.get("crc32") != _checksum(state):
+                raise ValueError("its checksum is wrong")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as err:
+        except (OSError, ValueError, RecursionError) as err:
             log.warning("%s cannot be used and is set aside: %s", self.path, err)
             self._set_aside()
             return None
@@ -39,7 +47,7 @@ class StateFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with fresh.open("w", encoding="utf-8") as file:
-                json.dump(state, file, separators=(",", ":"))
+                json.dump({"crc32": _checksum(state), "state": state}, file)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
@@ -56,3 +64,8 @@ class StateFile:
             self.path.replace(self.path.with_name(self.path.name + ".unreadable"))
         except OSError as err:
             log.warning("%s: %s", self.path, err.strerror or err)
+
+
+def _checksum(state: dict[str, Any]) -> int:
+    """Return the checksum of what a state says, however it is spaced."""
+    return zlib.crc32(json.dumps(state, separators=(",", ":"), sort_keys=True).encode())

@@ -348,8 +348,8 @@ def test_at_the_limit_fast_points_are_thinned_and_counters_stay(
 
 def test_counters_go_last(make: Callable[..., Buffer], path: Path) -> None:
     buffer = make(max_size=LIMIT)
-    for number in range(15_000):
-        text = Point("event", {"kind": "k"}, {"text": f"{number:0300d}"}, T0 + number)
+    for number in range(8_000):
+        text = Point("event", {"kind": "k"}, {"text": f"{number:0500d}"}, T0 + number)
         buffer.append([text])
         buffer.append([energy(number), *power(number)])
         if number % 100 == 0:
@@ -357,17 +357,17 @@ def test_counters_go_last(make: Callable[..., Buffer], path: Path) -> None:
     assert buffer.flush()
     assert buffer.books().balanced
     kinds = Counter(line.split(",")[0] for line in lines_of(path, Lane.MAIN))
-    assert kinds["energy"] == 15_000
-    assert kinds["event"] < 15_000 / 2
-    assert not [row for row in rows_of(path, Lane.FAST) if row.last_ms < T0 + 10_000_000]
-    for number in range(15_000, 40_000):
+    assert kinds["energy"] == 8_000
+    assert kinds["event"] < 8_000 / 2
+    assert not [row for row in rows_of(path, Lane.FAST) if row.last_ms < T0 + 4_000_000]
+    for number in range(8_000, 24_000):
         buffer.append([energy(number)])
         if number % 100 == 0:
             assert buffer.flush()
     assert buffer.flush()
     kept = lines_of(path, Lane.MAIN)
     assert {line.split(",")[0] for line in kept} == {"energy"}
-    assert kept[-1] == energy(39_999).line()  # and of the counters the oldest go
+    assert kept[-1] == energy(23_999).line()  # and of the counters the oldest go
     assert total_size(path) < LIMIT
 
 

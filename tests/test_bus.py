@@ -83,6 +83,14 @@ def test_a_refusal_is_told_from_silence(line: VirtualLine) -> None:
     bus.close()
 
 
+def test_a_gateway_that_answers_for_a_silent_meter_is_understood() -> None:
+    with scripted(lambda request: [seal(request[0], 0x83, 0x0B)]) as line:
+        bus = Bus(bus_config(line.port))
+        with pytest.raises(SilentError, match="the gateway says"):
+            bus.read(1, FAST)
+        bus.close()
+
+
 @pytest.mark.parametrize(
     ("register", "words", "function", "frame"),
     [

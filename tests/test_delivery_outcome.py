@@ -227,3 +227,18 @@ def test_pauses_stay_within_their_bounds(kind: Kind, chance: float, attempts: in
 def test_retry_after_is_never_undercut() -> None:
     for backoff in (Backoff(lambda: 0.0), Backoff(lambda: 1.0)):
         assert backoff.after(Outcome(Kind.BUSY, retry_after_s=50.0)) >= 50
+
+
+def test_a_line_with_an_open_quote_goes_alone() -> None:
+    lines = ["m v=1", 'm s="open', "m v=2", 'm s="a \\" b"', 'm s="open', "m v=3"]
+    sent: list[list[str]] = []
+
+    def write(part: object) -> Outcome:
+        assert isinstance(part, list)
+        sent.append(part)
+        bad = any(line.endswith("open") for line in part)
+        return Outcome(Kind.REJECTED, "unbalanced quotes", sure=True) if bad else DELIVERED
+
+    verdict = send(lines, write, lambda: False)
+    assert sent == [["m v=1", "m v=2", 'm s="a \\" b"', "m v=3"], ['m s="open'], ['m s="open']]
+    assert set(verdict.refused) == {1, 4}

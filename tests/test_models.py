@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 from logger import meters
+from logger.cli.models import models
 from logger.datamodel import FIELDS
 from logger.errors import ModelError
 from logger.meters import Job, Model, Register
@@ -238,3 +242,39 @@ def test_unknown_model_names_the_nearest(tmp_path: Path) -> None:
     assert "pro380-legacy" in caught.value.hint
     with pytest.raises(ModelError, match="cannot be read"):
         meters.load_file(tmp_path / "none.toml")
+
+
+def test_a_model_is_called_like_its_file(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(_GOOD, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"is in a file called other\.toml"):
+        meters.load("other", tmp_path)
+
+
+def test_own_models_are_listed(tmp_path: Path) -> None:
+    _file(tmp_path, _GOOD)
+    assert meters.available(tmp_path) == tuple(sorted((*MODELS, "mine")))
+
+
+def _cli(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(models)
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_command_lists_and_prints_tables(tmp_path: Path) -> None:
+    _file(tmp_path, _GOOD)
+    listed = json.loads(_cli("--json", "--models-dir", str(tmp_path)).stdout)
+    assert [one["model"] for one in listed] == sorted((*MODELS, "mine"))
+    assert listed[0]["requests"] == {"fast": 1, "slow": 2, "identity": 1, "request": 4}
+    table = json.loads(_cli("ambition-2pu-ct", "--json").stdout)
+    assert len(table["registers"]) == 291
+    by_field = {row["field"]: row for row in table["registers"]}
+    assert by_field["ct_ratio"]["write"] == 16
+    assert by_field["combination_code"]["write"] is None
+    assert "0x502A" in _cli("pro380").stdout
+    assert "Solar-Log" in _cli().stdout
+
+
+def test_the_command_refuses_what_is_not_there(tmp_path: Path) -> None:
+    assert isinstance(_cli("pro38").exception, ModelError)
+    assert isinstance(_cli("--models-dir", str(tmp_path / "none")).exception, ModelError)

@@ -251,6 +251,6 @@ def test_an_unset_ratio_is_a_problem_of_transformer_meters(
 
 
 def test_phases_by_wiring() -> None:
-    assert expected_phases("3p4w") == ("L1", "L2", "L3")
-    assert expected_phases("3p3w") == ("L1", "L3")
-    assert expected_phases("1p2w") == ("L1",)
+    assert expected_phases("3P4W") == ("L1", "L2", "L3")
+    assert expected_phases("3P3W") == ("L1", "L3")
+    assert expected_phases("1P2W") == ("L1",)

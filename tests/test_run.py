@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logger.lineprotocol import parse
+from logger.lineparse import decode
 from logger.simulate import Served, VirtualClock, VirtualLine, virtual_site
 from tests.conftest import Target
 from tests.running import RunningLogger, command, wait_until
@@ -256,7 +256,7 @@ def test_killed_twenty_times_no_committed_point_is_missing(tmp_path: Path, targe
     for name, fast in (("power", True), ("energy", False)):
         wanted = {
             (point.time_ms, point.tags["meter"], point.tags["phase"], point.tags.get("tariff"))
-            for point in map(parse, committed)
+            for point in map(decode, committed)
             if point.measurement == name
         }
         found = {

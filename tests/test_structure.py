@@ -13,6 +13,10 @@ OWNERS = {
     "minimalmodbus": {"logger/bus/master.py"},
     "serial": {"logger/bus/port.py"},
     "apscheduler": {"logger/schedule.py"},
+    "influxdb_client": {"logger/delivery/influx.py"},
+    "sqlite3": {"logger/buffer/database.py"},
+    "pyarrow": {"logger/export.py"},
+    "prometheus_client": {"logger/metrics.py"},
 }
 # Stages in the order data flows; none imports a later one.
 FLOW = [
@@ -55,6 +59,8 @@ def test_each_library_has_one_owner() -> None:
             users[name.split(".")[0]].add(path)
     for library, owners in OWNERS.items():
         assert users[library] == owners, library
+    for library in ("typer", "rich"):
+        assert all(path.startswith("logger/cli/") for path in users[library]), library
 
 
 def test_no_stage_imports_a_later_one() -> None:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _LINES_A_ROW = 500
 _MAINTAIN_S = 60.0
+_MAINTAIN_MORE_S = 0.5  # while there is more than one go can do
 _RETRY_S = (0.5, 10.0)  # after a disk fault: first and longest pause
 
 
@@ -120,7 +121,7 @@ class Buffer:
     @property
     def epoch(self) -> int:
         """Changes when another file lies at `path`: readers have to open it again."""
-        return self._writer.epoch
+        return self._writer.file.epoch
 
     def books(self) -> Books:
         """Return the books, with what is still in memory."""
@@ -153,7 +154,7 @@ class Buffer:
                 newest_ms=self._newest_ms or file.newest_ms,
                 file_size=file.size,
                 max_size=self._writer.max_size,
-                full=file.used / (self._writer.max_size - self._writer.log_size),
+                full=file.used / self._writer.room,
                 written_per_day=int(file.written / elapsed * 86_400) if elapsed > 60 else None,
             )
 
@@ -211,8 +212,8 @@ class Buffer:
         while self._commit(now_ms):
             pass
         if time.monotonic() >= self._maintain_at and not stopping:
-            self._maintain_at = time.monotonic() + _MAINTAIN_S
-            self._writer.maintain(self.exchange.busy(), now_ms)
+            more = self._writer.maintain(self.exchange.busy(), now_ms)
+            self._maintain_at = time.monotonic() + (_MAINTAIN_MORE_S if more else _MAINTAIN_S)
         state = self.state()
         self._level.look(state.full, state.waiting)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
@@ -45,6 +46,8 @@ class Database:
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        # a row with damaged text can still be read, and then fails its checksum
+        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         self._connection = connection
         self.path = path
 
@@ -194,11 +197,17 @@ def mapped(path: Path) -> Iterator[None]:
         if code in _CORRUPT:
             raise BufferCorruptError(f"{path}: {err}", "the file is damaged") from err
         if code in _DISK:
-            raise BufferDiskError(f"{path}: {_DISK[code]} ({err})", _DISK_HINT) from err
+            why = "the file system is read-only" if _read_only(path) else _DISK[code]
+            raise BufferDiskError(f"{path}: {why} ({err})", _DISK_HINT) from err
         if "no such table" in str(err) or "no such column" in str(err):
-            raise BufferCorruptError(f"{path}: {err}", "the file is damaged") from err
-        if "Could not decode" in str(err):
             raise BufferCorruptError(f"{path}: {err}", "the file is damaged") from err
         raise
     except OSError as err:
         raise BufferDiskError(f"{path}: {err.strerror or err}", _DISK_HINT) from err
+
+
+def _read_only(path: Path) -> bool:
+    try:
+        return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False

@@ -156,7 +156,7 @@ class Ledger:
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
             )
-        except (KeyError, TypeError, AttributeError) as err:
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err
 
 
@@ -170,4 +170,4 @@ def _account(data: Mapping[str, Any]) -> Account:
 
 def checksum(text: str) -> int:
     """Return the checksum that is stored beside the ledger."""
-    return zlib.crc32(text.encode())
+    return zlib.crc32(text.encode("utf-8", "surrogateescape"))

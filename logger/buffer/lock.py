@@ -21,7 +21,10 @@ class OwnerLock:
         """Take the lock. Raises BufferBusyError if another process has it, OSError if
         the lock file cannot be made."""
         if self._file is not None:
-            return
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._file), self.path.stat()):
+                    return
+            self.release()  # its file was deleted: it locks nothing any more
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from logger.buffer.database import Database, mapped
+from logger.buffer.database import PAGE, Database, mapped
 from logger.buffer.ledger import Ledger
-from logger.buffer.rows import State
+from logger.buffer.rows import COLUMNS, NewRow, State, as_row, insert
 from logger.buffer.salvage import SavedRow, saved
 from logger.buffer.schema import load_ledger, migrate, save_ledger
 from logger.datamodel import Lane
@@ -46,6 +46,7 @@ def rebuild(path: Path, now_ms: int) -> Recovery:
     off at any moment: `finish` completes it. Raises BufferDiskError.
     """
     with mapped(path):
+        path.touch()  # only its log may be left
         draft = _beside(path, ".rebuild-draft")
         _remove(draft)
         database = Database.open(draft)
@@ -87,6 +88,15 @@ def finish(path: Path, now_ms: int) -> Path | None:
         return aside
 
 
+def orphaned_log(path: Path) -> bool:
+    """Tell whether there is a log with rows and no database to it; SQLite would throw the
+    log away."""
+    log = _beside(path, "-wal")
+    with mapped(path):
+        size = path.stat().st_size if path.exists() else 0
+        return size == 0 and log.exists() and log.stat().st_size > PAGE
+
+
 def restore_copy(database: Database, path: Path) -> None:
     """Write what an open connection still sees to `path`: its file was deleted."""
     with mapped(path):
@@ -98,6 +108,27 @@ def restore_copy(database: Database, path: Path) -> None:
             _beside(path, side).unlink(missing_ok=True)
         draft.replace(path)
         _sync_directory(path.parent)
+
+
+def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> int:
+    """Add the rows of an open connection that wait or are set aside to another file, unless
+    it has them; return their number. They count as read there."""
+    count = 0
+    sql = f"SELECT state, reason, counters, {COLUMNS} FROM rows WHERE state IN (0, 2) ORDER BY id"  # noqa: S608
+    for state, reason, counters, *values in old.stream(sql):
+        row = as_row(values)
+        if not row.intact or new.value("SELECT 1 FROM rows WHERE id=? AND crc=?", row.id, row.crc):
+            continue
+        account = ledger.lanes[row.lane]
+        fresh = NewRow(row.lane, row.points, row.first_ms, row.last_ms, bool(counters), row.body)
+        insert(new, ledger, [fresh], now_ms, State(state), reason)
+        account.read += row.points
+        if state == State.WAITING:
+            account.waiting += row.points
+        else:
+            account.set_aside += row.points
+        count += 1
+    return count
 
 
 def _carry_over(database: Database, path: Path) -> Ledger:

@@ -80,21 +80,25 @@ _INSERT = (
 )
 
 
+_LANES: Mapping[object, Lane] = {lane.value: lane for lane in Lane}
+
+
 def row_checksum(
     number: int, lane: str, points: int, first_ms: int, last_ms: int, body: str
 ) -> int:
     """Return the checksum of a row: all of it that never changes."""
     head = f"{number}|{lane}|{points}|{first_ms}|{last_ms}|"
-    return zlib.crc32(body.encode(), zlib.crc32(head.encode()))
+    return zlib.crc32(body.encode("utf-8", "surrogateescape"), zlib.crc32(head.encode()))
 
 
 def as_row(values: Sequence[object]) -> Row:
     """Return a row from `COLUMNS`; a field of a wrong type makes it not intact."""
     number, lane, points, first_ms, last_ms, crc, body = values
-    good = isinstance(body, str) and lane in set(Lane)
+    known = _LANES.get(lane)
+    good = known is not None and isinstance(body, str)
     return Row(
-        int(str(number)),
-        Lane(str(lane)) if good else Lane.MAIN,
+        number if isinstance(number, int) else int(str(number)),
+        known or Lane.MAIN,
         points if isinstance(points, int) else 0,
         first_ms if isinstance(first_ms, int) else 0,
         last_ms if isinstance(last_ms, int) else 0,

@@ -14,25 +14,15 @@ import minimalmodbus
 from logger.bus.doubt import Doubt
 from logger.bus.frames import WRITE_MANY, WRITE_ONE, Stray
 from logger.bus.port import Port
+from logger.bus.trouble import EXCEPTIONS, shown
 from logger.config import Bus as BusConfig
 from logger.errors import BusError, GarbledError, PortError, RefusedError, SilentError
 from logger.plan import Block
 
 log = logging.getLogger(__name__)
 
-# Modbus application protocol V1.1b3, chapter 7.
-_EXCEPTIONS = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "device failure",
-    5: "acknowledge",
-    6: "busy",
-    7: "negative acknowledge",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target failed to respond",
-}
+# Exceptions of a gateway for a meter that is silent.
+_GATEWAY_SILENCE = (10, 11)
 _REOPEN_FIRST_S, _REOPEN_AT_MOST_S = 1.0, 30.0
 # A line on which nobody answers for this long may hang (a gateway that lost us, an
 # adapter that lost its wits): the port is closed and opened, more and more rarely.
@@ -256,11 +246,18 @@ class Bus:
             reason = "no answer to this question in it"
         elif isinstance(err, minimalmodbus.SlaveReportedException) and len(answer) > 2:
             self._heard()
-            self.stats.refused += 1
             code = answer[2]
+            if code in _GATEWAY_SILENCE:
+                self.stats.silent += 1
+                return SilentError(
+                    f"{where}: the gateway says that the meter does not answer",
+                    "is the meter powered and its address right? "
+                    "Speed and parity are set in the gateway",
+                )
+            self.stats.refused += 1
             return RefusedError(
                 f"{where}: the meter refused with exception {code} "
-                f"({_EXCEPTIONS.get(code, 'unknown')})",
+                f"({EXCEPTIONS.get(code, 'unknown')})",
                 code,
             )
         else:
@@ -268,7 +265,7 @@ class Bus:
         self._heard()
         self.stats.garbled += 1
         return GarbledError(
-            f"{where}: the answer cannot be believed: {reason} (got {_shown(answer)})",
+            f"{where}: the answer cannot be believed: {reason} (got {shown(answer)})",
             "wrong parity or speed, bad termination or two meters on one address look like this",
         )
 
@@ -293,8 +290,3 @@ class Bus:
             self.stats.renewed += 1
             self._silent_since = None
             self._renew_after_s = min(2 * self._renew_after_s, _RENEW_AT_MOST_S)
-
-
-def _shown(answer: bytes) -> str:
-    text = answer[:40].hex(" ")
-    return f"{text} and {len(answer) - 40} more" if len(answer) > 40 else text or "late answers"

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 # How long one look at the port lasts at most; a read ends by its own deadlines.
 _SLICE_S = 0.05
 # A frame is over when nothing came for this long. The standard says 1.5 characters,
-# but USB adapters and TCP gateways deliver a frame in pieces.
+# but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
 _LONGEST = 1024
@@ -85,7 +85,7 @@ class Port:
             baudrate=config.baudrate,
             parity=_PARITY[config.parity],
             stopbits=config.stopbits,
-            timeout=min(_SLICE_S, config.timeout / 5),
+            timeout=_SLICE_S,
             write_timeout=2.0,
         )
         if not config.port.startswith("socket://"):
@@ -174,10 +174,13 @@ class Port:
         such frames would take. `last_answer` then holds what was heard instead.
         """
         character_s = self._config.character_s
-        gap_s = max(_GAP_S, 10 * character_s)
+        gap_s = max(min(_GAP_S, self.timeout), 10 * character_s)
         sent = time.monotonic() + len(self._request) * character_s
         until = sent + self.timeout
         latest = until + 2 * (len(self._request) + size) * character_s + gap_s
+        slice_s = min(_SLICE_S, self.timeout / 10)
+        if self._opened().timeout != slice_s:
+            self._opened().timeout = slice_s
         heard, found, before = b"", Heard(missing=size), self.strays
         self.latency_s = None
         while True:

@@ -1,4 +1,4 @@
-"""Why a port cannot be opened, and what to try. Pure, but for looking at the file."""
+"""Faults of a line in words, and what to try. Pure, but for looking at the device."""
 
 from __future__ import annotations
 
@@ -8,6 +8,20 @@ from pathlib import Path
 
 from logger.config import Bus as BusConfig
 from logger.errors import PortError
+
+# Modbus application protocol V1.1b3, chapter 7.
+EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge",
+    6: "busy",
+    7: "negative acknowledge",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target failed to respond",
+}
 
 
 def explain(config: BusConfig, err: Exception) -> PortError:
@@ -59,3 +73,9 @@ def _errno(err: Exception) -> int | None:
         if one.args and isinstance(one.args[0], int):
             return one.args[0]
     return None
+
+
+def shown(answer: bytes) -> str:
+    """Return the bytes of a bad answer, shortened for a message."""
+    text = answer[:40].hex(" ")
+    return f"{text} and {len(answer) - 40} more" if len(answer) > 40 else text or "late answers"

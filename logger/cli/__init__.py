@@ -8,7 +8,24 @@ from typing import Annotated
 import typer
 
 from logger import __version__
-from logger.cli import buffer, configuration, demo, events, read, report, run, simulate, status
+from logger.cli import (
+    buffer,
+    check,
+    configuration,
+    demo,
+    events,
+    grafana,
+    init,
+    models,
+    past,
+    read,
+    report,
+    run,
+    scan,
+    settings,
+    simulate,
+    status,
+)
 from logger.errors import (
     ConfigError,
     LoggerError,
@@ -29,15 +46,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo.demo)
+app.command()(init.init)
+app.command()(scan.scan)
+app.command()(check.check)
 app.command()(run.run)
-app.command()(read.read)
 app.command()(status.status)
-
-
+app.command()(read.read)
+app.command()(models.models)
+app.add_typer(settings.app, name="settings")
 app.add_typer(buffer.app, name="buffer")
-app.command()(simulate.simulate)
-app.command()(events.events)
 app.add_typer(report.app, name="report")
+app.command()(events.events)
+app.command()(grafana.grafana)
+app.command()(simulate.simulate)
+app.command("simulate-past")(past.simulate_past)
 app.add_typer(configuration.app, name="config")
 
 

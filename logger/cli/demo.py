@@ -116,13 +116,13 @@ def _show(app: App, latest: Latest, for_s: float | None) -> None:
 
 def _summary(app: App, buffer: Path | None) -> bool:
     """Print what was done; tell whether every meter was read without an error."""
-    meters = app.meter_health()
+    meters = app.overview.meters()
     state = app.buffer.state()
     errors = sum(meter.errors for meter in meters)
     missed = sum(meter.missed for meter in meters)
     typer.echo(
-        f"{app.readings} readings of {len(meters)} meters, {errors} errors, {missed} jobs missed, "
-        f"{state.waiting} points in the buffer"
+        f"{app.overview.readings} readings of {len(meters)} meters, {errors} errors, "
+        f"{missed} jobs missed, {state.waiting} points in the buffer"
     )
     if buffer is not None:
         typer.echo(f"the points are in {buffer}: inepro-logger buffer export --help")

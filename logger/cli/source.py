@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,10 @@ import typer
 if TYPE_CHECKING:
     from logger.config import Config
     from logger.report.source import Source
+
+
+# The logger's own token may write only; reports take another one from here.
+READ_TOKEN_VARIABLE = "INFLUXDB_READ_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def day(text: str) -> dt.date:
@@ -60,7 +65,8 @@ def source(config: Config, from_buffer: bool) -> Iterator[Source]:
 
     target = config.influxdb
     if target is not None and not from_buffer:
-        yield InfluxSource(target.url, target.bucket, target.token(), config.site.name)
+        token = os.environ.get(READ_TOKEN_VARIABLE, "").strip() or target.token()
+        yield InfluxSource(target.url, target.bucket, token, config.site.name)
         return
     lines = StoredLines(config.buffer.path)
     try:

@@ -28,7 +28,7 @@ def _show(state: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     hours = (state["now"] - state["started"]) / 3_600_000
     console.print(
         f"inepro-logger {state['version']}, site [bold]{state['site']}[/], process "
@@ -53,14 +53,12 @@ def _show(state: dict[str, Any]) -> None:
         f"buffer {buffer['path']}: {buffer['waiting']} points wait, "
         f"{buffer['file_size'] / 1e6:.1f} MB of {buffer['max_size'] / 1e6:.0f} MB"
         + (f", {wear / 1e6:.0f} MB a day go to the medium" if wear is not None else ""),
-        highlight=False,
     )
     for lane in state["delivery"].values():
         lag = "" if lane["lag_s"] is None else f", newest point {lane['lag_s']:.0f} s old"
         console.print(
             f"bucket {lane['bucket']}: {lane['status']}, {lane['delivered']} delivered since "
             f"the start, {lane['set_aside']} set aside{lag}",
-            highlight=False,
         )
     for problem in state["problems"]:
         console.print(f"[red]problem:[/] {problem}")

@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from logger.config.alerts import Alerts
 from logger.config.derive import Counters, Events, Prices, Wiring
+from logger.config.metrics import Metrics
 from logger.config.section import Section
 from logger.config.types import Name, Seconds, Size
 from logger.errors import ConfigError
@@ -167,6 +169,8 @@ class Config(Section):
     events: Events = Events()
     counters: Counters = Counters()
     prices: Prices = Prices()
+    alerts: Alerts = Alerts()
+    metrics: Metrics | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

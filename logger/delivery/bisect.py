@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from logger.delivery.outcome import Kind, Outcome
@@ -33,7 +33,12 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Ve
     """
     verdict = Verdict()
     suspects: dict[int, Outcome] = {}
-    todo: list[list[int]] = [list(range(len(lines)))]
+    # A quote that is not closed would swallow the lines after it, up to the next quote, and
+    # the server might call that a text: such a line only ever goes alone.
+    odd = {index for index, line in enumerate(lines) if not closed(line)}
+    todo = [[index] for index in sorted(odd, reverse=True)]
+    if len(odd) < len(lines):
+        todo.append([index for index in range(len(lines)) if index not in odd])
     fruitless = 0
     while todo:
         if stopping():
@@ -60,11 +65,32 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Ve
             # the last one pushed goes first: what is likely good, to learn the rest sooner
             todo += _split(part, lines, outcome)
     if verdict.accepted:
-        verdict.refused.update({index: outcome.text for index, outcome in suspects.items()})
+        _ask_again(verdict, suspects, lines, write, stopping)
     elif suspects and verdict.stopped is None:
         outcome = next(iter(suspects.values()))
         verdict.stopped = replace(outcome, kind=Kind.WRONG_TARGET)
     return verdict
+
+
+def _ask_again(
+    verdict: Verdict,
+    suspects: Mapping[int, Outcome],
+    lines: Sequence[str],
+    write: Write,
+    stopping: Callable[[], bool],
+) -> None:
+    """Send each suspect alone once more: a proxy that refused everything for a while may
+    have come to its senses between a suspect and the lines that it took."""
+    for index in suspects:
+        if verdict.stopped is not None or stopping():
+            return
+        outcome = write([lines[index]])
+        if outcome.kind is Kind.DELIVERED:
+            verdict.accepted.add(index)
+        elif outcome.kind is Kind.REJECTED:
+            verdict.refused[index] = outcome.text
+        else:
+            verdict.stopped = outcome
 
 
 def _split(part: list[int], lines: Sequence[str], outcome: Outcome) -> list[list[int]]:
@@ -77,3 +103,11 @@ def _split(part: list[int], lines: Sequence[str], outcome: Outcome) -> list[list
             return [*([index] for index in quoted), [i for i in part if i not in apart]]
     middle = len(part) // 2
     return [part[middle:], part[:middle]]
+
+
+def closed(line: str) -> bool:
+    """Tell whether every quote in a line has its counterpart."""
+    if '"' not in line:
+        return True
+    bare = line.replace("\\\\", "").replace('\\"', "")
+    return bare.count('"') % 2 == 0

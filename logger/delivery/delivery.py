@@ -1,4 +1,4 @@
-"""Delivers a buffer to InfluxDB: one thread a lane, so that a bucket that is missing
+"""Delivers a buffer to InfluxDB: threads for each lane, so that a bucket that is missing
 does not stop the other."""
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from logger.buffer import Buffer
 from logger.datamodel import Lane
 from logger.delivery.health import Health, LaneState
 from logger.delivery.influx import Client, Settings
-from logger.delivery.outlet import BufferOutlet
+from logger.delivery.outlet import BufferOutlet, SecondOutlet
 from logger.delivery.worker import Worker
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 30.0  # the longest time without a look into the buffer
+# A backlog longer than this is sent by two: one waits for the server, one prepares.
+_LONG_LINES = 20_000
+_LONG_LOOK_S = 1.0
 
 
 class Target(Settings, Protocol):
@@ -50,11 +53,12 @@ class Delivery:
         """Start delivering. Returns at once; the server need not be there."""
         self._stop.clear()
         for lane in Lane:
-            thread = threading.Thread(
-                target=self._run, args=(lane,), name=f"deliver-{lane.value}", daemon=True
-            )
-            thread.start()
-            self._threads.append(thread)
+            for run, name in ((self._run, "deliver"), (self._help, "backlog")):
+                thread = threading.Thread(
+                    target=run, args=(lane,), name=f"{name}-{lane.value}", daemon=True
+                )
+                thread.start()
+                self._threads.append(thread)
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Stop. A request that still hangs after `timeout_s` is left to itself: its
@@ -71,9 +75,6 @@ class Delivery:
         return {lane: self._health.state(lane) for lane in Lane}
 
     def _run(self, lane: Lane) -> None:
-        client = Client(self._target, bucket_of(self._target, lane))
-        outlet = BufferOutlet(self._buffer, lane)
-        worker = Worker(lane, outlet, client.write, self._health, self._stop)
         exchange = self._buffer.exchange
         seen = -1
 
@@ -81,6 +82,21 @@ class Delivery:
             nonlocal seen
             seen = exchange.wait(seen, _LOOK_S, self._stop.is_set)
 
+        self._work(lane, BufferOutlet(self._buffer, lane), idle)
+
+    def _help(self, lane: Lane) -> None:
+        def wanted() -> bool:
+            long = self._buffer.books().lanes[lane].waiting > _LONG_LINES
+            return long and self._health.state(lane).status == "ok"
+
+        def idle() -> None:
+            self._stop.wait(_LONG_LOOK_S)
+
+        self._work(lane, SecondOutlet(self._buffer, lane, wanted), idle)
+
+    def _work(self, lane: Lane, outlet: BufferOutlet, idle: Callable[[], None]) -> None:
+        client = Client(self._target, bucket_of(self._target, lane))
+        worker = Worker(lane, outlet, client.write, self._health, self._stop)
         try:
             worker.run(idle)
         finally:

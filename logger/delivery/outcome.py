@@ -98,7 +98,7 @@ def error_message(body: str) -> str | None:
     """Return InfluxDB's own message in a JSON error, None if the body is no such thing."""
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict):
         return None
@@ -122,12 +122,12 @@ def retry_after(headers: Mapping[str, str], now_s: float) -> float | None:
     if value is None:
         return None
     value = value.strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():  # "\N{SUPERSCRIPT TWO}" is a digit, too
         seconds = float(value)
     else:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - now_s
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from logger.buffer import Buffer
 from logger.buffer.database import Database
@@ -72,6 +72,25 @@ class BufferOutlet:
             self._epoch = self._buffer.epoch
             self._database = Database.open_readonly(self._buffer.path)
         return self._database
+
+
+class SecondOutlet(BufferOutlet):
+    """The rows of a second worker of a lane: the backlog alone, while `wanted` says so.
+
+    While one worker waits for the server the other one prepares its next batch.
+    """
+
+    def __init__(self, buffer: Buffer, lane: Lane, wanted: Callable[[], bool]) -> None:
+        super().__init__(buffer, lane)
+        self._wanted = wanted
+
+    def newest(self, after: int, lines: int) -> list[Row]:  # noqa: ARG002 - an Outlet
+        """Return nothing: live points are the first worker's."""
+        return []
+
+    def oldest(self, after: int, lines: int, size: int) -> list[Row]:
+        """Return the oldest rows that the first worker is not sending."""
+        return super().oldest(after, lines, size) if self._wanted() else []
 
 
 def batch(found: Iterable[Row], lines: int, size: int | None) -> list[Row]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from logger.config.derive import Wiring
-from logger.meters.register import Model
+from logger.meters.register import Model, Value
 
 State = dict[str, Any]
 
@@ -45,3 +47,37 @@ class About:
 def planned(start_ms: int, end_ms: int, interval_ms: int) -> int:
     """Return how many jobs are due in [start, end): they fire on multiples of interval."""
     return -(-end_ms // interval_ms) + start_ms // -interval_ms
+
+
+def whole(value: object) -> int:
+    """Return an integer out of a state file; ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 1 << 62:
+        raise ValueError(f"not a whole number: {value!r}")
+    return value
+
+
+def finite(value: object) -> float:
+    """Return a number out of a state file; ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"not a number: {value!r}")
+    return float(value)
+
+
+def exact(value: object) -> Decimal:
+    """Return a decimal out of a state file; ValueError for anything else."""
+    number = Decimal(value) if isinstance(value, str) else None
+    if number is None or not number.is_finite() or abs(number.adjusted()) > 60:
+        raise ValueError(f"not a decimal number: {value!r}")
+    return number
+
+
+def facts(state: object) -> dict[str, dict[str, Value]]:
+    """Return names and values by meter out of a state file; ValueError for anything else."""
+    if not isinstance(state, dict):
+        raise ValueError(f"not a table: {state!r}")
+    for known in state.values():
+        if not isinstance(known, dict) or not all(
+            isinstance(value, int | str) for value in known.values()
+        ):
+            raise ValueError(f"not facts of a meter: {known!r}")
+    return {meter: dict(known) for meter, known in state.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from logger.datamodel import MEASUREMENT_OF
-from logger.derive.about import State
+from logger.derive.about import State, facts
 from logger.meters.register import Job, Value
 from logger.reading import Reading
 
@@ -21,16 +21,16 @@ class MeterChanges:
 
         An identity reading stays whole: it is the regular report.
         """
-        facts = {
+        told = {
             key: value
             for key, value in reading.values.items()
             if MEASUREMENT_OF.get(key.partition("/")[0]) == "meter"
         }
-        if not facts:
+        if not told:
             return reading
         known = self._known.setdefault(reading.meter, {})
-        stale = {key for key, value in facts.items() if known.get(key) == value}
-        known.update(facts)
+        stale = {key for key, value in told.items() if known.get(key) == value}
+        known.update(told)
         if not stale or reading.job is Job.IDENTITY:
             return reading
         kept = {key: value for key, value in reading.values.items() if key not in stale}
@@ -45,4 +45,4 @@ class MeterChanges:
 
     def restore(self, state: State) -> None:
         """Take up where `state` was made."""
-        self._known = {str(meter): dict(known) for meter, known in state.items()}
+        self._known = facts(state)

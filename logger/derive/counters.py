@@ -9,10 +9,11 @@ agree with it, it is accepted: a reset, or a swap if the serial number changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from logger.derive.about import State
+from logger.derive.memory import CounterMemory, Fit, Held, MeterMemory
 from logger.derive.registers import (
     RESETTABLE,
     RISING,
@@ -33,45 +34,12 @@ _STABLE = 3  # so many readings in a row must fit a sum before it is relied on
 _LONG_GAP_MS = 3_600_000  # after it, amps x time allows nearly anything
 
 
-@dataclass(slots=True)
-class _Held:
-    """One value of one counter that is not believed yet."""
-
-    taken_ms: int
-    round_ms: int
-    value: Decimal
-
-
-@dataclass(slots=True)
-class _Counter:
-    value: Decimal | None = None
-    at_ms: int = 0
-    held: list[_Held] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Fit:
-    """How well a sum has held: its rest, and for how many readings in a row."""
-
-    rest: Decimal
-    stable: int
-
-
-@dataclass(slots=True)
-class _Meter:
-    serial: str = ""
-    former: str = ""  # the serial number before a swap that the counters show yet
-    amps: float | None = None
-    counters: dict[str, _Counter] = field(default_factory=dict)
-    fits: dict[str, _Fit] = field(default_factory=dict)
-
-
 class CounterGuard:
     """Judges the counters of all meters. `agree` and `margin` as in the configuration."""
 
     def __init__(self, agree: int = 2, margin: float = 1.5) -> None:
         self._agree, self._margin = agree, margin
-        self._meters: dict[str, _Meter] = {}
+        self._meters: dict[str, MeterMemory] = {}
         self.glitches = 0
 
     def holding(self) -> set[str]:
@@ -87,7 +55,7 @@ class CounterGuard:
 
         Held values come out later under the time they were read at.
         """
-        meter = self._meters.setdefault(reading.meter, _Meter())
+        meter = self._meters.setdefault(reading.meter, MeterMemory())
         if reading.job is Job.IDENTITY:
             self._identify(meter, reading)
             return [reading], []
@@ -97,21 +65,22 @@ class CounterGuard:
         doubtful = self._doubtful(meter, found, reading.taken_ms)
         passed: dict[str, Decimal] = {}
         released: dict[tuple[int, int], dict[str, Decimal]] = {}
-        breaks: list[tuple[int, Break]] = []
+        breaks: list[tuple[int, Break, bool]] = []
         for key, value in found.items():
-            counter = meter.counters.setdefault(key, _Counter())
+            counter = meter.counters.setdefault(key, CounterMemory())
             if key not in doubtful:
                 self.glitches += len(counter.held) if counter.value is not None else 0
                 counter.held.clear()
                 counter.value, counter.at_ms = value, reading.taken_ms
                 passed[key] = value
                 continue
-            self._hold(meter, key, counter, _Held(reading.taken_ms, reading.round_ms, value))
-            if len(counter.held) <= self._needed(meter, counter):
+            self._hold(meter, key, counter, Held(reading.taken_ms, reading.round_ms, value))
+            if len(counter.held) <= self._needed(counter):
                 continue
             first = counter.held[0]
             if (found_break := self._break(meter, key, counter, first)) is not None:
-                breaks.append((first.taken_ms, found_break))
+                breaks.append((first.taken_ms, found_break, counter.foreign))
+            counter.foreign = False
             for held in counter.held[:-1]:
                 released.setdefault((held.taken_ms, held.round_ms), {})[key] = held.value
             counter.held.clear()
@@ -126,16 +95,18 @@ class CounterGuard:
         readings.append(replace(reading, values={**rest, **passed}))
         return readings, self._verdicts(reading.meter, meter, breaks)
 
-    def _identify(self, meter: _Meter, reading: Reading) -> None:
+    def _identify(self, meter: MeterMemory, reading: Reading) -> None:
         meter.amps = primary_amps(reading.values) or meter.amps
         serial = str(reading.values.get("serial", ""))
         if serial and serial != meter.serial:
-            meter.former = meter.serial
+            if meter.serial:
+                meter.former, meter.told = meter.serial, False
+                meter.fits.clear()
+                for counter in meter.counters.values():
+                    counter.foreign = counter.value is not None
             meter.serial = serial
 
-    def _doubtful(self, meter: _Meter, found: Mapping[str, Decimal], at_ms: int) -> set[str]:
-        if meter.former:  # another meter: nothing is known of its counters
-            return set(found)
+    def _doubtful(self, meter: MeterMemory, found: Mapping[str, Decimal], at_ms: int) -> set[str]:
         doubtful = {key for key, value in found.items() if self._odd(meter, key, value, at_ms)}
         misfits: list[Sum] = []
         fitting: set[str] = set()
@@ -155,10 +126,12 @@ class CounterGuard:
         doubtful |= unsure - fitting
         return doubtful | _outsiders(misfits, fitting)
 
-    def _odd(self, meter: _Meter, key: str, value: Decimal, at_ms: int) -> bool:
+    def _odd(self, meter: MeterMemory, key: str, value: Decimal, at_ms: int) -> bool:
         counter = meter.counters.get(key)
         if counter is None or counter.value is None:
             return False
+        if counter.foreign:
+            return True
         rise = value - counter.value
         name = key.partition("/")[0]
         if rise < 0 and (name in RISING or name == RESETTABLE):
@@ -167,14 +140,14 @@ class CounterGuard:
         limit = ceiling(key, meter.amps, self._margin, at_ms - counter.at_ms)
         return abs(rise) > limit + last_digit
 
-    def _loose(self, meter: _Meter, key: str, at_ms: int) -> bool:
+    def _loose(self, meter: MeterMemory, key: str, at_ms: int) -> bool:
         """Tell whether amps and time say nothing: the first reading, or after a gap."""
         if key.partition("/")[0] not in RISING:
             return False
         counter = meter.counters.get(key)
         return counter is None or counter.value is None or at_ms - counter.at_ms > _LONG_GAP_MS
 
-    def _hold(self, meter: _Meter, key: str, counter: _Counter, held: _Held) -> None:
+    def _hold(self, meter: MeterMemory, key: str, counter: CounterMemory, held: Held) -> None:
         if counter.held:
             last = counter.held[-1]
             rise = held.value - last.value
@@ -185,15 +158,17 @@ class CounterGuard:
                 counter.held.clear()
         counter.held.append(held)
 
-    def _needed(self, meter: _Meter, counter: _Counter) -> int:
+    def _needed(self, counter: CounterMemory) -> int:
         """Return how many further readings must agree with a held one."""
-        if counter.value is None or meter.former:
+        if counter.value is None or counter.foreign:
             return 1
         fell = counter.held[-1].value < counter.value
         late = counter.held[0].taken_ms - counter.at_ms > _LONG_GAP_MS
         return 1 if late and not fell else self._agree
 
-    def _break(self, meter: _Meter, key: str, counter: _Counter, first: _Held) -> Break | None:
+    def _break(
+        self, meter: MeterMemory, key: str, counter: CounterMemory, first: Held
+    ) -> Break | None:
         """Return the break when `counter` goes on from `first`, None if it just goes on."""
         before = counter.value
         if before is None or key.partition("/")[0] not in RISING:
@@ -202,37 +177,43 @@ class CounterGuard:
         limit = ceiling(key, meter.amps, self._margin, passed_ms)
         rise = first.value - before
         noise = 4 * max(granule(before), resolution((before, first.value)))
-        if meter.former:
+        if counter.foreign:
             return Break(key, before, first.value, Decimal(0))
         if -noise <= rise <= limit + noise:
             return None
         counted = first.value if rise < 0 and first.value <= limit + noise else Decimal(0)
         return Break(key, before, first.value, counted)
 
-    def _learn(self, meter: _Meter, passed: Mapping[str, Decimal]) -> None:
+    def _learn(self, meter: MeterMemory, passed: Mapping[str, Decimal]) -> None:
         for relation in sums(passed):
             rest = relation.rest(passed)
             tolerance = relation.tolerance(passed)
             fit = meter.fits.get(relation.name)
             if fit is None:
                 stable = _STABLE if abs(rest) <= tolerance else 0
-                meter.fits[relation.name] = _Fit(rest, stable)
+                meter.fits[relation.name] = Fit(rest, stable)
             elif abs(rest - fit.rest) <= tolerance:
                 fit.stable = min(_STABLE, fit.stable + 1)
                 fit.rest += (rest - fit.rest) / 8  # rounding must not add up
             else:
-                meter.fits[relation.name] = _Fit(rest, 0)
+                meter.fits[relation.name] = Fit(rest, 0)
 
-    def _verdicts(self, name: str, meter: _Meter, breaks: list[tuple[int, Break]]) -> list[Verdict]:
-        swapped = bool(meter.former)
-        serials = (meter.former, meter.serial)
-        if swapped and not any(counter.held for counter in meter.counters.values()):
-            meter.former = ""
-            meter.fits.clear()
-        if not breaks:
-            return []
-        first_ms = min(at_ms for at_ms, _ in breaks)
-        return [Verdict(name, first_ms, swapped, tuple(b for _, b in breaks), serials)]
+    def _verdicts(
+        self, name: str, meter: MeterMemory, breaks: list[tuple[int, Break, bool]]
+    ) -> list[Verdict]:
+        found = []
+        for swapped in (True, False):
+            own = [(at_ms, each) for at_ms, each, foreign in breaks if foreign is swapped]
+            if not own:
+                continue
+            serials = (meter.former, meter.serial)
+            # Counters that were held at different moments make one swap all the same.
+            told = swapped and meter.told
+            meter.told |= swapped
+            first_ms = min(at_ms for at_ms, _ in own)
+            breaks_ = tuple(each for _, each in own)
+            found.append(Verdict(name, first_ms, swapped, breaks_, serials, told))
+        return found
 
     def clock_step(self, size_ms: int) -> None:
         """Take note that the clock was moved: the time that passes is not that much."""
@@ -243,43 +224,11 @@ class CounterGuard:
 
     def state(self) -> State:
         """Return what is known of all counters, as JSON can hold it."""
-        return {
-            name: {
-                "serial": meter.serial,
-                "former": meter.former,
-                "amps": meter.amps,
-                "counters": {
-                    key: [
-                        None if counter.value is None else str(counter.value),
-                        counter.at_ms,
-                        [[held.taken_ms, held.round_ms, str(held.value)] for held in counter.held],
-                    ]
-                    for key, counter in meter.counters.items()
-                },
-                "fits": {key: [str(fit.rest), fit.stable] for key, fit in meter.fits.items()},
-            }
-            for name, meter in self._meters.items()
-        }
+        return {name: meter.state() for name, meter in self._meters.items()}
 
     def restore(self, state: State) -> None:
         """Take up where `state` was made."""
-        self._meters = {
-            name: _Meter(
-                serial=str(saved["serial"]),
-                former=str(saved["former"]),
-                amps=None if saved["amps"] is None else float(saved["amps"]),
-                counters={
-                    key: _Counter(
-                        None if value is None else Decimal(value),
-                        int(at_ms),
-                        [_Held(int(t), int(r), Decimal(v)) for t, r, v in held],
-                    )
-                    for key, (value, at_ms, held) in saved["counters"].items()
-                },
-                fits={key: _Fit(Decimal(r), int(n)) for key, (r, n) in saved["fits"].items()},
-            )
-            for name, saved in state.items()
-        }
+        self._meters = {name: MeterMemory.restored(saved) for name, saved in state.items()}
 
 
 def _outsiders(misfits: list[Sum], fitting: set[str]) -> set[str]:

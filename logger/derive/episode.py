@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from logger.derive.about import finite, whole
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -72,5 +74,5 @@ class Episode:
     def restored(cls, state: list[Any]) -> Episode:
         """Return the episode of which `state` was made."""
         active, extreme, count, since, last = state
-        began = None if active is None else int(active)
-        return cls(began, float(extreme), int(count), int(since), int(last))
+        began = None if active is None else whole(active)
+        return cls(began, finite(extreme), whole(count), whole(since), whole(last))

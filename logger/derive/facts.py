@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from logger.clock import Step
 from logger.config.derive import Events
-from logger.derive.about import About, State
+from logger.derive.about import About, State, facts, finite, whole
 from logger.derive.kinds import Kind, event, span
 from logger.derive.registers import Break, Verdict
 from logger.lineprotocol import Point
@@ -117,10 +117,10 @@ class Facts:
 
     def restore(self, state: State) -> None:
         """Take up where `state` was made."""
-        self._known = {str(name): dict(known) for name, known in state["known"].items()}
+        self._known = facts(state["known"])
         full, fullest = state["full"]
-        self._full_ms = None if full is None else int(full)
-        self._fullest = float(fullest)
+        self._full_ms = None if full is None else whole(full)
+        self._fullest = finite(fullest)
 
 
 def _list(breaks: list[Break]) -> str:

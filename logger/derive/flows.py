@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from logger.derive.about import About, State
+from logger.derive.about import About, State, exact
 from logger.derive.registers import Break
 from logger.lineprotocol import Point
 from logger.meters.register import Job
@@ -192,16 +192,16 @@ class SiteFlows:
     def restore(self, state: State) -> None:
         """Take up where `state` was made; meters that are gone keep their share."""
         self._former = {
-            role: [Decimal(value) for value in sums] for role, sums in state["former"].items()
+            role: [exact(drawn), exact(fed)] for role, (drawn, fed) in state["former"].items()
         }
         for name, (role, drawn, fed) in state["totals"].items():
             if name in self._meters and self._meters[name].role == role:
-                self._totals[name] = (Decimal(drawn), Decimal(fed))
+                self._totals[name] = (exact(drawn), exact(fed))
                 offsets = state["offset"].get(name, {})
-                self._offset[name] = {key: Decimal(value) for key, value in offsets.items()}
+                self._offset[name] = {key: exact(value) for key, value in offsets.items()}
                 continue
             former = self._former.setdefault(role, [Decimal(0), Decimal(0)])
-            former[0] += Decimal(drawn)
-            former[1] += Decimal(fed)
-        self._highest = {name: Decimal(value) for name, value in state["highest"].items()}
+            former[0] += exact(drawn)
+            former[1] += exact(fed)
+        self._highest = {name: exact(value) for name, value in state["highest"].items()}
         self._restored = bool(state["totals"])

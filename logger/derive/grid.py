@@ -62,7 +62,7 @@ class GridEvents:
                 config.voltage_high_sample * factor, band, "voltage", "V", often
             ),
             Kind.VOLTAGE_LOW_SAMPLE: (low, _Text("voltage", "V", low_sample, "below")),
-            Kind.PHASE_LOST: _below(lost, band, "no voltage,", "V", often),
+            Kind.PHASE_LOST: _below(lost, band, "phase lost, voltage", "V", often),
         }
 
     def feed(self, meter: str, taken_ms: int, samples: Samples) -> list[Point]:

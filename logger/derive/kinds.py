@@ -81,10 +81,13 @@ def event(
 
 
 def span(seconds: float) -> str:
-    """Return a duration for people: "48 s", "12 min", "3 h 5 min", "2 d 4 h"."""
+    """Return a duration for people: "48 s", "2 min 30 s", "12 min", "3 h 5 min", "2 d 4 h"."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
+    if whole < 600:
+        minutes, whole = divmod(whole, 60)
+        return f"{minutes} min {whole} s" if whole else f"{minutes} min"
     minutes = round(seconds / 60)
     if minutes < 120:
         return f"{minutes} min"

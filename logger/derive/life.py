@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
 from logger.config.derive import Events
-from logger.derive.about import About, State
+from logger.derive.about import About, State, finite, whole
 from logger.derive.kinds import Kind, event, span
 from logger.lineprotocol import Point
+from logger.meters.register import Job
 from logger.reading import Reading
 
 _IMPORT, _EXPORT = "active_import/total/total", "active_export/total/total"
@@ -108,6 +109,8 @@ class Life:
     def _identity(self, about: About, life: _Life, reading: Reading) -> list[Point]:
         serial = str(reading.values.get("serial", life.serial))
         downs = reading.values.get("power_down_count")
+        if life.gap is not None and reading.job is Job.IDENTITY:
+            life.gap.asked = True  # even if the meter has no such counter
         if not isinstance(downs, int):
             return []
         rose = 0
@@ -115,7 +118,7 @@ class Life:
             rose = max(0, downs - life.downs)
         life.serial, life.downs = serial, downs
         if life.gap is not None:
-            life.gap.asked, life.gap.mains = True, rose > 0
+            life.gap.mains = rose > 0
             return []
         if not rose:
             return []
@@ -233,13 +236,34 @@ class Life:
         for name, saved in state.items():
             if name not in self._lives:
                 continue
-            gap = saved["gap"]
-            life = _Life(**{**saved, "gap": None if gap is None else _Gap(**gap)})
+            life = _Life(
+                heard_ms=_maybe(saved["heard_ms"]),
+                silent_ms=_maybe(saved["silent_ms"]),
+                serial=str(saved["serial"]),
+                downs=_maybe(saved["downs"]),
+                energy=[finite(value) for value in saved["energy"]],
+                gap=None if saved["gap"] is None else _restored(saved["gap"]),
+            )
             if alive_ms is not None and life.heard_ms is not None and life.silent_ms is None:
                 life.heard_ms = max(life.heard_ms, alive_ms)
             self._lives[name] = life
         heard = [life.heard_ms for life in self._lives.values() if life.heard_ms is not None]
         self._alive_ms = max(heard, default=None)
+
+
+def _maybe(value: object) -> int | None:
+    return None if value is None else whole(value)
+
+
+def _restored(saved: State) -> _Gap:
+    return _Gap(
+        from_ms=whole(saved["from_ms"]),
+        to_ms=whole(saved["to_ms"]),
+        energy=[finite(value) for value in saved["energy"]],
+        asked=bool(saved["asked"]),
+        mains=bool(saved["mains"]),
+        now=[finite(value) for value in saved["now"]],
+    )
 
 
 def _moved(gap: _Gap) -> list[float]:

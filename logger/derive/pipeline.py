@@ -28,6 +28,8 @@ from logger.reading import Reading
 log = logging.getLogger("logger.events")
 
 _VERSION = 1
+# No reading takes longer; after a step of the clock so long some may carry the old time.
+_UNDER_WAY_MS = 30_000
 
 
 class Derive:
@@ -62,6 +64,7 @@ class Derive:
         self._life = Life(meters, site, self._events)
         self._facts = Facts(meters, site, self._events)
         self._dirty = False
+        self._moved: Step | None = None  # the last step of the clock, while it is fresh
 
     @property
     def dirty(self) -> bool:
@@ -86,6 +89,7 @@ class Derive:
         about = self._meters[reading.meter]
         if not reading.values:
             return []
+        reading = self._as_moved(reading)
         taken_ms = self._stamps.take(reading.meter, reading.taken_ms)
         if taken_ms != reading.taken_ms:
             reading = replace(reading, taken_ms=taken_ms)
@@ -95,13 +99,32 @@ class Derive:
         derived = self._facts.feed(reading)
         believed, verdicts = self._guard.feed(reading)
         for verdict in verdicts:
-            derived += self._facts.verdict(verdict)
+            if not verdict.told:
+                derived += self._facts.verdict(verdict)
             self._flows.broke(verdict.meter, verdict.breaks)
         for each in believed:
             derived += self._life.heard(each)
             derived += self._flows.feed(each)
             found += points(self._changes.keep(each), about.model, self._site)
         return found + self._stamped(derived)
+
+    def _as_moved(self, reading: Reading) -> Reading:
+        """Return a reading that was under way when the clock was moved with its new time."""
+        step = self._moved
+        if step is None or abs(reading.taken_ms - step.to_ms) <= abs(
+            reading.taken_ms - step.from_ms
+        ):
+            self._forget_step(reading.taken_ms)
+            return reading
+        return replace(
+            reading,
+            taken_ms=reading.taken_ms + step.size_ms,
+            round_ms=reading.round_ms + step.size_ms,
+        )
+
+    def _forget_step(self, now_ms: int) -> None:
+        if self._moved is not None and now_ms > self._moved.to_ms + _UNDER_WAY_MS:
+            self._moved = None
 
     def _feed_fast(self, reading: Reading, about: About) -> list[Point]:
         found = list(points(reading, about.model, self._site))
@@ -117,6 +140,7 @@ class Derive:
     def tick(self, now_ms: int) -> list[Point]:
         """Return what is due by time alone: call it about once a second, only while the
         clock is trusted."""
+        self._forget_step(now_ms)
         derived = self._flows.tick(now_ms)
         derived += self._minutes.tick(now_ms)
         derived += self._watched(self._quality.tick(now_ms))
@@ -127,6 +151,8 @@ class Derive:
         """Take note that the clock was moved. A first step (the clock was set at last)
         must come before the readings that were parked until then."""
         derived: list[Point] = []
+        # After a smaller step the old time and the new one cannot be told apart.
+        self._moved = step if abs(step.size_ms) > 2 * _UNDER_WAY_MS else None
         if not step.first:
             self._stamps.stepped(step)
             derived += self._minutes.clock_step()

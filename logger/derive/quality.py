@@ -74,7 +74,7 @@ class Quality:
         found = []
         for phase, (count, total, low, high) in window.sums.items():
             fields: dict[str, FieldValue] = {
-                "mean": math.sqrt(total / count),
+                "mean": math.sqrt(max(total, 0.0) / count),
                 "min": low,
                 "max": high,
                 "samples": int(count),

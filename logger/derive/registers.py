@@ -100,13 +100,17 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Counters of one meter restarted at `at_ms`: the meter was swapped, or reset."""
+    """Counters of one meter restarted at `at_ms`: the meter was swapped, or reset.
+
+    `told` when the same swap was reported before, for other counters.
+    """
 
     meter: str
     at_ms: int
     swapped: bool
     breaks: tuple[Break, ...]
     serials: tuple[str, str] = ("", "")
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from logger.derive.about import planned
+from logger.derive.about import finite, planned, whole
 
 GRACE_MS = 5000  # a job may be that late on a busy line and still be counted
 _SHARE = 0.8  # of the planned samples, by design
@@ -92,6 +92,11 @@ class Windows:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where `state` was made."""
         for meter, (start_ms, sums, stepped) in state.items():
-            own = {str(key): [float(part) for part in parts] for key, parts in sums.items()}
-            self._open[meter] = Window(int(start_ms), own, bool(stepped))
-            self._closed_until[meter] = int(start_ms)
+            own: dict[str, list[float]] = {}
+            for key, (count, total, low, high) in sums.items():
+                own[key] = [whole(count), finite(total), finite(low), finite(high)]
+                if count < 1 or (total < 0 and low >= 0):
+                    raise ValueError(f"not the sums of a window: {sums[key]}")
+            start = whole(start_ms)
+            self._open[meter] = Window(start, own, bool(stepped))
+            self._closed_until[meter] = start

@@ -127,21 +127,24 @@ class AdaptivePlan:
         Returns the values that the meter does not have.
         """
         parts = tuple(self.searches.pop(block).parts)
-        for whole in [block for blocks in self.full.values() for block in blocks]:
-            current = self.cuts.get(whole, (whole,))
-            if block in current:
+        lacking: list[Register] = []
+        for job, blocks in self.full.items():
+            for whole in blocks:
+                current = self.cuts.get(whole, (whole,))
+                if block not in current:
+                    continue
                 at = current.index(block)
                 self.cuts[whole] = (*current[:at], *parts, *current[at + 1 :])
+                lacking = [
+                    register
+                    for register in self.registers[job]
+                    if block.holds(register) and not any(part.holds(register) for part in parts)
+                ]
         self._proven.discard(block)
         self._proven.update(parts)
         if not self.tried_ms or self.tried_ms > now_ms:
             self.tried_ms = now_ms
-        return [
-            register
-            for registers in self.registers.values()
-            for register in registers
-            if block.holds(register) and not any(part.holds(register) for part in parts)
-        ]
+        return lacking
 
     def to_retry(self, job: Job, now_ms: int) -> Block | None:
         """Return a block of `job` that is due to be tried in full."""

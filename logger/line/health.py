@@ -8,7 +8,7 @@ from logger.meters.register import Model, Value
 
 _ALL = ("L1", "L2", "L3")
 # On three wires L2 is the reference of the other two, and reads 0 V by design.
-_PHASES = {"3p4w": _ALL, "3p3w": ("L1", "L3"), "1p2w": ("L1",)}
+_PHASES = {"3P4W": _ALL, "3P3W": ("L1", "L3"), "1P2W": ("L1",)}
 
 
 def expected_phases(wiring: str) -> tuple[str, ...]:

@@ -72,7 +72,6 @@ class Meaning:
         self._known, self.wrong = True, None
         if value != guard.value:
             self.wrong = EncodingError(
-                f"meter {self._meter}: {guard.reason} ({guard.field} is {value}): "
-                "its numbers are not logged",
+                f"{guard.reason} ({guard.field} is {value}): its numbers are not logged",
                 guard.remedy.replace("METER", self._meter),
             )

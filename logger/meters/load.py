@@ -72,9 +72,10 @@ class _Table(BaseModel):
     limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
 
 
-def available() -> tuple[str, ...]:
-    """Return the names of the bundled models, sorted."""
-    return tuple(sorted(path.stem for path in _BUILT_IN.glob("*.toml")))
+def available(models_dir: Path | None = None) -> tuple[str, ...]:
+    """Return the names of the bundled models and of those in `models_dir`, sorted."""
+    directories = [_BUILT_IN] if models_dir is None else [_BUILT_IN, models_dir]
+    return tuple(sorted({path.stem for one in directories for path in one.glob("*.toml")}))
 
 
 def load(name: str, models_dir: Path | None = None) -> Model:
@@ -86,13 +87,11 @@ def load(name: str, models_dir: Path | None = None) -> Model:
         return load_file(own)
     if name in available():
         return _bundled(name)
-    known = list(available())
-    if models_dir is not None:
-        known += [path.stem for path in models_dir.glob("*.toml")]
+    known = available(models_dir)
     near = difflib.get_close_matches(name, known, n=1)
     raise ModelError(
         f"unknown model {name!r}",
-        f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(sorted(set(known)))}",
+        f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(known)}",
     )
 
 
@@ -118,6 +117,12 @@ def load_file(path: Path) -> Model:
         first = _first(err)
         key = ".".join(str(part) for part in first["loc"])
         raise ModelError(f"{path}:{_line_of(text, key)}: {key}: {first['msg']}", _HINT) from err
+    if table.model != path.stem:
+        raise ModelError(
+            f"{path}:{_line_of(text, 'model')}: model: {table.model!r} is in a file called "
+            f"{path.name}: the configuration finds a model by the name of its file",
+            f"call it {table.model}.toml",
+        )
     registers = _registers(path, text, rows)
     for name in table.limits:
         if name not in {register.field for register in registers}:

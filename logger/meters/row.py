@@ -92,7 +92,7 @@ class Row(BaseModel):
         low, high = self.range if self.range else (None, None)
         if low is not None and high is not None and low > high:
             raise ValueError(f"range: {low} is above {high}")
-        values = tuple(Decimal(str(value)) for value in self.one_of)
+        values = tuple(map(_decimal, self.one_of))
         return Write(
             function=self.write or 0,
             accepts=self.accepts or _accepts(choices, values, low, high),
@@ -104,10 +104,14 @@ class Row(BaseModel):
         )
 
 
+def _decimal(value: float) -> Decimal:
+    return Decimal(int(value)) if float(value).is_integer() else Decimal(str(value))
+
+
 def _final(given: list[float] | bool) -> frozenset[Decimal] | None:
     if isinstance(given, bool):
         return None if given else frozenset()
-    return frozenset(Decimal(str(value)) for value in given)
+    return frozenset(map(_decimal, given))
 
 
 def _choices(given: Mapping[str, str]) -> Mapping[int, str]:

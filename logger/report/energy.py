@@ -158,9 +158,11 @@ def _parts(
     """Return the energy between each two `moments`, and how much of it was divided."""
     times = [at for at, _ in values]
     counted = [_ZERO]
-    for (since, before), (until, after) in pairwise(values):
+    level = values[0][1]
+    for (since, _), (until, after) in pairwise(values):
         between = [each for each in broken if since < each.at_ms <= until]
-        counted.append(counted[-1] + _rise(before, after, until - since, between))
+        rise, level = _rise(level, after, until - since, between)
+        counted.append(counted[-1] + rise)
     at = [_at(times, counted, moment) for moment in moments]
     found: list[tuple[Decimal, Decimal] | None] = []
     for place in range(len(moments) - 1):
@@ -203,13 +205,15 @@ def _at(times: Sequence[int], counted: Sequence[Decimal], moment: int) -> _Borde
     return _Border(value, gap=True, before=before, after=energy - before)
 
 
-def _rise(before: Decimal, after: Decimal, passed_ms: int, broken: Sequence[Break]) -> Decimal:
-    """Return what a counter surely counted between two values."""
+def _rise(
+    level: Decimal, after: Decimal, passed_ms: int, broken: Sequence[Break]
+) -> tuple[Decimal, Decimal]:
+    """Return what a counter surely counted since it showed `level`, and its new level."""
     if any(each.swapped for each in broken):
-        return _ZERO  # the new meter's beginning is not known
+        return _ZERO, after  # the new meter's beginning is not known
     most = _FASTEST_KW * passed_ms / 3_600_000 + 1
-    if after >= before:
-        return _ZERO if broken and after - before > most else after - before
-    if not broken and before - after < Decimal("0.1"):
-        return _ZERO  # the last digit of a counter that was read twice
-    return after if after <= most else _ZERO  # it restarted from 0
+    if after >= level:
+        return (_ZERO if broken and after - level > most else after - level), after
+    if not broken and after > level / 2:
+        return _ZERO, level  # read again under an earlier time: the clock went back
+    return (after if after <= most else _ZERO), after  # it restarted from 0

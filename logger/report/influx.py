@@ -6,6 +6,7 @@ for delivery speaks Flux only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -44,17 +45,18 @@ class InfluxSource:
         statements = (
             _select(chosen, measurement, self._where(span, tags), "*") for span in merged(spans)
         )
-        for _, series in self._ask(statements):
-            columns = series["columns"]
-            own = {key: value for key, value in series.get("tags", {}).items() if value}
-            kinds = [known[name].kind if name in known else Kind.TEXT for name in columns]
-            for row in series["values"]:
-                values: dict[str, FieldValue] = {
-                    name: float(value) if kind is Kind.FLOAT else value
-                    for name, kind, value in zip(columns, kinds, row, strict=True)
-                    if value is not None and name != "time"
-                }
-                yield Point(measurement, own, values, int(row[0]))
+        with self._understood():
+            for _, series in self._ask(statements):
+                columns = series["columns"]
+                own = {key: value for key, value in series.get("tags", {}).items() if value}
+                kinds = [known[name].kind if name in known else Kind.TEXT for name in columns]
+                for row in series["values"]:
+                    values: dict[str, FieldValue] = {
+                        name: float(value) if kind is Kind.FLOAT else value
+                        for name, kind, value in zip(columns, kinds, row, strict=True)
+                        if value is not None and name != "time"
+                    }
+                    yield Point(measurement, own, values, int(row[0]))
 
     def tally(
         self,
@@ -79,6 +81,10 @@ class InfluxSource:
             ]
             statements.append(_select(all_of, measurement, where, by))
             statements += [_select('count("mean")', measurement, each, by) for each in wheres]
+        with self._understood():
+            return self._tallies(statements, ordered, parts)
+
+    def _tallies(self, statements: Sequence[str], spans: Sequence[Span], parts: int) -> list[Tally]:
         rows: dict[tuple[int, tuple[tuple[str, str], ...]], dict[int, list[Any]]] = {}
         for number, series in self._ask(statements):
             own = {key: value for key, value in series.get("tags", {}).items() if value}
@@ -90,11 +96,19 @@ class InfluxSource:
             counts = [int(got[part][1]) if part in got else 0 for part in range(parts)]
             found.append(
                 Tally(
-                    ordered[place], dict(series_key), counts[0], counts[1], tuple(counts[2:]),
+                    spans[place], dict(series_key), counts[0], counts[1], tuple(counts[2:]),
                     float(got[0][2]), float(got[0][3]),
                 )
             )  # fmt: skip
         return found
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Turn what an answer of an unknown shape leads to into a ReportError."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as err:
+            raise ReportError(f"{self._url}: not an answer of InfluxDB: {err!r}") from err
 
     def _where(self, span: Span, tags: Tags) -> str:
         parts = [f"time >= {span[0]}ms AND time < {span[1]}ms", f'"site" = {_text(self._site)}']
@@ -146,7 +160,7 @@ class InfluxSource:
             if line.strip():
                 try:
                     yield json.loads(line)
-                except ValueError as err:
+                except (ValueError, RecursionError) as err:
                     raise ReportError(f"{self._url}: not an answer of InfluxDB: {err}") from err
 
     def _refusal(self, status: int, body: bytes) -> str:
@@ -154,14 +168,17 @@ class InfluxSource:
         try:
             parsed = json.loads(text)
             text = parsed.get("message") or parsed.get("error") or text
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             pass  # a proxy's page: shown as it came
         return f"{self._url}: answer {status} for database {self._database!r}: {text[:200]}"
 
 
+_MAY_NOT_READ = (
+    "the token may not read here: put one that may into the variable INFLUXDB_READ_TOKEN"
+)
 _HINTS = {
-    401: "the token may not read here: reports need a token with read permission",
-    403: "the token may not read here: reports need a token with read permission",
+    401: _MAY_NOT_READ,
+    403: _MAY_NOT_READ,
     404: "no such database: InfluxDB 2 needs a DBRP mapping when bucket and name differ",
 }
 

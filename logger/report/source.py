@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from logger.lineprotocol import Point, parse
+from logger.lineparse import decode
+from logger.lineprotocol import FieldValue, Point
 
 # A stretch of time, milliseconds UTC: from the first on, before the second.
 Span = tuple[int, int]
@@ -64,11 +65,8 @@ def merged(spans: Iterable[Span], gap_ms: int = 0) -> list[Span]:
     return found
 
 
-# Given start and end, yields every stored line of the main lane in that time, and may
-# yield more.
-Lines = Callable[[int, int], Iterable[str]]
-
-_NEAR_MS = 6 * 3_600_000
+# Given a measurement and spans, yields every stored line of it in them; may yield more.
+Lines = Callable[[str, Sequence[Span]], Iterable[str]]
 
 
 class BufferSource:
@@ -85,20 +83,22 @@ class BufferSource:
         fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
     ) -> Iterator[Point]:
         """Yield the points; see `Source`."""
+        for line in self._within(measurement, spans):
+            point = point_of(line)
+            if all(point.tags.get(name) in values for name, values in tags.items()):
+                yield point
+
+    def _within(self, measurement: str, spans: Sequence[Span]) -> Iterator[str]:
+        """Yield the lines of `measurement` within `spans`."""
         wanted = merged(spans)
         starts = [start for start, _ in wanted]
         head = f"{measurement},"
-        for start, end in merged(spans, _NEAR_MS):
-            for line in self._lines(start, end):
-                if not line.startswith(head):
-                    continue
+        for line in self._lines(measurement, wanted):
+            if line.startswith(head):
                 stamp = int(line[line.rindex(" ") + 1 :])
                 place = bisect_right(starts, stamp) - 1
-                if place < 0 or stamp >= wanted[place][1]:
-                    continue
-                point = parse(line)
-                if all(point.tags.get(name) in values for name, values in tags.items()):
-                    yield point
+                if place >= 0 and stamp < wanted[place][1]:
+                    yield line
 
     def tally(
         self,
@@ -108,25 +108,35 @@ class BufferSource:
         bands: Sequence[tuple[float, float]],
     ) -> list[Tally]:
         """Return the tallies; see `Source`."""
-        found: dict[tuple[Span, tuple[tuple[str, str], ...]], _Count] = {}
         ordered = sorted(spans)
         starts = [start for start, _ in ordered]
-        for point in self.read(measurement, spans, tags, ()):
-            place = bisect_right(starts, point.time_ms) - 1
-            key = (ordered[place], tuple(sorted(point.tags.items())))
-            found.setdefault(key, _Count([0] * len(bands))).add(point, bands)
+        # By the text of the series: its tags are taken apart once, not for every window.
+        found: dict[tuple[str, Span], _Count] = {}
+        for line in self._within(measurement, spans):
+            point = point_of(line)
+            span = ordered[bisect_right(starts, point.time_ms) - 1]
+            key = (line[: line.index(" ")], span)
+            count = found.get(key)
+            if count is None:
+                chosen = all(point.tags.get(name) in values for name, values in tags.items())
+                count = found[key] = _Count([0] * len(bands), point.tags, chosen)
+            if count.chosen:
+                count.add(point, bands)
         return [
             Tally(
-                span, dict(series), count.windows, count.valid, tuple(count.within),
+                span, dict(count.tags), count.windows, count.valid, tuple(count.within),
                 count.low, count.high,
             )
-            for (span, series), count in sorted(found.items())
+            for (_, span), count in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))
+            if count.chosen
         ]  # fmt: skip
 
 
 @dataclass(slots=True)
 class _Count:
     within: list[int]
+    tags: Mapping[str, str]
+    chosen: bool
     windows: int = 0
     valid: int = 0
     low: float = field(default=math.inf)
@@ -142,3 +152,33 @@ class _Count:
         self.valid += 1
         for index, (low, high) in enumerate(bands):
             self.within[index] += low <= mean <= high
+
+
+def point_of(line: str) -> Point:
+    """Return the point of a line that this logger wrote.
+
+    Nearly all of them have neither text nor escapes and are taken apart in a tenth of the
+    time that `decode` needs, which checks what strangers wrote. Raises ValueError.
+    """
+    if "\\" in line or '"' in line:
+        return decode(line)
+    head, body, stamp = line.split(" ")
+    measurement, *tags = head.split(",")
+    fields = dict(part.split("=", 1) for part in body.split(","))
+    return Point(
+        measurement,
+        dict(part.split("=", 1) for part in tags),
+        {name: _value(text) for name, text in fields.items()},
+        int(stamp),
+    )
+
+
+def _value(text: str) -> FieldValue:
+    if text.endswith("i"):
+        return int(text[:-1])
+    if text in {"true", "false"}:
+        return text == "true"
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"not a number: {text!r}")
+    return number

@@ -45,7 +45,7 @@ def factory(model: Model, address: int, baudrate: int, parity: str) -> dict[str,
         if name == "serial":
             settings[name] = str(_FIRST_SERIAL + address)
         elif name == "meter_code":
-            settings[name] = f"{min(model.meter_codes, default=0):04X}"
+            settings[name] = f"{next(iter(model.codes), 0):04X}"
         elif name == "modbus_id":
             settings[name] = address
         elif name == "baud_rate":

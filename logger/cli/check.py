@@ -1,0 +1,108 @@
+"""`check`: one screen for the installer, a verdict and a remedy in each line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.quiet import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from logger.config import Config, Influx
+    from logger.survey.finding import Finding
+
+_COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "red"}
+
+
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    meters_only: Annotated[
+        bool, typer.Option("--meters-only", help="Look at buses and meters only.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the whole installation: buses, meters, wiring, InfluxDB, clock, disk.
+
+    It only reads from the meters. The exit code is 1 when something fails.
+    """
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from logger.config import load_config
+
+    quiet()
+    loaded = load_config(config)
+    found = []
+    console = Console(highlight=False)
+    subject = ""
+    for finding in _findings(loaded, meters_only):
+        found.append(finding)
+        if not as_json:
+            if finding.subject != subject:
+                subject = finding.subject
+                console.print(f"[bold]{subject}[/]")
+            _print(console, finding)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        counts = {name: sum(one.verdict == name for one in found) for name in _COLOURS}
+        console.print(", ".join(f"[{_COLOURS[n]}]{count} {n}[/]" for n, count in counts.items()))
+    if any(one.verdict == "fail" for one in found):
+        raise typer.Exit(1)
+
+
+def _findings(config: Config, meters_only: bool) -> Iterator[Finding]:
+    import time
+
+    from logger import meters
+    from logger.app import state_directory
+    from logger.clock import Clock, synchronised
+    from logger.line import StateStore
+    from logger.survey import check as survey
+    from logger.survey import surroundings
+
+    names = meters.available(config.models_dir)
+    models = {name: meters.load(name, config.models_dir) for name in names}
+    states = StateStore(state_directory(config.buffer.path) / "meters")
+    for bus in config.bus:
+        yield from survey.check_bus(config, bus, models, states)
+    if meters_only:
+        return
+    yield from surroundings.influxdb(config, _try_write)
+    yield from surroundings.clock(Clock(time.time).trusted, synchronised())
+    yield from surroundings.disk(config, models)
+
+
+def _try_write(settings: Influx, bucket: str) -> tuple[str, str]:
+    """Send a write without points: the server checks everything but the points."""
+    from logger.delivery.influx import Client
+    from logger.delivery.outcome import Kind
+
+    client = Client(settings, bucket)
+    try:
+        outcome = client.write(["# inepro-logger check"])
+    finally:
+        client.close()
+    if outcome.kind in (Kind.DELIVERED, Kind.REJECTED):
+        return "", ""
+    return f"{outcome.kind.value}: {outcome.text}", outcome.hint
+
+
+def _print(console: object, finding: Finding) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    assert isinstance(console, Console)
+    colour = _COLOURS[finding.verdict]
+    console.print(
+        f"  [{colour}]{finding.verdict:<4}[/] {finding.about:<17} {escape(finding.text)}",
+        soft_wrap=True,
+    )
+    if finding.remedy and finding.verdict != "ok":
+        console.print(f"       {'':<17} -> {escape(finding.remedy)}", soft_wrap=True)

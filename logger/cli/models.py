@@ -1,0 +1,112 @@
+"""`models`: which meters there are tables for, and what is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from logger.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from logger.meters import Model, Register
+
+
+def models(
+    model: Annotated[str | None, typer.Argument(help="Show the table of this model.")] = None,
+    models_dir: Annotated[
+        Path | None, typer.Option(help="Directory with register tables of your own.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the models of meters, or print the register table of one."""
+    import json
+
+    from logger import meters
+    from logger.errors import ModelError
+
+    if models_dir is not None and not models_dir.is_dir():
+        raise ModelError(f"{models_dir}: no such directory", "name the directory of your tables")
+    if model is not None:
+        table = meters.load(model, models_dir)
+        typer.echo(json.dumps(_as_json(table), indent=2)) if as_json else _show(table)
+        return
+    every = [meters.load(name, models_dir) for name in meters.available(models_dir)]
+    if as_json:
+        typer.echo(json.dumps([_head(one) for one in every], indent=2))
+    else:
+        _list(every)
+
+
+def _head(model: Model) -> dict[str, Any]:
+    from logger.plan import plans
+
+    return {
+        "model": model.name,
+        "title": model.title,
+        "manual": model.manual,
+        "firmware": model.firmware,
+        "codes": {f"0x{code:04X}": about.sold_as for code, about in model.codes.items()},
+        "baudrates": list(model.baudrates),
+        "registers": len(model.registers),
+        "requests": {job.value: len(blocks) for job, blocks in plans(model).items()},
+    }
+
+
+def _as_json(model: Model) -> dict[str, Any]:
+    return _head(model) | {"registers": [_row(register) for register in model.registers]}
+
+
+def _row(register: Register) -> dict[str, Any]:
+    write = register.write
+    return {
+        "address": f"0x{register.address:04X}",
+        "length": register.length,
+        "type": register.encoding.value,
+        "unit": register.unit,
+        "job": register.job.value,
+        "field": register.field,
+        "phase": register.phase,
+        "tariff": register.tariff,
+        "name": register.name,
+        "choices": {str(code): name for code, name in register.choices.items()},
+        "write": write.function if write and not register.refuse else None,
+        "accepts": write.accepts if write and not register.refuse else "",
+        "note": register.note,
+    }
+
+
+def _list(every: list[Model]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "meters", "firmware", "meter code: sold as", "registers")
+    for one in every:
+        codes = "\n".join(f"0x{code:04X}: {about.sold_as}" for code, about in one.codes.items())
+        table.add_row(
+            one.name, one.title, one.firmware, codes or "not published", str(len(one.registers))
+        )
+    Console().print(table)
+
+
+def _show(model: Model) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(f"[bold]{model.title}[/]\nfrom: {model.manual}", highlight=False)
+    table = Table("address", "type", "unit", "job", "field", "register", "write")
+    for register in model.registers:
+        write = register.write
+        accepts = write.accepts if write and not register.refuse else ""
+        table.add_row(
+            f"0x{register.address:04X}",
+            f"{register.encoding}" + (f" x{register.length}" if register.length > 2 else ""),
+            register.unit,
+            register.job.value,
+            register.key,
+            register.name,
+            accepts,
+        )
+    console.print(table)

@@ -1,0 +1,10 @@
+"""Commands that look at meters say what they find themselves: no log lines between."""
+
+from __future__ import annotations
+
+import logging
+
+
+def quiet() -> None:
+    """Keep the log of the package off the terminal, unless somebody asked for it."""
+    logging.getLogger("logger").addHandler(logging.NullHandler())

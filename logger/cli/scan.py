@@ -1,0 +1,183 @@
+"""`scan`: find the meters on a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from logger.cli.options import JsonOption
+from logger.cli.quiet import quiet
+
+if TYPE_CHECKING:
+    from logger.meters import Model
+    from logger.survey.identify import Found
+
+
+def scan(
+    port: Annotated[
+        str,
+        typer.Option(
+            "--port",
+            "-p",
+            help="A device such as /dev/serial/by-id/usb-..., or socket://host:port.",
+        ),
+    ],
+    addresses: Annotated[
+        str, typer.Option("--range", help="Addresses to try: 1-247, 1-20, 3,7,30-40.")
+    ] = "1-247",
+    baudrate: Annotated[int, typer.Option(help="The line's speed.")] = 9600,
+    parity: Annotated[str, typer.Option(help="even, odd or none.")] = "even",
+    all_settings: Annotated[
+        bool, typer.Option("--all", help="Then try every other speed and parity, too.")
+    ] = False,
+    patience: Annotated[
+        str, typer.Option(help="How long each address is waited for; more for slow gateways.")
+    ] = "70ms",
+    models_dir: Annotated[
+        Path | None, typer.Option(help="Directory with register tables of your own.")
+    ] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write a configuration with what was found.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the meters on a line and say what they are. It only reads.
+
+    The full range takes under a minute at 9600 baud.
+    """
+    import json
+    from dataclasses import asdict
+
+    from logger import meters
+    from logger.cli.options import duration
+    from logger.errors import ConfigError
+    from logger.survey import draft, ports
+
+    quiet()
+    if write is not None and write.exists():
+        raise ConfigError(f"{write} exists already", "choose another name, or move it away")
+    if all_settings and not ports.is_device(port):
+        raise ConfigError(
+            "--all: the gateway sets speed and parity of its line, not this program",
+            "change them in the gateway and scan again",
+        )
+    models = [meters.load(name, models_dir) for name in meters.available(models_dir)]
+    lasting = ports.lasting_name(port)
+    found = _sweep(
+        lasting, _addresses(addresses), baudrate, parity, all_settings, models, duration(patience)
+    )
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        _show(found, lasting)
+    if write is not None:
+        text = draft.config_text(lasting, found, {model.name: model for model in models})
+        write.parent.mkdir(parents=True, exist_ok=True)
+        write.write_text(text, encoding="utf-8")
+        typer.echo(f"{write}: written; next: inepro-logger check --config {write}", err=True)
+    if not found:
+        raise typer.Exit(1)
+
+
+def _sweep(
+    port: str,
+    addresses: list[int],
+    baudrate: int,
+    parity: str,
+    everything: bool,
+    models: list[Model],
+    patience_s: float,
+) -> list[Found]:
+    from pydantic import ValidationError
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from logger.errors import ConfigError
+    from logger.survey import scan as sweeps
+
+    settings = [(baudrate, parity)]
+    if everything:
+        settings += [one for one in sweeps.all_settings() if one not in settings]
+    found: dict[tuple[int, str], Found] = {}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[met]} found"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, met=0)
+        for number, (speed, bits) in enumerate(settings):
+            try:
+                config = sweeps.line_config(port, speed, bits)
+            except ValidationError as err:
+                raise ConfigError(
+                    f"--{err.errors()[0]['loc'][0]}: {err.errors()[0]['msg']}"
+                ) from None
+            bar.update(task, description=f"{speed} baud, parity {bits}")
+            known = len(found)
+
+            def show(
+                done: int, total: int, met: int, first: int = number, known: int = known
+            ) -> None:
+                bar.update(
+                    task,
+                    completed=first * total + done,
+                    total=len(settings) * total,
+                    met=known + met,
+                )
+
+            for one in sweeps.sweep(config, models, addresses, show, patience_s):
+                found[one.address, one.serial or f"{speed} {bits}"] = one
+    return sorted(found.values(), key=lambda one: one.address)
+
+
+def _addresses(text: str) -> list[int]:
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise typer.BadParameter(
+                f"{part!r}: write 1-247, 1-20 or 3,7,30-40", param_hint="--range"
+            )
+        found |= set(range(int(first), int(last or first) + 1))
+    if not found or min(found) < 1 or max(found) > 247:
+        raise typer.BadParameter(f"{text!r}: addresses go from 1 to 247", param_hint="--range")
+    return sorted(found)
+
+
+def _show(found: list[Found], port: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not found:
+        console.print(f"No meter answers on {port}.", highlight=False)
+        console.print(
+            "  try: --all for other speeds and parities; swap A and B; is the meter powered, "
+            "its address 1 to 247, and no logger running on the port?",
+            highlight=False,
+        )
+        return
+    table = Table(
+        "address", "model", "sold as", "serial number", "firmware", "CT", "tariff", "line"
+    )
+    table.columns[0].justify = "right"
+    for one in found:
+        table.add_row(
+            str(one.address),
+            one.model or "?",
+            one.sold_as,
+            one.serial,
+            one.software_version,
+            one.ct_ratio,
+            one.tariff,
+            f"{one.baudrate} 8{one.parity[0].upper()}1",
+        )
+    console.print(table)
+    for one in found:
+        if one.note:
+            console.print(f"[yellow]address {one.address}:[/] {one.note}", highlight=False)

@@ -1,0 +1,198 @@
+"""`settings show` and `settings set`: the only command that writes to a meter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.quiet import quiet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from logger.config import Bus, Config, Meter
+    from logger.meters import Model
+    from logger.settings import Change, Changer, Outcome
+
+app = typer.Typer(help="Show and change the settings of a meter.", no_args_is_help=True)
+
+MeterArgument = Annotated[str, typer.Argument(help="The meter's name in the configuration.")]
+
+
+@app.command()
+def show(
+    meter: MeterArgument, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False
+) -> None:
+    """Print every setting of a meter, in words."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from logger.bus import Bus
+    from logger.settings import accepted, listed, read_settings, shown
+
+    quiet()
+    _, bus_config, meter_config, model = _find(config, meter)
+    registers = listed(model)
+    bus = Bus(bus_config)
+    try:
+        values = read_settings(bus, meter_config, model, registers)
+    finally:
+        bus.close()
+    rows: list[dict[str, Any]] = [
+        {
+            "name": register.field,
+            "register": register.name,
+            "value": shown(register, values[register.key]) if register.key in values else None,
+            "accepts": accepted(register),
+            "address": f"0x{register.address:04X}",
+        }
+        for register in registers
+    ]
+    if as_json:
+        typer.echo(json.dumps({"meter": meter, "model": model.name, "settings": rows}, indent=2))
+        return
+    table = Table("name", "value", "register", "can be set to", title=f"{meter} ({model.title})")
+    for row in rows:
+        value = "not answered" if row["value"] is None else row["value"]
+        table.add_row(row["name"], value, row["register"], row["accepts"])
+    Console().print(table)
+
+
+@app.command(name="set")
+def set_(
+    meter: MeterArgument,
+    name: Annotated[str, typer.Argument(help="The setting, as `settings show` names it.")],
+    value: Annotated[str, typer.Argument(help='The new value: "10", "even", "250/5", "reset".')],
+    config: ConfigOption = DEFAULT_CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, for scripts.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the frame that would be sent, send nothing.")
+    ] = False,
+    again: Annotated[
+        str | None,
+        typer.Option("--again", help="The value once more, for what can never be taken back."),
+    ] = None,
+) -> None:
+    """Change one setting of a meter, and read it back."""
+    from logger.errors import ConfigError
+    from logger.settings import Changer, prepare
+
+    quiet()
+    loaded, bus_config, meter_config, model = _find(config, meter)
+    change = prepare(model, name, value)
+    _check_address(bus_config, meter_config, change)
+    if dry_run:
+        frame = change.frame(meter_config.address)
+        typer.echo(f"{meter}: {change.register.name} to {change.wanted}")
+        typer.echo(
+            f"would send: {frame[:-2].hex(' ').upper()}  checksum {frame[-2:].hex(' ').upper()}"
+        )
+        return
+    changer = Changer(bus_config, meter_config, model, change)
+    before = changer.before()
+    typer.echo(f"{meter}: {change.register.name} is {before}, will be {change.wanted}")
+    if change.register.note:
+        typer.echo(f"  note: {change.register.note}")
+    if before == change.wanted and not change.resets:
+        typer.echo("It is set so already; nothing was sent.")
+        return
+    if changer.occupied():
+        raise ConfigError(
+            f"somebody answers at address {change.wanted} already", "choose a free address"
+        )
+    _confirm(change, value, yes, again)
+    outcome = changer.make(before)
+    _report(meter, name, change, outcome)
+    _follow(config, loaded, bus_config, meter_config, changer, change, outcome)
+    if not outcome.verified:
+        raise typer.Exit(1)
+
+
+def _find(path: Path, name: str) -> tuple[Config, Bus, Meter, Model]:
+    import difflib
+
+    from logger import meters
+    from logger.config import load_config
+    from logger.errors import ConfigError
+
+    loaded = load_config(path)
+    places = {one.name: (bus, one) for bus in loaded.bus for one in bus.meter}
+    if name not in places:
+        near = difflib.get_close_matches(name, places, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"meters: {', '.join(places)}"
+        raise ConfigError(f"{path}: no meter is called {name!r}", hint)
+    bus, meter = places[name]
+    return loaded, bus, meter, meters.load(meter.model, loaded.models_dir)
+
+
+def _check_address(bus: Bus, meter: Meter, change: Change) -> None:
+    from logger.errors import ConfigError
+
+    if change.write.config != "address":
+        return
+    for other in bus.meter:
+        if other is not meter and str(other.address) == change.wanted:
+            raise ConfigError(
+                f"address {change.wanted} belongs to {other.name!r} on the same bus",
+                "choose a free address",
+            )
+
+
+def _confirm(change: Change, value: str, yes: bool, again: str | None) -> None:
+    from logger.errors import ConfigError
+
+    if change.final:
+        typer.secho("This cannot be taken back.", fg="red", err=True)
+        typed = again
+        if typed is None and not yes:
+            typed = typer.prompt(f"Type the value again ({value})")
+        if typed is None or typed.strip() != value.strip():
+            raise ConfigError(
+                "the value was not repeated: nothing was sent",
+                f"add --again {value!r} when you are sure",
+            )
+    elif not yes:
+        typer.confirm("Write it to the meter?", abort=True)
+
+
+def _report(meter: str, name: str, change: Change, outcome: Outcome) -> None:
+    if outcome.after is None:
+        typer.secho(f"Written, but it could not be read back: {outcome.error}", fg="red", err=True)
+    elif not outcome.verified:
+        typer.secho(
+            f"Written, but the meter says {outcome.after}, not {change.wanted}", fg="red", err=True
+        )
+    else:
+        typer.secho(f"Done: it was {outcome.before}, it is {outcome.after}.", fg="green")
+    if change.resets:
+        typer.echo(f"A reset cannot be undone; the counter stood at {outcome.before}.")
+    elif not change.final:
+        old = outcome.before.removesuffix(change.register.unit).strip()
+        typer.echo(f"To undo: inepro-logger settings set {meter!r} {name} {old!r}")
+
+
+def _follow(
+    path: Path,
+    config: Config,
+    bus: Bus,
+    meter: Meter,
+    changer: Changer,
+    change: Change,
+    outcome: Outcome,
+) -> None:
+    """Tell what to edit when the meter is reached in another way from now on."""
+    from logger.config.place import place_of
+
+    key, value = change.write.config, changer.config_value()
+    if not key or outcome.after is None:
+        return
+    own = meter.name if key == "address" else ""
+    typer.echo(f"Now edit {place_of(path, config, bus.name, own, key)}: {key} = {value}")
+    if not own and len(bus.meter) > 1:
+        typer.echo(
+            f"The {len(bus.meter) - 1} other meters of the bus speak as before: change them, too."
+        )

@@ -1,0 +1,1 @@
+"""Looking at what is there: finding meters on a line, checking an installation."""

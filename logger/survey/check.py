@@ -1,0 +1,168 @@
+"""Looks at every bus and meter of a configuration, as an installer does. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from logger import busload
+from logger.bus import Bus
+from logger.config import Bus as BusConfig
+from logger.config import Config, duration_text
+from logger.config import Meter as MeterConfig
+from logger.errors import BusError, PortError, SilentError
+from logger.line import StateStore
+from logger.meters import Job, Model, Value
+from logger.reader import MeterReader
+from logger.survey import ports
+from logger.survey.finding import Finding, fail, note, ok, warn
+from logger.survey.identify import Found, identify
+from logger.survey.judge import judge
+
+_JOBS = (Job.IDENTITY, Job.FAST, Job.SLOW)
+_TRIES = 3
+
+
+def check_bus(
+    config: Config, bus: BusConfig, models: Mapping[str, Model], states: StateStore
+) -> Iterator[Finding]:
+    """Yield what there is to say about the port of `bus` and each meter on it.
+
+    `models` holds every known model by name; `states` what was last seen of the meters.
+    """
+    line = Bus(bus)
+    try:
+        yield from _port(bus)
+        try:
+            for meter in bus.meter:
+                yield from _meter(config, line, meter, models, states)
+        except PortError as err:
+            yield fail(bus.name, "port", err.message, err.hint)
+            return
+    finally:
+        line.close()
+    if line.stats.answered or line.stats.refused:
+        heard = "the adapter echoes what is sent; it is skipped" if line.echo else "none"
+        yield (note if line.echo else ok)(bus.name, "local echo", heard)
+    yield from load(config, bus, models)
+
+
+def _port(bus: BusConfig) -> Iterator[Finding]:
+    if not ports.is_device(bus.port):
+        yield ok(bus.name, "port", f"{bus.port} (a gateway)")
+        return
+    path = Path(bus.port)
+    if not path.exists():
+        there = ", ".join(ports.present()) or "none"
+        yield fail(bus.name, "port", f"{bus.port}: no such device", f"adapters here: {there}")
+        return
+    lasting = ports.lasting_name(bus.port)
+    if lasting != bus.port:
+        yield warn(
+            bus.name,
+            "port",
+            f"{bus.port} may be another adapter after replugging",
+            f'port = "{lasting}"',
+        )
+    else:
+        yield ok(bus.name, "port", bus.port)
+
+
+def _meter(
+    config: Config,
+    line: Bus,
+    meter: MeterConfig,
+    models: Mapping[str, Model],
+    states: StateStore,
+) -> Iterator[Finding]:
+    known = list(models.values())
+    found = identify(line, meter.address, known)
+    if found is None:
+        yield fail(
+            meter.name,
+            "answer",
+            f"nobody answers at address {meter.address}",
+            "inepro-logger scan shows who is there; A and B swapped, termination, supply, "
+            f"{line.config.baudrate} baud and parity {line.config.parity}?",
+        )
+        return
+    yield from _identity(meter, found, models)
+    yield from _serial(meter, found, states)
+    model = models[meter.model]
+    if found.model and found.model != meter.model:
+        return  # read with the wrong table the rest would mean nothing
+    values, failed = _values(line, meter, model)
+    if failed is not None:
+        yield warn(meter.name, "reading", str(failed), "see the troubleshooting in the README")
+    pv_on_site = any(one.role in ("pv", "battery") for bus in config.bus for one in bus.meter)
+    yield from judge(line.config, meter, model, values, pv_on_site)
+
+
+def _identity(meter: MeterConfig, found: Found, models: Mapping[str, Model]) -> Iterator[Finding]:
+    if not found.model:
+        own = not models[meter.model].codes and not models[meter.model].answers
+        if own:
+            yield note(meter.name, "model", f"{meter.model}: a table of your own, not compared")
+        else:
+            yield fail(meter.name, "model", found.note, "a table of your own can be added")
+    elif found.model != meter.model:
+        yield fail(
+            meter.name,
+            "model",
+            f"it is a {found.sold_as} ({found.model}), configured as {meter.model}",
+            f'model = "{found.model}"',
+        )
+    else:
+        yield ok(meter.name, "model", f"{found.sold_as}, firmware {found.software_version}")
+
+
+def _serial(meter: MeterConfig, found: Found, states: StateStore) -> Iterator[Finding]:
+    if not found.serial:
+        return
+    known = states.load(meter.name)
+    if known is None or not known.serial:
+        yield ok(meter.name, "serial number", f"{found.serial} (not logged before)")
+    elif known.serial == found.serial:
+        yield ok(meter.name, "serial number", f"{found.serial}, as before")
+    else:
+        yield warn(
+            meter.name,
+            "serial number",
+            f"{found.serial}, it was {known.serial}",
+            "if the meter was replaced all is well; else two meters changed places",
+        )
+
+
+def _values(
+    line: Bus, meter: MeterConfig, model: Model
+) -> tuple[Mapping[str, Value], BusError | None]:
+    plain = meter.model_copy(update={"invert": False})
+    reader = MeterReader(line, plain, model, lambda: 0)
+    values: dict[str, Value] = {}
+    failed: BusError | None = None
+    for job in _JOBS:
+        for _ in range(_TRIES):
+            reading = reader.read(job, 0)
+            values |= reading.values
+            failed = reading.failures[-1].error if reading.failures else None
+            if isinstance(failed, PortError):
+                raise failed
+            if failed is None or (isinstance(failed, SilentError) and reader.away):
+                break
+        if failed is not None:
+            return values, failed
+    return values, None
+
+
+def load(config: Config, bus: BusConfig, models: Mapping[str, Model]) -> Iterator[Finding]:
+    """Yield how busy the line is with the configured intervals, and what would fit."""
+    share = sum(busload.loads(config, bus, models).values())
+    fastest = busload.fastest(config, bus, models)
+    could = (
+        f"; the fastest for power is {duration_text(round(fastest + 0.05, 1))}" if fastest else ""
+    )
+    text = f"busy {share:.0%} of the time{could}"
+    if share > busload.FULL:
+        yield fail(bus.name, "bus load", text, "read less often, or use a second bus")
+    else:
+        yield ok(bus.name, "bus load", text)

@@ -1,0 +1,280 @@
+"""What the values of one meter say about its installation. Pure.
+
+Values are by register key, in the meter's own units (V, A, kW), as it sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+from logger.config import Bus as BusConfig
+from logger.config import Meter as MeterConfig
+from logger.line import ct_problem, expected_phases
+from logger.meters import Model, Value
+from logger.survey.finding import Finding, fail, note, ok, warn
+from logger.survey.identify import ratio_text
+
+PHASES = ("L1", "L2", "L3")
+# Below this a phase has no mains; EN 50160 allows 230 V +/-10 %.
+_NO_MAINS_V, _LOW_V, _HIGH_V = Decimal(20), Decimal(207), Decimal(253)
+# Below this power (kW) the direction of a current means nothing.
+_CLEAR_KW = Decimal("0.05")
+# Loads have a power factor above this; transformers on each other's phases do not.
+_ODD_FACTOR = Decimal("0.6")
+# Ambition manual 1.05, 8.1, page 20: bits of the error code.
+_ERROR_BITS = (
+    "energy data wrong in main and backup storage",
+    "energy fraction cannot be stored",
+    "energy backup cannot be stored",
+    "energy main storage cannot be used",
+    "error in the energy fraction",
+    "error in the energy backup",
+    "error in the main energy storage",
+    "EEPROM cannot be initialised",
+)
+
+
+def judge(
+    bus: BusConfig,
+    meter: MeterConfig,
+    model: Model,
+    values: Mapping[str, Value],
+    pv_on_site: bool,
+) -> Iterator[Finding]:
+    """Yield what the values of `meter` say, in the order an installer looks at things."""
+    yield from line_settings(bus, meter, model, values)
+    yield from transformers(meter, model, values)
+    yield from phases(meter, values)
+    yield from directions(meter, values, pv_on_site)
+    yield from registers(meter, model, values)
+    yield from health(meter, model, values)
+
+
+def line_settings(
+    bus: BusConfig, meter: MeterConfig, model: Model, values: Mapping[str, Value]
+) -> Iterator[Finding]:
+    """Compare the meter's own idea of its line with the configuration."""
+    parity, speed = values.get("parity"), values.get("baud_rate")
+    differing = []
+    if isinstance(parity, int):
+        name = model.by_key["parity"].choices.get(parity, str(parity))
+        if name != bus.parity:
+            differing.append(f"parity {name}, not {bus.parity}")
+    if isinstance(speed, int):
+        rate = model.by_key["baud_rate"].choices.get(speed, str(speed))
+        if rate != str(bus.baudrate):
+            differing.append(f"{rate} baud, not {bus.baudrate}")
+    if differing:
+        yield note(
+            meter.name,
+            "line settings",
+            f"the meter says {' and '.join(differing)}",
+            "fine behind a gateway with a line of its own; else look at both",
+        )
+    elif parity is not None:
+        yield ok(meter.name, "line settings", f"{bus.baudrate} baud, parity {bus.parity}")
+
+
+def transformers(
+    meter: MeterConfig, model: Model, values: Mapping[str, Value]
+) -> Iterator[Finding]:
+    """Judge the ratio of the current transformers."""
+    problem, ratio = ct_problem(model, values), ratio_text(model, values)
+    if problem:
+        register = model.by_key["ct_ratio"]
+        way = (
+            f"inepro-logger settings set {meter.name!r} ct_ratio PRIMARY/5"
+            if register.write
+            else "set it at the meter, with its buttons; on a MID meter this works once"
+        )
+        yield fail(meter.name, "CT ratio", problem, way)
+    elif ratio:
+        yield ok(meter.name, "CT ratio", f"{ratio}: compare with the plate of the transformers")
+
+
+def phases(meter: MeterConfig, values: Mapping[str, Value]) -> Iterator[Finding]:
+    """Judge the voltages."""
+    voltages = {phase: _number(values, f"voltage/{phase}") for phase in PHASES}
+    if all(value is None for value in voltages.values()):
+        return
+    wanted = expected_phases(meter.wiring)
+    dead = [p for p in wanted if (v := voltages[p]) is not None and v < _NO_MAINS_V]
+    shown = ", ".join(f"{p} {v:.1f} V" for p, v in voltages.items() if v is not None)
+    if dead:
+        yield fail(
+            meter.name,
+            "phases",
+            f"no voltage on {', '.join(dead)} ({shown})",
+            "check fuse and voltage wire of that phase; for a meter without it set "
+            'wiring = "1P2W" or "3P3W"',
+        )
+        return
+    odd = [
+        p
+        for p in wanted
+        if (v := voltages[p]) is not None and not _LOW_V <= v <= _HIGH_V and meter.wiring != "3P3W"
+    ]
+    if odd:
+        yield warn(
+            meter.name,
+            "phases",
+            f"{', '.join(odd)} outside 230 V +/-10 % ({shown})",
+            "look at the supply, and at the neutral wire of the meter",
+        )
+    else:
+        yield ok(meter.name, "phases", shown)
+
+
+def directions(
+    meter: MeterConfig, values: Mapping[str, Value], pv_on_site: bool
+) -> Iterator[Finding]:
+    """Judge which way the currents flow, by what the meter measures."""
+    powers = {
+        phase: power
+        for phase in PHASES
+        if (power := _number(values, f"active_power/{phase}")) is not None
+        and abs(power) >= _CLEAR_KW
+    }
+    letters = {phase: str(values.get(f"direction_{phase.lower()}", ""))[-1:] for phase in PHASES}
+    quadrants = ", ".join(
+        f"{phase} Q{values[f'quadrant_{phase.lower()}']}"
+        for phase in PHASES
+        if f"quadrant_{phase.lower()}" in values
+    )
+    shown = ", ".join(
+        f"{phase} {'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
+        for phase, power in powers.items()
+    )
+    shown = f"{shown} ({quadrants})" if quadrants else shown
+    about = "current direction"
+    if not powers:
+        yield note(meter.name, about, "no load to tell by", "check again under load")
+        return
+    disagreeing = [
+        phase
+        for phase, power in powers.items()
+        if letters[phase] in ("F", "R") and (letters[phase] == "F") != (power > 0)
+    ]
+    reverse = [phase for phase, power in powers.items() if power < 0]
+    swap = "swap S1 and S2 of that transformer (or in and out of a direct meter)"
+    if disagreeing:
+        yield note(
+            meter.name,
+            about,
+            f"changing just now on {', '.join(disagreeing)}: {shown}",
+            "check again",
+        )
+    elif meter.role == "load" and reverse and not (meter.invert and len(reverse) == len(powers)):
+        yield fail(
+            meter.name, about, f"a load that feeds in on {', '.join(reverse)}: {shown}", swap
+        )
+    elif meter.role in ("pv", "battery") and 0 < len(reverse) < len(powers):
+        yield fail(meter.name, about, f"phases against each other: {shown}", swap)
+    elif meter.role == "pv" and (not reverse) != meter.invert:
+        yield warn(
+            meter.name,
+            about,
+            f"production counts as consumption: {shown}",
+            f"set invert = {'false' if meter.invert else 'true'} for this meter",
+        )
+    elif meter.role == "grid" and reverse and not pv_on_site:
+        yield warn(
+            meter.name,
+            about,
+            f"feeds in on {', '.join(reverse)} without a PV meter: {shown}",
+            f"{swap}, unless something produces there",
+        )
+    else:
+        yield ok(meter.name, about, shown)
+    yield from _factors(meter, values, tuple(powers))
+
+
+def _factors(
+    meter: MeterConfig, values: Mapping[str, Value], loaded: tuple[str, ...]
+) -> Iterator[Finding]:
+    odd = [
+        phase
+        for phase in loaded
+        if (factor := _number(values, f"power_factor/{phase}")) is not None
+        and abs(factor) < _ODD_FACTOR
+    ]
+    if len(odd) > 1:
+        yield warn(
+            meter.name,
+            "power factor",
+            f"below {_ODD_FACTOR} on {', '.join(odd)}",
+            "are the transformers on the phases of their voltage wires? Two swapped look like this",
+        )
+
+
+def registers(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> Iterator[Finding]:
+    """Report tariff and combination code."""
+    tariff = values.get("tariff")
+    if isinstance(tariff, int):
+        known = model.by_key["tariff"].choices
+        if not known or tariff in known:
+            yield ok(meter.name, "tariff", known.get(tariff, f"T{tariff}"))
+        else:
+            yield warn(
+                meter.name, "tariff", f"the meter says {tariff}", "no tariff has that number"
+            )
+    code = values.get("combination_code")
+    if isinstance(code, int):
+        name = model.by_key["combination_code"].choices.get(code, "unknown")
+        yield note(
+            meter.name,
+            "combination code",
+            f"{code}: the display's total is {name}; import and export are read on their own",
+        )
+
+
+def health(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> Iterator[Finding]:
+    """Report power-down count, error code and status word, decoded as far as manuals go."""
+    count = values.get("power_down_count")
+    if count is not None:
+        yield ok(meter.name, "power-downs", f"{int(count)} since the counter was reset")
+    error = values.get("error_code")
+    if isinstance(error, int) and error:
+        bits = [text for bit, text in enumerate(_ERROR_BITS) if error >> bit & 1]
+        known = model.name.startswith("ambition") and bits
+        text = "; ".join(bits) if known else "its meaning is not in the manual"
+        yield fail(meter.name, "error code", f"0x{error:02X}: {text}", "have the meter replaced")
+    elif isinstance(error, int):
+        yield ok(meter.name, "error code", "none")
+    word = values.get("status_word")
+    if isinstance(word, str):
+        yield status_word(meter, word)
+
+
+def status_word(meter: MeterConfig, word: str) -> Finding:
+    """Decode the five digits that the display shows: program, EEPROM, phases A, B, C.
+
+    PRO380 manual 2.18-6, 8.1, page 21. Another form is shown as it stands.
+    """
+    digits = word[-5:]
+    if set(word[:-5]) - {"0"} or set(digits) - {"0", "1"} or digits == "00000":
+        return note(meter.name, "status word", f"{word}: its layout is not in the manual")
+    if digits[:2] != "11":
+        bad = [name for name, one in zip(("program", "EEPROM"), digits, strict=False) if one == "0"]
+        return fail(
+            meter.name,
+            "status word",
+            f"{' and '.join(bad)} failed (S{digits})",
+            "the manual says: return the meter",
+        )
+    missing = [p for p, one in zip(PHASES, digits[2:], strict=True) if one == "0"]
+    lacking = [p for p in missing if p in expected_phases(meter.wiring)]
+    if lacking:
+        return warn(
+            meter.name,
+            "status word",
+            f"{', '.join(lacking)} not available (S{digits})",
+            "check the wiring of that phase",
+        )
+    return ok(meter.name, "status word", f"S{digits}: program, EEPROM and phases passed")
+
+
+def _number(values: Mapping[str, Value], key: str) -> Decimal | None:
+    value = values.get(key)
+    return value if isinstance(value, Decimal) else None

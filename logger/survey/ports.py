@@ -1,0 +1,32 @@
+"""Serial ports by the name that stays when they are plugged in elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BY_ID = Path("/dev/serial/by-id")
+
+
+def is_device(port: str) -> bool:
+    """Tell whether `port` is a device, not a gateway on the network."""
+    return "://" not in port
+
+
+def lasting_name(port: str, directory: Path = BY_ID) -> str:
+    """Return the name of `port` that survives replugging, or `port` when it has none."""
+    if not is_device(port) or Path(port).parent == directory:
+        return port
+    try:
+        target = Path(port).resolve()
+        names = sorted(directory.iterdir())
+        return next((str(name) for name in names if name.resolve() == target), port)
+    except OSError:
+        return port
+
+
+def present(directory: Path = BY_ID) -> list[str]:
+    """Return the lasting names of the adapters that are plugged in."""
+    try:
+        return [str(name) for name in sorted(directory.iterdir())]
+    except OSError:
+        return []

@@ -1,0 +1,105 @@
+"""Sweeps a line for meters. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from logger.bus import Bus
+from logger.config import Bus as BusConfig
+from logger.errors import BusError, GarbledError, PortError, RefusedError
+from logger.meters import Model
+from logger.plan import Block
+from logger.survey.identify import Found, identify
+
+# How long an address is waited for. Meters begin to answer after 10 to 30 ms, USB
+# adapters add up to 16 ms. Who is slower is heard while the next address is asked.
+PATIENCE_S = 0.07
+# What a meter that has been heard is waited for.
+IDENTIFY_TIMEOUT_S = 1.0
+ADDRESSES = range(1, 248)
+_BAUDRATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 1200, 600, 300)
+_PARITIES = ("even", "none", "odd")
+# More than so many addresses with garbled answers: that is the line, not a meter.
+_SUSPECTS = 10
+
+Progress = Callable[[int, int, int], None]  # done, of how many, meters found
+
+
+@dataclass(slots=True)
+class _Sweep:
+    bus: Bus
+    heard: set[int] = field(default_factory=set)
+    suspects: set[int] = field(default_factory=set)
+
+    def try_one(self, address: int, block: Block, patience_s: float) -> None:
+        try:
+            self.bus.read(address, block, patience_s)
+        except PortError:
+            raise
+        except RefusedError:
+            self.heard.add(address)
+        except GarbledError:
+            self.suspects.add(address)
+        except BusError:
+            pass
+        else:
+            self.heard.add(address)
+        self.heard |= {stray.address for stray in self.bus.strays if stray.count == block.count}
+
+
+def all_settings() -> Iterator[tuple[int, str]]:
+    """Yield every baud rate and parity that a meter may be set to, the likely ones first."""
+    for baudrate in _BAUDRATES:
+        for parity in _PARITIES:
+            yield baudrate, parity
+
+
+def line_config(port: str, baudrate: int = 9600, parity: str = "even", **more: object) -> BusConfig:
+    """Return the configuration of a bus on `port` for a look at it."""
+    nobody = {"name": "nobody", "model": "pro380", "address": 1, "role": "load"}
+    given = {"name": "scan", "port": port, "baudrate": baudrate, "parity": parity}
+    return BusConfig.model_validate(
+        given | {"timeout": IDENTIFY_TIMEOUT_S, "meter": [nobody]} | more
+    )
+
+
+def questions(models: Iterable[Model]) -> tuple[Block, ...]:
+    """Return what to ask every address: the serial number of each register map."""
+    found = {
+        Block(register.address, register.length): None
+        for model in models
+        if (register := model.by_key.get("serial"))
+    }
+    return tuple(sorted(found, reverse=True))
+
+
+def sweep(
+    config: BusConfig,
+    models: Sequence[Model],
+    addresses: Sequence[int] = ADDRESSES,
+    progress: Progress = lambda *_: None,
+    patience_s: float = PATIENCE_S,
+) -> list[Found]:
+    """Return the meters on the line of `config`, by address.
+
+    Every address is asked for its serial number in each of the register maps; who
+    answers is identified. Raises PortError.
+    """
+    state = _Sweep(Bus(config))
+    blocks = questions(models)
+    done, total = 0, len(blocks) * len(addresses)
+    try:
+        for block in blocks:
+            for address in addresses:
+                if address not in state.heard:
+                    state.try_one(address, block, patience_s)
+                done += 1
+                progress(done, total, len(state.heard.intersection(addresses)))
+        wanted = state.heard.intersection(addresses)
+        if len(suspects := state.suspects - wanted) <= _SUSPECTS:
+            wanted |= suspects
+        found = [identify(state.bus, address, models) for address in sorted(wanted)]
+    finally:
+        state.bus.close()
+    return [one for one in found if one is not None]

@@ -1,0 +1,156 @@
+"""Figures of the buffer: how fast it commits, what a reading costs the medium."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from itertools import cycle
+from pathlib import Path
+
+import psutil
+
+from logger.buffer import Buffer
+from logger.lineprotocol import Point
+from logger.meters import Job, load
+from logger.plan import plans
+from logger.points import points
+from logger.reading import Harvest, Reading
+from logger.simulate import virtual_site
+from tests.benchmark.figure import Figure, Result
+from tests.benchmark.rig import DISK
+
+START = 1_795_000_000.0
+_DIFFERENT = 512  # readings with values of their own, more than gzip looks back
+
+
+def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -> list[list[Point]]:
+    """Return the points of `count` readings of one virtual meter, `step_s` apart."""
+    model = load("pro380")
+    meter = virtual_site(7, start=START).meter(1)
+    found = []
+    for number in range(count):
+        at = START + number * step_s
+        harvest = Harvest()
+        for block in plans(model)[job]:
+            answer = meter.answer(struct.pack(">BHH", 3, block.address, block.count), at)
+            words = struct.unpack(f">{block.count}H", answer[2:])
+            harvest.take(model, model.of_job(job), block, words)
+        stamp = int(at * 1000)
+        reading = Reading(
+            meter="m00-001",
+            role="grid",
+            model=model.name,
+            job=job,
+            taken_ms=stamp,
+            round_ms=stamp,
+            values=harvest.values,
+        )
+        found.append(list(points(reading, model, "bench")))
+    return found
+
+
+def readings(until_ms: int, count: int) -> Iterator[list[Point]]:
+    """Yield `count` readings a second apart, the last one at `until_ms`."""
+    different = cycle(samples())
+    for number in range(count):
+        stamp = until_ms - 1000 * (count - 1 - number)
+        yield [replace(point, time_ms=stamp) for point in next(different)]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def commits(short: bool) -> Result:
+    """Give readings as fast as they are committed, a commit a second."""
+    seconds, count = (4.0, 1) if short else (15.0, 3)
+    given = list(readings(_now_ms(), 20_000))
+    rates, lines, bytes_a_reading, booked = [], [], [], []
+    for _ in range(count):
+        with tempfile.TemporaryDirectory(dir=DISK) as name:
+            buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=1.0, now_ms=_now_ms)
+            buffer.open()
+            process = psutil.Process()
+            before = process.io_counters().write_bytes
+            began, number, feed = time.perf_counter(), 0, cycle(given)
+            while time.perf_counter() - began < seconds:
+                if (
+                    buffer.state().in_memory > 40_000
+                ):  # points: what is not committed waits in memory
+                    time.sleep(0.005)
+                    continue
+                buffer.append(next(feed))
+                number += 1
+            buffer.flush(30.0)
+            took = time.perf_counter() - began
+            state = buffer.state()
+            if state.in_memory or state.waiting < number:
+                raise RuntimeError(f"{state.in_memory} points were not committed: {state.problem}")
+            rates.append(number / took)
+            lines.append(state.waiting / took)
+            bytes_a_reading.append((process.io_counters().write_bytes - before) / number)
+            booked.append(state.file_size)
+            buffer.close()
+    slow = _slowly(short)
+    return Result(
+        [
+            Figure(
+                name="buffer_rate",
+                text="buffer: committed readings a second, a commit a second",
+                unit="1/s",
+                runs=rates,
+                at_least=2000,
+                raw={"points_a_second": lines, "seconds": seconds},
+            ),
+            Figure(
+                name="buffer_bytes_fast",
+                text="buffer: bytes to the medium a reading, at that rate",
+                unit="bytes",
+                runs=bytes_a_reading,
+                raw={"file_size": booked, "line_protocol": _size(given)},
+            ),
+            *slow,
+        ]
+    )
+
+
+def _slowly(short: bool) -> list[Figure]:
+    """What one meter a second costs the medium, with short and long commits."""
+    found = []
+    for commit_s in (1.0, 10.0):
+        seconds = (3 if commit_s == 1.0 else 11) if short else 120
+        with tempfile.TemporaryDirectory(dir=DISK) as name:
+            buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=commit_s, now_ms=_now_ms)
+            buffer.open()
+            process = psutil.Process()
+            buffer.flush()
+            before = process.io_counters().write_bytes
+            for reading in readings(_now_ms(), seconds):
+                buffer.append(reading)
+                time.sleep(1.0)
+            buffer.flush()
+            written = process.io_counters().write_bytes - before
+            buffer.close()
+        found.append(
+            Figure(
+                name=f"buffer_bytes_{commit_s:g}s",
+                text=f"buffer: bytes to the medium a reading, one a second, commits {commit_s:g} s",
+                unit="bytes",
+                runs=[written / seconds],
+                raw={
+                    "written": written,
+                    "readings": seconds,
+                    "mb_a_day": 0.0864 * written / seconds,
+                },
+            )
+        )
+    return found
+
+
+def _size(given: list[list[Point]]) -> Decimal | float:
+    lines = [point.line() for reading in given[:_DIFFERENT] for point in reading]
+    return sum(len(line) + 1 for line in lines) / _DIFFERENT

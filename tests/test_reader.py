@@ -1,0 +1,512 @@
+"""Readings from virtual meters with the quirks of real ones."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logger import meters
+from logger.bus import Bus
+from logger.decode import decode
+from logger.errors import EncodingError, PortError, SilentError
+from logger.line import StateStore
+from logger.line.adapt import RETRY_AFTER_MS
+from logger.meters import Job, Value
+from logger.plan import Block
+from logger.reader import MeterReader
+from logger.reading import Reading
+from logger.schedule import Schedule, Task
+from logger.simulate import QUIRKS, Quirk, VirtualLine, VirtualMeter, quirks_named
+from logger.simulate.ledger import Books
+from logger.simulate.world import World
+from tests.lines import bus_config, meter_config
+
+NOW = 1_750_000_000.0  # virtual time stands still
+NOW_MS = 1_750_000_000_000
+JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fixed_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualMeter:
+    books = Books(World(1), NOW)
+    return VirtualMeter(meters.load(model), address, "load", books, fixed=True, **more)
+
+
+def real_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualMeter:
+    return VirtualMeter(meters.load(model), address, "grid", Books(World(1), NOW), **more)
+
+
+def truth(meter: VirtualMeter) -> dict[str, Value]:
+    """Return what the meter's registers hold, read without a line."""
+    found = {}
+    for register in meter.model.registers:
+        words = meter.read_words(register.address, register.length, NOW)
+        found[register.key] = decode(register.encoding, words)
+    return found
+
+
+class Setup:
+    """A line, a bus and readers of the meters on it."""
+
+    def __init__(self, line: VirtualLine, *, states: StateStore | None, **bus: Any) -> None:
+        self.line = line
+        self.clock = Clock()
+        self.now_ms = NOW_MS
+        self.states = states
+        configs = [meter_config(m.address, m.model.name) for m in line.meters]
+        port = line.start_tcp()
+        self.config = bus_config(port, *configs, **({"timeout": 0.1, "baudrate": 9600} | bus))
+        self.bus = Bus(self.config, self.clock)
+        self.readers = [self.reader(number) for number in range(len(configs))]
+
+    def reader(self, number: int = 0, model: str | None = None) -> MeterReader:
+        meter = self.config.meter[number]
+        return MeterReader(
+            self.bus,
+            meter,
+            meters.load(model or meter.model),
+            lambda: self.now_ms,
+            states=self.states,
+            clock=self.clock,
+        )
+
+
+@contextmanager
+def line_of(
+    *meters_there: VirtualMeter,
+    quirks: tuple[Quirk, ...] = (),
+    states: StateStore | None = None,
+    **bus: Any,
+) -> Iterator[Setup]:
+    with VirtualLine(meters_there, clock=lambda: NOW, paced=False, quirks=quirks) as line:
+        setup = Setup(line, states=states, **bus)
+        try:
+            yield setup
+        finally:
+            setup.bus.close()
+
+
+@pytest.mark.parametrize("name", meters.available())
+def test_every_value_of_every_model_is_read_right(name: str) -> None:
+    meter = real_meter(name)
+    with line_of(meter) as setup:
+        reader = setup.readers[0]
+        read: dict[str, Value] = {}
+        for job in Job:
+            if reader.blocks(job):
+                reading = reader.read(job, NOW_MS)
+                assert reading.complete, reading.failures or reading.rejected
+                assert reading.requests == len(reader.blocks(job)) + (
+                    name.startswith("ambition") and job is Job.FAST
+                )
+                read.update(reading.values)
+    assert read == truth(meter)
+    assert reader.errors == 0
+
+
+def test_a_silent_block_is_cut_and_the_rest_flows(tmp_path: Path) -> None:
+    """0x502A x 8 goes unanswered; 0x502A x 2 and 0x502C x 6 are answered."""
+    meter = real_meter()
+    states = StateStore(tmp_path)
+    quirks = quirks_named(["no-long-block-502a"])
+    with line_of(meter, quirks=quirks, states=states) as setup:
+        reader = setup.readers[0]
+        readings: list[Reading] = []
+        while not readings or not readings[-1].complete:
+            setup.clock.now += 1
+            readings.append(reader.read(Job.FAST, NOW_MS))
+            assert len(readings) < 10
+        # A second of timeout each, 0.2 s for any other request.
+        silent, others = setup.bus.stats.silent, setup.bus.stats.answered
+        assert silent * 1.0 + others * 0.2 <= 30
+        assert readings[-1].values == {
+            key: value for key, value in truth(meter).items() if key in readings[-1].values
+        }
+        assert len(readings[-1].values) == 23
+        parts = list(reader.blocks(Job.FAST))
+        assert len(parts) == 2
+        for job in JOBS:
+            assert reader.read(job, NOW_MS).complete
+        assert setup.bus.stats.silent == silent
+        # After a restart nothing times out.
+        again = setup.reader()
+        assert again.read(Job.FAST, NOW_MS).complete
+        assert setup.bus.stats.silent == silent
+        assert again.blocks(Job.FAST) == parts
+
+
+def test_partial_readings_flow_while_the_meter_is_explored() -> None:
+    with line_of(real_meter(), quirks=quirks_named(["no-long-block-502a"])) as setup:
+        reader = setup.readers[0]
+        counts: list[int] = []
+        while not counts or counts[-1] < 23:
+            first = setup.clock.now
+            # Every request takes two seconds: a job has time for little of the search.
+            reader._clock = lambda first=first: first + 2 * setup.bus.stats.requests  # type: ignore[misc]
+            counts.append(len(reader.read(Job.FAST, NOW_MS).values))
+            assert len(counts) < 20
+        assert len(counts) > 2
+        assert all(counts[1:])
+        assert reader.read(Job.SLOW, NOW_MS).complete
+
+
+def test_the_full_block_is_tried_again_after_a_week(tmp_path: Path) -> None:
+    quirks = quirks_named(["no-long-block-502a"])
+    with line_of(real_meter(), quirks=quirks, states=StateStore(tmp_path)) as setup:
+        reader = setup.readers[0]
+        while not reader.read(Job.FAST, NOW_MS).complete:
+            pass
+        silent = setup.bus.stats.silent
+        setup.now_ms += RETRY_AFTER_MS
+        reading = reader.read(Job.FAST, NOW_MS)
+        assert reading.complete
+        assert len(reading.values) == 23
+        assert setup.bus.stats.silent == silent + 1
+        reader.read(Job.FAST, NOW_MS)
+        assert setup.bus.stats.silent == silent + 1
+        setup.line.set_quirks([])
+        setup.now_ms += RETRY_AFTER_MS
+        assert reader.read(Job.FAST, NOW_MS).complete
+        assert reader.blocks(Job.FAST) == [Block(0x5002, 48)]
+        assert setup.reader().blocks(Job.FAST) == [Block(0x5002, 48)]
+
+
+@pytest.mark.parametrize(
+    ("model", "quirk", "lacks"),
+    [
+        ("pro380", "refuse-pro1", {"error_code"}),
+        ("pro380-compact", "refuse-gaps", set()),
+        ("ambition-2pu-ct", "refuse-gaps", set()),
+    ],
+)
+def test_refused_blocks_are_cut_at_once(
+    model: str, quirk: str, lacks: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    meter = real_meter(model)
+    with line_of(meter, quirks=quirks_named([quirk])) as setup:
+        reader = setup.readers[0]
+        read: dict[str, Value] = {}
+        for job in JOBS:
+            reader.read(job, NOW_MS)
+            reading = reader.read(job, NOW_MS)
+            assert reading.complete
+            read |= reading.values
+        refused = setup.bus.stats.refused
+        for job in JOBS:
+            reader.read(job, NOW_MS)
+        assert setup.bus.stats.refused == refused
+        expected = {
+            key for key, value in truth(meter).items() if meter.model.by_key[key].job in JOBS
+        }
+        assert set(read) == expected - lacks
+        assert set(reader.left_out) & expected == lacks
+        assert caplog.text.count("left out") == len(lacks)
+
+
+def test_another_meter_is_explored_afresh(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = real_meter(settings={"serial": "22091039"})
+    quirks = quirks_named(["no-long-block-502a"])
+    states = StateStore(tmp_path)
+    with line_of(first, quirks=quirks, states=states) as setup:
+        reader = setup.readers[0]
+        reader.read(Job.IDENTITY, NOW_MS)
+        while not reader.read(Job.FAST, NOW_MS).complete:
+            pass
+    with line_of(real_meter(settings={"serial": "17100649"}), states=states) as setup:
+        reader = setup.readers[0]
+        assert len(reader.blocks(Job.FAST)) == 2
+        reader.read(Job.IDENTITY, NOW_MS)
+        assert reader.blocks(Job.FAST) == [Block(0x5002, 48)]
+        assert "17100649, it was 22091039" in caplog.text
+        known = states.load("m1")
+        assert known is not None
+        assert known.serial == "17100649"
+
+
+def test_a_dead_meter_costs_one_short_probe_a_step_and_comes_back() -> None:
+    there, gone = real_meter(address=1), real_meter(address=2)
+    with line_of(there, gone) as setup:
+        alive, dead = setup.readers
+        assert dead.read(Job.FAST, NOW_MS).complete
+        setup.line.set_quirks(quirks_named(["dead@2"]))
+        asked = []
+        for _ in range(300):  # five minutes, one round a second
+            setup.clock.now += 1
+            before = setup.bus.stats.requests
+            assert alive.read(Job.FAST, NOW_MS).complete
+            reading = dead.read(Job.FAST, NOW_MS)
+            assert isinstance(reading.failures[0].error, SilentError)
+            assert not reading.values
+            asked.append(setup.bus.stats.requests - before - 1)
+            assert asked[-1] == reading.requests
+        assert asked[0] == 2  # the block, and a short probe
+        assert max(asked[1:]) == 1
+        steps = [second for second, requests in enumerate(asked) if requests]
+        assert steps == [0, 2, 6, 14, 30, 62, 122, 182, 242]
+        assert dead.away
+        # Back again: read in full with the next probe.
+        setup.line.set_quirks([])
+        back = [self_read(dead, setup) for _ in range(60)]
+        assert back.index(True) < 60
+        assert all(back[back.index(True) :])
+        assert not dead.away
+        assert dead.read(Job.FAST, NOW_MS).complete
+
+
+def test_a_dead_meter_among_sixty_costs_the_others_no_turn() -> None:
+    """Sixty meters on a paced line, one of them dead, each read every two seconds."""
+    there = [fixed_meter(address=address, baudrate=115200) for address in range(1, 61)]
+    line = VirtualLine(there, clock=lambda: NOW, baudrate=115200, delay_s=0.002)
+    line.set_quirks(quirks_named(["dead@30"]))
+    turns = 4
+    with line:
+        configs = [meter_config(meter.address) for meter in there]
+        bus = Bus(bus_config(line.start_tcp(), *configs))
+        readers = [MeterReader(bus, config, there[0].model, lambda: NOW_MS) for config in configs]
+        good: Counter[str] = Counter()
+        over = threading.Event()
+
+        def read(reader: MeterReader, due_ms: int) -> None:
+            good[reader.meter.name] += reader.read(Job.FAST, due_ms).complete
+            if good["m60"] >= turns:
+                over.set()
+
+        tasks = [
+            Task(reader.meter.name, "line", 2.0, functools.partial(read, reader))
+            for reader in readers
+        ]
+        schedule = Schedule(tasks)
+        schedule.start()
+        assert over.wait(30)
+        assert schedule.stop(10)
+        assert {task.name for task in tasks if task.missed} == set()
+        assert [config.name for config in configs if not good[config.name]] == ["m30"]
+        assert min(count for name, count in good.items() if name != "m30") >= turns - 1
+        assert 1 < readers[29].errors < turns + 2
+        bus.close()
+
+
+def self_read(reader: MeterReader, setup: Setup) -> bool:
+    setup.clock.now += 1
+    return reader.read(Job.FAST, NOW_MS).complete
+
+
+def test_a_lost_frame_is_repeated_and_changes_no_plan() -> None:
+    class Lossy(Quirk):
+        name = "lossy"
+        lost = 0
+
+        def silences(self, pdu: bytes) -> bool:
+            if pdu[3:5] == bytes((0, 48)) and self.lost == 0:
+                self.lost += 1
+                return True
+            return False
+
+    with line_of(real_meter()) as setup:
+        reader = setup.readers[0]
+        assert reader.read(Job.FAST, NOW_MS).complete
+        setup.line.set_quirks([Lossy()])
+        reading = reader.read(Job.FAST, NOW_MS)
+        assert reading.complete
+        assert reading.requests == 4  # the block, two short ones to settle, the block
+        assert reader.blocks(Job.FAST) == [Block(0x5002, 48)]
+
+
+def test_log_lines_mark_changes_only(caplog: pytest.LogCaptureFixture) -> None:
+    with line_of(real_meter()) as setup, caplog.at_level(logging.INFO):
+        reader = setup.readers[0]
+        reader.read(Job.FAST, NOW_MS)
+        setup.line.set_quirks(quirks_named(["dead"]))
+        for _ in range(100):
+            setup.clock.now += 1
+            reader.read(Job.FAST, NOW_MS)
+        setup.line.set_quirks([])
+        setup.clock.now += 60
+        reader.read(Job.FAST, NOW_MS)
+    ours = [record.message for record in caplog.records if "meter m1" in record.message]
+    assert len(ours) == 2
+    assert "no answer" in ours[0]
+    assert "reads again" in ours[1]
+
+
+def test_a_closed_port_ends_the_job_without_trying_every_block() -> None:
+    with line_of(real_meter("pro380-legacy")) as setup:
+        reader = setup.readers[0]
+        assert reader.read(Job.FAST, NOW_MS).complete
+        setup.line.stop()
+        for _ in range(3):
+            reading = reader.read(Job.FAST, NOW_MS)
+            assert isinstance(reading.failures[0].error, PortError)
+            assert len(reading.failures) == 1
+        assert not reader.away
+
+
+def test_integers_instead_of_floats_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    meter = real_meter("ambition-2pu-ct")
+    right = truth(meter)
+    with line_of(meter) as setup:
+        setup.line.set_quirks(quirks_named(["integer-data-type"]))
+        reader = setup.readers[0]
+        for job in (Job.FAST, Job.SLOW, Job.FAST):
+            reading = reader.read(job, NOW_MS)
+            assert not reading.values
+            error = reading.failures[0].error
+            assert isinstance(error, EncodingError)
+            assert "settings set m1 data_type standard" in error.hint
+        reading = reader.read(Job.IDENTITY, NOW_MS)
+        assert reading.values["serial"] == right["serial"]
+        assert not [v for v in reading.values.values() if isinstance(v, Decimal)]
+        assert caplog.text.count("settings set m1") == 1
+        # Set back: the slow job finds out, and everything is logged again.
+        meter.settings["data_type"] = 1
+        assert reader.read(Job.SLOW, NOW_MS).complete
+        assert reader.read(Job.FAST, NOW_MS).complete
+        # Switched over while running: noticed by what the numbers look like.
+        meter.settings["data_type"] = 2
+        reading = reader.read(Job.FAST, NOW_MS)
+        assert not reading.values
+        assert isinstance(reading.failures[-1].error, EncodingError)
+
+
+def test_an_unset_ratio_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    with line_of(real_meter(), quirks=quirks_named(["unset-ct"])) as setup:
+        reader = setup.readers[0]
+        reading = reader.read(Job.IDENTITY, NOW_MS)
+        reader.read(Job.IDENTITY, NOW_MS)
+    assert reading.values["ct_ratio"] == "0005"
+    assert caplog.text.count("CT ratio is 5/5") == 1
+
+
+def test_inverted_meters_are_turned_over() -> None:
+    meter = real_meter()
+    with line_of(meter) as setup:
+        turned = meter_config(1, invert=True)
+        reader = MeterReader(setup.bus, turned, meter.model, lambda: NOW_MS)
+        values = reader.read(Job.SLOW, NOW_MS).values
+    right = truth(meter)
+    assert values["active_import/total/T1"] == right["active_export/total/T1"]
+
+
+def test_the_wrong_model_is_refused_not_stuck() -> None:
+    with line_of(real_meter("pro380-legacy")) as setup:
+        reader = setup.reader(model="pro380")
+        for _ in range(3):
+            reading = reader.read(Job.FAST, NOW_MS)
+            assert not reading.values
+        assert not reader.away
+        assert setup.bus.stats.refused > 0
+        assert setup.bus.stats.silent == 0
+
+
+def _values(setup: Setup, jobs: int) -> list[int]:
+    """Read `jobs` jobs of every meter; fail on any value that is not the meter's.
+
+    Returns how many values each meter gave.
+    """
+    truths = [truth(meter) for meter in setup.line.meters]
+    counts = [0] * len(truths)
+    for number in range(jobs):
+        for index, (reader, right) in enumerate(zip(setup.readers, truths, strict=True)):
+            setup.clock.now += 1
+            reading = reader.read(JOBS[number % 3], NOW_MS)
+            wrong = {k: v for k, v in reading.values.items() if right[k] != v}
+            assert not wrong
+            counts[index] += len(reading.values)
+    return counts
+
+
+class SometimesLate(Quirk):
+    """One answer in five comes with the next request, whoever it is for."""
+
+    name = "sometimes-late"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held = b""
+
+    def spoiled(self, frame: bytes) -> list[tuple[float, bytes]]:
+        if not self.dice.chance(0.2):
+            return [(0.0, frame)]
+        self._held += frame
+        return []
+
+    def overdue(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
+
+
+_NOISE = ("zero-bytes", "drop-bytes", "flip-bits", "split-frames", "wrong-address", "babble")
+
+
+@given(
+    st.lists(st.sampled_from(_NOISE), min_size=1, max_size=3, unique=True), st.integers(1, 10_000)
+)
+@settings(max_examples=8, deadline=None, derandomize=True)
+def test_noise_gives_no_wrong_value_and_passes(names: list[str], seed: int) -> None:
+    there = [fixed_meter(address=1), fixed_meter("pro380-compact", 2)]
+    with line_of(*there, timeout=0.05) as setup:
+        setup.line.set_quirks(quirks_named(names, seed))
+        _values(setup, 6)
+        setup.line.set_quirks([])
+        setup.clock.now += 1
+        for reader in setup.readers:
+            readings = [reader.read(job, NOW_MS) for job in (Job.FAST, Job.SLOW, Job.IDENTITY)]
+            assert any(reading.complete for reading in readings[:2])
+            assert readings[2].complete
+
+
+def test_late_answers_are_never_taken_for_others() -> None:
+    """A meter that answers one request late, over 10,000 requests on its line."""
+    models = ("pro380", "pro380-legacy", "pro380-compact")
+    there = [fixed_meter(model, address) for address, model in enumerate(models, start=1)]
+    with line_of(*there, timeout=0.004, baudrate=115200) as setup:
+        for meter in there:
+            meter.identity.baudrate = 115200
+        setup.line.baudrate = 115200
+        for late, silent in (
+            ("late-answer@1", [0]),
+            ("late-answer@2", [1]),
+            ("late-answer", [0, 1, 2]),
+        ):
+            setup.line.set_quirks(quirks_named([late]))
+            counts = _values_for(setup, 2500)
+            assert [number for number, count in enumerate(counts) if not count] == silent
+        setup.line.set_quirks([SometimesLate()])
+        assert all(_values_for(setup, 2500))
+        setup.line.set_quirks([])
+        assert all(_values(setup, 9))
+        assert setup.bus.stats.requests >= 10_000
+
+
+def _values_for(setup: Setup, requests: int) -> list[int]:
+    """Read until `requests` more requests went out; count the values of each meter."""
+    _values(setup, 3)  # what was answered before the quirk is no matter
+    until = setup.bus.stats.requests + requests
+    sums = [0] * len(setup.readers)
+    while setup.bus.stats.requests < until:
+        sums = [a + b for a, b in zip(sums, _values(setup, 3), strict=True)]
+    return sums
+
+
+def test_every_quirk_of_the_simulator_is_known_here() -> None:
+    assert set(_NOISE) < set(QUIRKS)

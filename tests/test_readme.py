@@ -1,0 +1,230 @@
+"""Every command of the README is run, as it stands there, and does what the text says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from logger.config import load_config
+from logger.meters import load_file
+from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from tests.engines import InfluxServer, Translator
+from tests.engines.process import program
+from tests.running import PATIENCE_S, ROOT, RunningLogger, wait_until
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Commands that go on until they are told to stop.
+ENDLESS = {"run", "demo", "simulate"}
+# What is not ours, and where it is shown to work instead.
+NOT_OURS = {
+    "ls": "lists the adapters of the reader's machine",
+    "cp": "copies the example",
+    "python3": "the installation: test_demo_line runs it",
+    "docker": "no engine in the tests: test_compose checks the files",
+    "sudo": "changes the reader's machine",
+    "curl": "asks the reader's server",
+    "git": "fetches the reader's checkout",
+}
+NOON = 1_782_037_800.0
+
+
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of the README in `language`."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def lines() -> list[str]:
+    """Return every command line, continuation lines joined, comments cut off."""
+    found = []
+    for block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            text = re.sub(r"\s+#.*$", "", line).strip()
+            if text and not text.startswith("#"):
+                found.append(text)
+    return found
+
+
+OURS = [line for line in lines() if line.startswith("inepro-logger ")]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory where the README's commands work, and the port that its meters are on."""
+
+    directory: Path
+    port: str
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Iterator[Place]:
+    """The README's first configuration with its InfluxDB section, on a virtual line and a
+    real engine; a logger has run on it."""
+    directory = tmp_path_factory.mktemp("readme")
+    first = next(block for block in blocks("toml") if block.startswith("[site]"))
+    section = next(block for block in blocks("toml") if block.startswith("[influxdb]"))
+    site = virtual_site(5, start=NOON, meters={1: "grid", 2: "pv"})
+    line = VirtualLine(site.meters, clock=VirtualClock(NOON, speed=30), paced=False)
+    port = f"socket://127.0.0.1:{line.start_tcp()}"
+    with line, Translator(influx.url) as translator:
+        for name in ("energy", "live"):
+            influx.create_bucket(name)
+        (directory / "token").write_text(translator.token, encoding="utf-8")
+        text = re.sub(r"/dev/serial/by-id/\S+(?=\")", port, first)
+        assert port in text
+        section = section.replace("http://localhost:8086", translator.url)
+        section = section.replace("/etc/inepro-logger/influxdb-token", "token")
+        config = directory / "my.toml"
+        config.write_text(f"{text}\n{section}", encoding="utf-8")
+        (directory / "old.lp").write_text("garden,meter=well level=1.5 1700000000\n", "utf-8")
+        with RunningLogger(config) as logger:
+            wait_until(lambda: influx.rows("SELECT * FROM power", "live"))
+            wait_until(lambda: influx.rows("SELECT * FROM energy", "energy"))
+            assert logger.alive
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "INEPRO_LOGGER_CONFIG": "my.toml",
+            "INFLUXDB_READ_TOKEN": translator.token,
+            "COLUMNS": "120",
+        }
+        yield Place(directory, port, environment)
+
+
+def start(line: str, place: Place) -> subprocess.Popen[str]:
+    words = [re.sub(r"/dev/serial/by-id/.*", place.port, word) for word in shlex.split(line)[1:]]
+    return subprocess.Popen(
+        [sys.executable, "-m", "logger", *words],
+        cwd=place.directory,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=place.environment,
+    )
+
+
+def needs_logger(line: str) -> bool:
+    return shlex.split(line)[1] in {"status"}
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_command(line: str, place: Place) -> None:
+    words = shlex.split(line)
+    beside = None
+    if needs_logger(line):
+        beside = RunningLogger(place.directory / "my.toml").start()
+        wait_until(lambda: beside and beside.status().get("readings", 0) >= 2)
+    with start(line, place) as process:
+        try:
+            if words[1] in ENDLESS and "--for" not in words:
+                time.sleep(3)  # it is to run, and to go on
+                assert process.poll() is None, process.communicate()[0]
+                process.send_signal(signal.SIGINT)
+            output, _ = process.communicate("y\n", timeout=PATIENCE_S)
+        finally:
+            process.kill()
+            if beside is not None:
+                beside.stop()
+    assert "Traceback" not in output, output
+    assert process.returncode == 0, output
+
+
+def test_every_other_command_is_accounted_for() -> None:
+    for line in lines():
+        if line.startswith("inepro-logger "):
+            continue
+        word = shlex.split(line)[0]
+        assert word in NOT_OURS, line
+
+
+def test_every_command_of_the_program_is_in_the_readme() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "logger", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
+        cwd=ROOT,
+    )
+    names = re.findall(r"^│ ([a-z][a-z-]+)  +\S", done.stdout, re.MULTILINE)
+    assert {"demo", "run", "read", "buffer"} <= set(names)
+    missing = [name for name in names if f"inepro-logger {name}" not in README]
+    assert not missing
+
+
+def test_every_key_of_the_configuration_is_in_the_readme() -> None:
+    from pydantic import BaseModel
+
+    from logger.config.load import _section_in
+    from logger.config.models import Config
+
+    def keys(section: type[BaseModel]) -> Iterator[str]:
+        for name, field in section.model_fields.items():
+            inner = _section_in(field.annotation)
+            if inner is not None:
+                yield from keys(inner)
+            else:
+                yield name
+
+    text = README.partition("## Configuration")[2].partition("\n## ")[0]
+    missing = [key for key in keys(Config) if not re.search(rf"[`.]{key}`", text)]
+    assert not missing
+
+
+def test_configurations_load(tmp_path: Path) -> None:
+    for number, block in enumerate(blocks("toml")):
+        path = tmp_path / f"{number}.toml"
+        if block.startswith("model = "):
+            path = tmp_path / "mine.toml"
+            path.write_text(block, encoding="utf-8")
+            assert load_file(path).registers
+            continue
+        text = block
+        if "[site]" not in block:  # a section to be added to the first one
+            text = next(b for b in blocks("toml") if b.startswith("[site]")) + "\n" + block
+        path.write_text(text, encoding="utf-8")
+        load_config(path)
+
+
+def test_demo_line(tmp_path: Path) -> None:
+    """The two-minute start: a fresh directory, a fresh environment, one line."""
+    (line,) = re.findall(r"<!-- the demo -->\n```sh\n(.*?)\n```", README, re.DOTALL)
+    tracked = subprocess.run(
+        [program("git", "git"), "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout.decode()
+    for name in filter(None, tracked.split("\0")):
+        if (ROOT / name).is_file():
+            target = tmp_path / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    done = subprocess.run(
+        ["bash", "-c", f"{line} --for 6s"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "readings of 2 meters, 0 errors" in done.stdout
+
+
+def test_ci_runs_the_line_of_the_readme() -> None:
+    (line,) = re.findall(r"<!-- the tests -->\n```sh\n(.*?)\n```", README, re.DOTALL)
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (cut,) = re.findall(r"\$\((sed -n .*? README\.md)\)", script)
+    found = subprocess.run(
+        ["bash", "-c", cut], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == line

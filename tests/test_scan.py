@@ -1,0 +1,215 @@
+"""Finding meters: who is there, whatever the line and the meters are like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from logger import meters
+from logger.app import check_config
+from logger.bus import Bus
+from logger.cli.scan import scan
+from logger.config import load_config
+from logger.errors import ConfigError, PortError
+from logger.meters import Job
+from logger.reader import MeterReader
+from logger.simulate import VirtualLine, VirtualMeter, quirks_named
+from logger.simulate.ledger import Books
+from logger.simulate.world import World
+from logger.survey import ports
+from logger.survey.identify import Found, identify
+from logger.survey.scan import all_settings, line_config, sweep
+
+NOW = 1_750_000_000.0
+MODELS = [meters.load(name) for name in meters.available()]
+
+
+def meter(model: str, address: int, **settings: Any) -> VirtualMeter:
+    books = Books(World(1), NOW)
+    return VirtualMeter(meters.load(model), address, "load", books, settings=settings)
+
+
+@contextmanager
+def a_line(*there: VirtualMeter, quirks: tuple[str, ...] = (), **more: Any) -> Iterator[str]:
+    options: dict[str, Any] = {"clock": lambda: NOW, "paced": False} | more
+    with VirtualLine(there, quirks=quirks_named(quirks), **options) as line:
+        yield f"socket://127.0.0.1:{line.start_tcp()}"
+
+
+def _briefly(found: list[Found]) -> list[tuple[int, str, str]]:
+    return [(one.address, one.model, one.serial) for one in found]
+
+
+def test_a_full_sweep_finds_three_meters_through_an_echo_on_a_paced_line() -> None:
+    """The time it takes is in the report of the benchmark; here it has to find them."""
+    there = (
+        meter("pro380", 1, serial="22091039"),
+        meter("pro380-legacy", 113, serial="15030201", software_version=1.14),
+        meter("ambition-2pu-ct", 247, serial="23050017", ct_ratio="02500005"),
+    )
+    steps = []
+    with a_line(*there, quirks=("echo",), paced=True) as port:
+        found = sweep(line_config(port), MODELS, progress=lambda *step: steps.append(step))
+    assert _briefly(found) == [
+        (1, "pro380", "22091039"),
+        (113, "pro380-legacy", "15030201"),
+        (247, "ambition-2pu-ct", "23050017"),
+    ]
+    assert found[1].software_version == "1.14"
+    assert found[2].ct_ratio == "250/5"
+    assert {one.tariff for one in found} <= {"T1", "T2"}
+    assert steps[-1] == (494, 494, 3)
+    assert [step[0] for step in steps] == list(range(1, 495))
+
+
+def test_a_slow_meter_is_heard_while_others_are_asked() -> None:
+    with a_line(meter("pro380", 5, serial="22091039"), quirks=("slow",)) as port:
+        found = sweep(line_config(port), MODELS[1:2], range(1, 13))
+    assert _briefly(found) == [(5, "pro380", "22091039")]
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "sold_as", "note"),
+    [
+        ("pro380", {"meter_code": "0102"}, "PRO380-Mod DC", ""),
+        ("pro380", {"meter_code": "2008", "ct_ratio": "0200"}, "Solar-Log PRO380-Mod CT", ""),
+        (
+            "pro380",
+            {"meter_code": "0103", "ct_ratio": "0005", "ct_mode": 5},
+            "PRO380-Mod CT",
+            "CT ratio is 5/5",
+        ),
+        ("pro380-compact", {"meter_code": 1234}, "PRO380-Compact/V/DIN", ""),
+        ("ambition-2pu-ct", {"ct_ratio": "99950005"}, "Ambition 2PU CT", ""),
+        (
+            "ambition-2pu-ct",
+            {"data_type": 2, "ct_ratio": "01000005"},
+            "Ambition 2PU CT",
+            "integers",
+        ),
+    ],
+)
+def test_models_are_told_apart(
+    model: str, settings: dict[str, Any], sold_as: str, note: str
+) -> None:
+    with a_line(meter(model, 9, **settings)) as port:
+        bus = Bus(line_config(port))
+        found = identify(bus, 9, MODELS)
+        bus.close()
+    assert found is not None
+    assert (found.model, found.sold_as) == (model, sold_as)
+    assert note in found.note
+    assert bool(note) == bool(found.note)
+
+
+@pytest.mark.parametrize(("code", "name"), [("0101", "PRO1"), ("2010", "PRO2"), ("0777", "0x0777")])
+def test_a_meter_without_a_table_is_named_as_far_as_possible(code: str, name: str) -> None:
+    with a_line(meter("pro380", 9, meter_code=code)) as port:
+        bus = Bus(line_config(port))
+        found = identify(bus, 9, MODELS)
+        bus.close()
+    assert found is not None
+    assert not found.model
+    assert name in found.note
+
+
+def test_a_noisy_line_makes_no_meters_up() -> None:
+    with a_line(meter("pro380", 3), quirks=("flip-bits", "zero-bytes")) as port:
+        found = sweep(line_config(port), MODELS, range(1, 7))
+    assert [one.address for one in found] == [3]
+    assert found[0].model == "pro380"
+
+
+def test_nobody_is_nobody() -> None:
+    with a_line() as port:
+        assert sweep(line_config(port), MODELS, range(1, 4)) == []
+    with pytest.raises(PortError):
+        sweep(line_config(port), MODELS, range(1, 4))
+
+
+def test_every_setting_is_tried_the_likely_one_first() -> None:
+    found = list(all_settings())
+    assert found[:2] == [(9600, "even"), (9600, "none")]
+    assert len(set(found)) == 30
+
+
+def test_ports_get_the_name_that_lasts(tmp_path: Path) -> None:
+    device = tmp_path / "ttyUSB3"
+    device.touch()
+    names = tmp_path / "by-id"
+    names.mkdir()
+    (names / "usb-FTDI_FT232R_A9-if00-port0").symlink_to(device)
+    lasting = str(names / "usb-FTDI_FT232R_A9-if00-port0")
+    assert ports.lasting_name(str(device), names) == lasting
+    assert ports.lasting_name(lasting, names) == lasting
+    assert ports.lasting_name(str(tmp_path / "other"), names) == str(tmp_path / "other")
+    assert ports.lasting_name("socket://a:1", names) == "socket://a:1"
+    assert ports.lasting_name(str(device), tmp_path / "none") == str(device)
+    assert ports.present(names) == [lasting]
+
+
+def _cli(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(scan)
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
+    there = (
+        meter("pro380", 1, serial="22091039", ct_ratio="0005", meter_code="0103"),
+        meter("pro380-legacy", 2, serial="15030201"),
+        meter("pro380", 4, meter_code="0101"),
+    )
+    file = tmp_path / "config" / "logger.toml"
+    with a_line(*there) as port:
+        result = _cli("--port", port, "--range", "1-2,4-5", "--json", "--write", str(file))
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
+        assert [one["model"] for one in found] == ["pro380", "pro380-legacy", ""]
+        config = load_config(file)
+        check_config(config)
+        assert "Address 4: PRO1" in file.read_text(encoding="utf-8")
+        assert "CT ratio is 5/5" in file.read_text(encoding="utf-8")
+        bus = Bus(config.bus[0])
+        for one in config.bus[0].meter:
+            reader = MeterReader(bus, one, meters.load(one.model), lambda: 1)
+            assert reader.read(Job.FAST, 1).complete
+        bus.close()
+        again = _cli("--port", port, "--range", "1", "--write", str(file))
+    assert isinstance(again.exception, ConfigError)
+    assert "exists already" in str(again.exception)
+
+
+def test_the_table_is_for_people_and_nobody_is_an_exit_code() -> None:
+    with a_line(meter("pro380", 7, serial="22091039")) as port:
+        result = _cli("--port", port, "--range", "7")
+        assert "22091039" in result.stdout
+        assert "9600 8E1" in result.stdout
+        nobody = _cli("--port", port, "--range", "8")
+        assert nobody.exit_code == 1
+        assert "No meter answers" in nobody.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--range", "0-9"),
+        ("--range", "5-x"),
+        ("--range", "9-5"),
+        ("--range", "1-248"),
+        ("--patience", "soon"),
+        ("--baudrate", "1234"),
+        ("--parity", "mark"),
+        ("--all",),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments: tuple[str, ...]) -> None:
+    result = _cli("--port", "socket://127.0.0.1:1", *arguments)
+    assert result.exit_code == 2 or isinstance(result.exception, ConfigError)
