@@ -121,6 +121,7 @@ class App:
             else None
         )
         self._asked: dict[str, float] = {}
+        self._heard: set[str] = set()
 
     def now_ms(self) -> int:
         """Return the time of this run, milliseconds UTC."""
@@ -171,6 +172,8 @@ class App:
         if self._metrics is not None:
             self._metrics.start()
         self.schedule.start()
+        if self.delivery is None:
+            log.info("no [influxdb]: %s is the store", self.config.buffer.path)
         for bus in self.config.bus:
             log.info(
                 "bus %s: %d meters on %s, %d baud, busy %.0f %% of the time",
@@ -226,7 +229,11 @@ class App:
 
     def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
         reading = reader.read(job, due_ms)
-        self.overview.readings += bool(reading.values)
+        if reading.values:
+            self.overview.readings += 1
+            if reading.meter not in self._heard:
+                self._heard.add(reading.meter)
+                log.info("meter %s: answers", reading.meter)
         if self.intake is not None:
             self.intake.accept(reading)
         if self._listener is not None:

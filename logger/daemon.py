@@ -28,15 +28,18 @@ def serve(app: App, for_s: float | None = None) -> None:
 
     before = {one: signal.signal(one, on_signal) for one in (signal.SIGTERM, signal.SIGINT)}
     watchdog_s = service.watchdog_s()
+    started = False
     try:
         app.start()
+        started = True
         log.info("started, process %d", os.getpid())
         service.notify("READY=1")
         _wait(app, stop, for_s, watchdog_s)
     finally:
         service.notify("STOPPING=1")
         app.stop()
-        log.info("stopped")
+        if started:
+            log.info("stopped")
         for one, handler in before.items():
             signal.signal(one, handler)
 

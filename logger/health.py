@@ -116,7 +116,7 @@ def points(
     for bus in buses:
         fields = {
             "reads": bus.answered,
-            "read_errors": bus.requests - bus.answered + bus.port_errors,
+            "read_errors": bus.silent + bus.garbled + bus.refused + bus.port_errors,
             "bus_load": round(bus.busy, 4),
         }
         found.append(Point("logger", {"site": site, "bus": bus.name}, fields, now_ms))

@@ -184,6 +184,20 @@ def test_export_of_a_range_a_state_a_measurement(shell: Shell, store: Buffer) ->
     )
 
 
+def test_export_of_nothing_leaves_the_file_alone(
+    shell: Shell, store: Buffer, tmp_path: Path
+) -> None:
+    day = tmp_path / "day.csv"
+    shell("export", "--out", str(day))
+    before = day.read_bytes()
+    with pytest.raises(ExportError, match="nothing to export"):
+        shell("export", "--out", str(day), "--from", "2001-01-01", "--to", "2001-01-02")
+    with pytest.raises(ExportError, match="no measurement is called 'enrgy'") as caught:
+        shell("export", "--out", str(day), "-m", "enrgy")
+    assert "'energy'" in caught.value.hint
+    assert day.read_bytes() == before
+
+
 def test_export_to_an_impossible_place(shell: Shell, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="No such file or directory"):
         shell("export", "--out", str(tmp_path / "no" / "x.csv"))

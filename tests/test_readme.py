@@ -27,6 +27,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ENDLESS = {"run", "demo", "simulate"}
 # What is not ours, and where it is shown to work instead.
 NOT_OURS = {
+    "export": "the environment of the commands here: INEPRO_LOGGER_CONFIG",
     "ls": "lists the adapters of the reader's machine",
     "cp": "copies the example",
     "python3": "the installation: test_demo_line runs it",
@@ -90,6 +91,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Ite
         with RunningLogger(config) as logger:
             wait_until(lambda: influx.rows("SELECT * FROM power", "live"))
             wait_until(lambda: influx.rows("SELECT * FROM energy", "energy"))
+            wait_until(lambda: influx.rows("SELECT * FROM quality_frequency", "energy"), 60)
             assert logger.alive
         environment = {
             **os.environ,

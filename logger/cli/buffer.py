@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from logger.cli import setaside
 from logger.cli.bufferparts import Opened, bar, emit, opened
 from logger.cli.moments import moment, shown
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.errors import ExportError
 
 app = typer.Typer(
     help="Look into the buffer, deliver it, export it. Safe beside a running logger.",
@@ -150,6 +152,12 @@ def _deliver(
     from logger.delivery.backfill import backfill as deliver
 
     target = place.target()
+    if not as_json:
+        typer.echo(
+            f"delivering to {target.url}; while nothing gets through it is tried for "
+            f"{patience:g} s; Ctrl-C is safe",
+            err=True,
+        )
     with tools.changing(place.path) as database, bar("delivering", as_json) as progress:
         stopped = deliver(
             database,
@@ -208,11 +216,28 @@ def export(
             place.path, chosen.value, from_ms, to_ms, frozenset(measurement or ()), progress
         ) as lines,
     ):
+        if str(out) != "-" and next(lines(), None) is None:
+            raise _nothing(place.path, measurement or ())
         count = write(lines, out, format_)
     if as_json:
         emit({"file": str(out), "format": format_, "points": count})
     else:
         typer.echo(f"{count} points written to {out}", err=str(out) == "-")
+
+
+def _nothing(path: Path, measurements: Sequence[str]) -> ExportError:
+    """Say why there is nothing to export; no file is touched."""
+    import difflib
+
+    from logger.datamodel import MEASUREMENTS
+
+    for name in measurements:
+        if name not in MEASUREMENTS and (near := difflib.get_close_matches(name, MEASUREMENTS, 1)):
+            return ExportError(f"no measurement is called {name!r}", f"did you mean {near[0]!r}?")
+    return ExportError(
+        "nothing to export: no point of that time, state and measurement is in the buffer",
+        f"inepro-logger buffer status shows what {path} holds",
+    )
 
 
 @app.command("import")

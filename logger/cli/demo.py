@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Noon in June: a demo without sun would show little.
 _NOON = "2026-06-21T10:30:00+00:00"
 _LINE_EVERY_S, _REFRESH_S = 5.0, 0.5
+# What the whole picture needs; a smaller terminal gets a line a meter.
+_FULL_HEIGHT, _FULL_WIDTH = 31, 118
 
 
 def demo(
@@ -95,9 +97,10 @@ def _show(app: App, latest: Latest, for_s: float | None) -> None:
 
     def draw() -> None:
         if console.is_terminal:
-            with Live(console=console, auto_refresh=False, transient=True) as live:
+            with Live(console=console, auto_refresh=False, screen=True) as live:
                 while not done.wait(_REFRESH_S):
-                    live.update(view(latest, app.state()), refresh=True)
+                    small = console.height < _FULL_HEIGHT or console.width < _FULL_WIDTH
+                    live.update(view(latest, app.state(), small=small), refresh=True)
         else:
             began = time.monotonic()
             while not done.wait(_LINE_EVERY_S):

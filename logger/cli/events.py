@@ -60,9 +60,9 @@ def events(
 
 
 def _show(found: list[Event], rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from logger.cli.console import console, fitting
     from logger.derive.kinds import span
 
     table = Table("begin", "duration", "kind", "what")
@@ -70,5 +70,4 @@ def _show(found: list[Event], rows: list[dict[str, Any]]) -> None:
         lasted = "goes on" if event.duration_s is None else span(event.duration_s)
         moment = not event.duration_s and event.end_ms is not None
         table.add_row(row["begin"][:19], "" if moment else lasted, event.kind, event.text)
-    console = Console()
-    console.print(table if found else "no events")
+    console().print(fitting(table) if found else "no events")

@@ -56,14 +56,28 @@ class Latest:
         return sum(found, Decimal(0)) if found else None
 
 
-def view(latest: Latest, state: Mapping[str, Any]) -> RenderableType:
-    """Return the whole picture: phases, flows, energy, line and buffer."""
+def view(latest: Latest, state: Mapping[str, Any], *, small: bool = False) -> RenderableType:
+    """Return the whole picture: phases, flows, energy, line and buffer; when `small`, a line
+    a meter, for a terminal of 80 by 24."""
     return Group(
-        _phases(latest),
+        _summary(latest) if small else _phases(latest),
         _flows(latest),
-        _energy(latest),
+        _energy(latest, ("total",) if small else ("T1", "T2", "total")),
         _line(state),
     )
+
+
+def _summary(latest: Latest) -> Table:
+    """Return one line a meter: the three voltages, currents and the powers."""
+    table = Table(title="Now", title_justify="left")
+    table.add_column("meter")
+    for head in ("V L1", "V L2", "V L3", "A L1", "A L2", "A L3", "kW"):
+        table.add_column(head, justify="right")
+    for meter, (_, values) in sorted(latest.meters().items()):
+        cells = [_number(values.get(f"voltage/L{n}"), 1) for n in (1, 2, 3)]
+        cells += [_number(values.get(f"current/L{n}"), 2) for n in (1, 2, 3)]
+        table.add_row(meter, *cells, _number(values.get("active_power/total"), 3))
+    return table
 
 
 def _number(value: object, digits: int) -> str:
@@ -101,18 +115,18 @@ def _flows(latest: Latest) -> Panel:
     return Panel(Text.from_markup(text), title="Flows", title_align="left")
 
 
-def _energy(latest: Latest) -> Table:
+def _energy(latest: Latest, tariffs: tuple[str, ...]) -> Table:
     table = Table(title="Energy, kWh, as on the meters' displays", title_justify="left")
     table.add_column("meter")
     for direction in ("import", "export"):
-        for tariff in ("T1", "T2", "total"):
+        for tariff in tariffs:
             table.add_column(f"{direction} {tariff}", justify="right")
     table.add_column("tariff now", justify="right")
     for meter, (_, values) in sorted(latest.meters().items()):
         cells = [
             _number(values.get(f"active_{direction}/total/{tariff}"), 2)
             for direction in ("import", "export")
-            for tariff in ("T1", "T2", "total")
+            for tariff in tariffs
         ]
         now = values.get("tariff")
         table.add_row(meter, *cells, f"T{now}" if now else "")
@@ -122,7 +136,7 @@ def _energy(latest: Latest) -> Table:
 def _line(state: Mapping[str, Any]) -> Panel:
     lines = [
         f"bus {bus['name']}: busy {bus['busy']:.0%} (planned {bus['planned_load']:.0%}), "
-        f"{bus['requests']} requests, {bus['requests'] - bus['answered']} failed"
+        f"{bus['requests']} requests, {bus['silent'] + bus['garbled'] + bus['refused']} failed"
         for bus in state["buses"]
     ]
     buffer = state["buffer"]

@@ -78,8 +78,9 @@ def _row(register: Register) -> dict[str, Any]:
 
 
 def _list(every: list[Model]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from logger.cli.console import console, fitting
 
     table = Table("model", "meters", "firmware", "meter code: sold as", "registers")
     for one in every:
@@ -87,15 +88,16 @@ def _list(every: list[Model]) -> None:
         table.add_row(
             one.name, one.title, one.firmware, codes or "not published", str(len(one.registers))
         )
-    Console().print(table)
+    console().print(fitting(table))
 
 
 def _show(model: Model) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    console.print(f"[bold]{model.title}[/]\nfrom: {model.manual}", highlight=False)
+    from logger.cli.console import console, fitting
+
+    out = console()
+    out.print(f"[bold]{model.title}[/]\nfrom: {model.manual}")
     table = Table("address", "type", "unit", "job", "field", "register", "write")
     for register in model.registers:
         write = register.write
@@ -109,4 +111,4 @@ def _show(model: Model) -> None:
             register.name,
             accepts,
         )
-    console.print(table)
+    out.print(fitting(table))

@@ -71,15 +71,20 @@ def energy(
 
 
 def _show_energy(rows: list[Row], total: Row, currency: str) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from logger.cli.console import columns_that_fit, console, fitting
 
     tariffs = sorted(total.tariffs)
     heads = ["", "import", *tariffs, "export", "PV", "self-used", "load"]
     heads += ["self-cons.", "self-suff.", f"cost {currency}", f"revenue {currency}"]
     lines = [_energy_cells(row, tariffs) for row in [*rows, total]]
     # A column without a single value says nothing (no PV meter, no prices).
-    kept = [place for place in range(len(heads)) if place < 2 or any(one[place] for one in lines)]
+    full = [place for place in range(len(heads)) if place < 2 or any(one[place] for one in lines)]
+    heads, lines = [heads[p] for p in full], [[one[p] for p in full] for one in lines]
+    out = console()
+    spare = ["load", "self-used", *tariffs, "self-suff.", "self-cons."]
+    kept = columns_that_fit(heads, lines, out.width, spare)
     table = Table(title="energy in kWh")
     for place in kept:
         table.add_column(heads[place], justify="left" if place == 0 else "right")
@@ -87,19 +92,18 @@ def _show_energy(rows: list[Row], total: Row, currency: str) -> None:
         table.add_row(*(line[place] for place in kept))
     table.add_section()
     table.add_row(*(lines[-1][place] for place in kept), style="bold")
-    console = Console()
-    console.print(table)
+    out.print(fitting(table))
+    if left := [head for place, head in enumerate(heads) if place not in kept]:
+        out.print(f"left out on this narrow terminal: {', '.join(left)} (--csv has all)")
     if total.divided:
-        console.print(
+        out.print(
             f"~ {total.divided:.2f} kWh were counted over gaps longer than two hours across "
             "a border and are divided by time; their sum is exact.",
-            highlight=False,
         )
     if total.pv is not None:
-        console.print(
+        out.print(
             "self-cons. = self-used / PV, self-suff. = self-used / load; self-used = PV - "
             "export. The meter counts each phase for itself, so a netting meter may show more.",
-            highlight=False,
         )
 
 
@@ -186,13 +190,13 @@ def quality(
 
 
 def _show_quality(lines: list[Line]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from logger.cli.console import console, fitting
     from logger.report.page import percent
     from logger.report.quality import REASONS, TITLE
 
-    console = Console()
+    out = console()
     for quantity, narrow, wide, unit in (
         ("voltage", "±10 %", "+10/-15 %", "V"),
         ("frequency", "49.5..50.5 Hz", "47..52 Hz", "Hz"),
@@ -210,7 +214,7 @@ def _show_quality(lines: list[Line]) -> None:
                 f"{line.high:.2f}", line.verdict,
             )  # fmt: skip
         if table.row_count:
-            console.print(table)
-    console.print(f"[bold]{TITLE}[/], because:")
+            out.print(fitting(table))
+    out.print(f"[bold]{TITLE}[/], because:")
     for reason in REASONS:
-        console.print(f"- {reason}", highlight=False)
+        out.print(f"- {reason}")

@@ -29,6 +29,8 @@ def run(
         "json" if log_format == "json" else "text", logging.DEBUG if verbose else logging.INFO
     )
 
+    logging.getLogger(__name__).info("configuration %s", config)
+
     from logger.app import App
     from logger.daemon import serve
 

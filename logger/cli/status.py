@@ -25,10 +25,13 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 
 
 def _show(state: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(soft_wrap=True, highlight=False)
+    from logger.cli.console import console as on_output
+    from logger.cli.console import fitting
+
+    console = on_output()
+    console.soft_wrap = True
     hours = (state["now"] - state["started"]) / 3_600_000
     console.print(
         f"inepro-logger {state['version']}, site [bold]{state['site']}[/], process "
@@ -40,7 +43,7 @@ def _show(state: dict[str, Any]) -> None:
         took = "" if meter["read_ms"] is None else f"{meter['read_ms']:.0f} ms"
         counts = (str(meter[name]) for name in ("reads", "read_errors", "missed"))
         table.add_row(meter["name"], meter["bus"], meter["role"], age, took, *counts)
-    console.print(table)
+    console.print(fitting(table))
     for bus in state["buses"]:
         console.print(
             f"bus {bus['name']} ({bus['port']}): busy {bus['busy']:.0%}, planned "

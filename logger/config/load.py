@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 import typing
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from logger import meters
 from logger.config.models import Config
+from logger.config.section import MisplacedError
 from logger.errors import ConfigError, ModelError
 
 Location = tuple[str | int, ...]
@@ -28,7 +30,7 @@ def load_config(path: Path) -> Config:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
-        raise ConfigError(f"{path}: not TOML: {err}", "mend the line and column named") from err
+        raise ConfigError(f"{path}: not TOML: {err}", _toml_hint(text, err)) from err
     try:
         config = Config.model_validate(data)
     except ValidationError as err:
@@ -55,18 +57,32 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read: {err.strerror}") from err
 
 
+def _toml_hint(text: str, err: tomllib.TOMLDecodeError) -> str:
+    """Say what to mend; the slip made most often is text without quotes."""
+    found = re.search(r"at line (\d+)", str(err))
+    line = text.splitlines()[int(found[1]) - 1] if found else ""
+    if bare := re.fullmatch(r"\s*([\w-]+)\s*=\s*([A-Za-z/][^\"'#]*?)\s*(?:#.*)?", line):
+        return f'text needs quotes: {bare[1]} = "{bare[2]}"'
+    return "mend the line and column named"
+
+
 def _resolve(config: Config, base: Path) -> Config:
     changes: dict[str, Any] = {
         "buffer": config.buffer.model_copy(
-            update={"path": base / config.buffer.path.expanduser()},
+            update={"path": _beside(base, config.buffer.path)},
         )
     }
     if config.models_dir is not None:
-        changes["models_dir"] = base / config.models_dir.expanduser()
+        changes["models_dir"] = _beside(base, config.models_dir)
     if config.influxdb is not None and config.influxdb.token_file is not None:
-        file = base / config.influxdb.token_file.expanduser()
+        file = _beside(base, config.influxdb.token_file)
         changes["influxdb"] = config.influxdb.model_copy(update={"token_file": file})
     return config.model_copy(update=changes)
+
+
+def _beside(base: Path, path: Path) -> Path:
+    """Return `path` as seen from `base`, without detours over a parent directory."""
+    return Path(os.path.normpath(base / path.expanduser()))
 
 
 def _check_models(path: Path, text: str, config: Config) -> None:
@@ -101,6 +117,9 @@ def _explain(path: Path, text: str, err: ValidationError) -> ConfigError:
             return ConfigError(f"{place}: unknown key", hint)
         case "missing":
             return ConfigError(f"{place}: missing", "add it; config/logger.toml shows how")
+        case "value_error" if isinstance(cause := first["ctx"].get("error"), MisplacedError):
+            place = _place(path, text, cause.location)
+            return ConfigError(f"{place}: {cause}", cause.hint)
         case "value_error":
             return ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}")
         case _:

@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from logger.config.alerts import Alerts
 from logger.config.derive import Counters, Events, Prices, Wiring
 from logger.config.metrics import Metrics
-from logger.config.section import Section
-from logger.config.types import Name, Seconds, Size
+from logger.config.section import MisplacedError, Section
+from logger.config.types import FilePath, Name, Seconds, Size
 from logger.errors import ConfigError
 
 TOKEN_VARIABLE = "INFLUXDB_TOKEN"  # noqa: S105 - the name of a variable, not a secret
@@ -107,7 +107,7 @@ class Influx(Section):
     org: str = ""
     bucket: Annotated[str, Field(min_length=1)]
     fast_bucket: str = ""
-    token_file: Path | None = None
+    token_file: FilePath | None = None
     timeout: Seconds = 10.0
     gzip: bool = True
 
@@ -150,7 +150,7 @@ def _state_directory() -> Path:
 class Buffer(Section):
     """The file that holds every point until it is delivered."""
 
-    path: Path = Field(default_factory=lambda: _state_directory() / "buffer.sqlite")
+    path: FilePath = Field(default_factory=lambda: _state_directory() / "buffer.sqlite")
     commit_interval: Seconds = 1.0
     keep: Seconds = 2 * 86400.0
     max_size: Size = 2 * 1024**3
@@ -165,7 +165,7 @@ class Config(Section):
     bus: Annotated[list[Bus], Field(min_length=1)]
     influxdb: Influx | None = None
     buffer: Buffer = Field(default_factory=Buffer)
-    models_dir: Path | None = None
+    models_dir: FilePath | None = None
     events: Events = Events()
     counters: Counters = Counters()
     prices: Prices = Prices()
@@ -176,22 +176,30 @@ class Config(Section):
     def _unique(self) -> Self:
         buses: set[str] = set()
         meters: dict[str, str] = {}
-        for bus in self.bus:
+        for b, bus in enumerate(self.bus):
             if bus.name in buses:
-                raise ValueError(f"two buses are called {bus.name!r}: names must differ")
+                raise MisplacedError(
+                    ("bus", b, "name"),
+                    f"two buses are called {bus.name!r}",
+                    "give each its own name",
+                )
             buses.add(bus.name)
             addresses: dict[int, str] = {}
-            for meter in bus.meter:
+            for m, meter in enumerate(bus.meter):
                 if meter.name in meters:
-                    raise ValueError(
-                        f"two meters are called {meter.name!r} (bus {meters[meter.name]!r} and "
-                        f"bus {bus.name!r}): names must differ across all buses"
+                    raise MisplacedError(
+                        ("bus", b, "meter", m, "name"),
+                        f"two meters are called {meter.name!r}",
+                        f"names must differ across all buses; the other is on {meters[meter.name]}",
                     )
                 meters[meter.name] = bus.name
                 if meter.address in addresses:
-                    raise ValueError(
-                        f"bus {bus.name!r}: address {meter.address} is given to "
-                        f"{addresses[meter.address]!r} and {meter.name!r}: each meter needs its own"
+                    raise MisplacedError(
+                        ("bus", b, "meter", m, "address"),
+                        f"address {meter.address} is given to {addresses[meter.address]!r} and "
+                        f"{meter.name!r}",
+                        "each meter on a bus needs its own; change one at the meter's buttons, or "
+                        "alone on the line with inepro-logger settings set METER modbus_id N",
                     )
                 addresses[meter.address] = meter.name
         return self

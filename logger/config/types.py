@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -64,6 +65,8 @@ def _tag(value: str) -> str:
     return value
 
 
+# A path, written as text.
+FilePath = Annotated[Path, Field(strict=False)]
 Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Size = Annotated[int, BeforeValidator(size), Field(gt=0)]
 # A name that becomes a tag in InfluxDB.

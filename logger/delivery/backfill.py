@@ -27,6 +27,7 @@ from logger.datamodel import Lane
 from logger.delivery.delivery import Target, bucket_of
 from logger.delivery.health import Health
 from logger.delivery.influx import Client
+from logger.delivery.outcome import Kind
 from logger.delivery.outlet import batch
 from logger.delivery.worker import Worker
 
@@ -132,9 +133,10 @@ def backfill(
                     if rate:
                         pause = max(pause, moved / rate - (time.monotonic() - began))
                 elif pause and time.monotonic() + pause - quiet_since > patience_s:
-                    problems.append(
-                        f"bucket {bucket_of(target, lane)!r}: {health.state(lane).error}"
-                    )
+                    state = health.state(lane)
+                    problems.append(f"bucket {bucket_of(target, lane)!r}: {state.error}")
+                    if state.status == Kind.UNREACHABLE.value:
+                        patience_s = 0.0  # nor will it answer for the other bucket
                     break
                 if pause:
                     time.sleep(pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,7 +100,7 @@ class Client:
             if not err.status:
                 return Outcome(
                     Kind.UNREACHABLE,
-                    f"TLS: {_short(err.reason)}",
+                    f"TLS: {reason_of(err.reason)}",
                     "check certificate, clock and whether the server speaks TLS at all",
                 )
             answer = err.body if isinstance(err.body, str) else ""
@@ -113,7 +114,7 @@ class Client:
                 "if the server is only slow, raise influxdb.timeout",
             )
         except (http.HTTPError, OSError) as err:
-            return Outcome(Kind.UNREACHABLE, _short(err), _unreachable_hint(err))
+            return Outcome(Kind.UNREACHABLE, reason_of(err), _unreachable_hint(err))
         except ValueError as err:
             return Outcome(Kind.WRONG_TARGET, f"not a usable URL: {err}", "correct influxdb.url")
         if status == 204:
@@ -121,7 +122,7 @@ class Client:
         return classify(int(status), dict(headers), "", time.time())
 
 
-def _short(err: object) -> str:
+def reason_of(err: object) -> str:
     """Return the cause without object addresses and class names."""
     from urllib3 import exceptions as http
 
@@ -134,7 +135,8 @@ def _short(err: object) -> str:
         case http.SSLError():
             return f"TLS: {cause}"
     text = " ".join(str(cause).split())
-    return text.rsplit(">: ", 1)[-1].rsplit(": [Errno ", 1)[-1] if text else type(err).__name__
+    text = re.sub(r"^.*\[Errno -?\d+\] ", "", text.rsplit(">: ", 1)[-1])
+    return text or type(err).__name__
 
 
 def _unreachable_hint(err: object) -> str:

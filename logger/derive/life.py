@@ -159,7 +159,7 @@ class Life:
         seconds = (restart.to_ms - restart.from_ms) / 1000
         counted = f"; {'; '.join(restart.told)}" if restart.told else ""
         text = f"nothing was read for {span(seconds)}, the meters were on{counted}"
-        begin = "the logger stopped reading"
+        begin = f"the logger read nothing for {span(seconds)} from here on"
         kind, drawn = Kind.LOGGER_OUTAGE, [restart.drawn] if restart.told else []
         return [
             self._event(kind, "begin", restart.from_ms, begin),
