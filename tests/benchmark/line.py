@@ -76,14 +76,8 @@ class _Notes:
 
 
 def _incident(one: Mapping[str, Any]) -> Incident:
-    return Incident(
-        kind=Trouble(one["kind"]),
-        start=one["start"],
-        end=one["end"],
-        phase=one["phase"],
-        value=one["value"],
-        meter=one["meter"],
-    )
+    more = {name: one[name] for name in ("start", "end", "phase", "value", "meter")}
+    return Incident(kind=Trouble(one["kind"]), **more)
 
 
 def _real_lines(spec: Mapping[str, Any], notes: _Notes) -> tuple[list[int], list[VirtualLine]]:
