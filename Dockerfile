@@ -3,7 +3,8 @@
 FROM python:3.13-slim-bookworm AS build
 ENV UV_PROJECT_ENVIRONMENT=/opt/inepro-logger \
     UV_COMPILE_BYTECODE=1 \
-    UV_LINK_MODE=copy
+    UV_LINK_MODE=copy \
+    UV_PYTHON_DOWNLOADS=never
 RUN pip install --no-cache-dir uv==0.9.11
 WORKDIR /src
 # First what changes seldom: a change of the code alone installs no dependency again.

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from logger.simulate import VirtualSite
 
 _DAY_S = 86400
-# In the past a minute's mean rests on one reading; the last hours are as usual.
-_PAST_MS, _USUAL_MS = (60_000, 300_000), (10_000, 60_000)
+# In the past every second minute has one reading; the last hours are as usual.
+_PAST_MS, _USUAL_MS = (120_000, 600_000), (10_000, 60_000)
 _USUAL_S = 3 * 3600
 _STEP_S = 10
 _FLUSH_POINTS = 20_000

@@ -37,7 +37,7 @@ def _voltage(rules: Rules, settings: Settings) -> None:
         f'SELECT mean("mean") FROM "quality_voltage" WHERE {_TIME} AND "valid" = true '
         'AND "phase" =~ /^L[123]$/ GROUP BY time(10m), "site", "meter", "phase" fill(none)'
     )
-    read = [ask("A", query, 1500), reduce("B", "A")]
+    read = [ask("A", query, 1300), reduce("B", "A")]
     panel = (QUALITY, "Highest ten-minute means")
     rules.add(
         "voltage-high",

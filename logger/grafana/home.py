@@ -30,6 +30,7 @@ from logger.grafana.query import (
     SITE,
     TOTAL,
     counted,
+    grown,
     priced,
     where,
 )  # fmt: skip
@@ -138,10 +139,13 @@ def _now(settings: Settings) -> list[Json]:
     ]  # fmt: skip
 
 
+def _site(field: str, times: str = "") -> str:
+    return f'SELECT ({grown(field)}){times} FROM "site" {where(RANGE, SITE)}'
+
+
 def _sums(settings: Settings) -> list[Json]:
     found = []
     for title, last in (("Today", "now/d"), ("This month", "now/M"), ("This year", "now/y")):
-        flow = f'SELECT spread("%s") FROM "site" {where(RANGE, SITE)}'
         found.append(
             stat(
                 f"{title} so far",
@@ -151,9 +155,9 @@ def _sums(settings: Settings) -> list[Json]:
                 [
                     target(counted("active_import", SITE, GRID, TOTAL), "Imported"),
                     target(counted("active_export", SITE, GRID, TOTAL), "Exported"),
-                    target(flow % "pv_energy", "Produced"),
-                    target(flow % "self_consumed", "Self-consumed"),
-                    target(flow % "load_energy", "Consumed"),
+                    target(_site("pv_energy"), "Produced"),
+                    target(_site("self_consumed"), "Self-consumed"),
+                    target(_site("load_energy"), "Consumed"),
                 ],
                 unit="kwatth", decimals=1, last=last, names=True, rows=True, width=8, height=7,
                 empty="nothing counted yet",
@@ -166,7 +170,6 @@ def _sums(settings: Settings) -> list[Json]:
             )
         )  # fmt: skip
     for title, last in (("Today", "now/d"), ("This month", "now/M"), ("This year", "now/y")):
-        own = f'SELECT spread("self_consumed") * ${{price_t1:raw}} FROM "site" {where(RANGE, SITE)}'
         found.append(
             stat(
                 f"Money, {title.lower()}",
@@ -177,7 +180,7 @@ def _sums(settings: Settings) -> list[Json]:
                 [
                     target(priced(SITE, GRID, signs="buy"), "Cost"),
                     target(priced(SITE, GRID, signs="sell"), "Feed-in"),
-                    target(own, "Saved"),
+                    target(_site("self_consumed", " * ${price_t1:raw}"), "Saved"),
                 ],
                 unit=settings.money, decimals=2, last=last, names=True, rows=True, width=8,
                 height=5, empty="nothing counted yet",
@@ -256,6 +259,6 @@ def home(settings: Settings) -> Json:
         settings,
         names=variables(settings, prices="hidden"),
         start="now/d",
-        refresh="10s",
+        refresh="30s",
         marks=events(shown=False),
     )

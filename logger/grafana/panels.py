@@ -242,7 +242,7 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
         },
     }
     custom = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
-    more.setdefault("empty", "–")
+    more.setdefault("empty", "nothing in this range")
     more["defaults"] = {"mappings": [NOTHING], **more.get("defaults", {})}
     return panel(
         "table", title, text, targets, options=options, custom=custom,

@@ -50,7 +50,7 @@ def heatmap() -> Json:
         "calculate": False,
         "calculation": {},
         "color": {
-            "mode": "scheme", "scheme": "YlOrRd", "fill": "dark-orange", "steps": 64,
+            "mode": "scheme", "scheme": "Blues", "fill": "dark-blue", "steps": 64,
             "reverse": False, "exponent": 0.5, "scale": "exponential",
         },
         "cellGap": 1,

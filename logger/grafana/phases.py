@@ -102,7 +102,7 @@ def phases(settings: Settings) -> Json:
             f"Voltage of each phase to neutral. {_SOURCE} Dashed: {low:g} V and {high:g} V. "
             "Indication, not an EN 50160 measurement.",
             _targets('mean("voltage")', name, PHASES),
-            unit="volt", decimals=1, limit_lines=True, legend=("min", "max"),
+            unit="volt", decimals=1, limit_lines=True, legend=(),
             thresholds=limits((low, "transparent"), (high, "red"), base="blue"),
             axis={"axisSoftMin": 225, "axisSoftMax": 240}, **common,
         ),
@@ -110,33 +110,33 @@ def phases(settings: Settings) -> Json:
             "Current",
             f"Current of each phase; negative while the phase exports. {_SOURCE}",
             _targets('mean("current")', name, PHASES),
-            unit="amp", decimals=2, legend=("min", "max"), **common,
+            unit="amp", decimals=2, legend=(), **common,
         ),
         row("Power"),
         curves(
             "Active power",
             f"Active power of each phase; negative is export. {_SOURCE}",
             _targets('mean("active_power")', name, PHASES),
-            unit="watt", legend=("mean",), **common,
+            unit="watt", legend=(), **common,
         ),
         curves(
             "Active power, all phases",
             f"The signed sum of the phases, as the meter sends it. {_SOURCE}",
             _targets('mean("active_power")', "$tag_meter", _TOTAL),
-            unit="watt", legend=("min", "max"), fill=10,
+            unit="watt", legend=(), fill=10,
             **{key: value for key, value in common.items() if key != "overrides"},
         ),
         curves(
             "Reactive power",
             f"Reactive power of each phase; positive is inductive while drawing. {_SOURCE}",
             _targets('mean("reactive_power")', name, PHASES),
-            unit="voltampreact", legend=("mean",), **common,
+            unit="voltampreact", legend=(), **common,
         ),
         curves(
             "Apparent power",
             f"Apparent power of each phase. {_SOURCE}",
             _targets('mean("apparent_power")', name, PHASES),
-            unit="voltamp", legend=("mean", "max"), **common,
+            unit="voltamp", legend=(), **common,
         ),
         row("Power factor and balance"),
         curves(
@@ -144,14 +144,14 @@ def phases(settings: Settings) -> Json:
             "Active over apparent power of each phase, as the meter sends it: without a sign on "
             f"some firmware. {_SOURCE}",
             _targets('mean("power_factor")', name, PHASES),
-            decimals=2, legend=("mean",), axis={"axisSoftMin": 0, "axisSoftMax": 1}, **third,
+            decimals=2, legend=(), axis={"axisSoftMin": 0, "axisSoftMax": 1}, **third,
         ),
         curves(
             "Active power apart",
             "The highest less the lowest active power of L1, L2 and L3: 0 W is perfect balance. "
             f"{_SOURCE}",
             _apart("active_power"),
-            unit="watt", legend=("mean", "max"),
+            unit="watt", legend=(),
             **{key: value for key, value in third.items() if key != "overrides"},
         ),
         curves(
@@ -159,7 +159,7 @@ def phases(settings: Settings) -> Json:
             "The highest less the lowest voltage of L1, L2 and L3. This is a spread, not the "
             f"unbalance of EN 50160, which needs phase angles. {_SOURCE}",
             _apart("voltage"),
-            unit="volt", decimals=1, legend=("mean", "max"),
+            unit="volt", decimals=1, legend=(),
             **{key: value for key, value in third.items() if key != "overrides"},
         ),
     ]  # fmt: skip

@@ -23,7 +23,7 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.pattern import MONTHS
-from logger.grafana.query import RANGE, SITE, ZONE, where, wide
+from logger.grafana.query import RANGE, SITE, ZONE, grown, where, wide
 from logger.grafana.settings import Settings
 
 _NETTING = (
@@ -41,14 +41,11 @@ _FORMULA = {
 
 
 def _sum(field: str) -> str:
-    return f'SELECT spread("{field}") FROM "site" {where(RANGE, SITE)}'
+    return f'SELECT {grown(field)} FROM "site" {where(RANGE, SITE)}'
 
 
 def _ratio(above: str, below: str) -> str:
-    inner = (
-        f'SELECT spread("{above}") AS "a", spread("{below}") AS "b" FROM "site" '
-        f"{where(RANGE, SITE)}"
-    )
+    inner = f'SELECT {grown(above)} AS "a", {grown(below)} AS "b" FROM "site" {where(RANGE, SITE)}'
     return f'SELECT "a" / "b" FROM ({inner}) WHERE "b" > 0'
 
 
@@ -72,7 +69,7 @@ def _month(field: str, number: int) -> str:
     year = "${__to:date:YYYY}"
     end = f"'{year}-{number + 1:02}-01'" if number < 12 else f"'{year}-12-31' + 1d"
     span = f"time >= '{year}-{number:02}-01' AND time < {end}"
-    return f'SELECT spread("{field}") FROM "site" {where(span, SITE)} {ZONE}'
+    return f'SELECT {grown(field)} FROM "site" {where(span, SITE)} {ZONE}'
 
 
 def _months(title: str, field: str, colour: str, text: str) -> Json:
@@ -107,7 +104,7 @@ def solar(settings: Settings) -> Json:
                 f"{title} = {_FORMULA[title]}, a ratio of sums over the range shown; blank where "
                 f"the divisor is 0. {_NETTING}",
                 [target(_ratio(above, below), title)],
-                width=6, height=5, thresholds=limits(base=colour), **share,
+                width=6, height=6, thresholds=limits(base=colour), **share,
             )
         )  # fmt: skip
     panels += [
@@ -115,7 +112,7 @@ def solar(settings: Settings) -> Json:
             "Energy in this range",
             " ".join(f"{name}: {text}" for name, (_, _, text) in sums.items()),
             [target(_sum(field), name) for name, (field, _, _) in sums.items()],
-            unit="kwatth", decimals=1, width=12, height=5, names=True, empty=NO_PV,
+            unit="kwatth", decimals=1, width=12, height=6, names=True, rows=True, empty=NO_PV,
             overrides=colours,
         ),
         row("Power"),
