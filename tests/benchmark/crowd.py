@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
@@ -30,9 +31,11 @@ def sixty(short: bool) -> Result:
         with LineProcess(place, [addresses]) as line:
             config = config_for(addresses, line.ports[0], 60.0)
             interval = busload.fastest(config, config.bus[0], models)
-            assert interval is not None
-            plan = Plan(ports=line.ports, lines=[addresses], fast_s=round(interval, 6))
-            config = config_for(addresses, line.ports[0], round(interval, 6))
+            if interval is None:
+                raise RuntimeError("the counters alone fill the line")
+            interval = math.ceil(interval * 1000) / 1000
+            plan = Plan(ports=line.ports, lines=[addresses], fast_s=interval)
+            config = config_for(addresses, line.ports[0], interval)
             planned = sum(busload.loads(config, config.bus[0], models).values())
             with Logger(plan.write(place)) as logger:
                 logger.state()

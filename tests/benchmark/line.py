@@ -37,7 +37,7 @@ ROUNDS = 16  # different answers that a precomputed meter gives in turn
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A request that came: when (epoch seconds), on which line, for what."""
+    """A request that came; `at` in epoch seconds."""
 
     at: float
     line: int
@@ -76,14 +76,8 @@ class _Notes:
 
 
 def _incident(one: Mapping[str, Any]) -> Incident:
-    return Incident(
-        kind=Trouble(one["kind"]),
-        start=one["start"],
-        end=one["end"],
-        phase=one["phase"],
-        value=one["value"],
-        meter=one["meter"],
-    )
+    more = {name: one[name] for name in ("start", "end", "phase", "value", "meter")}
+    return Incident(kind=Trouble(one["kind"]), **more)
 
 
 def _real_lines(spec: Mapping[str, Any], notes: _Notes) -> tuple[list[int], list[VirtualLine]]:
@@ -129,8 +123,8 @@ def _clock(path: str) -> Callable[[], float]:
 class CheapLines:
     """Many lines in one thread: answers computed before, sent whole when their last byte is due.
 
-    Each line is as slow as a real one: a request is answered after the time that its bytes,
-    the meter's delay and the answer's bytes take.
+    A request is answered after the time that its bytes, the meter's delay and the answer's
+    bytes take.
     """
 
     def __init__(self, lines: Iterable[Iterable[int]], notes: _Notes) -> None:
