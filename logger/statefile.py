@@ -36,8 +36,7 @@ class StateFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as err:
-            log.warning("%s cannot be used and is set aside: %s", self.path, err)
-            self._set_aside()
+            self.set_aside(str(err))
             return None
         return state
 
@@ -51,6 +50,7 @@ class StateFile:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
+            _flush_directory(self.path.parent)
         except OSError as err:
             if not self._failing:
                 log.warning("%s cannot be written: %s", self.path, err.strerror or err)
@@ -59,11 +59,22 @@ class StateFile:
         self._failing = False
         return True
 
-    def _set_aside(self) -> None:
+    def set_aside(self, reason: str) -> None:
+        """Keep the file under another name, since it is of no use."""
+        log.warning("%s: not usable, set aside: %s", self.path, reason)
         try:
             self.path.replace(self.path.with_name(self.path.name + ".unreadable"))
         except OSError as err:
             log.warning("%s: %s", self.path, err.strerror or err)
+
+
+def _flush_directory(directory: Path) -> None:
+    """Put the new name on the medium: it has to survive a power cut too."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _checksum(state: dict[str, Any]) -> int:

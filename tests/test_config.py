@@ -10,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logger.config import duration_text, load_config, seconds
+from logger.config.alerts import Alerts
+from logger.config.derive import Counters, Events
+from logger.config.metrics import Metrics
 from logger.config.types import size
 from logger.errors import ConfigError
 
@@ -61,13 +64,17 @@ def test_every_commented_key_of_the_example_is_known(tmp_path: Path) -> None:
     lines = []
     for line in text.splitlines():
         bare = line.removeprefix("# ")
-        is_key = line.startswith("# ") and (bare.startswith("[influxdb]") or " = " in bare)
+        is_key = line.startswith("# ") and (bare.startswith("[") or " = " in bare)
         prose = not is_key or bare.startswith(("A gateway", "Durations"))
         lines.append(line if prose else bare)
     config = load_config(write(tmp_path, "\n".join(lines)))
     assert config.influxdb is not None
     assert config.influxdb.fast_bucket == "live"
     assert config.bus[0].meter[1].timeout == 2
+    assert config.prices.valid[0].buy_t2 == 0.26
+    # What the example shows as defaults are the defaults.
+    assert (config.events, config.counters, config.alerts) == (Events(), Counters(), Alerts())
+    assert config.metrics == Metrics()
 
 
 def test_defaults_and_overrides(tmp_path: Path) -> None:

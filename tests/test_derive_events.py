@@ -174,7 +174,8 @@ def test_after_a_gap_the_power_down_counter_tells(downs: int, mains: bool) -> No
     readings = [identity(T0, downs=7), slow(T0 + SECOND, 100.0, 50.0)]
     readings += [fast(T0 + n * SECOND) for n in range(2, 20)]
     readings += [fast(T0 + n * SECOND) for n in range(600, 700)]
-    readings += [identity(T0 + 610 * SECOND, downs=downs), slow(T0 + 611 * SECOND, 101.5, 50.25)]
+    readings += [identity(T0 + 610 * SECOND, downs=downs)]
+    readings += [identity(T0 + 611 * SECOND, downs=downs), slow(T0 + 612 * SECOND, 101.5, 50.25)]
     found = events(life(derive, readings, T0 + 700 * SECOND))
     kinds = {one.kind: one for one in found}
     assert set(kinds) == ({"meter_silent", "mains_outage"} if mains else {"meter_silent"})

@@ -118,7 +118,7 @@ class Life:
             rose = max(0, downs - life.downs)
         life.serial, life.downs = serial, downs
         if life.gap is not None:
-            life.gap.mains = rose > 0
+            life.gap.mains |= rose > 0
             return []
         if not rose:
             return []

@@ -6,10 +6,6 @@ that cannot be written.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +15,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from logger.plan import Block
-
-log = logging.getLogger(__name__)
+from logger.statefile import StateFile
 
 _VERSION = 1
 _Pair = tuple[Annotated[int, Field(ge=0, le=0xFFFF)], Annotated[int, Field(ge=1, le=125)]]
@@ -62,25 +57,21 @@ class StateStore:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._complained = False
+        self._files: dict[str, StateFile] = {}
 
     def load(self, meter: str) -> MeterState | None:
         """Return what is known of `meter`, None when that is nothing."""
-        path = self._path(meter)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError) as err:
-            self._set_aside(path, str(err))
+        file = self._file(meter)
+        saved = file.load()
+        if saved is None:
             return None
         try:
-            data = _File.model_validate(json.loads(text))
-        except (ValueError, ValidationError, RecursionError) as err:
-            self._set_aside(path, str(err).splitlines()[0])
+            data = _File.model_validate(saved)
+        except ValidationError as err:
+            file.set_aside(str(err).splitlines()[0])
             return None
         if data.version != _VERSION or data.meter != meter:
-            self._set_aside(path, f"version {data.version} of meter {data.meter!r}")
+            file.set_aside(f"version {data.version} of meter {data.meter!r}")
             return None
         return MeterState(
             meter=data.meter,
@@ -108,34 +99,10 @@ class StateStore:
             ],
             "tried_ms": state.tried_ms,
         }
-        path = self._path(state.meter)
-        try:
-            self._write(path, json.dumps(data, indent=1) + "\n")
-        except OSError as err:
-            if not self._complained:
-                log.warning("%s: cannot be written: %s", path, err.strerror or err)
-            self._complained = True
-        else:
-            self._complained = False
+        self._file(state.meter).save(data)
 
-    def _write(self, path: Path, text: str) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        directory = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)  # the new name has to survive a power cut too
-        finally:
-            os.close(directory)
-
-    def _set_aside(self, path: Path, reason: str) -> None:
-        log.warning("%s: not usable, set aside: %s", path, reason)
-        with contextlib.suppress(OSError):
-            path.replace(path.with_suffix(".broken"))
-
-    def _path(self, meter: str) -> Path:
-        return self.directory / f"{quote(meter, safe=' ')}.json"
+    def _file(self, meter: str) -> StateFile:
+        """Return the file of `meter`, whose name may hold what a file's name may not."""
+        if meter not in self._files:
+            self._files[meter] = StateFile(self.directory / f"{quote(meter, safe=' ')}.json")
+        return self._files[meter]

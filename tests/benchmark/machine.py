@@ -52,3 +52,13 @@ def describe(work: Path) -> dict[str, Any]:
         },
         "load_before": [round(one, 2) for one in os.getloadavg()],
     }
+
+
+def sentence(about: dict[str, Any]) -> str:
+    """Return the description in words, for a document."""
+    return (
+        f"{about['processor']}, {about['cores']} cores, {about['memory_gib']} GiB, "
+        f"{about['system']}, {about['file_system']}, Python {about['python']}, "
+        f"SQLite {about['sqlite']}, InfluxDB {about['influxdb']} of Debian; "
+        f"load before: {about['load_before'][0]}"
+    )

@@ -15,7 +15,7 @@ from tests.benchmark.rig import ROOT, Logger, Plan
 
 def starts(short: bool) -> Result:
     """Time `--help`, and `run` until its first request is on the line."""
-    repeats = 2 if short else 10
+    repeats = 1 if short else 10
     helped, bare, first = [], [], []
     for _ in range(repeats):
         helped.append(_timed("-m", "logger", "--help"))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from logger.errors import StatusError
+from logger.status import ask
 from tests.benchmark.faults import Fault
 from tests.engines.translator import Answer
 
@@ -104,16 +106,19 @@ class Troubles:
         A file that is deleted while nobody has it open is gone for good.
         """
         soak = self._soak
-        if self.down or not _wait(self._open):
+        if self.down or not _wait(self._runs):
             return
         for tail in ("", "-wal", "-shm"):
             soak.buffer.with_name(soak.buffer.name + tail).unlink(missing_ok=True)
         _wait(soak.buffer.exists)
 
-    def _open(self) -> bool:
-        """Tell whether the logger has its buffer open."""
-        files = psutil.Process(self._soak.process.pid).open_files()
-        return any(file.path == str(self._soak.buffer) for file in files)
+    def _runs(self) -> bool:
+        """Tell whether the logger has got its buffer and answers."""
+        try:
+            ask(self._soak.buffer)
+        except StatusError:
+            return False
+        return True
 
     def _limit_files(self, size: int) -> None:
         """Let no file of the logger grow beyond `size`: to it the disk is full."""
