@@ -54,7 +54,7 @@ def panel(request: pytest.FixtureRequest) -> Json:
 def test_the_files_in_the_repository_are_what_the_program_writes() -> None:
     config = load_config(ROOT / "config" / "logger.toml")
     made = files(
-        settings(config.site.timezone, config.prices, config.events),
+        settings(config.site.timezone, config.prices, config.events, config.alerts),
         Source(),
         PurePosixPath("/etc/grafana/provisioning"),
         {},

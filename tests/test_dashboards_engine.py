@@ -173,6 +173,24 @@ def test_hours_of_the_heatmap_are_the_hours_of_the_day(month: Month) -> None:
         assert found[midnight * 1000] == pytest.approx(counted, abs=1e-6)
 
 
+def test_a_new_meter_with_a_lower_counter_costs_one_step_at_most(month: Month) -> None:
+    stamp = NOW + 200 * 86_400_000
+    tags = {"site": "swap", "meter": "m", "role": "grid", "phase": "total", "tariff": "total"}
+    counters = [100.0, 101.5, 103.0, 2.0, 2.25, 2.75]
+    month.write(
+        "\n".join(
+            Point("energy", tags, {"active_import": counter}, stamp + 60_000 * i).line()
+            for i, counter in enumerate(counters)
+        ),
+        "energy",
+    )
+    board, panel = PANELS["energy.json: Import"]
+    values = variables_of(board, site="swap", meter="m")
+    query = expand(panel["targets"][0]["query"], Range(stamp, stamp + 400_000), 60_000, values)
+    (row,) = month.engine.rows(query, "energy")
+    assert row["sum"] == 3.0 + 0.75
+
+
 def test_without_a_pv_meter_the_ratios_are_blank(month: Month) -> None:
     before = Range(START * 1000 - 86_400_000, START * 1000 - 3_600_000)
     for name in ("pv.json: Self-consumption", "pv.json: Self-sufficiency"):

@@ -42,9 +42,7 @@ def grafana(
     from logger.grafana import files, settings, write
 
     loaded = load_config(config)
-    figures = settings(
-        loaded.site.timezone, loaded.prices, loaded.events, getattr(loaded, "alerts", None)
-    )
+    figures = settings(loaded.site.timezone, loaded.prices, loaded.events, loaded.alerts)
     made = files(figures, _source(loaded, tokens, url), PurePosixPath(place), os.environ)
     changed = write(made, out)
     for path in changed:

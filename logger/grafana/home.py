@@ -28,6 +28,7 @@ from logger.grafana.query import (
     PHASES,
     RANGE,
     SITE,
+    SUM,
     TOTAL,
     counted,
     grown,
@@ -160,7 +161,7 @@ def _sums(settings: Settings) -> list[Json]:
                     target(_site("load_energy"), "Consumed"),
                 ],
                 unit="kwatth", decimals=1, last=last, names=True, rows=True, width=8, height=7,
-                empty="nothing counted yet",
+                **SUM, empty="nothing counted yet",
                 overrides=[
                     coloured("Imported", BUY), coloured("Exported", SELL),
                     coloured("Produced", SUN), coloured("Self-consumed", OWN),
@@ -182,7 +183,7 @@ def _sums(settings: Settings) -> list[Json]:
                     target(priced(SITE, GRID, signs="sell"), "Feed-in"),
                     target(_site("self_consumed", " * ${price_t1:raw}"), "Saved"),
                 ],
-                unit=settings.money, decimals=2, last=last, names=True, rows=True, width=8,
+                unit=settings.money, decimals=2, last=last, names=True, rows=True, width=8, **SUM,
                 height=5, empty="nothing counted yet",
                 overrides=[
                     coloured("Cost", BUY), coloured("Feed-in", SELL), coloured("Saved", OWN),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from logger.grafana.panels import Json, panel, target
-from logger.grafana.query import METER, RANGE, SITE, TOTAL, ZONE, where, wide
+from logger.grafana.query import METER, RANGE, SITE, TOTAL, ZONE, risen, where, wide
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -17,11 +17,8 @@ def month(field: str, number: int) -> str:
     start = f"'{year}-{number:02}-01'"
     end = f"'{year}-{number + 1:02}-01'" if number < 12 else f"'{year}-12-31' + 1d"
     span = f"time >= {start} AND time < {end}"
-    inner = (
-        f'SELECT non_negative_difference("{field}") AS "d" FROM "energy" '
-        f"{where(span, SITE, METER, TOTAL)} {ZONE}"
-    )
-    return f'SELECT sum("d") AS "kWh" FROM ({inner}) WHERE {span} {ZONE}'
+    inner = risen(field, span, SITE, METER, TOTAL, step="1h", zone=f" {ZONE}")
+    return f'SELECT sum("d") AS "kWh" FROM ({inner}) {ZONE}'
 
 
 def _hour(hour: int) -> str:

@@ -32,26 +32,28 @@ def where(*conditions: str) -> str:
     return "WHERE " + " AND ".join(conditions)
 
 
-def risen(field: str, source: str, *conditions: str, name: str = "d") -> str:
-    """Return how much a counter rose between neighbouring points, a fall left out."""
+# Sums of counters take so many steps over the range: exact to 1/9000 of it, and some ten
+# times faster over a year than from point to point.
+SUM = {"interval": "1m", "points": 9000}
+
+
+def risen(field: str, *conditions: str, step: str = "$__interval", zone: str = "") -> str:
+    """Return how much a counter rose in each step of a range, a fall left out."""
     return (
-        f'SELECT non_negative_difference("{field}") AS "{name}" FROM "{source}" '
-        f'{where(*conditions)} GROUP BY "meter"'
+        f'SELECT non_negative_difference(last("{field}")) AS "d" FROM "energy" '
+        f'{where(*conditions)} GROUP BY time({step}), "meter" fill(none){zone}'
     )
 
 
-def counted(field: str, *conditions: str, source: str = "energy", factor: str = "") -> str:
-    """Return the sum of all rises of a counter in the panel's range, times `factor`."""
-    times = f" * {factor}" if factor else ""
-    inner = risen(field, source, RANGE, *conditions)
-    return f'SELECT sum("d"){times} AS "sum" FROM ({inner})'
+def counted(field: str, *conditions: str, span: str = RANGE) -> str:
+    """Return the sum of all rises of a counter in a range."""
+    return f'SELECT sum("d") AS "sum" FROM ({risen(field, span, *conditions)})'
 
 
 def steps(
     field: str,
     step: str,
     *conditions: str,
-    source: str = "energy",
     by: str = "",
     factor: str = "",
 ) -> str:
@@ -60,7 +62,7 @@ def steps(
     times = f"{factor} * " if factor else ""
     group = f"time({step})" + (f", {by}" if by else "")
     return (
-        f'SELECT {times}non_negative_difference(last("{field}")) AS "kWh" FROM "{source}" '
+        f'SELECT {times}non_negative_difference(last("{field}")) AS "kWh" FROM "energy" '
         f"{where(RANGE, *conditions)} GROUP BY {group} fill(none) {ZONE}"
     )
 
@@ -71,16 +73,16 @@ def grown(field: str) -> str:
     return f'last("{field}") - first("{field}")'
 
 
-def priced(*conditions: str, field: str = "active_import", signs: str = "buy sell") -> str:
+def priced(*conditions: str, signs: str = "buy sell") -> str:
     """Return the cost of the panel's range: drawn by tariff, less what was fed back."""
     parts = []
     if "buy" in signs:
         for number in (1, 2, 3, 4):
             tariff = f"\"phase\" = 'total' AND \"tariff\" = 'T{number}'"
-            inner = risen(field, "energy", RANGE, *conditions, tariff)
+            inner = risen("active_import", RANGE, *conditions, tariff)
             parts.append(f'SELECT sum("d") * ${{price_t{number}:raw}} AS "c" FROM ({inner})')
     if "sell" in signs:
-        inner = risen("active_export", "energy", RANGE, *conditions, TOTAL)
+        inner = risen("active_export", RANGE, *conditions, TOTAL)
         sign = "-1 * " if "buy" in signs else ""
         parts.append(f'SELECT {sign}sum("d") * ${{price_feed_in:raw}} AS "c" FROM ({inner})')
     return 'SELECT sum("c") AS "sum" FROM ' + ", ".join(f"({part})" for part in parts)

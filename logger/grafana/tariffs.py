@@ -26,8 +26,11 @@ from logger.grafana.query import (
     METER,
     RANGE,
     SITE,
+    SUM,
     TOTAL,
+    counted,
     priced,
+    risen,
     steps,
     where,
 )  # fmt: skip
@@ -48,18 +51,13 @@ def _by_tariff(field: str, step: str) -> Json:
 
 
 def _period(field: str, span: str, alias: str) -> Json:
-    inner = (
-        f'SELECT non_negative_difference("{field}") AS "d" FROM "energy" '
-        f"{where(span, SITE, METER, TOTAL)}"
-    )
-    return target(f'SELECT sum("d") FROM ({inner})', alias)
+    return target(counted(field, SITE, METER, TOTAL, span=span), alias)
 
 
 def _change(field: str) -> str:
     """Return the energy of the range less that of the range before, as its share."""
     parts = [
-        f'SELECT sum("d") AS "{name}" FROM (SELECT non_negative_difference("{field}") AS "d" '
-        f'FROM "energy" {where(span, SITE, METER, TOTAL)})'
+        f'SELECT sum("d") AS "{name}" FROM ({risen(field, span, SITE, METER, TOTAL)})'
         for name, span in (("a", RANGE), ("b", _BEFORE))
     ]
     return (
@@ -108,7 +106,7 @@ def _money(settings: Settings) -> list[Json]:
             "Import = energy of each tariff x its price; feed-in = exported energy x feed-in "
             "price; net = import - feed-in. Prices are the fields above, without standing charges.",
             cost,
-            unit=settings.money, decimals=2, names=True, rows=True, width=6, height=8,
+            unit=settings.money, decimals=2, names=True, rows=True, width=6, height=8, **SUM,
             thresholds=limits(base="text"), empty="nothing counted",
             overrides=[coloured("Import", BUY), coloured("Feed-in", SELL)],
         ),
@@ -133,14 +131,14 @@ def tariffs(settings: Settings) -> Json:
                 _period("active_import", RANGE, "this range"),
                 _period("active_import", _BEFORE, "the one before"),
             ],
-            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5,
+            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5, **SUM,
             thresholds=limits(base=BUY), empty="nothing counted",
         ),
         stat(
             "Import, change",
             "Import of this range / import of the range before - 1; blank without an earlier one.",
             [target(_change("active_import"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="no earlier range",
+            unit="percentunit", decimals=1, width=6, height=5, **SUM, empty="no earlier range",
             thresholds=limits((0, "orange"), base="green"),
         ),
         stat(
@@ -150,14 +148,14 @@ def tariffs(settings: Settings) -> Json:
                 _period("active_export", RANGE, "this range"),
                 _period("active_export", _BEFORE, "the one before"),
             ],
-            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5,
+            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5, **SUM,
             thresholds=limits(base=SELL), empty="nothing counted",
         ),
         stat(
             "Export, change",
             "Export of this range / export of the range before - 1; blank without an earlier one.",
             [target(_change("active_export"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="no earlier range",
+            unit="percentunit", decimals=1, width=6, height=5, **SUM, empty="no earlier range",
             thresholds=limits((0, "green"), base="orange"),
         ),
         row("By tariff"),
