@@ -15,9 +15,11 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from logger.buffer import Buffer
 from logger.buffer.database import Database
 from logger.buffer.rows import waiting
 from logger.buffer.schema import VERSION, migrate
+from logger.buffer.tools import look
 from logger.buffer.verify import verify
 from logger.datamodel import Lane
 from tests.conftest import Target
@@ -50,6 +53,26 @@ def run_and_kill(path: Path, number: int, chance: random.Random, *target: str) -
     timer.cancel()
     process.stdout.close()
     return max(int(word) for word in said if word.strip().isdigit())
+
+
+def test_another_program_that_looks_does_no_harm(tmp_path: Path) -> None:
+    """A logger that gave up SQLite's locks by accident would die by SIGBUS here: the
+    program that looks would take the shared index for abandoned and truncate it."""
+    path = tmp_path / "buffer.sqlite"
+    process = start(path, 0)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    try:
+        for _ in range(200):
+            with closing(sqlite3.connect(path)) as connection:
+                assert connection.execute("SELECT count(*) FROM rows").fetchone()
+            assert look(path).books.total.balanced
+            assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert verify(path).problems == ()
 
 
 def kill_often(path: Path, target: Target, times: int, seed: int) -> None:
