@@ -17,7 +17,7 @@ import os
 import pty
 import termios
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -352,6 +352,101 @@ def test_a_port_without_parity_says_so() -> None:
     refused = termios.error(22, "Invalid argument")  # what Linux says of a pseudo-terminal
     error = explain(bus_config("/dev/pts/9"), refused)
     assert 'parity = "none"' in error.hint
+    assert "does not take 115200 8E1" in error.message
+
+
+def test_a_pseudo_terminal_with_parity_is_a_port_error_or_works() -> None:
+    """Whether it refuses parity depends on the C library; a termios.error never comes out."""
+    controller, device = pty.openpty()
+    bus = Bus(bus_config(os.ttyname(device), baudrate=9600, timeout=0.02))
+    try:
+        with pytest.raises((PortError, SilentError)) as caught:
+            bus.read(1, FAST)
+        assert "no answer" in str(caught.value) or "does not take 9600 8E1" in str(caught.value)
+    finally:
+        bus.close()
+        os.close(controller)
+        os.close(device)
+
+
+class _Refusing:
+    """A port whose driver says termios.error: from when it is `armed`, at one operation."""
+
+    def __init__(self, operation: str, number: int) -> None:
+        self.operation, self.number = operation, number
+        self.armed = operation == "open"
+        self.waiting = 0
+
+    def _do(self, operation: str) -> None:
+        if self.armed and operation == self.operation:
+            raise termios.error(self.number, "as the driver says")
+
+    def open(self) -> None:
+        self._do("open")
+
+    def close(self) -> None:
+        self._do("close")
+
+    @property
+    def timeout(self) -> float:
+        return 0.05
+
+    @timeout.setter
+    def timeout(self, _: float) -> None:
+        self._do("timeout")
+
+    @property
+    def in_waiting(self) -> int:
+        self._do("in_waiting")
+        return 0
+
+    def write(self, data: bytes) -> int:
+        self._do("write")
+        return len(data)
+
+    def flush(self) -> None:
+        self._do("flush")
+
+    def read(self, _: int) -> bytes:
+        self._do("read")
+        return b""
+
+
+@pytest.mark.parametrize("number", [22, 5])
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        ("open", lambda port: port.open()),
+        ("timeout", lambda port: port.read(7)),
+        ("in_waiting", lambda port: port.reset_input_buffer()),
+        ("write", lambda port: port.write(b"request")),
+        ("flush", lambda port: port.flush()),
+        ("read", lambda port: port.read(7)),
+    ],
+)
+def test_what_a_driver_refuses_is_a_port_error(
+    monkeypatch: pytest.MonkeyPatch, operation: str, call: Callable[[Port], object], number: int
+) -> None:
+    driver = _Refusing(operation, number)
+    monkeypatch.setattr("logger.bus.port.serial.serial_for_url", lambda *_, **__: driver)
+    port = Port(bus_config("/dev/ttyS9", baudrate=9600))
+    if operation != "open":
+        port.open()
+    driver.armed = True
+    with pytest.raises(PortError) as caught:
+        call(port)
+    assert ("does not take 9600 8E1" in str(caught.value)) == (number == 22)
+    assert not port.is_open
+
+
+def test_closing_a_port_that_went_away_is_closing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = _Refusing("close", 5)
+    monkeypatch.setattr("logger.bus.port.serial.serial_for_url", lambda *_, **__: driver)
+    port = Port(bus_config("/dev/ttyS9"))
+    port.open()
+    driver.armed = True
+    port.close()
+    assert not port.is_open
 
 
 def test_a_port_belongs_to_one_program() -> None:

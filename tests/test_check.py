@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -174,19 +177,48 @@ def test_a_serial_number_that_changed_is_told(tmp_path: Path) -> None:
     assert "it was 17100649" in changed["text"]
 
 
-def test_a_port_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
+def _ports(tmp_path: Path, port: str, *more: str) -> list[dict[str, str]]:
+    """Return what `check` says about a bus on `port` that it cannot use."""
     file = tmp_path / "logger.toml"
     row = '[[bus.meter]]\nname = "grid"\nmodel = "pro380"\naddress = 1\nrole = "grid"\n'
-    text = '[site]\nname = "home"\n[buffer]\npath = "b.sqlite"\n' + _BUS.format(
-        port="/dev/ttyUSB99"
-    )
+    text = '[site]\nname = "home"\n[buffer]\npath = "b.sqlite"\n' + _BUS.format(port=port)
     file.write_text(text + row, encoding="utf-8")
     app = typer.Typer()
     app.command()(check)
-    result = CliRunner().invoke(app, ["--config", str(file), "--meters-only", "--json"])
+    result = CliRunner().invoke(app, ["--config", str(file), "--meters-only", "--json", *more])
     assert result.exit_code == 1
-    found = [one for one in json.loads(result.stdout) if one["about"] == "port"]
-    assert "no such device" in found[0]["text"]
+    found: list[dict[str, str]] = json.loads(result.stdout)
+    return found
+
+
+def test_a_port_that_is_not_there_is_one_failure(tmp_path: Path) -> None:
+    (found,) = _ports(tmp_path, "/dev/ttyUSB99")
+    assert (found["about"], found["verdict"]) == ("port", "fail")
+    assert found["text"] == "/dev/ttyUSB99: no such device"
+    assert "adapters here" in found["remedy"]
+
+
+def test_a_gateway_that_refuses_is_one_failure(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        (found,) = _ports(tmp_path, f"socket://127.0.0.1:{taken.getsockname()[1]}")
+    assert (found["about"], found["verdict"]) == ("port", "fail")
+    assert "no connection" in found["text"]
+
+
+def test_a_port_that_refuses_its_parity_is_one_failure(tmp_path: Path) -> None:
+    controller, device = pty.openpty()
+    try:
+        found = _ports(tmp_path, os.ttyname(device))
+    finally:
+        os.close(controller)
+        os.close(device)
+    about = [(one["about"], one["verdict"]) for one in found]
+    if about[0] == ("port", "ok"):  # a C library that takes the parity: nobody answers then
+        assert ("answer", "fail") in about
+    else:
+        assert about == [("port", "fail")]
+        assert "does not take 9600 8E1" in found[0]["text"]
 
 
 def _values(**given: object) -> Mapping[str, Value]:

@@ -170,6 +170,10 @@ class Bus:
 
         self._transact(address, f"writing {place}", timeout_s, send)
 
+    def open(self) -> None:
+        """Open the port now. Raises PortError."""
+        self._ready()
+
     def close(self) -> None:
         """Close the port; it may be used again afterwards."""
         self._port.close()

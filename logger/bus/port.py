@@ -8,8 +8,10 @@ noise, and answers to other questions stay here.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
+import termios
 import time
 from typing import Literal
 
@@ -31,6 +33,8 @@ _GAP_S = 0.25
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
 _LONGEST = 1024
 _DRAINS = 8
+# What a port raises that cannot go on; termios.error is no OSError.
+_FAULTS = (serial.SerialException, OSError, termios.error)
 _PARITY = {"even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD, "none": serial.PARITY_NONE}
 
 
@@ -74,7 +78,7 @@ class Port:
         self._by_hand = None
         try:
             self._serial = self._open(self._config.rs485_rts)
-        except (serial.SerialException, OSError, ValueError) as err:
+        except (*_FAULTS, ValueError) as err:
             raise explain(self._config, err) from err
 
     def _open(self, rts: Literal["off", "high", "low"]) -> serial.SerialBase:
@@ -100,12 +104,19 @@ class Port:
             if rts == "off" or "RS485" not in str(err):
                 raise
             # The driver cannot switch RTS by itself: it is switched around each write.
-            with contextlib.suppress(serial.SerialException, OSError):
+            with contextlib.suppress(*_FAULTS):
                 opened.close()
             log.info("bus %s: the driver does not switch RTS, done by hand", config.name)
             opened = self._open("off")
             self._by_hand = rts == "high"
             opened.rts = not self._by_hand
+        if not config.port.startswith("socket://"):
+            # Some ports take a parity at first and refuse it with the next setting.
+            try:
+                opened.timeout = _SLICE_S
+            except termios.error:
+                opened.close()
+                raise
         if (line := _socket_of(opened)) is not None:
             # A request must not wait for the acknowledgement of the one before.
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -119,7 +130,7 @@ class Port:
         line = _socket_of(port)
         try:
             port.close()
-        except (serial.SerialException, OSError) as err:  # it went away: that is closed too
+        except _FAULTS as err:  # it went away: that is closed too
             log.debug("bus %s: closing %s: %s", self._config.name, self.port, err)
         if line is not None:  # pyserial leaves a socket open whose other end is closed
             line.close()
@@ -136,7 +147,7 @@ class Port:
                 port.timeout = 0
                 drained += port.read(4096)
                 port.timeout = patience
-        except (serial.SerialException, OSError) as err:
+        except _FAULTS as err:
             raise self._lost(err) from err
         self.strays = strays(drained)
         self.stray_bytes += len(drained)
@@ -148,7 +159,7 @@ class Port:
         """Wait until everything is written."""
         try:
             self._opened().flush()
-        except (serial.SerialException, OSError) as err:
+        except _FAULTS as err:
             raise self._lost(err) from err
 
     def write(self, data: bytes) -> int:
@@ -163,7 +174,7 @@ class Port:
             if self._by_hand is not None:
                 port.flush()
                 port.rts = not self._by_hand
-        except (serial.SerialException, OSError) as err:
+        except _FAULTS as err:
             raise self._lost(err) from err
         return len(data)
 
@@ -179,8 +190,11 @@ class Port:
         until = sent + self.timeout
         latest = until + 2 * (len(self._request) + size) * character_s + gap_s
         slice_s = min(_SLICE_S, self.timeout / 10)
-        if self._opened().timeout != slice_s:
-            self._opened().timeout = slice_s
+        try:
+            if self._opened().timeout != slice_s:
+                self._opened().timeout = slice_s
+        except _FAULTS as err:
+            raise self._lost(err) from err
         heard, found, before = b"", Heard(missing=size), self.strays
         self.latency_s = None
         while True:
@@ -220,7 +234,7 @@ class Port:
     def _some(self, size: int) -> bytes:
         try:
             return bytes(self._opened().read(max(size, 1)))
-        except (serial.SerialException, OSError) as err:
+        except _FAULTS as err:
             raise self._lost(err) from err
 
     def _opened(self) -> serial.SerialBase:
@@ -230,6 +244,8 @@ class Port:
 
     def _lost(self, err: Exception) -> PortError:
         self.close()
+        if isinstance(err, termios.error) and err.args[:1] == (errno.EINVAL,):
+            return explain(self._config, err)
         return PortError(
             f"bus {self._config.name}: {self.port} went away: {err}",
             "is the adapter still plugged in, the gateway reachable?",

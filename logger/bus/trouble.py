@@ -49,8 +49,11 @@ def explain(config: BusConfig, err: Exception) -> PortError:
         )
     if number == errno.EINVAL or isinstance(err, ValueError):
         return PortError(
-            f"{where}: refuses {config.baudrate} baud, parity {config.parity}: {err}",
-            'a pseudo-terminal knows no parity: set parity = "none"',
+            f"{where}: does not take {config.baudrate} "
+            f"8{config.parity[0].upper()}{config.stopbits}: {err}",
+            'parity = "none" (a pseudo-terminal has none), or another baud rate'
+            if config.parity != "none"
+            else "another baud rate",
         )
     return PortError(f"{where}: cannot be opened: {err}")
 

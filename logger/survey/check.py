@@ -32,12 +32,17 @@ def check_bus(
     """
     line = Bus(bus)
     try:
-        yield from _port(bus)
+        try:
+            line.open()
+        except PortError as err:
+            yield _no_port(bus, err)
+            return
+        yield _port(bus)
         try:
             for meter in bus.meter:
                 yield from _meter(config, line, meter, models, states)
         except PortError as err:
-            yield fail(bus.name, "port", err.message, err.hint)
+            yield _no_port(bus, err)
             return
     finally:
         line.close()
@@ -47,25 +52,25 @@ def check_bus(
     yield from load(config, bus, models)
 
 
-def _port(bus: BusConfig) -> Iterator[Finding]:
+def _no_port(bus: BusConfig, err: PortError) -> Finding:
+    hint = err.hint
+    if ports.is_device(bus.port) and not Path(bus.port).exists():
+        hint += f"; adapters here: {', '.join(ports.present()) or 'none'}"
+    return fail(bus.name, "port", err.message.removeprefix(f"bus {bus.name}: "), hint)
+
+
+def _port(bus: BusConfig) -> Finding:
     if not ports.is_device(bus.port):
-        yield ok(bus.name, "port", f"{bus.port} (a gateway)")
-        return
-    path = Path(bus.port)
-    if not path.exists():
-        there = ", ".join(ports.present()) or "none"
-        yield fail(bus.name, "port", f"{bus.port}: no such device", f"adapters here: {there}")
-        return
+        return ok(bus.name, "port", f"{bus.port} (a gateway)")
     lasting = ports.lasting_name(bus.port)
-    if lasting != bus.port:
-        yield warn(
-            bus.name,
-            "port",
-            f"{bus.port} may be another adapter after replugging",
-            f'port = "{lasting}"',
-        )
-    else:
-        yield ok(bus.name, "port", bus.port)
+    if lasting == bus.port:
+        return ok(bus.name, "port", bus.port)
+    return warn(
+        bus.name,
+        "port",
+        f"{bus.port} may be another adapter after replugging",
+        f'port = "{lasting}"',
+    )
 
 
 def _meter(
