@@ -89,8 +89,9 @@ class SecondOutlet(BufferOutlet):
         return []
 
     def oldest(self, after: int, lines: int, size: int) -> list[Row]:
-        """Return the oldest rows that the first worker is not sending."""
-        return super().oldest(after, lines, size) if self._wanted() else []
+        """Return the oldest rows that the first worker is not sending, in half batches:
+        two whole ones at a time would cost memory."""
+        return super().oldest(after, lines // 2 or 1, size // 2) if self._wanted() else []
 
 
 def batch(found: Iterable[Row], lines: int, size: int | None) -> list[Row]:

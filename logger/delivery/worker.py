@@ -99,9 +99,12 @@ class Worker:
 
     def _send(self, rows: list[Row]) -> Verdict:
         """Send rows, settle those that are decided, release the others."""
-        places = [(at, n) for at, row in enumerate(rows) for n in range(row.points)]
         lines = [line for row in rows for line in row.lines]
         verdict = send(lines, self._write, self._stop.is_set)
+        if len(verdict.accepted) == len(lines):  # as nearly always
+            self._settle(rows, {}, verdict)
+            return verdict
+        places = [(at, n) for at, row in enumerate(rows) for n in range(row.points)]
         refused: dict[int, dict[int, str]] = {}
         open_rows = set(range(len(rows)))
         undecided = set()
@@ -115,18 +118,22 @@ class Worker:
         settled = {row.id for row in done}
         kept = {number: reasons for number, reasons in refused.items() if number in settled}
         if done:
-            self._outlet.settle(Settlement(done, kept))
-            aside = [reason for reasons in kept.values() for reason in reasons.values()]
-            if aside:
-                self._health.refused(self.lane, aside)
-            if verdict.stopped is None:
-                self._health.worked(
-                    self.lane,
-                    max(row.last_ms for row in done),
-                    sum(row.points for row in done) - len(aside),
-                    self._outlet.waiting,
-                )
+            self._settle(done, kept, verdict)
         return verdict
+
+    def _settle(self, done: list[Row], kept: dict[int, dict[int, str]], verdict: Verdict) -> None:
+        """Hand over decided rows, with the reasons of those lines that were refused."""
+        self._outlet.settle(Settlement(done, kept))
+        aside = [reason for reasons in kept.values() for reason in reasons.values()]
+        if aside:
+            self._health.refused(self.lane, aside)
+        if verdict.stopped is None:
+            self._health.worked(
+                self.lane,
+                max(row.last_ms for row in done),
+                sum(row.points for row in done) - len(aside),
+                self._outlet.waiting,
+            )
 
     def _resize(self, verdict: Verdict) -> None:
         """Make batches smaller after 413 or a timeout, and larger again in time."""
