@@ -25,7 +25,7 @@ def decode(line: str) -> Point:
 
     Raises ValueError with what is wrong.
     """
-    measurement, at = _name(line, 0, ", ")
+    measurement, at = _name(line, 0, ", ", escaped=", ")
     if not measurement:
         raise ValueError("no measurement")
     tags: dict[str, str] = {}
@@ -75,11 +75,14 @@ def _fields(line: str, at: int) -> tuple[dict[str, FieldValue], int]:
         at += 1
 
 
-def _name(line: str, at: int, ends: str) -> tuple[str, int]:
-    """Return an unescaped name that starts at `at`, and where it ended."""
+def _name(line: str, at: int, ends: str, escaped: str = ",= ") -> tuple[str, int]:
+    """Return an unescaped name that starts at `at`, and where it ended.
+
+    A measurement has no escape for `=`: a backslash before it is one of its characters.
+    """
     found = []
     while at < len(line) and line[at] not in ends:
-        if line[at] == "\\" and line[at + 1 : at + 2] and line[at + 1] in ",= ":
+        if line[at] == "\\" and line[at + 1 : at + 2] and line[at + 1] in escaped:
             at += 1
         found.append(line[at])
         at += 1

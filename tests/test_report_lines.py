@@ -36,6 +36,12 @@ def test_a_line_gives_back_its_point(
     assert [type(value) for value in found.fields.values()] == [type(v) for v in fields.values()]
 
 
+def test_a_measurement_has_no_escape_for_an_equals_sign() -> None:
+    point = Point("a\\=b", {"t": "x"}, {"f": 1.0}, 5)
+    assert encode(point) == "a\\=b,t=x f=1.0 5"
+    assert decode(encode(point)) == point
+
+
 @pytest.mark.parametrize(
     "line",
     [
