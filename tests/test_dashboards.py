@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -203,8 +204,10 @@ def test_prices_and_time_zone_come_from_the_configuration() -> None:
     prices = Prices(
         currency="SEK",
         valid=[
-            Price.model_validate({"since": "2024-01-01", "buy": 3.5, "sell": 0.7}),
-            Price.model_validate({"since": "2025-07-01", "buy": 2.25, "buy_t2": 1.5, "sell": 0.9}),
+            Price.model_validate({"since": date(2024, 1, 1), "buy": 3.5, "sell": 0.7}),
+            Price.model_validate(
+                {"since": date(2025, 7, 1), "buy": 2.25, "buy_t2": 1.5, "sell": 0.9}
+            ),
         ],
     )
     made = dashboards(settings("Australia/Adelaide", prices))["energy.json"]
