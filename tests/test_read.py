@@ -187,3 +187,25 @@ def test_mbpoll_gets_what_the_logger_gets(tmp_path: Path) -> None:
             compared += 1
     assert compared == 66
     assert len(set(logged.values())) > 66
+
+
+def test_the_wrong_model_is_an_error_of_its_own(tmp_path: Path) -> None:
+    site = virtual_site(3, start=0.0, meters={17: "grid"})
+    with VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False) as line:
+        port = f"socket://127.0.0.1:{line.start_tcp()}"
+        config = tmp_path / "logger.toml"
+        text = CONFIG.format(port=port).replace('"pro380"', '"ambition-2pu-ct"')
+        config.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "logger", "read", "grid", "--config", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "configured as ambition-2pu-ct" in done.stderr
+    assert 'try: model = "pro380"' in done.stderr
+    assert len(done.stderr.splitlines()) == 2  # no log lines between
+    assert done.stdout.count("left out") == 1
+    assert "week" not in done.stdout
