@@ -236,7 +236,10 @@ _POWERS = ("active_power__L1", "active_power__L2", "active_power__L3")
     [
         ("load", False, (1.0, 2.0, 3.0), False, "ok", "forward"),
         ("load", False, (1.0, -2.0, 3.0), False, "fail", "L2"),
+        ("load", False, (-1.0, -2.0, -3.0), False, "warn", "its role is load"),
+        ("load", False, (-1.0, 0.01, 0.02), False, "warn", "its role is load"),
         ("load", True, (-1.0, -2.0, -3.0), False, "ok", "reverse"),
+        ("load", True, (-1.0, 2.0, -3.0), False, "fail", "L1, L3"),
         ("load", False, (0.01, 0.02, -0.03), False, "note", "no load"),
         ("pv", False, (-1.0, -2.0, -3.0), False, "ok", "reverse"),
         ("pv", False, (1.0, 2.0, 3.0), False, "warn", "consumption"),
@@ -257,6 +260,19 @@ def test_directions_are_judged_by_role(
     assert [one.verdict for one in found] == [verdict]
     assert text in found[0].text
     assert bool(found[0].remedy) == (verdict != "ok")
+
+
+def test_a_meter_that_feeds_in_may_have_another_role(tmp_path: Path) -> None:
+    """scan writes the role load for every meter: a PV meter wired right is no failure."""
+    with scene(tmp_path, "pv") as here:
+        text = here.file.read_text(encoding="utf-8")
+        here.file.write_text(text.replace('role = "pv"', 'role = "load"'), encoding="utf-8")
+        result = here.run("--meters-only")
+        found = here.findings("pv")["current direction"]
+    assert result.exit_code == 0, result.output
+    assert found["verdict"] == "warn"
+    assert found["remedy"].startswith('role = "pv" or "grid"')
+    assert "S1" not in found["remedy"]
 
 
 def test_swapped_transformers_show_in_the_power_factor() -> None:

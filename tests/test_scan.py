@@ -171,6 +171,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
     with a_line(*there) as port:
         result = _cli("--port", port, "--range", "1-2,4-5", "--json", "--write", str(file))
         assert result.exit_code == 0, result.output
+        assert "set each meter's name and role in it first" in result.stderr
         found = json.loads(result.stdout)
         assert [one["model"] for one in found] == ["pro380", "pro380-legacy", ""]
         config = load_config(file)

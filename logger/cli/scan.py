@@ -76,7 +76,11 @@ def scan(
         text = draft.config_text(lasting, found, {model.name: model for model in models})
         write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(text, encoding="utf-8")
-        typer.echo(f"{write}: written; next: inepro-logger check --config {write}", err=True)
+        typer.echo(
+            f"{write}: written; set each meter's name and role in it first, "
+            f"then: inepro-logger check --config {write}",
+            err=True,
+        )
     if not found:
         raise typer.Exit(1)
 
