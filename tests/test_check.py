@@ -26,6 +26,7 @@ from logger.simulate import Quirk, VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.incidents import Incident, Trouble
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
+from logger.status import StatusServer, socket_path
 from logger.survey import surroundings
 from logger.survey.check import load
 from logger.survey.finding import Finding, Verdict
@@ -196,6 +197,7 @@ def test_a_port_that_is_not_there_is_one_failure(tmp_path: Path) -> None:
     assert (found["about"], found["verdict"]) == ("port", "fail")
     assert found["text"] == "/dev/ttyUSB99: no such device"
     assert "adapters here" in found["remedy"]
+    assert found["remedy"].endswith(f"(port from {tmp_path / 'logger.toml'})")
 
 
 def test_a_gateway_that_refuses_is_one_failure(tmp_path: Path) -> None:
@@ -219,6 +221,18 @@ def test_a_port_that_refuses_its_parity_is_one_failure(tmp_path: Path) -> None:
     else:
         assert about == [("port", "fail")]
         assert "does not take 9600 8E1" in found[0]["text"]
+
+
+def test_a_logger_on_the_same_gateway_is_worth_a_note(tmp_path: Path) -> None:
+    with scene(tmp_path, "grid") as here:
+        buses = [{"port": here.config.bus[0].port}]
+        server = StatusServer(socket_path(here.config.buffer.path), lambda: {"buses": buses})
+        assert not here.findings("logger")
+        server.start()
+        try:
+            assert here.findings("logger")["running"]["verdict"] == "note"
+        finally:
+            server.stop()
 
 
 def _values(**given: object) -> Mapping[str, Value]:

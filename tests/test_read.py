@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -13,13 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from logger import meters
 from logger.bus import Bus as Master
-from logger.config import Bus
+from logger.cli.read import read
+from logger.config import Bus, load_config
+from logger.errors import PortError
 from logger.meters import Job
 from logger.reader import MeterReader
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from logger.status import StatusServer, socket_path
 from tests.engines.process import program
 from tests.opponents import device, pty_meter, tcp_meter
 
@@ -132,6 +138,29 @@ def test_a_meter_that_is_not_there(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "address 18" in done.stderr
+
+
+def test_a_missing_port_and_a_running_logger_are_said(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    config.write_text(CONFIG.format(port="/dev/ttyUSB99"), encoding="utf-8")
+    app = typer.Typer()
+    app.command()(read)
+    missing = CliRunner().invoke(app, ["grid", "--config", str(config)])
+    assert isinstance(missing.exception, PortError)
+    assert f"(port from {config})" in missing.exception.hint
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        port = f"socket://127.0.0.1:{taken.getsockname()[1]}"
+        buffered = CONFIG.format(port=port) + '[buffer]\npath = "b.sqlite"\n'
+        config.write_text(buffered, encoding="utf-8")
+        buffer = load_config(config).buffer.path
+        server = StatusServer(socket_path(buffer), lambda: {"buses": [{"port": port}]})
+        server.start()
+        try:
+            noted = CliRunner().invoke(app, ["grid", "--config", str(config)])
+        finally:
+            server.stop()
+    assert "a logger is running" in noted.stderr
 
 
 def test_one_request_a_job() -> None:

@@ -19,6 +19,7 @@ from logger import meters
 from logger.app import check_config
 from logger.bus import Bus
 from logger.bus.port import Port
+from logger.cli.options import CONFIG_VARIABLE
 from logger.cli.scan import scan
 from logger.config import load_config
 from logger.errors import ConfigError, PortError
@@ -27,6 +28,7 @@ from logger.reader import MeterReader
 from logger.simulate import VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
+from logger.status import StatusServer, socket_path
 from logger.survey import ports
 from logger.survey.identify import Found, identify
 from logger.survey.scan import Stopped, all_settings, line_config, sweep
@@ -276,3 +278,24 @@ def test_mistakes_are_answered_with_what_was_meant() -> None:
     order = _cli("--port", "socket://127.0.0.1:1", "--range", "3,5-1")
     assert order.exit_code == 2
     assert "the lower address comes first: 1-5" in " ".join(order.output.split())
+
+
+def test_a_logger_on_the_same_gateway_is_worth_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "logger.toml"
+    with a_line(meter("pro380", 1)) as port:
+        written = _cli("--port", port, "--range", "1", "--write", str(file))
+        assert "a logger is running" not in written.stderr
+        monkeypatch.setenv(CONFIG_VARIABLE, str(file))
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + '[buffer]\npath = "b.sqlite"\n', encoding="utf-8")
+        buffer = load_config(file).buffer.path
+        server = StatusServer(socket_path(buffer), lambda: {"buses": [{"port": port}]})
+        server.start()
+        try:
+            noted = _cli("--port", port, "--range", "1")
+        finally:
+            server.stop()
+    assert "a logger is running" in noted.stderr
+    assert noted.exit_code == 0

@@ -31,6 +31,7 @@ def read(
     from logger.line import named
     from logger.meters import Job
     from logger.reader import MeterReader
+    from logger.survey.context import port_from, shared
 
     quiet()
     loaded = load_config(config)
@@ -42,6 +43,8 @@ def read(
     bus_config, meter_config = places[meter]
     model = meters.load(meter_config.model, loaded.models_dir)
     order = (Job.IDENTITY, *(job for job in Job if job is not Job.IDENTITY))  # who it is first
+    if both := shared(loaded.buffer.path, [bus_config.port]):
+        typer.echo(f"note: {both}", err=True)
     bus = Bus(bus_config)
     plain = meter_config.model_copy(update={"invert": False})
     reader = MeterReader(bus, plain, model, lambda: time.time_ns() // 1_000_000)
@@ -51,7 +54,8 @@ def read(
         bus.close()
     wrong, failures = reader.likeness.wrong, [one for each in readings for one in each.failures]
     if failures and not any(reading.values for reading in readings):
-        raise wrong or failures[0].error
+        with port_from(config):
+            raise wrong or failures[0].error
     lacking = [model.by_key[key] for key in reader.left_out]
     if as_json:
         found = _as_json(meter, model, readings)

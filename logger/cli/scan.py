@@ -68,6 +68,7 @@ def scan(
         )
     models = [meters.load(name, models_dir) for name in meters.available(models_dir)]
     lasting = ports.lasting_name(port)
+    _note_a_logger(lasting)
     found, stopped = _sweep(
         lasting, _addresses(addresses), baudrate, parity, all_settings, models, duration(patience)
     )
@@ -90,6 +91,23 @@ def scan(
         )
     if not found:
         raise typer.Exit(1)
+
+
+def _note_a_logger(port: str) -> None:
+    """Say that a logger on the usual configuration reads `port`, too."""
+    import os
+
+    from logger.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG
+    from logger.config import load_config
+    from logger.errors import LoggerError
+    from logger.survey.context import shared
+
+    try:
+        config = load_config(Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG))
+    except LoggerError:  # scan needs none
+        return
+    if both := shared(config.buffer.path, [port]):
+        typer.echo(f"note: {both}", err=True)
 
 
 def _sweep(
