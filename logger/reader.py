@@ -10,15 +10,24 @@ from dataclasses import dataclass, field, replace
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
 from logger.errors import BusError, PortError, RefusedError, SilentError
-from logger.line import AdaptivePlan, Asker, Meaning, MeterState, Over, StateStore, ct_problem
+from logger.line import (
+    AdaptivePlan,
+    Asker,
+    Meaning,
+    MeterState,
+    Over,
+    StateStore,
+    ct_problem,
+    is_lacking,
+    named,
+)
 from logger.meters import Job, Model
 from logger.plan import Block, plans
 from logger.reading import Failure, Harvest, Reading, inverted
+from logger.survey.compare import Likeness
 
 log = logging.getLogger(__name__)
 
-# Exceptions by which a meter says that it has no such registers (V1.1b3, chapter 7).
-_NO_SUCH_REGISTERS = (2, 3)
 # How long a job may go on looking for blocks that the meter answers.
 _SEARCH_S = 3.0
 
@@ -59,7 +68,7 @@ class MeterReader:
         self.rejected = 0
         self.last_ms: float | None = None
         self.last_good: int | None = None
-        self.error: BusError | None = None
+        self.error: BusError | None = None  # of the last job, or that the model is wrong
         self._bus = bus
         self._now_ms = now_ms
         self._clock = clock
@@ -69,6 +78,7 @@ class MeterReader:
         self._state = MeterState(meter=meter.name, model=model.name)
         self._restore()
         self._meaning = Meaning(model, meter.name)
+        self.likeness = Likeness(bus, meter, model)
         self._ct_problem = ""
         self._reported: set[type[BusError]] = set()
 
@@ -122,6 +132,8 @@ class MeterReader:
         for block in self._plan.blocks(this.job):
             if block != done and block not in self._plan.searches:
                 self._fetch(block, this)
+        if this.job is Job.IDENTITY:
+            self.likeness.look(this.harvest.values, bool(self._plan.searches or self._plan.cuts))
         self._search_on(this)
         if self._meaning.suspicious(this.harvest.rejected) and not self._can_mean(this):
             this.harvest.values.clear()
@@ -145,7 +157,7 @@ class MeterReader:
             error = self._ask(block, this)
         if error is None:
             self._plan.worked(block)
-        elif not _is_lacking(error) or not self._plan.failed(block, this.job):
+        elif not is_lacking(error) or not self._plan.failed(block, this.job):
             this.failures.append(Failure(block, error))
 
     def _search_on(self, this: _Round) -> None:
@@ -155,7 +167,7 @@ class MeterReader:
             error: BusError | None = None
             while (part := search.block) and self._clock() - this.started < _SEARCH_S:
                 error = self._ask(part, this if mine else None)
-                if error is not None and not _is_lacking(error):
+                if error is not None and not is_lacking(error):
                     break
                 if isinstance(error, SilentError):
                     self._asker.settle(part)  # a meter that went away refuses nothing
@@ -163,10 +175,9 @@ class MeterReader:
             if part is None:
                 self._found(block)
             elif mine:
-                this.failures.append(Failure(part, error or self._searching(part)))
-
-    def _searching(self, part: Block) -> BusError:
-        return SilentError(f"meter {self.meter.name}: {part} is still to be tried")
+                this.failures.append(
+                    Failure(part, error or SilentError(f"{part} is still to be tried"))
+                )
 
     def _found(self, block: Block) -> None:
         lacking = self._plan.finish(block, self._now_ms())
@@ -177,13 +188,10 @@ class MeterReader:
             block,
             ", ".join(parts) or "nothing",
         )
-        for one in lacking:
-            log.warning(
-                "meter %s: does not answer 0x%04X (%s): left out, tried again in a week",
-                self.meter.name,
-                one.address,
-                one.name,
-            )
+        if lacking:
+            again = ", tried again in a week" if self._states is not None else ""
+            text = f"does not answer {named(lacking)}: left out{again}"
+            log.warning("meter %s: %s", self.meter.name, text)
         self._remember()
 
     def _try_in_full(self, this: _Round) -> Block | None:
@@ -282,16 +290,9 @@ class MeterReader:
             self._reported.add(type(error))
             self.error = error
         else:
-            if self.error is not None:
+            if self._reported:
                 log.info("meter %s: reads again", self.meter.name)
-            self.error = None
+            self.error = self.likeness.wrong
             self._reported.clear()
         if reading.values:
             self.last_good = reading.taken_ms
-
-
-def _is_lacking(error: BusError) -> bool:
-    """Tell whether the meter, which is there, has no answer to such a block."""
-    if isinstance(error, RefusedError):
-        return error.code in _NO_SUCH_REGISTERS
-    return isinstance(error, SilentError)

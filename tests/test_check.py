@@ -26,6 +26,7 @@ from logger.simulate import Quirk, VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.incidents import Incident, Trouble
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
+from logger.status import StatusServer, socket_path
 from logger.survey import surroundings
 from logger.survey.check import load
 from logger.survey.finding import Finding, Verdict
@@ -196,6 +197,7 @@ def test_a_port_that_is_not_there_is_one_failure(tmp_path: Path) -> None:
     assert (found["about"], found["verdict"]) == ("port", "fail")
     assert found["text"] == "/dev/ttyUSB99: no such device"
     assert "adapters here" in found["remedy"]
+    assert found["remedy"].endswith(f"(port from {tmp_path / 'logger.toml'})")
 
 
 def test_a_gateway_that_refuses_is_one_failure(tmp_path: Path) -> None:
@@ -221,6 +223,18 @@ def test_a_port_that_refuses_its_parity_is_one_failure(tmp_path: Path) -> None:
         assert "does not take 9600 8E1" in found[0]["text"]
 
 
+def test_a_logger_on_the_same_gateway_is_worth_a_note(tmp_path: Path) -> None:
+    with scene(tmp_path, "grid") as here:
+        buses = [{"port": here.config.bus[0].port}]
+        server = StatusServer(socket_path(here.config.buffer.path), lambda: {"buses": buses})
+        assert not here.findings("logger")
+        server.start()
+        try:
+            assert here.findings("logger")["running"]["verdict"] == "note"
+        finally:
+            server.stop()
+
+
 def _values(**given: object) -> Mapping[str, Value]:
     return {
         key.replace("__", "/"): Decimal(str(value)) if isinstance(value, float) else value  # type: ignore[misc]
@@ -236,7 +250,10 @@ _POWERS = ("active_power__L1", "active_power__L2", "active_power__L3")
     [
         ("load", False, (1.0, 2.0, 3.0), False, "ok", "forward"),
         ("load", False, (1.0, -2.0, 3.0), False, "fail", "L2"),
+        ("load", False, (-1.0, -2.0, -3.0), False, "warn", "its role is load"),
+        ("load", False, (-1.0, 0.01, 0.02), False, "warn", "its role is load"),
         ("load", True, (-1.0, -2.0, -3.0), False, "ok", "reverse"),
+        ("load", True, (-1.0, 2.0, -3.0), False, "fail", "L1, L3"),
         ("load", False, (0.01, 0.02, -0.03), False, "note", "no load"),
         ("pv", False, (-1.0, -2.0, -3.0), False, "ok", "reverse"),
         ("pv", False, (1.0, 2.0, 3.0), False, "warn", "consumption"),
@@ -257,6 +274,19 @@ def test_directions_are_judged_by_role(
     assert [one.verdict for one in found] == [verdict]
     assert text in found[0].text
     assert bool(found[0].remedy) == (verdict != "ok")
+
+
+def test_a_meter_that_feeds_in_may_have_another_role(tmp_path: Path) -> None:
+    """scan writes the role load for every meter: a PV meter wired right is no failure."""
+    with scene(tmp_path, "pv") as here:
+        text = here.file.read_text(encoding="utf-8")
+        here.file.write_text(text.replace('role = "pv"', 'role = "load"'), encoding="utf-8")
+        result = here.run("--meters-only")
+        found = here.findings("pv")["current direction"]
+    assert result.exit_code == 0, result.output
+    assert found["verdict"] == "warn"
+    assert found["remedy"].startswith('role = "pv" or "grid"')
+    assert "S1" not in found["remedy"]
 
 
 def test_swapped_transformers_show_in_the_power_factor() -> None:

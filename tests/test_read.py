@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -13,13 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from logger import meters
 from logger.bus import Bus as Master
-from logger.config import Bus
+from logger.cli.read import read
+from logger.config import Bus, load_config
+from logger.errors import PortError
 from logger.meters import Job
 from logger.reader import MeterReader
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from logger.status import StatusServer, socket_path
 from tests.engines.process import program
 from tests.opponents import device, pty_meter, tcp_meter
 
@@ -134,6 +140,29 @@ def test_a_meter_that_is_not_there(tmp_path: Path) -> None:
     assert "address 18" in done.stderr
 
 
+def test_a_missing_port_and_a_running_logger_are_said(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    config.write_text(CONFIG.format(port="/dev/ttyUSB99"), encoding="utf-8")
+    app = typer.Typer()
+    app.command()(read)
+    missing = CliRunner().invoke(app, ["grid", "--config", str(config)])
+    assert isinstance(missing.exception, PortError)
+    assert f"(port from {config})" in missing.exception.hint
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        port = f"socket://127.0.0.1:{taken.getsockname()[1]}"
+        buffered = CONFIG.format(port=port) + '[buffer]\npath = "b.sqlite"\n'
+        config.write_text(buffered, encoding="utf-8")
+        buffer = load_config(config).buffer.path
+        server = StatusServer(socket_path(buffer), lambda: {"buses": [{"port": port}]})
+        server.start()
+        try:
+            noted = CliRunner().invoke(app, ["grid", "--config", str(config)])
+        finally:
+            server.stop()
+    assert "a logger is running" in noted.stderr
+
+
 def test_one_request_a_job() -> None:
     """The virtual meter counts: fast, slow and identity take one request each."""
     site = virtual_site(3, start=0.0)
@@ -187,3 +216,25 @@ def test_mbpoll_gets_what_the_logger_gets(tmp_path: Path) -> None:
             compared += 1
     assert compared == 66
     assert len(set(logged.values())) > 66
+
+
+def test_the_wrong_model_is_an_error_of_its_own(tmp_path: Path) -> None:
+    site = virtual_site(3, start=0.0, meters={17: "grid"})
+    with VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False) as line:
+        port = f"socket://127.0.0.1:{line.start_tcp()}"
+        config = tmp_path / "logger.toml"
+        text = CONFIG.format(port=port).replace('"pro380"', '"ambition-2pu-ct"')
+        config.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "logger", "read", "grid", "--config", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "configured as ambition-2pu-ct" in done.stderr
+    assert 'try: model = "pro380"' in done.stderr
+    assert len(done.stderr.splitlines()) == 2  # no log lines between
+    assert done.stdout.count("left out") == 1
+    assert "week" not in done.stdout

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from logger import meters
 from logger.bus import Bus
 from logger.decode import decode
-from logger.errors import EncodingError, PortError, SilentError
+from logger.errors import BusError, EncodingError, PortError, SilentError
 from logger.line import StateStore
 from logger.line.adapt import RETRY_AFTER_MS
 from logger.meters import Job, Value
@@ -405,6 +405,71 @@ def test_inverted_meters_are_turned_over() -> None:
         values = reader.read(Job.SLOW, NOW_MS).values
     right = truth(meter)
     assert values["active_import/total/T1"] == right["active_export/total/T1"]
+
+
+@pytest.mark.parametrize(
+    ("there", "configured", "sold_as"),
+    [
+        ("pro380", "ambition-2pu-ct", "PRO380-Mod DC"),
+        ("ambition-2pu-ct", "pro380", "Ambition 2PU CT"),
+        ("pro380", "pro380-compact", "PRO380-Mod DC"),
+        ("pro380-compact", "pro380", "PRO380-Compact"),
+        ("ambition-2pu-ct", "pro380-legacy", "Ambition 2PU CT"),
+    ],
+)
+def test_the_wrong_model_is_named_once(
+    there: str, configured: str, sold_as: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    states, quirks = StateStore(tmp_path), quirks_named(["refuse-gaps"])
+    with line_of(real_meter(there), states=states, quirks=quirks) as setup:
+        reader = setup.reader(model=configured)
+        for _ in range(3):
+            for job in (Job.IDENTITY, Job.SLOW, Job.FAST):
+                reader.read(job, NOW_MS)
+        # After a restart the cuts are known, and the code may be among what is left out.
+        again = setup.reader(model=configured)
+        again.read(Job.IDENTITY, NOW_MS)
+        right = setup.reader()
+        right.read(Job.IDENTITY, NOW_MS)
+    first = next(record for record in caplog.records if record.levelno >= logging.WARNING)
+    errors = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
+    assert first.levelno == logging.ERROR
+    assert len(errors) == 2
+    assert f"it is a {sold_as}" in errors[0]
+    assert f"({there}), configured as {configured}" in errors[0]
+    assert f'model = "{there}"' in errors[0]
+    assert isinstance(reader.likeness.wrong, BusError)
+    assert isinstance(again.likeness.wrong, BusError)
+    assert right.likeness.wrong is None
+    if reader.last_good:
+        assert reader.error is not None
+
+
+def test_a_right_model_costs_no_question_more() -> None:
+    for name in meters.available():
+        with line_of(real_meter(name)) as setup:
+            reader = setup.readers[0]
+            reading = reader.read(Job.IDENTITY, NOW_MS)
+            assert setup.bus.stats.requests == reading.requests == len(reader.blocks(Job.IDENTITY))
+            assert reader.likeness.wrong is None
+
+
+def test_what_a_meter_lacks_is_one_line_a_search(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    for states, again in ((StateStore(tmp_path), True), (None, False)):
+        caplog.clear()
+        with line_of(real_meter("pro380"), states=states) as setup:
+            reader = setup.reader(model="ambition-2pu-ct")
+            for _ in range(4):
+                for job in (Job.IDENTITY, Job.SLOW, Job.FAST):
+                    reader.read(job, NOW_MS)
+        lines = [one for one in caplog.messages if "left out" in one]
+        blocks = sum(len(reader.blocks(job)) for job in Job)
+        assert 0 < len(lines) <= blocks
+        assert any("values (0x" in one for one in lines)
+        assert all(("tried again in a week" in one) == again for one in lines)
+        assert not any("meter m1: meter m1" in one for one in caplog.messages)
 
 
 def test_the_wrong_model_is_refused_not_stuck() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,8 @@ from typer.testing import CliRunner, Result
 from logger import meters
 from logger.app import check_config
 from logger.bus import Bus
+from logger.bus.port import Port
+from logger.cli.options import CONFIG_VARIABLE
 from logger.cli.scan import scan
 from logger.config import load_config
 from logger.errors import ConfigError, PortError
@@ -23,9 +28,11 @@ from logger.reader import MeterReader
 from logger.simulate import VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
+from logger.status import StatusServer, socket_path
 from logger.survey import ports
 from logger.survey.identify import Found, identify
-from logger.survey.scan import all_settings, line_config, sweep
+from logger.survey.scan import Stopped, all_settings, line_config, sweep
+from tests.running import wait_until
 
 NOW = 1_750_000_000.0
 MODELS = [meters.load(name) for name in meters.available()]
@@ -171,6 +178,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
     with a_line(*there) as port:
         result = _cli("--port", port, "--range", "1-2,4-5", "--json", "--write", str(file))
         assert result.exit_code == 0, result.output
+        assert "set each meter's name and role in it first" in result.stderr
         found = json.loads(result.stdout)
         assert [one["model"] for one in found] == ["pro380", "pro380-legacy", ""]
         config = load_config(file)
@@ -213,3 +221,81 @@ def test_the_table_is_for_people_and_nobody_is_an_exit_code() -> None:
 def test_what_cannot_be_is_refused(arguments: tuple[str, ...]) -> None:
     result = _cli("--port", "socket://127.0.0.1:1", *arguments)
     assert result.exit_code == 2 or isinstance(result.exception, ConfigError)
+
+
+def test_an_interrupted_scan_shows_what_it_found(tmp_path: Path) -> None:
+    file = tmp_path / "logger.toml"
+    there = [meter("pro380", 2, serial="22091039")]
+    with VirtualLine(there, clock=lambda: NOW, paced=False) as line:
+        port = f"socket://127.0.0.1:{line.start_tcp()}"
+        command = [sys.executable, "-m", "logger", "scan", "--port", port, "--patience", "200ms"]
+        process = subprocess.Popen(
+            [*command, "--write", str(file)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            wait_until(lambda: any(request[0] == 4 for request in list(line.requests)))
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "22091039" in out
+    assert "stopped at address" in err
+    assert "was not written" in err
+    assert "Traceback" not in err
+    assert not file.exists()
+
+
+def test_an_interrupted_question_may_be_answered_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was heard before is identified after the late answer has been sorted out."""
+    there = [meter("pro380", 2, serial="22091039"), meter("pro380", 3, serial="17100649")]
+    read, asked = Port.read, []
+
+    def interrupted(port: Port, size: int) -> bytes:
+        asked.append(port)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return read(port, size)
+
+    with a_line(*there) as port:
+        monkeypatch.setattr(Port, "read", interrupted)
+        with pytest.raises(Stopped) as caught:
+            sweep(line_config(port), MODELS, range(1, 9))
+    assert caught.value.address == 3
+    assert _briefly(caught.value.found) == [(2, "pro380", "22091039")]
+
+
+def test_mistakes_are_answered_with_what_was_meant() -> None:
+    gateway = _cli("--port", "127.0.0.1:5020", "--range", "1")
+    assert isinstance(gateway.exception, PortError)
+    assert "socket://127.0.0.1:5020" in gateway.exception.hint
+    device = _cli("--port", "/dev/ttyUSB99", "--range", "1")
+    assert isinstance(device.exception, PortError)
+    assert "socket://" not in device.exception.hint
+    order = _cli("--port", "socket://127.0.0.1:1", "--range", "3,5-1")
+    assert order.exit_code == 2
+    assert "the lower address comes first: 1-5" in " ".join(order.output.split())
+
+
+def test_a_logger_on_the_same_gateway_is_worth_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "logger.toml"
+    with a_line(meter("pro380", 1)) as port:
+        written = _cli("--port", port, "--range", "1", "--write", str(file))
+        assert "a logger is running" not in written.stderr
+        monkeypatch.setenv(CONFIG_VARIABLE, str(file))
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + '[buffer]\npath = "b.sqlite"\n', encoding="utf-8")
+        buffer = load_config(file).buffer.path
+        server = StatusServer(socket_path(buffer), lambda: {"buses": [{"port": port}]})
+        server.start()
+        try:
+            noted = _cli("--port", port, "--range", "1")
+        finally:
+            server.stop()
+    assert "a logger is running" in noted.stderr
+    assert noted.exit_code == 0

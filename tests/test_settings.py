@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +16,15 @@ from typer.testing import CliRunner, Result
 
 from logger import meters
 from logger.cli.settings import app
-from logger.errors import ConfigError, RefusedError, SilentError
-from logger.settings import find, listed, prepare
+from logger.config import load_config
+from logger.errors import BusError, ConfigError, PortError, RefusedError, SilentError
+from logger.settings import advice, find, listed, prepare
+from logger.settings.names import settable
 from logger.simulate import Quirk, VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
+from logger.status import StatusServer, socket_path
+from logger.survey.context import shared
 
 NOW = 1_750_000_000.0
 
@@ -152,7 +158,8 @@ def scene(
             '[site]\nname = "home"\n[[bus]]\nname = "line"\n'
             f'port = "socket://127.0.0.1:{line.start_tcp()}"\nbaudrate = 9600\n'
             'parity = "even"\ntimeout = "100ms"\n[[bus.meter]]\nname = "grid"\n'
-            f'model = "{model}"\naddress = 1\nrole = "grid"\n',
+            f'model = "{model}"\naddress = 1\nrole = "grid"\n'
+            '[buffer]\npath = "b.sqlite"\n',
             encoding="utf-8",
         )
         yield Scene(line, config)
@@ -202,6 +209,35 @@ def test_a_dry_run_prints_the_frame_and_touches_no_line(tmp_path: Path) -> None:
         result = here.set("s0_output_rate", "10", "--dry-run")
         assert "01 10 40 0D 00 02 04 41 20 00 00" in result.stdout
         assert not here.line.requests
+
+
+def test_a_dry_run_says_what_is_final(tmp_path: Path) -> None:
+    with scene(tmp_path) as here:
+        final = here.set("combination_code", "10", "--yes", "--dry-run")
+        assert "cannot be taken back" in final.stdout
+        assert "--again '10'" in final.stdout
+        plain = here.set("combination_code", "9", "--yes", "--dry-run")
+        assert "taken back" not in plain.stdout
+        assert not here.line.requests
+
+
+def test_notes_are_about_the_change_not_about_the_manual(tmp_path: Path) -> None:
+    kept = {
+        (name, register.field): note
+        for name in meters.available()
+        for register in settable(meters.load(name))
+        if (note := advice(register))
+    }
+    assert set(kept) == {
+        ("ambition-2pu-ct", "ct_ratio"),
+        ("ambition-2pu-ct", "tariff"),
+    }
+    assert kept["ambition-2pu-ct", "ct_ratio"].startswith("can be changed 7 times")
+    with scene(tmp_path, lcd_cycle_time=10) as here:
+        result = here.set("lcd_cycle_time", "12", "--yes")
+    assert "will be 12 s" in result.output
+    assert "25" not in result.output
+    assert "note:" not in result.output
 
 
 def test_what_can_never_be_taken_back_demands_the_value_again(tmp_path: Path) -> None:
@@ -347,3 +383,70 @@ def test_a_silent_meter_and_an_unknown_name(tmp_path: Path) -> None:
 def test_every_listed_setting_has_a_name_of_its_own(name: str) -> None:
     fields = [register.field for register in listed(meters.load(name))]
     assert len(fields) == len(set(fields))
+
+
+@contextmanager
+def a_logger_on(config: Path, *ports: str) -> Iterator[None]:
+    """Answer as the logger of `config` does that reads `ports`."""
+    buffer = load_config(config).buffer.path
+    server = StatusServer(socket_path(buffer), lambda: {"buses": [{"port": p} for p in ports]})
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+def test_a_setting_waits_for_the_logger_on_the_same_gateway(tmp_path: Path) -> None:
+    with scene(tmp_path, lcd_cycle_time=10) as here:
+        port = load_config(here.config).bus[0].port
+        with a_logger_on(here.config, port):
+            refused = here.set("lcd_cycle_time", "25", "--yes")
+            assert isinstance(refused.exception, BusError)
+            assert "a logger is running" in refused.exception.message
+            assert "--force" in refused.exception.hint
+            assert not here.line.requests
+            assert here.set("lcd_cycle_time", "25", "--dry-run").exit_code == 0
+            shown = here.run("show", "grid", "--json")
+            assert "a logger is running" in shown.stderr
+            assert json.loads(shown.stdout)["meter"] == "grid"
+            forced = here.set("lcd_cycle_time", "25", "--yes", "--force")
+            assert forced.exit_code == 0, forced.output
+        with a_logger_on(here.config, "socket://127.0.0.1:1"):
+            assert here.set("lcd_cycle_time", "20", "--yes").exit_code == 0
+        assert here.meter.settings["lcd_cycle_time"] == 20
+
+
+def test_a_device_is_locked_and_needs_no_question(tmp_path: Path) -> None:
+    with scene(tmp_path) as here, a_logger_on(here.config, "/dev/ttyUSB0"):
+        assert shared(load_config(here.config).buffer.path, ["/dev/ttyUSB0"]) == ""
+
+
+def test_a_logger_that_may_not_be_asked_is_one_all_the_same(tmp_path: Path) -> None:
+    buffer = tmp_path / "b.sqlite"
+    assert shared(buffer, ["socket://127.0.0.1:1"]) == ""
+    with socket.socket(socket.AF_UNIX) as held:  # listens and never answers
+        held.bind(str(socket_path(buffer)))
+        assert shared(buffer, ["socket://127.0.0.1:1"]) == ""  # nobody listens yet
+        held.listen()
+        with mute(held):
+            assert "a logger is running" in shared(buffer, ["socket://127.0.0.1:1"])
+
+
+@contextmanager
+def mute(listening: socket.socket) -> Iterator[None]:
+    """Hang up on the one who connects."""
+    thread = threading.Thread(target=lambda: listening.accept()[0].close(), daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_a_port_that_is_missing_names_the_file_it_is_from(tmp_path: Path) -> None:
+    with scene(tmp_path) as here:
+        text = here.config.read_text(encoding="utf-8")
+        port = load_config(here.config).bus[0].port
+        here.config.write_text(text.replace(port, "/dev/ttyUSB99"), encoding="utf-8")
+        for result in (here.run("show", "grid"), here.set("lcd_cycle_time", "5", "--yes")):
+            assert isinstance(result.exception, PortError)
+            assert f"(port from {here.config})" in result.exception.hint

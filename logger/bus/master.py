@@ -102,6 +102,9 @@ class Bus:
             )
         except PortError:
             raise
+        except KeyboardInterrupt:
+            doubt.failed(block.count, asked)  # its answer may come yet
+            raise
         except BusError as err:
             self._note_strays()
             if isinstance(err, RefusedError) and not doubt.unsure:

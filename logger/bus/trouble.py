@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import getpass
+import re
 from pathlib import Path
 
 from logger.config import Bus as BusConfig
 from logger.errors import PortError
 
+_HOST_AND_PORT = re.compile(r"[^/:]+:\d+")
 # Modbus application protocol V1.1b3, chapter 7.
 EXCEPTIONS = {
     1: "illegal function",
@@ -31,6 +33,10 @@ def explain(config: BusConfig, err: Exception) -> PortError:
     if config.port.startswith("socket://"):
         return PortError(
             f"{where}: no connection: {err}", "is the gateway switched on, host and port right?"
+        )
+    if number == errno.ENOENT and _HOST_AND_PORT.fullmatch(config.port):
+        return PortError(
+            f"{where}: no such device", f"for a gateway on the network: socket://{config.port}"
         )
     if number == errno.ENOENT:
         return PortError(

@@ -11,6 +11,7 @@ from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from logger.config import Config, Influx
     from logger.survey.finding import Finding
@@ -41,7 +42,7 @@ def check(
     found = []
     console = Console(highlight=False)
     subject = ""
-    for finding in _findings(loaded, meters_only):
+    for finding in _findings(config, loaded, meters_only):
         found.append(finding)
         if not as_json:
             if finding.subject != subject:
@@ -57,8 +58,9 @@ def check(
         raise typer.Exit(1)
 
 
-def _findings(config: Config, meters_only: bool) -> Iterator[Finding]:
+def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding]:
     import time
+    from dataclasses import replace
 
     from logger import meters
     from logger.app import state_directory
@@ -66,12 +68,18 @@ def _findings(config: Config, meters_only: bool) -> Iterator[Finding]:
     from logger.line import StateStore
     from logger.survey import check as survey
     from logger.survey import surroundings
+    from logger.survey.context import from_file, shared
+    from logger.survey.finding import note
 
     names = meters.available(config.models_dir)
     models = {name: meters.load(name, config.models_dir) for name in names}
     states = StateStore(state_directory(config.buffer.path) / "meters")
+    if both := shared(config.buffer.path, [bus.port for bus in config.bus]):
+        yield note("logger", "running", both, "stop it for a while if meters seem to be garbled")
     for bus in config.bus:
-        yield from survey.check_bus(config, bus, models, states)
+        for one in survey.check_bus(config, bus, models, states):
+            at_port = one.about == "port" and one.verdict == "fail"
+            yield replace(one, remedy=from_file(one.remedy, file)) if at_port else one
     if meters_only:
         return
     yield from surroundings.influxdb(config, _try_write)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
     from logger.meters import Model
@@ -27,9 +28,12 @@ def read(
     from logger.bus import Bus
     from logger.config import load_config
     from logger.errors import ConfigError
+    from logger.line import named
     from logger.meters import Job
     from logger.reader import MeterReader
+    from logger.survey.context import port_from, shared
 
+    quiet()
     loaded = load_config(config)
     places = {one.name: (bus, one) for bus in loaded.bus for one in bus.meter}
     if meter not in places:
@@ -38,20 +42,33 @@ def read(
         raise ConfigError(f"{config}: no meter is called {meter!r}", hint)
     bus_config, meter_config = places[meter]
     model = meters.load(meter_config.model, loaded.models_dir)
+    order = (Job.IDENTITY, *(job for job in Job if job is not Job.IDENTITY))  # who it is first
+    if both := shared(loaded.buffer.path, [bus_config.port]):
+        typer.echo(f"note: {both}", err=True)
     bus = Bus(bus_config)
     plain = meter_config.model_copy(update={"invert": False})
     reader = MeterReader(bus, plain, model, lambda: time.time_ns() // 1_000_000)
     try:
-        readings = [reader.read(job, 0) for job in Job if reader.blocks(job)]
+        readings = [reader.read(job, 0) for job in order if reader.blocks(job)]
     finally:
         bus.close()
-    if not any(reading.values for reading in readings):
-        raise readings[0].failures[0].error
+    wrong, failures = reader.likeness.wrong, [one for each in readings for one in each.failures]
+    if failures and not any(reading.values for reading in readings):
+        with port_from(config):
+            raise wrong or failures[0].error
+    lacking = [model.by_key[key] for key in reader.left_out]
     if as_json:
-        typer.echo(json.dumps(_as_json(meter, model, readings), indent=2))
+        found = _as_json(meter, model, readings)
+        found["left_out"] = [one.key for one in lacking]
+        found["wrong_model"] = str(wrong or "")
+        typer.echo(json.dumps(found, indent=2))
     else:
         _show(meter, model, readings)
-    if any(reading.failures for reading in readings):
+        if lacking:
+            typer.echo(f"left out: the meter does not answer {named(lacking)}")
+    if wrong is not None:
+        raise wrong
+    if failures:
         raise typer.Exit(1)
 
 

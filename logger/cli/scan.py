@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from logger.meters import Model
     from logger.survey.identify import Found
 
+# The exit code of a program that was interrupted (128 and the number of SIGINT).
+_INTERRUPTED = 130
+
 
 def scan(
     port: Annotated[
@@ -65,20 +68,46 @@ def scan(
         )
     models = [meters.load(name, models_dir) for name in meters.available(models_dir)]
     lasting = ports.lasting_name(port)
-    found = _sweep(
+    _note_a_logger(lasting)
+    found, stopped = _sweep(
         lasting, _addresses(addresses), baudrate, parity, all_settings, models, duration(patience)
     )
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
-    else:
+    elif found or stopped is None:
         _show(found, lasting)
+    if stopped is not None:
+        unwritten = f"; {write} was not written" if write is not None else ""
+        typer.echo(f"stopped at address {stopped}{unwritten}", err=True)
+        raise typer.Exit(_INTERRUPTED)
     if write is not None:
         text = draft.config_text(lasting, found, {model.name: model for model in models})
         write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(text, encoding="utf-8")
-        typer.echo(f"{write}: written; next: inepro-logger check --config {write}", err=True)
+        typer.echo(
+            f"{write}: written; set each meter's name and role in it first, "
+            f"then: inepro-logger check --config {write}",
+            err=True,
+        )
     if not found:
         raise typer.Exit(1)
+
+
+def _note_a_logger(port: str) -> None:
+    """Say that a logger on the usual configuration reads `port`, too."""
+    import os
+
+    from logger.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG
+    from logger.config import load_config
+    from logger.errors import LoggerError
+    from logger.survey.context import shared
+
+    try:
+        config = load_config(Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG))
+    except LoggerError:  # scan needs none
+        return
+    if both := shared(config.buffer.path, [port]):
+        typer.echo(f"note: {both}", err=True)
 
 
 def _sweep(
@@ -89,7 +118,8 @@ def _sweep(
     everything: bool,
     models: list[Model],
     patience_s: float,
-) -> list[Found]:
+) -> tuple[list[Found], int | None]:
+    """Return the meters on the line, and the address at which somebody stopped the search."""
     from pydantic import ValidationError
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -101,6 +131,7 @@ def _sweep(
     if everything:
         settings += [one for one in sweeps.all_settings() if one not in settings]
     found: dict[tuple[int, str], Found] = {}
+    stopped: int | None = None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -130,9 +161,14 @@ def _sweep(
                     met=known + met,
                 )
 
-            for one in sweeps.sweep(config, models, addresses, show, patience_s):
-                found[one.address, one.serial or f"{speed} {bits}"] = one
-    return sorted(found.values(), key=lambda one: one.address)
+            try:
+                met = sweeps.sweep(config, models, addresses, show, patience_s)
+            except sweeps.Stopped as end:
+                met, stopped = end.found, end.address
+            found |= {(one.address, one.serial or f"{speed} {bits}"): one for one in met}
+            if stopped is not None:
+                break
+    return sorted(found.values(), key=lambda one: one.address), stopped
 
 
 def _addresses(text: str) -> list[int]:
@@ -142,6 +178,10 @@ def _addresses(text: str) -> list[int]:
         if not first.isdecimal() or (last and not last.isdecimal()):
             raise typer.BadParameter(
                 f"{part!r}: write 1-247, 1-20 or 3,7,30-40", param_hint="--range"
+            )
+        if last and int(first) > int(last):
+            raise typer.BadParameter(
+                f"{part!r}: the lower address comes first: {last}-{first}", param_hint="--range"
             )
         found |= set(range(int(first), int(last or first) + 1))
     if not found or min(found) < 1 or max(found) > 247:

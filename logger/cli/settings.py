@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Show and change the settings of a meter.", no_args_is_help=True)
 
+_FINAL = "This cannot be taken back."
 MeterArgument = Annotated[str, typer.Argument(help="The meter's name in the configuration.")]
 
 
@@ -33,13 +34,17 @@ def show(
 
     from logger.bus import Bus
     from logger.settings import accepted, listed, read_settings, shown
+    from logger.survey.context import port_from, shared
 
     quiet()
-    _, bus_config, meter_config, model = _find(config, meter)
+    loaded, bus_config, meter_config, model = _find(config, meter)
     registers = listed(model)
+    if both := shared(loaded.buffer.path, [bus_config.port]):
+        typer.echo(f"note: {both}", err=True)
     bus = Bus(bus_config)
     try:
-        values = read_settings(bus, meter_config, model, registers)
+        with port_from(config):
+            values = read_settings(bus, meter_config, model, registers)
     finally:
         bus.close()
     rows: list[dict[str, Any]] = [
@@ -76,10 +81,14 @@ def set_(
         str | None,
         typer.Option("--again", help="The value once more, for what can never be taken back."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write even while a logger reads the same gateway.")
+    ] = False,
 ) -> None:
     """Change one setting of a meter, and read it back."""
-    from logger.errors import ConfigError
-    from logger.settings import Changer, prepare
+    from logger.errors import BusError, ConfigError
+    from logger.settings import Changer, advice, prepare
+    from logger.survey.context import port_from, shared
 
     quiet()
     loaded, bus_config, meter_config, model = _find(config, meter)
@@ -88,15 +97,21 @@ def set_(
     if dry_run:
         frame = change.frame(meter_config.address)
         typer.echo(f"{meter}: {change.register.name} to {change.wanted}")
+        if change.final:
+            typer.secho(f"{_FINAL} It takes --again {value!r}.", fg="red")
         typer.echo(
             f"would send: {frame[:-2].hex(' ').upper()}  checksum {frame[-2:].hex(' ').upper()}"
         )
         return
     changer = Changer(bus_config, meter_config, model, change)
-    before = changer.before()
+    both = shared(loaded.buffer.path, [bus_config.port])
+    if both and not force:
+        raise BusError(f"{both}; nothing was sent", "stop the logger first; --force writes anyway")
+    with port_from(config):
+        before = changer.before()
     typer.echo(f"{meter}: {change.register.name} is {before}, will be {change.wanted}")
-    if change.register.note:
-        typer.echo(f"  note: {change.register.note}")
+    if note := advice(change.register):
+        typer.echo(f"  note: {note}")
     if before == change.wanted and not change.resets:
         typer.echo("It is set so already; nothing was sent.")
         return
@@ -146,7 +161,7 @@ def _confirm(change: Change, value: str, yes: bool, again: str | None) -> None:
     from logger.errors import ConfigError
 
     if change.final:
-        typer.secho("This cannot be taken back.", fg="red", err=True)
+        typer.secho(_FINAL, fg="red", err=True)
         typed = again
         if typed is None and not yes:
             typed = typer.prompt(f"Type the value again ({value})")

@@ -1,7 +1,7 @@
 """A meter as it really is: what it refuses, when it is away, what it was last time."""
 
-from logger.line.adapt import AdaptivePlan, Search
-from logger.line.asking import Asker, Over
+from logger.line.adapt import AdaptivePlan, Search, named
+from logger.line.asking import Asker, Over, is_lacking
 from logger.line.health import ct_problem, ct_ratio, expected_phases
 from logger.line.meaning import Meaning
 from logger.line.pause import Pause
@@ -19,4 +19,6 @@ __all__ = [
     "ct_problem",
     "ct_ratio",
     "expected_phases",
+    "is_lacking",
+    "named",
 ]

@@ -18,6 +18,8 @@ from logger.plan import Block
 RETRY_AFTER_MS = 7 * 86_400_000
 # A block that worked before has to fail in so many jobs before it is cut.
 STRIKES = 3
+# So many values are called by their names.
+_FEW = 3
 
 
 class Search:
@@ -62,6 +64,23 @@ class Search:
 
 def _block(registers: Sequence[Register]) -> Block:
     return Block(registers[0].address, registers[-1].end - registers[0].address)
+
+
+def named(registers: Sequence[Register]) -> str:
+    """Return `registers` for a message: a few by name, many as ranges of addresses."""
+    if len(registers) <= _FEW:
+        return ", ".join(f"0x{one.address:04X} ({one.name})" for one in registers)
+    runs: list[list[Register]] = []
+    for one in sorted(registers, key=lambda register: register.address):
+        if runs and runs[-1][-1].end == one.address:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    places = (
+        f"0x{run[0].address:04X}" + (f"-0x{run[-1].end - 1:04X}" if len(run) > 1 else "")
+        for run in runs
+    )
+    return f"{len(registers)} values ({', '.join(places)})"
 
 
 @dataclass(slots=True)

@@ -7,12 +7,14 @@ from typing import TypeVar
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.errors import BusError, SilentError
+from logger.errors import BusError, RefusedError, SilentError
 from logger.line.pause import Pause
 from logger.meters import Model
 from logger.plan import Block, probes
 
 _T = TypeVar("_T")
+# Exceptions by which a meter says that it has no such registers (V1.1b3, chapter 7).
+_NO_SUCH_REGISTERS = (2, 3)
 # A meter that is away is not waited for longer than a multiple of what it took before.
 _PATIENCE, _PATIENCE_AT_LEAST_S = 8.0, 0.25
 
@@ -24,6 +26,13 @@ class Over(Exception):  # noqa: N818 - the end of a job, not a failure of ours
         super().__init__(str(error))
         self.block = block
         self.error = error
+
+
+def is_lacking(error: BusError) -> bool:
+    """Tell whether the meter, which is there, has no answer to such a block."""
+    if isinstance(error, RefusedError):
+        return error.code in _NO_SUCH_REGISTERS
+    return isinstance(error, SilentError)
 
 
 class Asker:

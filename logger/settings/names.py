@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from decimal import Decimal
 
 from logger.errors import ConfigError
@@ -21,6 +22,8 @@ _ALIASES = {
 }
 # Readings of the identity job that are no settings.
 _NOT_SETTINGS = ("direction_", "quadrant", "checksum")
+# Words of the notes about the manual and the encoding.
+_HOW_READ = re.compile(r"manual|table|digits|example|register|\d\.\d")
 
 
 def aliases() -> dict[str, str]:
@@ -75,6 +78,15 @@ def find(model: Model, name: str) -> Register:
     if register.refuse:
         raise ConfigError(f"{register.name} of the {model.name} is not written: {register.refuse}")
     return register
+
+
+def advice(register: Register) -> str:
+    """Return what somebody who changes `register` should know of its note.
+
+    The rest tells how the manual was read, which says nothing about the value.
+    """
+    parts = register.note.split("; ")
+    return "; ".join(part for part in parts if not _HOW_READ.search(part))
 
 
 def short(register: Register) -> str:

@@ -15,6 +15,7 @@ from logger.line import StateStore
 from logger.meters import Job, Model, Value
 from logger.reader import MeterReader
 from logger.survey import ports
+from logger.survey.compare import wrong_model
 from logger.survey.finding import Finding, fail, note, ok, warn
 from logger.survey.identify import Found, identify
 from logger.survey.judge import judge
@@ -110,13 +111,8 @@ def _identity(meter: MeterConfig, found: Found, models: Mapping[str, Model]) -> 
             yield note(meter.name, "model", f"{meter.model}: a table of your own, not compared")
         else:
             yield fail(meter.name, "model", found.note, "a table of your own can be added")
-    elif found.model != meter.model:
-        yield fail(
-            meter.name,
-            "model",
-            f"it is a {found.sold_as} ({found.model}), configured as {meter.model}",
-            f'model = "{found.model}"',
-        )
+    elif differing := wrong_model(found, meter.model):
+        yield fail(meter.name, "model", *differing)
     else:
         yield ok(meter.name, "model", f"{found.sold_as}, firmware {found.software_version}")
 

@@ -165,9 +165,20 @@ def directions(
             f"changing just now on {', '.join(disagreeing)}: {shown}",
             "check again",
         )
-    elif meter.role == "load" and reverse and not (meter.invert and len(reverse) == len(powers)):
+    elif meter.role == "load" and 0 < len(reverse) < len(powers):
         yield fail(
-            meter.name, about, f"a load that feeds in on {', '.join(reverse)}: {shown}", swap
+            meter.name,
+            about,
+            f"a load that feeds in on {', '.join(reverse)}: {shown}",
+            f'role = "grid" if the grid is behind it; else {swap}',
+        )
+    elif meter.role == "load" and reverse and not meter.invert:
+        yield warn(
+            meter.name,
+            about,
+            f"feeds in on every phase that carries current, but its role is load: {shown}",
+            'role = "pv" or "grid" if that is what it measures; '
+            "a load wired the other way round: invert = true",
         )
     elif meter.role in ("pv", "battery") and 0 < len(reverse) < len(powers):
         yield fail(meter.name, about, f"phases against each other: {shown}", swap)

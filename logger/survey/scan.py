@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
@@ -24,6 +25,15 @@ _PARITIES = ("even", "none", "odd")
 _SUSPECTS = 10
 
 Progress = Callable[[int, int, int], None]  # done, of how many, meters found
+
+
+class Stopped(Exception):  # noqa: N818 - somebody's wish, not a failure
+    """A sweep was interrupted at `address`; `found` are the meters heard until then."""
+
+    def __init__(self, found: list[Found], address: int) -> None:
+        super().__init__(f"stopped at address {address}")
+        self.found = found
+        self.address = address
 
 
 @dataclass(slots=True)
@@ -84,22 +94,36 @@ def sweep(
     """Return the meters on the line of `config`, by address.
 
     Every address is asked for its serial number in each of the register maps; who
-    answers is identified. Raises PortError.
+    answers is identified. Raises PortError, and Stopped for a KeyboardInterrupt, when
+    those who were heard until then have been identified.
     """
     state = _Sweep(Bus(config))
     blocks = questions(models)
-    done, total = 0, len(blocks) * len(addresses)
+    total = len(blocks) * len(addresses)
+    stopped: int | None = None
+    found: list[Found] = []
     try:
-        for block in blocks:
-            for address in addresses:
+        for done, (block, address) in enumerate(product(blocks, addresses), start=1):
+            try:
                 if address not in state.heard:
                     state.try_one(address, block, patience_s)
-                done += 1
-                progress(done, total, len(state.heard.intersection(addresses)))
+            except KeyboardInterrupt:
+                stopped = address
+                break
+            progress(done, total, len(state.heard.intersection(addresses)))
         wanted = state.heard.intersection(addresses)
         if len(suspects := state.suspects - wanted) <= _SUSPECTS:
             wanted |= suspects
-        found = [identify(state.bus, address, models) for address in sorted(wanted)]
+        for address in sorted(wanted):
+            try:
+                one = identify(state.bus, address, models)
+            except KeyboardInterrupt:
+                stopped = address
+                break
+            if one is not None:
+                found.append(one)
     finally:
         state.bus.close()
-    return [one for one in found if one is not None]
+    if stopped is not None:
+        raise Stopped(found, stopped)
+    return found
