@@ -132,7 +132,7 @@ class MeterReader:
         for block in self._plan.blocks(this.job):
             if block != done and block not in self._plan.searches:
                 self._fetch(block, this)
-        if this.job is Job.IDENTITY:
+        if this.job is Job.IDENTITY or self._plan.searches:
             self.likeness.look(this.harvest.values, bool(self._plan.searches or self._plan.cuts))
         self._search_on(this)
         if self._meaning.suspicious(this.harvest.rejected) and not self._can_mean(this):

@@ -424,7 +424,7 @@ def test_the_wrong_model_is_named_once(
     with line_of(real_meter(there), states=states, quirks=quirks) as setup:
         reader = setup.reader(model=configured)
         for _ in range(3):
-            for job in (Job.IDENTITY, Job.SLOW, Job.FAST):
+            for job in (Job.SLOW, Job.FAST, Job.IDENTITY):  # as the schedule begins
                 reader.read(job, NOW_MS)
         # After a restart the cuts are known, and the code may be among what is left out.
         again = setup.reader(model=configured)

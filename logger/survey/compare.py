@@ -36,16 +36,19 @@ class Likeness:
         self._judged: tuple[int | None, str] | None = None
 
     def look(self, values: Mapping[str, Value], lacking: bool) -> None:
-        """Judge by the values of an identity job, and say so when the judgement changes.
+        """Judge by the values of a job, and say so when the judgement changes.
 
-        `lacking` tells that the meter does not answer all that its table has.
+        `lacking` tells that the meter does not answer all that its table has. Without a
+        meter code among the values the meter is asked once.
         """
         code, serial = values.get("meter_code"), str(values.get("serial", ""))
-        if "meter_code" not in self._model.by_key or (code is None and not lacking):
+        if "meter_code" not in self._model.by_key or (
+            code is None and (self._judged is not None or not lacking)
+        ):
             return
         number = None if code is None else int(code, 16) if isinstance(code, str) else int(code)
         if not self._doubtful(number, lacking):
-            self.wrong, self._judged = None, None
+            self.wrong, self._judged = None, (number, serial)
         elif self._judged != (number, serial):
             self._ask(number, serial)
 
