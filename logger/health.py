@@ -32,6 +32,7 @@ class MeterHealth:
     read_ms: float | None
     last_good: int | None
     error: str
+    wrong_model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,8 @@ class BusHealth:
 
 
 def meter_problems(meters: Sequence[MeterHealth], started_ms: int, now_ms: int) -> list[str]:
-    """Return a sentence for every meter that gives nothing."""
-    found = []
+    """Return a sentence for every meter that gives nothing, or is another than configured."""
+    found = [meter.wrong_model for meter in meters if meter.wrong_model]
     for meter in meters:
         since = meter.last_good if meter.last_good is not None else started_ms
         age_s = (now_ms - since) / 1000

@@ -85,6 +85,8 @@ def test_silent_meters_are_problems() -> None:
     (problem,) = health.meter_problems([meter(last_good=None)], now - 16_000, now)
     assert problem == "meter grid: never answered"
     assert health.meter_problems([meter(interval_s=60)], 0, now + 164_000) == []
+    wrong = meter(wrong_model="meter grid: it is a PRO380-Mod DC")
+    assert health.meter_problems([wrong], 0, now) == ["meter grid: it is a PRO380-Mod DC"]
 
 
 def test_health_points() -> None:

@@ -33,14 +33,14 @@ def check(
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
-
     from logger.config import load_config
 
     quiet()
     loaded = load_config(config)
     found = []
-    console = Console(highlight=False)
+    from logger.cli.console import console as on_output
+
+    console = on_output()
     subject = ""
     for finding in _findings(config, loaded, meters_only):
         found.append(finding)

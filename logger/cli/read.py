@@ -112,15 +112,17 @@ def _as_json(meter: str, model: Model, readings: list[Reading]) -> dict[str, Any
 
 
 def _show(meter: str, model: Model, readings: list[Reading]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from logger.cli.console import console as on_output
+    from logger.cli.console import fitting
 
     table = Table("address", "register", "value", "unit", title=f"{meter} ({model.title})")
     table.columns[2].justify = "right"
     for row in _rows(model, readings):
         table.add_row(row["address"], row["name"], str(row["value"]), row["unit"])
-    console = Console()
-    console.print(table)
+    console = on_output()
+    console.print(fitting(table))
     for reading in readings:
         for one in reading.rejected:
             console.print(f"[yellow]not believed:[/] 0x{one.address:04X} {one.key}: {one.reason}")

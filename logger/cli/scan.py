@@ -190,10 +190,12 @@ def _addresses(text: str) -> list[int]:
 
 
 def _show(found: list[Found], port: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from logger.cli.console import console as on_output
+    from logger.cli.console import fitting
+
+    console = on_output()
     if not found:
         console.print(f"No meter answers on {port}.", highlight=False)
         console.print(
@@ -217,7 +219,7 @@ def _show(found: list[Found], port: str) -> None:
             one.tariff,
             f"{one.baudrate} 8{one.parity[0].upper()}1",
         )
-    console.print(table)
+    console.print(fitting(table))
     for one in found:
         if one.note:
             console.print(f"[yellow]address {one.address}:[/] {one.note}", highlight=False)

@@ -29,10 +29,11 @@ def show(
     """Print every setting of a meter, in words."""
     import json
 
-    from rich.console import Console
     from rich.table import Table
 
     from logger.bus import Bus
+    from logger.cli.console import console as on_output
+    from logger.cli.console import fitting
     from logger.settings import accepted, listed, read_settings, shown
     from logger.survey.context import port_from, shared
 
@@ -64,7 +65,7 @@ def show(
     for row in rows:
         value = "not answered" if row["value"] is None else row["value"]
         table.add_row(row["name"], value, row["register"], row["accepts"])
-    Console().print(table)
+    on_output().print(fitting(table))
 
 
 @app.command(name="set")
