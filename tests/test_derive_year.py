@@ -11,16 +11,20 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from logger.config.derive import Price, Prices
 from logger.report.calendar import By, Period, midnight_ms, periods
 from logger.report.energy import Row, cuts, report
+from logger.report.influx import InfluxSource
 from logger.report.knots import AT_MS, knots
 from logger.report.source import BufferSource
+from tests.conftest import Target
 from tests.derive_rig import events, of
 from tests.derive_year import ZONE, Player, schedule, unmatched
+from tests.engines.rig import Rig, until
 
 _DAYS = ("2026-10-20", 6, 5, 1, 1)
 _YEAR = ("2026-03-01", 365, 20, 3, 2)
@@ -228,3 +232,41 @@ def test_no_wrong_value_ever_becomes_a_point(case: Case) -> None:
             if at_ms and not spans:
                 hours = abs(point.time_ms - at_ms) / 3.6e6
                 assert before - 0.004 <= value <= before + 20 * hours + 0.1, (key, point.time_ms)
+
+
+@pytest.mark.engine
+@_LENGTHS
+def test_reports_are_the_same_after_outages_of_the_server(
+    case: Case, tmp_path: Path, target: Target
+) -> None:
+    """The points go through buffer and delivery while the server comes and goes: away ten
+    times for a while, and once for a fiftieth of the time, a week of the year."""
+    player = played(case)
+    rig = Rig(tmp_path / "buffer.sqlite", target)
+    shares = [0.05, 0.01, 0.06, 0.02, 0.1, 0.005, 0.08, 0.01, 0.1, 0.02, 0.1, 0.005, 0.07]
+    shares += [0.01, 0.05, 0.02, 0.06, 0.005, 0.05, 0.01, 0.05]  # there, away, there, ...
+    begin = 0.0
+    away = 0
+    for number, share in enumerate(shares):
+        end = begin + share if number < len(shares) - 1 else 1.0
+        first, last = (round(edge * len(player.points)) for edge in (begin, end))
+        if number % 2:
+            target.translator.down()
+            away += 1
+        elif number:
+            target.translator.up()
+        for start in range(first, last, 500):
+            rig.buffer.append(player.points[start : min(start + 500, last)])
+        if number % 2 == 0:
+            until(lambda: rig.buffer.flush() and rig.drained(), 120.0)
+        begin = end
+    books = rig.buffer.books().total
+    rig.close()
+    assert away == 10
+    assert (books.read, books.delivered) == (len(player.points), len(player.points))
+    site = player.points[0].tags["site"]
+    stored = InfluxSource(target.engine.url, target.bucket, "", site)
+    for by in (By.DAY, By.MONTH):
+        shown = _shown(case, by)
+        found = report(knots(stored, cuts(shown, PRICES, ZONE), {}), shown, PRICES, ZONE)
+        assert found == _rows(case, by)
