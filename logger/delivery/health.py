@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -49,6 +50,7 @@ class Health:
         self._now_ms = now_ms
         self._lock = threading.Lock()
         self._reasons: set[str] = set()
+        self._failed_at: dict[Lane, float] = {}  # the wall clock may step meanwhile
         self._lanes = {
             lane: LaneState(bucket, since_ms=now_ms()) for lane, bucket in buckets.items()
         }
@@ -67,6 +69,8 @@ class Health:
             before = self._lanes[lane]
             text = f"{outcome.text} ({outcome.hint})" if outcome.hint else outcome.text
             since = self._now_ms() if before.ok else before.since_ms
+            if before.ok:
+                self._failed_at[lane] = time.monotonic()
             told = any(
                 other.status == outcome.kind.value and not other.ok
                 for name, other in self._lanes.items()
@@ -112,7 +116,7 @@ class Health:
                 "influxdb: delivering again: %s, bucket %r, after %.0f s; %d points wait",
                 self._where,
                 before.bucket,
-                (now - before.since_ms) / 1000,
+                time.monotonic() - self._failed_at.get(lane, time.monotonic()),
                 waiting(),
             )
 
