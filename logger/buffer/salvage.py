@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from logger.buffer.database import PAGE
 from logger.buffer.ledger import Ledger, checksum
@@ -26,6 +27,10 @@ _MAX_LOCAL = PAGE - 35
 _MIN_LOCAL = (PAGE - 12) * 32 // 255 - 23
 _MAX_RECORD = 64 * 1024**2
 _INT_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+
+# Files that were taken apart, kept open for ever: closing one would give up the locks that
+# SQLite holds on it for connections still open in this process (fcntl(2)).
+_HELD: list[BinaryIO] = []
 
 Value = int | str | bytes | float | None
 Pages = Callable[[int], bytes]
@@ -50,31 +55,32 @@ def saved(path: Path) -> Iterator[SavedRow | Ledger]:
     """
     log = path.with_name(path.name + "-wal")
     frames = _log_index(log)
-    with path.open("rb") as file:
+    file = path.open("rb")
+    _HELD.append(file)
 
-        def from_file(number: int) -> bytes:
-            file.seek((number - 1) * PAGE)
-            return file.read(PAGE)
+    def from_file(number: int) -> bytes:
+        file.seek((number - 1) * PAGE)
+        return file.read(PAGE)
 
-        count = (path.stat().st_size + PAGE - 1) // PAGE
-        for number in range(1, count + 1):
-            yield from _page(_read(from_file, number), number, from_file)
-        if not frames:
-            return
-        with log.open("rb") as tail:
+    count = (path.stat().st_size + PAGE - 1) // PAGE
+    for number in range(1, count + 1):
+        yield from _page(_read(from_file, number), number, from_file)
+    if not frames:
+        return
+    with log.open("rb") as tail:
 
-            def from_log(number: int) -> bytes:
-                if number not in frames:
-                    return from_file(number)
-                tail.seek(frames[number] + 24)
-                return tail.read(PAGE)
+        def from_log(number: int) -> bytes:
+            if number not in frames:
+                return from_file(number)
+            tail.seek(frames[number] + 24)
+            return tail.read(PAGE)
 
-            size = log.stat().st_size
-            for offset in range(_WAL_HEADER, size - FRAME + 1, FRAME):
-                tail.seek(offset)
-                frame = tail.read(FRAME)
-                number = int.from_bytes(frame[:4], "big")
-                yield from _page(frame[24:], number, from_log)
+        size = log.stat().st_size
+        for offset in range(_WAL_HEADER, size - FRAME + 1, FRAME):
+            tail.seek(offset)
+            frame = tail.read(FRAME)
+            number = int.from_bytes(frame[:4], "big")
+            yield from _page(frame[24:], number, from_log)
 
 
 def _log_index(log: Path) -> dict[int, int]:
