@@ -257,7 +257,8 @@ def test_reports_are_the_same_after_outages_of_the_server(
             target.translator.up()
         for start in range(first, last, 500):
             rig.buffer.append(player.points[start : min(start + 500, last)])
-            if (start - first) % 5000 == 0:  # a year in seconds would overrun the memory before the disk
+            # A year in seconds would overrun the memory before the disk.
+            if (start - first) % 5000 == 0:
                 assert rig.buffer.flush()
         if number % 2 == 0:
             until(lambda: rig.buffer.flush() and rig.drained(), 120.0)
