@@ -45,7 +45,7 @@ def environment(
     """
     rows = [
         "# Secrets and settings of docker-compose.yml. Keep it: nothing here can be recovered.",
-        "ENV_VERSION=1",
+        "COMPOSE_PROJECT_NAME=inepro-logger",
         "COMPOSE_PROFILES=default",
         f"LOGGER_CONFIG={config}",
         f"TZ={answers.zone}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -14,6 +16,7 @@ import yaml
 from logger.cli import grafana, past
 from logger.config import load_config
 from logger.init import SECRETS, Answers, environment
+from tests.engines.process import program
 
 ROOT = Path(__file__).parent.parent
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -84,12 +87,64 @@ def test_tokens_reach_only_whom_they_are_for(services: dict[str, Any]) -> None:
     assert not {"logger-token", "grafana-token"} & volumes("provisioning")
 
 
-def test_secrets_are_in_no_environment_of_a_container(services: dict[str, Any]) -> None:
-    for name, service in services.items():
-        text = str(service.get("environment", {}))
-        for secret in SECRETS:
-            assert secret not in text, name
-    assert {s["environment"] for s in yaml.safe_load(COMPOSE)["secrets"].values()} == set(SECRETS)
+def test_each_secret_reaches_one_container_alone(services: dict[str, Any]) -> None:
+    users = {
+        secret: [name for name, service in services.items() if secret in str(service)]
+        for secret in SECRETS
+    }
+    assert users == {
+        "INFLUXDB_ADMIN_PASSWORD": ["influxdb"],
+        "INFLUXDB_ADMIN_TOKEN": ["influxdb"],
+        "GRAFANA_ADMIN_PASSWORD": ["grafana"],
+        "GRAFANA_SECRET_KEY": ["grafana"],
+    }
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What `docker compose` reads, with the .env that `init` writes."""
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    env = environment(Answers(), "./config/local.toml", 20, lambda size: f"{size}" * size)
+    (tmp_path / ".env").write_text(env, encoding="utf-8")
+    return tmp_path
+
+
+def compose(checkout: Path, *arguments: str, code: int = 0) -> str:
+    """Run Debian's docker-compose, which needs no engine for this; return what it says."""
+    command = [program("docker-compose", "docker-compose"), *arguments]
+    done = subprocess.run(
+        command,
+        cwd=checkout,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stderr if code else done.stdout
+
+
+@pytest.mark.parametrize("profile", ["default", "demo"])
+def test_the_file_is_valid(checkout: Path, profile: str) -> None:
+    known = yaml.safe_load(compose(checkout, "--profile", profile, "config"))
+    assert known["services"].keys() >= {"influxdb", "grafana", "provisioning"}
+    grafana = known["services"]["grafana"]["environment"]
+    assert grafana["GF_SECURITY_ADMIN_PASSWORD"] == "18" * 18
+    assert grafana["GF_SECURITY_SECRET_KEY"] == "32" * 32
+    assert grafana["GF_SMTP_ENABLED"] == "false"
+
+
+@pytest.mark.parametrize("secret", [*SECRETS, ""])
+def test_a_problem_of_the_env_is_named(checkout: Path, secret: str) -> None:
+    file = checkout / ".env"
+    rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    if secret:
+        file.write_text("".join(r for r in rows if not r.startswith(secret)), encoding="utf-8")
+    else:
+        file.unlink()
+    said = compose(checkout, "config", code=1)
+    assert f"{secret or 'INFLUXDB_ADMIN'}" in said
+    assert 'is not in .env, run "inepro-logger init" first' in said
 
 
 def test_every_variable_has_a_default_or_is_written_by_init() -> None:
@@ -100,6 +155,8 @@ def test_every_variable_has_a_default_or_is_written_by_init() -> None:
         assert default or name in written, name
         assert name in known | {"SMTP_ENABLED"}, name
     assert written["COMPOSE_PROFILES"] == "default"
+    # The volumes keep their names whatever the directory is called.
+    assert written["COMPOSE_PROJECT_NAME"] == "inepro-logger"
     assert written.keys() >= set(SECRETS)
 
 
