@@ -155,7 +155,7 @@ class Buffer:
                 file_size=file.size,
                 max_size=self._writer.max_size,
                 full=file.used / self._writer.room,
-                written_per_day=int(file.written / elapsed * 86_400) if elapsed > 60 else None,
+                written_per_day=int(file.written / elapsed * 86_400) if elapsed > 3600 else None,
             )
 
     # The keeping thread.

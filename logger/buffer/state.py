@@ -16,7 +16,7 @@ class BufferState:
 
     `waiting` includes `in_memory`, the points that are not on the disk yet; `full` is the
     share of `max_size` in use; `written_per_day` is what goes to the medium at the rate
-    since the start, None in the first minute.
+    since the start, None in the first hour.
     """
 
     ok: bool

@@ -47,7 +47,7 @@ def heatmap() -> Json:
         "calculate": False,
         "calculation": {},
         "color": {
-            "mode": "scheme", "scheme": "Blues", "fill": "dark-blue", "steps": 64,
+            "mode": "scheme", "scheme": "Blues", "min": 0, "fill": "dark-blue", "steps": 64,
             "reverse": False, "exponent": 0.5, "scale": "exponential",
         },
         "cellGap": 1,
