@@ -1,0 +1,91 @@
+"""Virtual meters on a line, and readers of them, at a time that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from logger import meters
+from logger.bus import Bus
+from logger.decode import decode
+from logger.line import StateStore
+from logger.meters import Job, Value
+from logger.reader import MeterReader
+from logger.simulate import Quirk, VirtualLine, VirtualMeter
+from logger.simulate.ledger import Books
+from logger.simulate.world import World
+from tests.lines import bus_config, meter_config
+
+NOW = 1_750_000_000.0  # virtual time stands still
+NOW_MS = 1_750_000_000_000
+JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fixed_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualMeter:
+    books = Books(World(1), NOW)
+    return VirtualMeter(meters.load(model), address, "load", books, fixed=True, **more)
+
+
+def real_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualMeter:
+    return VirtualMeter(meters.load(model), address, "grid", Books(World(1), NOW), **more)
+
+
+def truth(meter: VirtualMeter) -> dict[str, Value]:
+    """Return what the meter's registers hold, read without a line."""
+    found = {}
+    for register in meter.model.registers:
+        words = meter.read_words(register.address, register.length, NOW)
+        found[register.key] = decode(register.encoding, words)
+    return found
+
+
+class Setup:
+    """A line, a bus and readers of the meters on it."""
+
+    def __init__(self, line: VirtualLine, *, states: StateStore | None, **bus: Any) -> None:
+        self.line = line
+        self.clock = Clock()
+        self.now_ms = NOW_MS
+        self.states = states
+        configs = [meter_config(m.address, m.model.name) for m in line.meters]
+        port = line.start_tcp()
+        self.config = bus_config(port, *configs, **({"timeout": 0.1, "baudrate": 9600} | bus))
+        self.bus = Bus(self.config, self.clock)
+        self.readers = [self.reader(number) for number in range(len(configs))]
+
+    def reader(self, number: int = 0, model: str | None = None) -> MeterReader:
+        meter = self.config.meter[number]
+        return MeterReader(
+            self.bus,
+            meter,
+            meters.load(model or meter.model),
+            lambda: self.now_ms,
+            states=self.states,
+            clock=self.clock,
+        )
+
+
+@contextmanager
+def line_of(
+    *meters_there: VirtualMeter,
+    quirks: tuple[Quirk, ...] = (),
+    states: StateStore | None = None,
+    **bus: Any,
+) -> Iterator[Setup]:
+    with VirtualLine(meters_there, clock=lambda: NOW, paced=False, quirks=quirks) as line:
+        setup = Setup(line, states=states, **bus)
+        try:
+            yield setup
+        finally:
+            setup.bus.close()
