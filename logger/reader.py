@@ -109,7 +109,7 @@ class MeterReader:
         for a while, and its readings hold no request.
         """
         asker = self._asker
-        asker.requests = asker.failed = 0
+        asker.requests = asker.answered = asker.failed = 0
         blocks = self._plan.blocks(job)
         this = _Round(job, self._clock(), repeats=1 + len(blocks) // 10)
         if asker.pause.lasts(this.started) and self.error is not None and blocks:
@@ -277,7 +277,7 @@ class MeterReader:
         )
 
     def _account(self, reading: Reading) -> None:
-        self.reads += reading.requests - self._asker.failed
+        self.reads += self._asker.answered
         self.errors += self._asker.failed
         self.rejected += len(reading.rejected)
         self.last_ms = reading.elapsed_ms

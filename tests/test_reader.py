@@ -273,11 +273,13 @@ def test_a_closed_port_ends_the_job_without_trying_every_block() -> None:
     with line_of(real_meter("pro380-legacy")) as setup:
         reader = setup.readers[0]
         assert reader.read(Job.FAST, NOW_MS).complete
+        answered = reader.reads
         setup.line.stop()
-        for _ in range(3):
+        for number in range(1, 4):
             reading = reader.read(Job.FAST, NOW_MS)
             assert isinstance(reading.failures[0].error, PortError)
             assert len(reading.failures) == 1
+            assert (reader.reads, reader.errors) == (answered, number)
         assert not reader.away
 
 

@@ -43,6 +43,7 @@ class Asker:
     ) -> None:
         self.pause = Pause()
         self.requests = 0
+        self.answered = 0
         self.failed = 0
         self.last: list[int] = []
         self._bus = bus
@@ -78,13 +79,17 @@ class Asker:
 
     def _counted(self, question: Callable[[], _T]) -> _T:
         before = self._bus.stats.requests
+        lost = 0
         try:
             found = question()
         except BusError:
             self.failed += 1
+            lost = 1
             raise
         finally:
-            self.requests += self._bus.stats.requests - before
+            sent = self._bus.stats.requests - before
+            self.requests += sent
+            self.answered += max(0, sent - lost)  # behind a closed port nothing is sent
         self.pause.answered()
         latency = self._bus.latency_s
         if latency is not None:
