@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -240,12 +241,19 @@ def test_killed_twenty_times_no_committed_point_is_missing(tmp_path: Path, targe
     chance = random.Random(20)
     line = Line(paced=False)
     committed: set[str] = set()
+
+    def answered(count: int) -> bool:
+        return line.line.answered >= count
+
     with line.line:
         config = configure(tmp_path, line, target)
         buffer = tmp_path / "state" / "buffer.sqlite"
-        for _ in range(20):
+        for turn in range(20):
+            enough = line.line.answered + 5
             logger = RunningLogger(config).start()
             wait_until(buffer.exists)
+            if turn % 2:  # in the midst of reading, however slowly a busy machine starts
+                wait_until(partial(answered, enough))
             time.sleep(chance.uniform(0.2, 2.5))  # a random moment
             logger.kill()
             committed |= kept(buffer)
