@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from logger.buffer.ledger import Ledger
 from logger.delivery.outcome import Kind, classify, error_message, retry_after
 from logger.derive import Derive
-from logger.errors import ReportError
+from logger.errors import ModelError, ReportError
+from logger.meters import load_file
 from logger.report.influx import InfluxSource
 from logger.statefile import StateFile
 from tests.derive_rig import T0, about, fast
@@ -127,3 +128,11 @@ def test_an_answer_of_another_shape_is_an_error_of_its_own(
         list(source.read("energy", [(0, 1000)], {}, ["active"]))
     with pytest.raises(ReportError, match="not an answer of InfluxDB"):
         source.tally("quality_voltage", [(0, 1000)], {}, [(207.0, 253.0)])
+
+
+def test_a_key_of_a_register_table_may_be_a_number(tmp_path: Path) -> None:
+    file = tmp_path / "odd.toml"
+    row = '{ address = 0x4002, length = 1, type = "int16", key = "n", name = "n" }'
+    file.write_text(f"\n\n999 = 1\n[registers]\nrows = [\n{row},\n]\n", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"odd\.toml:3: 999: "):
+        load_file(file)

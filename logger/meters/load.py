@@ -116,7 +116,8 @@ def load_file(path: Path) -> Model:
     except ValidationError as err:
         first = _first(err)
         key = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"{path}:{_line_of(text, key)}: {key}: {first['msg']}", _HINT) from err
+        line = _line_of(text, *first["loc"])
+        raise ModelError(f"{path}:{line}: {key}: {first['msg']}", _HINT) from err
     if table.model != path.stem:
         raise ModelError(
             f"{path}:{_line_of(text, 'model')}: model: {table.model!r} is in a file called "
@@ -235,8 +236,9 @@ def _row_lines(text: str) -> list[int]:
     ]
 
 
-def _line_of(text: str, key: str) -> int | str:
-    name = key.rsplit(".", 1)[-1] if not key.rsplit(".", 1)[-1].isdigit() else key.split(".")[-2]
+def _line_of(text: str, *where: str | int) -> int:
+    """Return the line of the key at `where`, in which the numbers are places in lists."""
+    name = next((part for part in reversed(where) if isinstance(part, str)), "")
     for number, line in enumerate(text.splitlines(), start=1):
         if line.split("=")[0].strip() == name or line.strip().startswith(f"[{name}]"):
             return number
