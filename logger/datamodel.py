@@ -176,6 +176,20 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         },
         "ten-second frequency windows; an indication, not an EN 50160 measurement",
     ),
+    "quality_frequency_15m": Measurement(
+        Lane.MAIN,
+        ("meter", "role"),
+        {
+            "windows": _integer("", "ten-second windows in the quarter hour"),
+            "valid": _integer("", "how many of them are valid"),
+            "normal": _integer("", "valid ones with a mean within 49.5..50.5 Hz"),
+            "wide": _integer("", "valid ones with a mean within 47..52 Hz"),
+            "min": _float("Hz", "lowest mean"),
+            "max": _float("Hz", "highest mean"),
+            "whole": Field(Kind.BOOLEAN, "", "false: not counted here, look at the windows"),
+        },
+        "frequency windows added up, aligned to quarter hours; for long reports",
+    ),
     "event": Measurement(
         Lane.MAIN,
         ("meter", "role", "kind", "phase"),

@@ -26,6 +26,7 @@ from logger.datamodel import Lane
 from logger.delivery.outlet import BufferOutlet
 from logger.errors import BufferBusyError, BufferFileError
 from logger.lineprotocol import Point
+from tests.old_buffer import make_version_one
 
 T0 = 1_700_000_000_000
 DAY_MS = 86_400_000
@@ -233,8 +234,7 @@ def test_an_older_schema_is_brought_forward_with_its_rows(path: Path, clock: Clo
     buffer.append(power(1))
     buffer.close()
     database = Database.open(path)
-    database.run("DROP TABLE leases")  # what version 2 added
-    database.run("PRAGMA user_version=1")
+    make_version_one(database)
     database.close()
     again = Buffer(path, now_ms=clock)
     again.open()

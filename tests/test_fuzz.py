@@ -127,7 +127,7 @@ def test_an_answer_of_another_shape_is_an_error_of_its_own(
     with pytest.raises(ReportError, match="not an answer of InfluxDB"):
         list(source.read("energy", [(0, 1000)], {}, ["active"]))
     with pytest.raises(ReportError, match="not an answer of InfluxDB"):
-        source.tally("quality_voltage", [(0, 1000)], {}, [(207.0, 253.0)])
+        source.tally("quality_voltage", [(0, 1000)], {}, {("L1",): [(207.0, 253.0)]})
 
 
 def test_a_key_of_a_register_table_may_be_a_number(tmp_path: Path) -> None:

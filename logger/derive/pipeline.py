@@ -20,6 +20,7 @@ from logger.derive.grid import GridEvents
 from logger.derive.life import Life
 from logger.derive.minutes import Minutes
 from logger.derive.quality import Quality
+from logger.derive.quarters import Quarters
 from logger.lineprotocol import Point
 from logger.meters.register import Job
 from logger.points import points
@@ -60,6 +61,7 @@ class Derive:
         self._flows = SiteFlows(meters.values(), site)
         self._minutes = Minutes(meters, site)
         self._quality = Quality(meters, site)
+        self._quarters = Quarters(meters, site)
         self._grid = GridEvents(meters, site, self._events)
         self._life = Life(meters, site, self._events)
         self._facts = Facts(meters, site, self._events)
@@ -144,6 +146,7 @@ class Derive:
         derived = self._flows.tick(now_ms)
         derived += self._minutes.tick(now_ms)
         derived += self._watched(self._quality.tick(now_ms))
+        derived += self._quarters.tick(now_ms)
         derived += self._life.tick(now_ms)
         return self._stamped(derived)
 
@@ -156,7 +159,8 @@ class Derive:
         if not step.first:
             self._stamps.stepped(step)
             derived += self._minutes.clock_step()
-            derived += self._quality.clock_step()
+            derived += self._summed(self._quality.clock_step())
+            self._quarters.clock_step()
             self._flows.clock_step()
             self._grid.clock_step(step.size_ms)
             self._life.clock_step(step.size_ms)
@@ -169,7 +173,11 @@ class Derive:
         return self._stamped(self._facts.buffer(share, now_ms))
 
     def _watched(self, windows: list[Point]) -> list[Point]:
-        return windows + [event for window in windows for event in self._grid.window(window)]
+        events = [event for window in windows for event in self._grid.window(window)]
+        return self._summed(windows) + events
+
+    def _summed(self, windows: list[Point]) -> list[Point]:
+        return windows + [point for window in windows for point in self._quarters.feed(window)]
 
     def _stamped(self, derived: list[Point]) -> list[Point]:
         found = []
@@ -201,9 +209,13 @@ class Derive:
             "grid": self._grid.state(),
             "life": self._life.state(),
             "facts": self._facts.state(),
+            "quarters": self._quarters.state(stopping=stopping),
         }
         if stopping:
-            saved |= {"minutes": self._minutes.state(), "quality": self._quality.state()}
+            saved |= {
+                "minutes": self._minutes.state(),
+                "quality": self._quality.state(),
+            }
         return saved
 
     def restore(self, state: State, alive_ms: int | None = None) -> bool:
@@ -221,6 +233,8 @@ class Derive:
             self._grid.restore(state["grid"])
             self._life.restore(state["life"], alive_ms)
             self._facts.restore(state["facts"])
+            if "quarters" in state:  # older versions had none
+                self._quarters.restore(state["quarters"])
             if "minutes" in state:
                 self._minutes.restore(state["minutes"])
                 self._quality.restore(state["quality"])

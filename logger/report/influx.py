@@ -16,15 +16,27 @@ import urllib3
 from logger.datamodel import MEASUREMENTS, Kind
 from logger.errors import ReportError
 from logger.lineprotocol import FieldValue, Point
-from logger.report.source import Span, Tags, Tally, merged
+from logger.report.source import Bands, Span, Tags, Tally, merged
 
 _BATCH = 200  # statements in one request
 # Fields of quality windows that hold extremes, where the measurement has them.
 _EXTREMES = {"quality_voltage": ("min", "max"), "quality_frequency": ("mean", "mean")}
 
 
+_COUNT = 'count("mean")'
+_BY = '"meter", "role", "phase"'
+_ROUNDING = 1e-6  # the root of a mean of squares may differ so much from its extremes
+_NONE = (0,)
+
+# The tags of a series, and the values of one statement by span and series.
+_Series = tuple[tuple[str, str], ...]
+_Found = Mapping[tuple[Span, _Series], Sequence[Any]]
+
+
 class InfluxSource:
     """The points in one bucket (or database) of InfluxDB, for one site."""
+
+    shared = True
 
     def __init__(
         self, url: str, database: str, token: str, site: str, timeout_s: float = 30.0
@@ -63,43 +75,66 @@ class InfluxSource:
         measurement: str,
         spans: Sequence[Span],
         tags: Tags,
-        bands: Sequence[tuple[float, float]],
+        bands: Bands,
+        without: Sequence[str] = (),
     ) -> list[Tally]:
         """Return the tallies; see `Source`. Raises ReportError when it cannot be asked."""
-        by = '"meter", "role", "phase"'
+        others = "".join(f' AND "meter" <> {_text(name)}' for name in without)
+        found: list[Tally] = []
+        for phases, own in bands.items():
+            chosen = tags if phases == ("",) else {**tags, "phase": phases}
+            wheres = {span: self._where(span, chosen) + others for span in sorted(spans)}
+            with self._understood():
+                found += self._tallies(measurement, wheres, own)
+        return found
+
+    def _tallies(
+        self, measurement: str, wheres: Mapping[Span, str], bands: Sequence[tuple[float, float]]
+    ) -> list[Tally]:
         lowest, highest = _EXTREMES[measurement]
         all_of = f'count("mean"), min("{lowest}"), max("{highest}")'
-        ordered = sorted(spans)
-        parts = 2 + len(bands)
-        statements = []
-        for span in ordered:
-            where = self._where(span, tags)
-            valid = f'{where} AND "valid" = true'
-            wheres = [
-                valid,
-                *(f'{valid} AND "mean" >= {low!r} AND "mean" <= {high!r}' for low, high in bands),
-            ]
-            statements.append(_select(all_of, measurement, where, by))
-            statements += [_select('count("mean")', measurement, each, by) for each in wheres]
-        with self._understood():
-            return self._tallies(statements, ordered, parts)
+        found = self._counts(measurement, all_of, wheres)
+        valid = {span: f'{wheres[span]} AND "valid" = true' for span in _spans(found)}
+        counted = self._counts(measurement, _COUNT, valid)
+        within = [self._within(measurement, band, valid, found, counted) for band in bands]
+        return [
+            Tally(
+                span, {**dict(series), "site": self._site}, int(got[0]),
+                int(counted.get((span, series), _NONE)[0]),
+                tuple(int(each.get((span, series), _NONE)[0]) for each in within),
+                float(got[1]), float(got[2]),
+            )
+            for (span, series), got in sorted(found.items())
+        ]  # fmt: skip
 
-    def _tallies(self, statements: Sequence[str], spans: Sequence[Span], parts: int) -> list[Tally]:
-        rows: dict[tuple[int, tuple[tuple[str, str], ...]], dict[int, list[Any]]] = {}
+    def _within(
+        self,
+        measurement: str,
+        band: tuple[float, float],
+        valid: Mapping[Span, str],
+        found: _Found,
+        counted: _Found,
+    ) -> _Found:
+        """Return how many valid windows have a mean within `band`.
+
+        Filtering by the mean takes the server long. It is spared where the extremes are
+        inside: then so are all means, which differ from them by rounding at most.
+        """
+        low, high = band[0] + _ROUNDING, band[1] - _ROUNDING
+        open_to = {key: got for key, got in found.items() if got[1] < low or got[2] > high}
+        limits = f'"mean" >= {band[0]!r} AND "mean" <= {band[1]!r}'
+        wheres = {span: f"{valid[span]} AND {limits}" for span in _spans(open_to)}
+        asked = self._counts(measurement, _COUNT, wheres)
+        return {**counted, **dict.fromkeys(open_to, _NONE), **asked}
+
+    def _counts(self, measurement: str, what: str, wheres: Mapping[Span, str]) -> _Found:
+        """Return the values of each span and series, without their time."""
+        spans = list(wheres)
+        statements = (_select(what, measurement, where, _BY) for where in wheres.values())
+        found: dict[tuple[Span, _Series], Sequence[Any]] = {}
         for number, series in self._ask(statements):
             own = {key: value for key, value in series.get("tags", {}).items() if value}
-            own["site"] = self._site
-            key = (number // parts, tuple(sorted(own.items())))
-            rows.setdefault(key, {})[number % parts] = series["values"][0]
-        found = []
-        for (place, series_key), got in sorted(rows.items()):
-            counts = [int(got[part][1]) if part in got else 0 for part in range(parts)]
-            found.append(
-                Tally(
-                    spans[place], dict(series_key), counts[0], counts[1], tuple(counts[2:]),
-                    float(got[0][2]), float(got[0][3]),
-                )
-            )  # fmt: skip
+            found[spans[number], tuple(sorted(own.items()))] = series["values"][0][1:]
         return found
 
     @contextlib.contextmanager
@@ -181,6 +216,10 @@ _HINTS = {
     403: _MAY_NOT_READ,
     404: "no such database: InfluxDB 2 needs a DBRP mapping when bucket and name differ",
 }
+
+
+def _spans(found: _Found) -> list[Span]:
+    return sorted({span for span, _ in found})
 
 
 def _select(what: str, measurement: str, where: str, by: str) -> str:

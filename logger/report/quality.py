@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from logger.derive.about import LINE_PHASES, NEUTRAL_PHASES, SQRT3
+from logger.report import frequency
 from logger.report.calendar import Period
-from logger.report.source import Source, Tags, Tally
+from logger.report.source import Bands, Source, Tags, Tally
 
 TITLE = "Indication of voltage and frequency quality, not an EN 50160 measurement"
 REASONS = (
@@ -29,8 +30,7 @@ NOMINAL_V = 230.0
 # Supply voltage: 95 % of a week's means within +/-10 %, all within +10/-15 %.
 VOLTAGE_BANDS = ((0.90, 1.10), (0.85, 1.10))
 VOLTAGE_SHARES = (0.95, 1.0)
-# Frequency: 99.5 % of the means within 1 %, all within +4/-6 %.
-FREQUENCY_BANDS = ((49.5, 50.5), (47.0, 52.0))
+# Frequency: 99.5 % of the means within 1 %, all within +4/-6 %; see the bands of `quarters`.
 FREQUENCY_SHARES = (0.995, 1.0)
 _ENOUGH = 0.5  # of the windows of the period must be valid for a verdict
 _WINDOW_MS = {"voltage": 600_000, "frequency": 10_000}
@@ -59,15 +59,19 @@ def quality(source: Source, shown: Sequence[Period], tags: Tags) -> list[Line]:
     labels = {(period.start_ms, period.end_ms): period.label for period in shown}
     spans = list(labels)
     found: list[Line] = []
-    for phases, factor in (((*NEUTRAL_PHASES, "total"), 1.0), (LINE_PHASES, SQRT3)):
-        bands = [
+    bands: Bands = {
+        phases: [
             (round(low * NOMINAL_V * factor, 6), round(high * NOMINAL_V * factor, 6))
             for low, high in VOLTAGE_BANDS
         ]
-        tallies = source.tally("quality_voltage", spans, {**tags, "phase": phases}, bands)
-        found += [_line(each, "voltage", labels, VOLTAGE_SHARES) for each in tallies]
-    tallies = source.tally("quality_frequency", spans, tags, FREQUENCY_BANDS)
-    found += [_line(each, "frequency", labels, FREQUENCY_SHARES) for each in tallies]
+        for phases, factor in (((*NEUTRAL_PHASES, "total"), 1.0), (LINE_PHASES, SQRT3))
+    }
+    tallies = source.tally("quality_voltage", spans, tags, bands)
+    found += [_line(each, "voltage", labels, VOLTAGE_SHARES) for each in tallies]
+    found += [
+        _line(each, "frequency", labels, FREQUENCY_SHARES)
+        for each in frequency.tallies(source, spans, tags)
+    ]
     order = {label: place for place, label in enumerate(labels.values())}
     return sorted(
         found, key=lambda one: (order[one.period], one.meter, one.quantity != "voltage", one.phase)
@@ -105,5 +109,5 @@ def histogram(source: Source, span: tuple[int, int], meter: str) -> list[int]:
     49.80 to 50.20 Hz; the first and last count what is outside."""
     edges = [0.0, *BINS[1:], 1000.0]
     bands = [(low, high if high == 1000.0 else high - 1e-9) for low, high in pairwise(edges)]
-    tallies = source.tally("quality_frequency", [span], {"meter": (meter,)}, bands)
+    tallies = source.tally("quality_frequency", [span], {"meter": (meter,)}, {("",): bands})
     return list(tallies[0].within) if tallies else [0] * len(bands)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
 from logger.lineparse import decode
@@ -15,6 +16,9 @@ from logger.lineprotocol import FieldValue, Point
 Span = tuple[int, int]
 # Wanted tags: any of these values.
 Tags = Mapping[str, Sequence[str]]
+# Lowest and highest mean of each band, borders included, by the phases they are for; the
+# phases that are not named are left out. "" is a series without a phase.
+Bands = Mapping[tuple[str, ...], Sequence[tuple[float, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Tally:
 class Source(Protocol):
     """Something that holds points of this logger."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether other loggers of the site, of other versions, may have put points there."""
+        ...
+
     def read(
         self, measurement: str, spans: Sequence[Span], tags: Tags, fields: Sequence[str]
     ) -> Iterator[Point]:
@@ -48,9 +57,13 @@ class Source(Protocol):
         measurement: str,
         spans: Sequence[Span],
         tags: Tags,
-        bands: Sequence[tuple[float, float]],
+        bands: Bands,
+        without: Sequence[str] = (),
     ) -> list[Tally]:
-        """Return the tallies of quality windows, for each span and series with any."""
+        """Return the tallies of quality windows, for each span and series with any.
+
+        `spans` do not overlap. Meters named in `without` are left out.
+        """
         ...
 
 
@@ -72,8 +85,11 @@ Lines = Callable[[str, Sequence[Span]], Iterable[str]]
 class BufferSource:
     """The points in the buffer, as lines. Delivered points are there for a while only."""
 
+    shared = False
+
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
+        self._heads: dict[str, tuple[str, Mapping[str, str]]] = {}
 
     def read(
         self,
@@ -83,13 +99,25 @@ class BufferSource:
         fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
     ) -> Iterator[Point]:
         """Yield the points; see `Source`."""
-        for line in self._within(measurement, spans):
-            point = point_of(line)
+        for _, line in self._within(measurement, spans):
+            point = self._point(line)
             if all(point.tags.get(name) in values for name, values in tags.items()):
                 yield point
 
-    def _within(self, measurement: str, spans: Sequence[Span]) -> Iterator[str]:
-        """Yield the lines of `measurement` within `spans`."""
+    def _point(self, line: str) -> Point:
+        """Return `point_of(line)`; tags are taken apart once, not for each of their points."""
+        if "\\" in line or '"' in line:
+            return point_of(line)
+        series, body, stamp = line.split(" ")
+        head = self._heads.get(series)
+        if head is None:
+            point = point_of(line)
+            self._heads[series] = (point.measurement, point.tags)
+            return point
+        return Point(*head, _fields(body), int(stamp))
+
+    def _within(self, measurement: str, spans: Sequence[Span]) -> Iterator[tuple[int, str]]:
+        """Yield the lines of `measurement` within `spans`, with their times."""
         wanted = merged(spans)
         starts = [start for start, _ in wanted]
         head = f"{measurement},"
@@ -98,60 +126,68 @@ class BufferSource:
                 stamp = int(line[line.rindex(" ") + 1 :])
                 place = bisect_right(starts, stamp) - 1
                 if place >= 0 and stamp < wanted[place][1]:
-                    yield line
+                    yield stamp, line
 
     def tally(
         self,
         measurement: str,
         spans: Sequence[Span],
         tags: Tags,
-        bands: Sequence[tuple[float, float]],
+        bands: Bands,
+        without: Sequence[str] = (),
     ) -> list[Tally]:
         """Return the tallies; see `Source`."""
         ordered = sorted(spans)
         starts = [start for start, _ in ordered]
         # By the text of the series: its tags are taken apart once, not for every window.
-        found: dict[tuple[str, Span], _Count] = {}
-        for line in self._within(measurement, spans):
-            point = point_of(line)
-            span = ordered[bisect_right(starts, point.time_ms) - 1]
-            key = (line[: line.index(" ")], span)
-            count = found.get(key)
-            if count is None:
-                chosen = all(point.tags.get(name) in values for name, values in tags.items())
-                count = found[key] = _Count([0] * len(bands), point.tags, chosen)
-            if count.chosen:
-                count.add(point, bands)
+        found: dict[tuple[int, str], _Count | None] = {}
+        for stamp, line in self._within(measurement, ordered):
+            series, body, _ = line.rsplit(" ", 2)  # no field of a window is text
+            key = (bisect_right(starts, stamp) - 1, series)
+            if key not in found:
+                own = point_of(line).tags
+                found[key] = _count(own, tags, bands) if own["meter"] not in without else None
+            if (count := found[key]) is not None:
+                count.add(dict(part.split("=", 1) for part in body.split(",")))
         return [
             Tally(
-                span, dict(count.tags), count.windows, count.valid, tuple(count.within),
-                count.low, count.high,
+                ordered[place], dict(count.tags), count.windows, count.valid,
+                tuple(count.within), count.low, count.high,
             )
-            for (_, span), count in sorted(found.items(), key=lambda item: (item[0][1], item[0][0]))
-            if count.chosen
+            for (place, _), count in sorted(found.items(), key=itemgetter(0))
+            if count is not None
         ]  # fmt: skip
 
 
 @dataclass(slots=True)
 class _Count:
-    within: list[int]
     tags: Mapping[str, str]
-    chosen: bool
+    bands: Sequence[tuple[float, float]]
+    within: list[int]
     windows: int = 0
     valid: int = 0
-    low: float = field(default=math.inf)
-    high: float = field(default=-math.inf)
+    low: float = math.inf
+    high: float = -math.inf
 
-    def add(self, point: Point, bands: Sequence[tuple[float, float]]) -> None:
-        mean = float(point.fields["mean"])
+    def add(self, fields: Mapping[str, str]) -> None:
+        mean = float(fields["mean"])
         self.windows += 1
-        self.low = min(self.low, float(point.fields.get("min", mean)))
-        self.high = max(self.high, float(point.fields.get("max", mean)))
-        if not point.fields["valid"]:
+        self.low = min(self.low, float(fields.get("min", mean)))
+        self.high = max(self.high, float(fields.get("max", mean)))
+        if fields["valid"] != "true":
             return
         self.valid += 1
-        for index, (low, high) in enumerate(bands):
+        for index, (low, high) in enumerate(self.bands):
             self.within[index] += low <= mean <= high
+
+
+def _count(own: Mapping[str, str], tags: Tags, bands: Bands) -> _Count | None:
+    """Return an empty count for a series, None if it is not wanted."""
+    if not all(own.get(name) in values for name, values in tags.items()):
+        return None
+    phase = own.get("phase", "")
+    chosen = next((some for phases, some in bands.items() if phase in phases), None)
+    return None if chosen is None else _Count(own, chosen, [0] * len(chosen))
 
 
 def point_of(line: str) -> Point:
@@ -164,13 +200,12 @@ def point_of(line: str) -> Point:
         return decode(line)
     head, body, stamp = line.split(" ")
     measurement, *tags = head.split(",")
-    fields = dict(part.split("=", 1) for part in body.split(","))
-    return Point(
-        measurement,
-        dict(part.split("=", 1) for part in tags),
-        {name: _value(text) for name, text in fields.items()},
-        int(stamp),
-    )
+    return Point(measurement, dict(part.split("=", 1) for part in tags), _fields(body), int(stamp))
+
+
+def _fields(body: str) -> dict[str, FieldValue]:
+    pairs = (part.split("=", 1) for part in body.split(","))
+    return {name: _value(text) for name, text in pairs}
 
 
 def _value(text: str) -> FieldValue:

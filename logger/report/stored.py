@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from logger.buffer.database import Database
 from logger.buffer.rows import COLUMNS, State, as_row
+from logger.buffer.schema import SELDOM
 from logger.datamodel import Lane
-from logger.report.source import Span
+from logger.report.source import Span, merged
 
 # Searching the text in SQL spares taking most rows apart.
 _ROWS = (
-    f"SELECT {COLUMNS} FROM rows WHERE lane = ? AND state <> ? AND last_ms >= ? "  # noqa: S608
-    "AND first_ms < ? AND instr(body, ?) > 0"
+    f"SELECT {COLUMNS} FROM rows WHERE lane = ? AND state <> ? AND ({{}}) "  # noqa: S608
+    "AND instr(body, ?) > 0"
 )
-_TIMES = "SELECT id, first_ms, last_ms FROM rows WHERE lane = ? AND last_ms >= ? AND first_ms < ?"
-_ROW = f"SELECT {COLUMNS} FROM rows WHERE id = ? AND state <> ? AND instr(body, ?) > 0"  # noqa: S608
+_TOUCHES = "(last_ms >= ? AND first_ms < ?)"
+_STRETCHES = 8  # at most, in one statement: each is compared with every row of the file
+_TIMES = "SELECT id, first_ms, last_ms FROM rows WHERE {} AND last_ms >= ? AND first_ms < ?"
+_ALL_OF = (
+    f"SELECT {COLUMNS} FROM rows WHERE {{}} AND last_ms >= ? AND first_ms < ? "  # noqa: S608
+    "AND state <> ? AND instr(body, ?) > 0"
+)
+_CHOSEN = (
+    f"SELECT {COLUMNS} FROM rows WHERE id IN (SELECT value FROM json_each(?)) "  # noqa: S608
+    "AND state <> ? AND instr(body, ?) > 0"
+)
+_BATCH = 1000
 
 
 class StoredLines:
@@ -34,35 +47,55 @@ class StoredLines:
 
     def __call__(self, measurement: str, spans: Sequence[Span]) -> Iterator[str]:
         """Yield the lines of all rows with `measurement` that touch one of `spans`, which
-        are in order."""
+        are in order; maybe of others."""
         if not spans:
             return
-        find = self._one if len(spans) == 1 else self._many
+        find = self._seldom if measurement in SELDOM else self._often
         with self._database.snapshot():
-            for values in find(f"{measurement},", spans):
+            for values in find(measurement, spans):
                 row = as_row(values)
                 if row.intact:
                     yield from row.lines
                 else:
                     self.damaged += 1
 
-    def _one(self, head: str, spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:
-        ((start, end),) = spans
+    def _often(self, measurement: str, spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:
+        """Yield rows out of all of the file, read through once."""
+        stretches = _joined(spans)
+        times = itertools.chain.from_iterable(stretches)
+        sql = _ROWS.format(" OR ".join(_TOUCHES for _ in stretches))
         aside = int(State.SET_ASIDE)
-        yield from self._database.stream(_ROWS, Lane.MAIN.value, aside, start, end, head)
+        yield from self._database.stream(sql, Lane.MAIN.value, aside, *times, f"{measurement},")
 
-    def _many(self, head: str, spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of many short spans: their texts are fetched one by one."""
+    def _seldom(self, measurement: str, spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:
+        """Yield rows that an index names; a file of an older version is read through."""
+        aside, head = int(State.SET_ASIDE), f"{measurement},"
+        if len(spans) == 1:
+            sql = _ALL_OF.format(SELDOM[measurement])
+            yield from self._database.stream(sql, *spans[0], aside, head)
+            return
         ends = [end for _, end in spans]
+        sql = _TIMES.format(SELDOM[measurement])
         wanted = []
-        times = (spans[0][0], spans[-1][1])
-        for number, first_ms, last_ms in self._database.stream(_TIMES, Lane.MAIN.value, *times):
+        for number, first_ms, last_ms in self._database.stream(sql, spans[0][0], ends[-1]):
             place = bisect_right(ends, first_ms)  # the first span that ends after it
             if place < len(spans) and spans[place][0] <= last_ms:
                 wanted.append(number)
-        for number in wanted:
-            yield from self._database.rows(_ROW, number, int(State.SET_ASIDE), head)
+        for numbers in _batches(wanted):
+            yield from self._database.stream(_CHOSEN, json.dumps(numbers), aside, head)
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    """Return at most `_STRETCHES` that hold all `spans`: the smallest gaps are filled."""
+    gaps = sorted(after[0] - before[1] for before, after in itertools.pairwise(spans))
+    filled = gaps[-_STRETCHES] if len(gaps) >= _STRETCHES else -1
+    return merged(spans, filled)
+
+
+def _batches(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
+    for start in range(0, len(numbers), _BATCH):
+        yield numbers[start : start + _BATCH]

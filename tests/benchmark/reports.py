@@ -21,7 +21,7 @@ from tests.benchmark.rig import DISK, ROOT
 from tests.engines import InfluxServer
 
 FIRST = dt.datetime(2025, 11, 20, tzinfo=dt.UTC)
-SLOW_S, VOLTAGE_S, FREQUENCY_S = 300, 600, 10
+SLOW_S, VOLTAGE_S, FREQUENCY_S, QUARTER_S = 300, 600, 10, 900
 # Columns of a PRO380's counters.
 _COLUMNS = (
     ("total", "total"),
@@ -76,15 +76,21 @@ sell = 0.09
 def readings(days: int) -> Iterator[list[Point]]:
     """Yield what reading, minute by minute, leaves behind in `days`; oldest first.
 
-    Counters every five minutes, voltage every ten, frequency every ten seconds.
+    Counters every five minutes, voltage every ten, frequency every ten seconds, and what
+    its windows of each quarter hour add up to.
     """
     begin = int(FIRST.timestamp())
+    quarters: dict[str, list[float]] = {meter: [] for meter in _METERS}
     for second in range(0, 86_400 * days, FREQUENCY_S):
         at = 1000 * (begin + second)
         for meter, role in _METERS.items():
             tags = {"site": "bench", "meter": meter, "role": role}
             hertz = 50.0 + (second // 10 * 7919 % 200 - 100) / 1000
             mean = {"mean": hertz, "samples": 10, "valid": True}
+            if second % QUARTER_S == 0 and (own := quarters[meter]):
+                yield [Point("quality_frequency_15m", tags, _quarter(own), at - 1000 * QUARTER_S)]
+                own.clear()
+            quarters[meter].append(hertz)
             yield [Point("quality_frequency", tags, mean, at)]
             if second % SLOW_S == 0:
                 yield list(_counters(tags, second, at))
@@ -93,6 +99,14 @@ def readings(days: int) -> Iterator[list[Point]]:
                     Point("quality_voltage", {**tags, "phase": phase}, _window(second, number), at)
                     for number, phase in enumerate(("L1", "L2", "L3"))
                 ]
+
+
+def _quarter(means: list[float]) -> dict[str, float | int | bool]:
+    count = len(means)
+    return {
+        "windows": count, "valid": count, "normal": count, "wide": count,
+        "min": min(means), "max": max(means), "whole": True,
+    }  # fmt: skip
 
 
 def _counters(tags: dict[str, str], second: int, at: int) -> Iterator[Point]:

@@ -207,7 +207,7 @@ def query_answer(data: bytes) -> None:
     status = 200 if data[:1] < b"\xf0" else 503
     for work in (
         lambda: list(source.read("energy", [(0, 1000)], {}, ["active"])),
-        lambda: source.tally("quality_voltage", [(0, 1000)], {}, [(207.0, 253.0)]),
+        lambda: source.tally("quality_voltage", [(0, 1000)], {}, {("L1",): [(207.0, 253.0)]}),
     ):
         with patch.object(source, "_pool", _Pool(status, data)), contextlib.suppress(ReportError):
             work()

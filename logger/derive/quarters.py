@@ -1,0 +1,156 @@
+"""`quality_frequency_15m`: what the frequency windows of each aligned quarter hour add up to.
+
+A year holds three million windows of ten seconds a meter; a report that counts them one by
+one takes minutes. Quarters fit the days of every time zone: all offsets are multiples.
+
+A quarter is told when it is over, if its counts are sure to be those of all windows that
+were ever made in it. After a start of the logger or a step of the clock that is not so:
+its first window brings a point that says only `whole=false`, so that no reader trusts a
+count of that quarter that an earlier time has left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+
+from logger.derive.about import About, State, finite, whole
+from logger.lineprotocol import FieldValue, Point
+
+QUARTER_MS = 900_000
+# What is normal, and what is never left, of a grid of 50 Hz; both borders included.
+BANDS = ((49.5, 50.5), (47.0, 52.0))
+# The last window closes after its grace, and no reading is under way for longer.
+_GRACE_MS = 60_000
+
+
+@dataclass(slots=True)
+class _Quarter:
+    start_ms: int
+    whole: bool
+    windows: int = 0
+    valid: int = 0
+    normal: int = 0
+    wide: int = 0
+    low: float = 0.0
+    high: float = 0.0
+
+    def add(self, mean: float, valid: bool) -> None:
+        self.low = min(self.low, mean) if self.windows else mean
+        self.high = max(self.high, mean) if self.windows else mean
+        self.windows += 1
+        if valid:
+            self.valid += 1
+            self.normal += BANDS[0][0] <= mean <= BANDS[0][1]
+            self.wide += BANDS[1][0] <= mean <= BANDS[1][1]
+
+
+class Quarters:
+    """Adds the frequency windows of all meters up and gives a point per quarter hour."""
+
+    def __init__(self, meters: Mapping[str, About], site: str) -> None:
+        self._meters, self._site = meters, site
+        self._open: dict[str, _Quarter] = {}
+        # Quarters that begin earlier than this may hold windows that were not seen here.
+        self._whole_from: dict[str, int] = {}
+        self._unsure: set[str] = set()  # meters that have no window since a clock step
+
+    def feed(self, window: Point) -> list[Point]:
+        """Take a closed quality window; return the quarter that it ends, and
+        that it begins one which is not whole."""
+        if window.measurement != "quality_frequency":
+            return []
+        meter = window.tags["meter"]
+        start = window.time_ms - window.time_ms % QUARTER_MS
+        current = self._open.get(meter)
+        found: list[Point] = []
+        if current is None or current.start_ms != start:
+            found += self._close(meter)
+            if meter not in self._whole_from or meter in self._unsure:
+                self._unsure.discard(meter)
+                self._pass(meter, start)
+            current = self._open[meter] = _Quarter(start, start >= self._whole_from[meter])
+            if not current.whole:
+                found.append(self._point(meter, start, {"whole": False}))
+        current.add(float(window.fields["mean"]), bool(window.fields["valid"]))
+        return found
+
+    def tick(self, now_ms: int) -> list[Point]:
+        """Return the quarters that are over."""
+        over = [
+            meter
+            for meter, quarter in self._open.items()
+            if quarter.start_ms + QUARTER_MS + _GRACE_MS <= now_ms
+        ]
+        return [point for meter in over for point in self._close(meter)]
+
+    def clock_step(self) -> None:
+        """Take note that the clock was moved: what is open now will not be told."""
+        for meter, quarter in self._open.items():
+            self._pass(meter, quarter.start_ms)
+        self._open.clear()
+        self._unsure.update(self._whole_from)
+
+    def _pass(self, meter: str, start_ms: int) -> None:
+        """The quarter at `start_ms` can no more become whole, nor can those before it."""
+        self._whole_from[meter] = max(self._whole_from.get(meter, 0), start_ms + QUARTER_MS)
+
+    def _close(self, meter: str) -> list[Point]:
+        quarter = self._open.pop(meter, None)
+        if quarter is None:
+            return []
+        self._pass(meter, quarter.start_ms)
+        if not quarter.whole:
+            return []
+        fields: dict[str, FieldValue] = {
+            "windows": quarter.windows,
+            "valid": quarter.valid,
+            "normal": quarter.normal,
+            "wide": quarter.wide,
+            "min": quarter.low,
+            "max": quarter.high,
+            "whole": True,
+        }
+        return [self._point(meter, quarter.start_ms, fields)]
+
+    def _point(self, meter: str, start_ms: int, fields: Mapping[str, FieldValue]) -> Point:
+        tags = {"site": self._site, **self._meters[meter].tags}
+        return Point("quality_frequency_15m", tags, fields, start_ms)
+
+    def state(self, *, stopping: bool) -> State:
+        """Return what JSON can hold: what is passed, and when `stopping` the open quarters."""
+        return {
+            "passed": dict(self._whole_from),
+            "open": {
+                meter: [self._meters[meter].role, *astuple(quarter)]
+                for meter, quarter in self._open.items()
+                if stopping
+            },
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up where `state` was made.
+
+        A series that is gone leaves windows that no quarter counts. A reader takes the
+        quarter of one meter as a sign that those of others are there, so none is whole.
+        """
+        passed = {meter: whole(at) for meter, at in state["passed"].items()}
+        self._whole_from = {meter: at for meter, at in passed.items() if meter in self._meters}
+        self._unsure = set(self._whole_from)
+        roles = {meter: about.role for meter, about in self._meters.items()}
+        saved = state["open"]
+        all_there = all(roles.get(meter) == role for meter, (role, *_) in saved.items())
+        for meter, (role, start_ms, seen, *counts, low, high) in saved.items():
+            quarter = _Quarter(whole(start_ms), _flag(seen) and all_there)
+            quarter.windows, quarter.valid, quarter.normal, quarter.wide = map(whole, counts)
+            quarter.low, quarter.high = finite(low), finite(high)
+            if roles.get(meter) == role:
+                self._open[meter] = quarter
+                self._unsure.discard(meter)
+                self._whole_from.setdefault(meter, quarter.start_ms)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"neither true nor false: {value!r}")
+    return value

@@ -1,0 +1,149 @@
+"""Tallies of frequency windows, from their quarter hours as far as these are whole.
+
+A quarter stands for its windows if it is whole and the only one of its series there. What
+no such quarter covers (older data, a start, a clock step, the hour that runs) is counted
+window by window, so the result is that of counting all windows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from operator import add, itemgetter
+from typing import NamedTuple
+
+from logger.derive.quarters import BANDS, QUARTER_MS
+from logger.lineprotocol import Point
+from logger.report.source import Bands, Source, Span, Tags, Tally, merged
+
+_WINDOWS, _QUARTERS = "quality_frequency", "quality_frequency_15m"
+_FIELDS = ("windows", "valid", "normal", "wide", "min", "max", "whole")
+_NAMES = frozenset(_FIELDS)
+
+_BANDS: Bands = {("",): BANDS}
+
+# A series of windows: its meter and its role.
+_Series = tuple[str, str]
+
+
+class _Sums(NamedTuple):
+    windows: int
+    valid: int
+    within: tuple[int, ...]
+    low: float
+    high: float
+
+    def plus(self, other: _Sums) -> _Sums:
+        """Return the sums of both."""
+        return _Sums(
+            self.windows + other.windows,
+            self.valid + other.valid,
+            tuple(map(add, self.within, other.within)),
+            min(self.low, other.low),
+            max(self.high, other.high),
+        )
+
+
+_NOTHING = _Sums(0, 0, (0, 0), 0.0, 0.0)
+
+
+def tallies(source: Source, spans: Sequence[Span], tags: Tags) -> list[Tally]:
+    """Return the tallies of frequency windows with `BANDS`, for each span and series."""
+    ordered = sorted(spans)
+    starts = [start for start, _ in ordered]
+    quarters = _quarters(source.read(_QUARTERS, ordered, tags, _FIELDS), ordered)
+    known = {start for own in quarters.values() for start in own}
+    lacking = list(_lacking(quarters, known, ordered, tags))
+    counted = [
+        part for some, where in lacking for part in source.tally(_WINDOWS, where, some, _BANDS)
+    ]
+    if source.shared and known:
+        # Another logger of the site may be of a version that makes no quarters.
+        others = sorted({meter for meter, _ in quarters})
+        counted += source.tally(_WINDOWS, _spans(known, ordered), tags, _BANDS, others)
+    parts = [
+        (start, series, sums) for series, own in quarters.items() for start, sums in own.items()
+    ] + [
+        (
+            part.span[0],
+            (part.tags["meter"], part.tags["role"]),
+            _Sums(part.windows, part.valid, part.within, part.low, part.high),
+        )
+        for part in counted
+    ]
+    found: dict[tuple[int, _Series], _Sums] = {}
+    for start, series, sums in parts:
+        key = (bisect_right(starts, start) - 1, series)
+        found[key] = found[key].plus(sums) if key in found else sums
+    return [
+        Tally(ordered[place], {"meter": meter, "role": role}, *sums)
+        for (place, (meter, role)), sums in sorted(found.items(), key=itemgetter(0))
+    ]
+
+
+def _quarters(points: Iterable[Point], spans: Sequence[Span]) -> dict[_Series, dict[int, _Sums]]:
+    """Return the quarters that stand for their windows, by series and beginning."""
+    starts = [start for start, _ in spans]
+    found: dict[_Series, dict[int, _Sums]] = {}
+    unsure: set[tuple[_Series, int]] = set()
+    for point in points:
+        series, counts = (point.tags["meter"], point.tags["role"]), point.fields
+        own = found.setdefault(series, {})
+        start = point.time_ms - point.time_ms % QUARTER_MS
+        begin, end = spans[bisect_right(starts, point.time_ms) - 1]
+        whole = counts.get("whole") and begin <= start and start + QUARTER_MS <= end
+        if start in own or not whole or not counts.keys() >= _NAMES:
+            own[start] = _NOTHING
+            unsure.add((series, start))
+            continue
+        own[start] = _Sums(
+            int(counts["windows"]), int(counts["valid"]),
+            (int(counts["normal"]), int(counts["wide"])),
+            float(counts["min"]), float(counts["max"]),
+        )  # fmt: skip
+    for series, start in unsure:
+        del found[series][start]
+    return found
+
+
+def _lacking(
+    quarters: Mapping[_Series, Mapping[int, _Sums]],
+    known: Set[int],
+    spans: Sequence[Span],
+    tags: Tags,
+) -> Iterator[tuple[Tags, list[Span]]]:
+    """Yield what to count by windows: for all series where no quarter is known, and for
+    each where only others have one."""
+    if bare := _without(known, spans):
+        yield tags, bare
+    for (meter, role), own in sorted(quarters.items()):
+        if rest := known - own.keys():
+            yield {"meter": (meter,), "role": (role,)}, _spans(rest, spans)
+
+
+def _spans(quarters: Iterable[int], spans: Sequence[Span]) -> list[Span]:
+    """Return the stretches that `quarters` cover, cut where one of `spans` begins."""
+    starts = [start for start, _ in spans]
+    by_span: dict[int, list[Span]] = {}
+    for start in quarters:
+        place = bisect_right(starts, start)
+        by_span.setdefault(place, []).append((start, start + QUARTER_MS))
+    return [piece for _, own in sorted(by_span.items()) for piece in merged(own)]
+
+
+def _without(quarters: Iterable[int], spans: Sequence[Span]) -> list[Span]:
+    """Return the stretches of `spans` that `quarters` do not cover."""
+    covered = _spans(quarters, spans)
+    starts = [start for start, _ in covered]
+    found = []
+    for begin, end in spans:
+        at = begin
+        for start, until in covered[bisect_right(starts, begin - 1) :]:
+            if start >= end:
+                break
+            if at < start:
+                found.append((at, start))
+            at = until
+        if at < end:
+            found.append((at, end))
+    return found
