@@ -20,13 +20,13 @@ from logger.buffer.limits import series, thinned
 from logger.buffer.medium import Medium
 from logger.buffer.pending import Pending
 from logger.buffer.rows import NewRow, Row, Settlement, as_row, waiting
-from logger.buffer.schema import MIGRATIONS, VERSION, load_ledger, migrate
+from logger.buffer.schema import MIGRATIONS, SELDOM, VERSION, load_ledger, migrate
 from logger.buffer.verify import verify
-from logger.datamodel import Lane
+from logger.datamodel import MEASUREMENTS, Lane
 from logger.delivery.outlet import BufferOutlet
 from logger.errors import BufferBusyError, BufferFileError
 from logger.lineprotocol import Point
-from tests.old_buffer import make_version_one
+from tests.old_buffer import make_version_one, make_version_two
 
 T0 = 1_700_000_000_000
 DAY_MS = 86_400_000
@@ -485,3 +485,28 @@ def test_settling_twice_counts_once(make: Callable[..., Buffer]) -> None:
     assert (books.delivered, books.set_aside, books.waiting) == (3, 1, 0)
     assert books.balanced
     outlet.close()
+
+
+def test_what_reports_seek_over_years_has_an_index(path: Path, clock: Clock) -> None:
+    """An older file gets the indexes with its rows, and a search for times uses them."""
+    buffer = Buffer(path, commit_interval_s=0.02, now_ms=clock)
+    buffer.open()
+    tags = {"site": "s", "meter": "grid", "role": "grid"}
+    for number, name in enumerate([*SELDOM, "quality_frequency", "site"]):
+        buffer.append([Point(name, tags, {"x": float(number)}, T0 + number)])
+    buffer.close()
+    database = Database.open(path)
+    make_version_two(database)
+    migrate(database)
+    for number, (name, chosen) in enumerate(SELDOM.items()):
+        assert MEASUREMENTS[name].lane is Lane.MAIN
+        times = f"SELECT first_ms FROM rows WHERE {chosen} AND last_ms >= ? AND first_ms < ?"
+        assert database.rows(times, T0, T0 + 100) == [(T0 + number,)]
+        plan = database.rows(f"EXPLAIN QUERY PLAN {times}", T0, T0 + 100)
+        assert f"INDEX rows_with_{name} " in str(plan)
+        assert (
+            database.value(f"SELECT count(*) FROM rows INDEXED BY rows_with_{name} WHERE {chosen}")
+            == 1
+        )
+    database.close()
+    assert verify(path).ok

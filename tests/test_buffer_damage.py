@@ -29,7 +29,7 @@ ROWS = 300
 
 def reopen(path: Path) -> Buffer:
     # a small limit: the log is moved into the database often
-    buffer = Buffer(path, commit_interval_s=0.01, now_ms=now_ms, max_size=1_200_000)
+    buffer = Buffer(path, commit_interval_s=0.01, now_ms=now_ms, max_size=1_300_000)
     buffer.open()
     return buffer
 

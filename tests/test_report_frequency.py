@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logger.buffer.database import Database
 from logger.clock import Step
 from logger.derive import Derive
 from logger.derive.about import About, State
@@ -17,9 +18,11 @@ from logger.derive.quarters import BANDS
 from logger.lineprotocol import Point
 from logger.report.frequency import tallies
 from logger.report.influx import InfluxSource
-from logger.report.source import Bands, Source, Span, Tags, Tally
+from logger.report.source import Bands, BufferSource, Source, Span, Tags, Tally
+from logger.report.stored import StoredLines
 from tests.conftest import Target
 from tests.derive_rig import T0, about, fast
+from tests.old_buffer import make_version_two
 from tests.report_rig import in_buffer, in_memory, write_influx
 
 WINDOWS, QUARTERS = "quality_frequency", "quality_frequency_15m"
@@ -123,6 +126,20 @@ def test_both_ways_are_the_same_from_a_buffer_file(tmp_path: Path, seed: int) ->
     check(source, spans_of(points, random.Random(seed)))
     once = (min(point.time_ms for point in points), max(point.time_ms for point in points))
     check(source, [once])
+
+
+def test_a_buffer_file_of_an_older_version_is_read_without_changing_it(tmp_path: Path) -> None:
+    path, points = tmp_path / "buffer.sqlite", lived(8)
+    spans = spans_of(points, random.Random(8))
+    found = plain(tallies(in_buffer(path, points), spans, {}))
+    database = Database.open(path)
+    make_version_two(database)
+    database.close()
+    assert plain(tallies(BufferSource(StoredLines(path)), spans, {})) == found
+    assert len(list(BufferSource(StoredLines(path)).read(QUARTERS, spans[:1], {}, ()))) > 0
+    database = Database.open_readonly(path)
+    assert database.value("PRAGMA user_version") == 2
+    database.close()
 
 
 @pytest.mark.engine
