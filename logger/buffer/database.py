@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,13 @@ class Database:
 
     def stream(self, sql: str, *values: object) -> Generator[tuple[Any, ...], None, None]:
         """Yield the rows of a query one by one; the query ends when the iterator does."""
+        with mapped(self.path), contextlib.closing(self._connection.execute(sql, values)) as cursor:
+            yield from cursor
+
+    def named(
+        self, sql: str, values: Mapping[str, object]
+    ) -> Generator[tuple[Any, ...], None, None]:
+        """As `stream`, with values by name."""
         with mapped(self.path), contextlib.closing(self._connection.execute(sql, values)) as cursor:
             yield from cursor
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,15 +12,17 @@ from logger.buffer.database import Database
 from logger.buffer.rows import COLUMNS, State, as_row
 from logger.buffer.schema import SELDOM
 from logger.datamodel import Lane
-from logger.report.source import Span, merged
+from logger.report.source import Span
 
-# Searching the text in SQL spares taking most rows apart.
+# Searching the text in SQL spares taking most rows apart. Of the marks each byte stands for
+# a cell of time in which a row may begin; a row longer than a cell is always taken.
 _ROWS = (
-    f"SELECT {COLUMNS} FROM rows WHERE lane = ? AND state <> ? AND ({{}}) "  # noqa: S608
-    "AND instr(body, ?) > 0"
+    f"SELECT {COLUMNS} FROM rows WHERE lane = :lane AND state <> :aside "  # noqa: S608
+    "AND last_ms >= :start AND first_ms < :end AND (last_ms - first_ms >= :cell "
+    "OR substr(:marks, (first_ms - :base) / :cell + 1, 1) = x'01') AND instr(body, :head) > 0"
 )
-_TOUCHES = "(last_ms >= ? AND first_ms < ?)"
-_STRETCHES = 8  # at most, in one statement: each is compared with every row of the file
+_CELL_MS = 900_000
+_CELLS = 1_000_000  # at most
 _TIMES = "SELECT id, first_ms, last_ms FROM rows WHERE {} AND last_ms >= ? AND first_ms < ?"
 _ALL_OF = (
     f"SELECT {COLUMNS} FROM rows WHERE {{}} AND last_ms >= ? AND first_ms < ? "  # noqa: S608
@@ -61,11 +62,20 @@ class StoredLines:
 
     def _often(self, measurement: str, spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:
         """Yield rows out of all of the file, read through once."""
-        stretches = _joined(spans)
-        times = itertools.chain.from_iterable(stretches)
-        sql = _ROWS.format(" OR ".join(_TOUCHES for _ in stretches))
-        aside = int(State.SET_ASIDE)
-        yield from self._database.stream(sql, Lane.MAIN.value, aside, *times, f"{measurement},")
+        start, end = spans[0][0], spans[-1][1]
+        cell = max(_CELL_MS, (end - start) // _CELLS)
+        base = start - start % cell - cell
+        values = {
+            "lane": Lane.MAIN.value,
+            "aside": int(State.SET_ASIDE),
+            "start": start,
+            "end": end,
+            "cell": cell,
+            "base": base,
+            "marks": _marks(spans, base, cell),
+            "head": f"{measurement},",
+        }
+        yield from self._database.named(_ROWS, values)
 
     def _seldom(self, measurement: str, spans: Sequence[Span]) -> Iterator[tuple[Any, ...]]:
         """Yield rows that an index names; a file of an older version is read through."""
@@ -89,11 +99,14 @@ class StoredLines:
         self._database.close()
 
 
-def _joined(spans: Sequence[Span]) -> list[Span]:
-    """Return at most `_STRETCHES` that hold all `spans`: the smallest gaps are filled."""
-    gaps = sorted(after[0] - before[1] for before, after in itertools.pairwise(spans))
-    filled = gaps[-_STRETCHES] if len(gaps) >= _STRETCHES else -1
-    return merged(spans, filled)
+def _marks(spans: Sequence[Span], base: int, cell: int) -> bytes:
+    """Return a byte for each cell from `base` on: 1 if a row that begins there may reach
+    one of `spans`, being no longer than a cell."""
+    marks = bytearray((spans[-1][1] - base) // cell + 1)
+    for start, end in spans:
+        first, last = (start - base) // cell - 1, (end - 1 - base) // cell
+        marks[first : last + 1] = b"\1" * (last + 1 - first)
+    return bytes(marks)
 
 
 def _batches(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
