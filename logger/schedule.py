@@ -3,7 +3,8 @@
 Every task fires on wall-clock multiples of its interval. Each bus has one worker
 thread, so no bus waits for another; among the tasks due on one bus the one whose next
 turn comes first goes first (earliest deadline first), so that a round of counters never
-delays the fast readings beyond their interval.
+delays the fast readings beyond their interval. A turn may begin until the next one is
+due; one that has not begun by then is missed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Task:
     """Something to do every `interval_s` seconds on the worker called `worker`.
 
     `run` gets the moment it was due, milliseconds UTC. `missed` counts the turns that
-    were skipped because the one before was not over, or the worker was busy.
+    had not begun when the next one was due, because the worker was busy.
     """
 
     name: str
@@ -40,18 +41,26 @@ class Task:
     run: Callable[[int], None]
     at_start: bool = False
     missed: int = 0
-    _last_due: datetime | None = field(default=None, repr=False)
+    _last: int | None = field(default=None, repr=False)  # multiples of the interval since 1970
 
-    def due(self, when: datetime) -> None:
-        """Account for the turn at `when`: those between the last one and it were missed."""
-        if self._last_due is not None:
-            turns = (when - self._last_due).total_seconds() / self.interval_s
-            self.missed += max(0, round(turns) - 1)
-        self._last_due = when
+    def waits(self, due: datetime) -> None:
+        """Begin to count with the turn at `due`, unless that was done before."""
+        if self._last is None:
+            self._last = -(-(due - _EPOCH) // timedelta(seconds=self.interval_s)) - 1
+
+    def begins(self, due: datetime) -> None:
+        """Account for the turn at `due`: those between the last one and it were missed.
+
+        A turn out of turn (at the start, or asked for) stands for the multiple before it.
+        """
+        turn = (due - _EPOCH) // timedelta(seconds=self.interval_s)
+        if self._last is not None:
+            self.missed += max(0, turn - self._last - 1)
+        self._last = turn
 
     def forget(self) -> None:
         """Start counting afresh, after a step of the clock."""
-        self._last_due = None
+        self._last = None
 
 
 class _Multiples(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
@@ -70,12 +79,18 @@ class _Multiples(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
 
 
 class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
-    """One thread that does what is due, the earliest deadline first."""
+    """One thread that does what is due, the earliest deadline first.
+
+    A task waits at most once. A turn that comes while the one before still waits takes
+    its place, with its deadline: a task that was passed over goes before those that
+    were not.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._wakeup = threading.Condition()
-        self._queue: list[tuple[datetime, int, Any, datetime]] = []
+        self._queue: list[tuple[datetime, int, Task]] = []
+        self._due: dict[str, datetime] = {}  # the newest turn of each task in the queue
         self._number = 0
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -92,6 +107,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         with self._wakeup:
             self._stopping = True
             self._queue.clear()
+            self._due.clear()
             self._wakeup.notify()
         if wait and self._thread is not None:
             self._thread.join()
@@ -103,13 +119,30 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
             return not self._thread.is_alive()
         return True
 
+    def clock_stepped(self) -> None:
+        """Let what waits be due now: its times are those of the clock before the step."""
+        now = datetime.now(UTC)
+        with self._wakeup:
+            self._due = dict.fromkeys(self._due, now)
+            self._queue = [(_deadline(task, now), number, task) for _, number, task in self._queue]
+            heapq.heapify(self._queue)
+
+    def submit_job(self, job: Any, run_times: list[datetime]) -> None:
+        """Let a turn wait for the thread, also while the one before is running.
+
+        APScheduler would skip it then, though the line may be free a moment later.
+        """
+        self._do_submit_job(job, run_times)
+
     def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
         due = run_times[-1]
         task: Task = job.args[0]
         with self._wakeup:
-            self._number += 1
-            deadline = due + timedelta(seconds=task.interval_s)
-            heapq.heappush(self._queue, (deadline, self._number, job, due))
+            task.waits(due)
+            if task.name not in self._due:
+                self._number += 1
+                heapq.heappush(self._queue, (_deadline(task, due), self._number, task))
+            self._due[task.name] = due
             self._wakeup.notify()
 
     def _work(self) -> None:
@@ -119,16 +152,19 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                     self._wakeup.wait()
                 if self._stopping:
                     return
-                _, _, job, due = heapq.heappop(self._queue)
-            task: Task = job.args[0]
+                _, _, task = heapq.heappop(self._queue)
+                due = self._due.pop(task.name)
             self.doing = (task.name, time.monotonic())
             try:
-                task.due(due)
+                task.begins(due)
                 task.run(round(due.timestamp() * 1000))
             except Exception:  # a fault in one task must not end the thread of a bus
                 log.exception("%s failed", task.name)
             self.doing = None
-            self._run_job_success(job.id, [])
+
+
+def _deadline(task: Task, due: datetime) -> datetime:
+    return due + timedelta(seconds=task.interval_s)
 
 
 class Schedule:
@@ -142,7 +178,7 @@ class Schedule:
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors=self._workers,
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
 
     def start(self) -> None:
@@ -175,6 +211,8 @@ class Schedule:
 
     def clock_stepped(self) -> None:
         """Plan every task anew after a step of the wall clock."""
+        for worker in self._workers.values():
+            worker.clock_stepped()
         for job in self._scheduler.get_jobs():
             task: Task = job.args[0]
             task.forget()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logger.schedule import Schedule, Task, _Multiples
+from logger.schedule import Schedule, Task, _Multiples, _Worker
 
 T0 = datetime(2026, 6, 21, 10, 30, 0, 123456, tzinfo=UTC)
 PATIENCE_S = 10.0
@@ -85,11 +87,92 @@ def test_missed_turns_are_counted_exactly() -> None:
     due = T0
     for jump in (0, 5, 5, 20, 5):
         due += timedelta(seconds=jump)
-        task.due(due)
+        task.begins(due)
     assert task.missed == 3
     task.forget()
-    task.due(due + timedelta(days=1))
+    task.begins(due + timedelta(days=1))
     assert task.missed == 3
+
+
+def test_a_turn_out_of_turn_stands_for_the_multiple_before_it() -> None:
+    task = Task("t", "bus", 60, lambda due: None)
+    minute = T0.replace(second=0, microsecond=0)
+    task.begins(minute + timedelta(seconds=25))  # the start
+    task.begins(minute + timedelta(seconds=120))
+    assert task.missed == 1  # that of the full minute after the start
+    task.begins(minute + timedelta(seconds=170))  # asked for
+    task.begins(minute + timedelta(seconds=180))
+    assert task.missed == 1
+
+
+class Bench:
+    """A worker that is told by hand what is due; a first task holds it until `let_go`."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.worker = _Worker()
+        self._gate, self._held = threading.Event(), threading.Event()
+        self.worker.start(BackgroundScheduler(), "bus")
+
+    def task(self, name: str, interval_s: float = 2) -> Task:
+        return Task(name, "bus", interval_s, lambda due: self.turns.take(name, due))
+
+    def submit(self, task: Task, second: float) -> None:
+        job = SimpleNamespace(args=(task,))
+        self.worker.submit_job(job, [BEGIN + timedelta(seconds=second)])
+
+    def hold(self, name: str = "hold") -> Task:
+        def run(due: int) -> None:
+            self.turns.take(name, due)
+            self._held.set()
+            assert self._gate.wait(PATIENCE_S)
+
+        task = Task(name, "bus", 2, run)
+        self.submit(task, 0)
+        assert self._held.wait(PATIENCE_S)
+        return task
+
+    def let_go(self, turns: int) -> list[tuple[str, int]]:
+        self._gate.set()
+        self.turns.wait(turns)
+        self.worker.shutdown()
+        start = round(BEGIN.timestamp() * 1000)
+        return [(name, (due - start) // 1000) for name, due in self.turns.seen]
+
+
+BEGIN = datetime(2026, 6, 21, 10, 30, tzinfo=UTC)
+
+
+def test_a_turn_waits_while_the_one_before_is_running() -> None:
+    bench = Bench()
+    task = bench.hold("late")
+    bench.submit(task, 2)
+    assert bench.let_go(2) == [("late", 0), ("late", 2)]
+    assert task.missed == 0
+
+
+def test_a_turn_that_has_not_begun_when_the_next_is_due_is_missed() -> None:
+    bench = Bench()
+    bench.hold()
+    late, prompt = bench.task("late"), bench.task("prompt")
+    bench.submit(late, 0)
+    for second in (2, 4):
+        bench.submit(prompt, second)
+        bench.submit(late, second)
+    # What was passed over keeps its place before what came later.
+    assert bench.let_go(3) == [("hold", 0), ("late", 4), ("prompt", 4)]
+    assert (late.missed, prompt.missed) == (2, 1)
+
+
+def test_after_a_step_of_the_clock_nothing_waits_for_the_old_time() -> None:
+    bench = Bench()
+    bench.hold()
+    tomorrow = bench.task("tomorrow")
+    bench.submit(tomorrow, 86_400)
+    bench.worker.clock_stepped()
+    bench.submit(bench.task("later", 3600), (datetime.now(UTC) - BEGIN).total_seconds())
+    assert [name for name, _ in bench.let_go(3)] == ["hold", "tomorrow", "later"]
+    assert bench.turns.of("tomorrow")[0] <= datetime.now(UTC).timestamp() * 1000
 
 
 def test_a_fault_in_a_task_does_not_end_its_bus(caplog: pytest.LogCaptureFixture) -> None:

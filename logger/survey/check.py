@@ -163,7 +163,8 @@ def load(config: Config, bus: BusConfig, models: Mapping[str, Model]) -> Iterato
         f"; the fastest for power is {duration_text(round(fastest + 0.05, 1))}" if fastest else ""
     )
     text = f"busy {share:.0%} of the time{could}"
-    if share > busload.FULL:
+    if (reason := busload.problem(config, bus, models)) is not None:
+        text = f"{reason}{could}"
         yield fail(bus.name, "bus load", text, "read less often, or use a second bus")
     else:
         yield ok(bus.name, "bus load", text)
