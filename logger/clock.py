@@ -259,7 +259,8 @@ class Stamps:
         return stamp_ms
 
     def _forget(self, key: Hashable, taken: array[int]) -> None:
-        # Trimmed by halves, so that most calls cost nothing.
-        if len(taken) > 64 and taken[len(taken) // 2] < taken[-1] - self._memory_ms:
-            del taken[: len(taken) // 2]
+        # Trimmed by eighths, so that most calls cost nothing.
+        old = len(taken) // 8
+        if len(taken) > 64 and taken[old] < taken[-1] - self._memory_ms:
+            del taken[:old]
             self._forgot[key] = taken[0]

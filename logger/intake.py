@@ -72,12 +72,20 @@ class Intake:
             if self._clock.trusted:
                 for reading in self._parking.release(self._clock):
                     found += self._derive.feed(reading)
-                now_ms = self._clock.now_ms()
-                found += self._derive.tick(now_ms)
-                self._save_if_due(now_ms, step)
         if found:
             self._keep(found)
+        # Some at a time, with the lock free in between: readings go on, memory stays small.
+        while found := self._due():
+            self._keep(found)
+        with self._lock:
+            if self._clock.trusted:
+                self._save_if_due(self._clock.now_ms(), step)
         return step
+
+    def _due(self) -> list[Point]:
+        """Return points that are due by time alone, some of them when there are many."""
+        with self._lock:
+            return self._derive.tick(self._clock.now_ms()) if self._clock.trusted else []
 
     def buffer(self, share: float) -> None:
         """Take the share of the buffer's limit that is in use, 0..1."""

@@ -121,6 +121,7 @@ class MeterReader:
             this.failures.append(Failure(over.block, over.error))
         if job is Job.IDENTITY:
             self._identify(this)
+        asker.last = []  # a list a meter is worth letting go of
         reading = self._reading(this, round_ms)
         self._account(reading)
         return inverted(reading) if self.meter.invert else reading

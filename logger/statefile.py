@@ -46,7 +46,10 @@ class StateFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with fresh.open("w", encoding="utf-8") as file:
-                json.dump({"crc32": _checksum(state), "state": state}, file)
+                text = _text(state)  # written as it is summed: a second text costs memory
+                file.write(f'{{"crc32": {zlib.crc32(text.encode())}, "state": ')
+                file.write(text)
+                file.write("}")
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
@@ -79,4 +82,8 @@ def _flush_directory(directory: Path) -> None:
 
 def _checksum(state: dict[str, Any]) -> int:
     """Return the checksum of what a state says, however it is spaced."""
-    return zlib.crc32(json.dumps(state, separators=(",", ":"), sort_keys=True).encode())
+    return zlib.crc32(_text(state).encode())
+
+
+def _text(state: dict[str, Any]) -> str:
+    return json.dumps(state, separators=(",", ":"), sort_keys=True)

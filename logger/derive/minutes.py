@@ -5,7 +5,9 @@ mean = sum of the samples / their number, for every field under its own name.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
+from sys import intern
 
 from logger.derive.about import About, State
 from logger.derive.windows import Window, Windows
@@ -32,10 +34,11 @@ class Minutes:
             sums = window.sums
             for phase, fields in samples.items():
                 for name, value in fields.items():
-                    own = sums.get(f"{phase}/{name}")
+                    key = f"{phase}/{name}"
+                    own = sums.get(key)
                     number = float(value)
                     if own is None:
-                        sums[f"{phase}/{name}"] = [1, number, number, number]
+                        sums[intern(key)] = array("d", [1, number, number, number])
                         continue
                     own[0] += 1
                     own[1] += number

@@ -188,7 +188,8 @@ class Derive:
                 log.log(logging.WARNING if begins else logging.INFO, "%s", point.fields["text"])
             # Power and energy of a site are different fields of one series.
             part = next(iter(point.fields)) if point.measurement == "site" else ""
-            key = (point.measurement, part, *sorted(point.tags.items()))
+            tags = ",".join(f"{name}={tag}" for name, tag in sorted(point.tags.items()))
+            key = f"{point.measurement},{part},{tags}"
             stamp = self._stamps.take(key, point.time_ms)
             found.append(point if stamp == point.time_ms else replace(point, time_ms=stamp))
         return found

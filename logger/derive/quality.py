@@ -11,6 +11,7 @@ have gaps, and the meter is dead when the mains are.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping
 
 from logger.derive.about import About, State
@@ -113,7 +114,8 @@ class Quality:
 def _add(window: Window, key: str, value: float, *, square: bool) -> None:
     own = window.sums.get(key)
     if own is None:
-        window.sums[key] = [1, value * value if square else value, value, value]
+        total = value * value if square else value
+        window.sums[key] = array("d", [1, total, value, value])
         return
     own[0] += 1
     own[1] += value * value if square else value

@@ -6,21 +6,24 @@ UTC. It closes with the first sample after it, or a little later by the clock.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from logger.derive.about import finite, planned, whole
 
 GRACE_MS = 5000  # a job may be that late on a busy line and still be counted
+_AT_ONCE = 50  # windows that are closed together
 _SHARE = 0.8  # of the planned samples, by design
 
 
 @dataclass(slots=True)
 class Window:
-    """One open window; `sums` as its owner needs them, JSON-able."""
+    """One open window; `sums` by value: number of samples, their sum, lowest, highest."""
 
     start_ms: int
-    sums: dict[str, list[float]] = field(default_factory=dict)
+    sums: dict[str, array[float]] = field(default_factory=dict)
     stepped: bool = False
 
     def valid(self, samples: int, length_ms: int, interval_ms: int) -> bool:
@@ -58,12 +61,18 @@ class Windows:
         return fresh, current
 
     def late(self, now_ms: int) -> list[tuple[str, Window]]:
-        """Close and return the windows that no sample can belong to any more."""
-        over = [
-            (meter, window)
-            for meter, window in self._open.items()
-            if window.start_ms + self.length_ms + GRACE_MS <= now_ms
-        ]
+        """Close and return windows that no sample can belong to any more, a few at a time:
+        the points of many meters at once would take a lot of memory."""
+        over = list(
+            islice(
+                (
+                    (meter, window)
+                    for meter, window in self._open.items()
+                    if window.start_ms + self.length_ms + GRACE_MS <= now_ms
+                ),
+                _AT_ONCE,
+            )
+        )
         for meter, window in over:
             del self._open[meter]
             self._closed_until[meter] = window.start_ms + self.length_ms
@@ -85,16 +94,20 @@ class Windows:
     def state(self) -> dict[str, Any]:
         """Return the open windows, as JSON can hold them."""
         return {
-            meter: [window.start_ms, window.sums, window.stepped]
+            meter: [
+                window.start_ms,
+                {key: [int(count), *rest] for key, (count, *rest) in window.sums.items()},
+                window.stepped,
+            ]
             for meter, window in self._open.items()
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where `state` was made."""
         for meter, (start_ms, sums, stepped) in state.items():
-            own: dict[str, list[float]] = {}
+            own: dict[str, array[float]] = {}
             for key, (count, total, low, high) in sums.items():
-                own[key] = [whole(count), finite(total), finite(low), finite(high)]
+                own[key] = array("d", [whole(count), finite(total), finite(low), finite(high)])
                 if count < 1 or (total < 0 and low >= 0):
                     raise ValueError(f"not the sums of a window: {sums[key]}")
             start = whole(start_ms)
