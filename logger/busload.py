@@ -41,13 +41,17 @@ def job_s(bus: Bus, model: Model, job: Job) -> float:
     return sum(transaction_s(bus, block) for block in plans(model)[job])
 
 
+def _times(bus: Bus, models: Mapping[str, Model]) -> Mapping[tuple[str, Job], float]:
+    """Return the time of each job by model."""
+    names = {meter.model for meter in bus.meter}
+    return {(name, job): job_s(bus, models[name], job) for name in names for job in JOBS}
+
+
 def loads(config: Config, bus: Bus, models: Mapping[str, Model]) -> Mapping[Job, float]:
     """Return the load of each job on `bus` with the configured intervals."""
+    took = _times(bus, models)
     return {
-        job: sum(
-            job_s(bus, models[meter.model], job) / config.interval(meter, job)
-            for meter in bus.meter
-        )
+        job: sum(took[meter.model, job] / config.interval(meter, job) for meter in bus.meter)
         for job in JOBS
     }
 
@@ -61,17 +65,18 @@ def fastest(config: Config, bus: Bus, models: Mapping[str, Model]) -> float | No
     room = FULL - share[Job.SLOW] - share[Job.IDENTITY]
     if room <= 0:
         return None
-    least = sum(job_s(bus, models[meter.model], Job.FAST) for meter in bus.meter) / room
-    if _held_up(_turns(config, bus, models, least)) is None:
+    took = _times(bus, models)
+    least = sum(took[meter.model, Job.FAST] for meter in bus.meter) / room
+    if _held_up(_turns(config, bus, took, least)) is None:
         return least
     late, fits = least, 2 * least
-    while _held_up(_turns(config, bus, models, fits)) is not None:
+    while _held_up(_turns(config, bus, took, fits)) is not None:
         late, fits = fits, 2 * fits
         if fits > _LONGEST_S:
             return None
     while fits - late > _EXACT * fits:
         middle = (late + fits) / 2
-        if _held_up(_turns(config, bus, models, middle)) is None:
+        if _held_up(_turns(config, bus, took, middle)) is None:
             fits = middle
         else:
             late = middle
@@ -86,7 +91,7 @@ def problem(config: Config, bus: Bus, models: Mapping[str, Model]) -> str | None
             f"{len(bus.meter)} meters at {bus.baudrate} baud would keep the line busy "
             f"{load:.0%} of the time"
         )
-    found = _held_up(_turns(config, bus, models))
+    found = _held_up(_turns(config, bus, _times(bus, models)))
     if found is not None:
         interval, longest = found
         return (
@@ -113,18 +118,21 @@ def check(config: Config, models: Mapping[str, Model]) -> Sequence[tuple[Bus, fl
 
 
 def _turns(
-    config: Config, bus: Bus, models: Mapping[str, Model], fast_s: float | None = None
+    config: Config,
+    bus: Bus,
+    took: Mapping[tuple[str, Job], float],
+    fast_s: float | None = None,
 ) -> Mapping[int, Sequence[float]]:
     """Return how long the jobs of `bus` take, by interval in microseconds.
 
-    `fast_s` stands in for the fast interval of every meter.
+    `took` is by model and job; `fast_s` stands in for the fast interval of every meter.
     """
     found: defaultdict[int, list[float]] = defaultdict(list)
     for meter in bus.meter:
         for job in JOBS:
             own = config.interval(meter, job)
             interval = fast_s if fast_s is not None and job is Job.FAST else own
-            found[round(interval * 1e6)].append(job_s(bus, models[meter.model], job))
+            found[round(interval * 1e6)].append(took[meter.model, job])
     return found
 
 
