@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from logger.buffer.pending import Drops, Pending
 from logger.buffer.rows import NewRow, Row, Settlement
+from logger.datamodel import Lane
 from logger.errors import BufferCorruptError, BufferFileError
 
-SETTLE_ROWS = 256  # settled rows that are worth a commit of their own
+SETTLE_ROWS = 2000  # settled rows that are worth a commit of their own
 SETTLE_S = 10.0  # how long the mark of a delivery may wait for the next commit
 ROWS_A_COMMIT = 2000
 
@@ -50,6 +51,11 @@ class Exchange:
     _settled: list[Settlement] = field(default_factory=list)
     _damaged: list[int] = field(default_factory=list)
     _busy: set[int] = field(default_factory=set)
+    # One reader of a lane's backlog at a time, and how far the last one came.
+    reading: dict[Lane, threading.Lock] = field(
+        default_factory=lambda: {lane: threading.Lock() for lane in Lane}
+    )
+    ahead: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(Lane, 0))
 
     # For readings.
 
@@ -88,7 +94,9 @@ class Exchange:
     def release(self, rows: Iterable[Row]) -> None:
         """Rows that were claimed are not being sent any more; they wait."""
         with self.changed:
-            self._busy.difference_update(row.id for row in rows)
+            for row in rows:
+                self._busy.discard(row.id)
+                self.ahead[row.lane] = 0  # they are to be found again
 
     def settle(self, done: Settlement) -> None:
         """Note what became of rows; they stay claimed until that is committed."""

@@ -168,6 +168,8 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
 
     Only rows that still wait, unchanged, are touched: settling twice counts once.
     """
+    if not done.refused and _settle_all(database, ledger, done.rows, now_ms):
+        return
     wanted = {row.id: row for row in done.rows}
     found = database.rows(
         "SELECT id, crc FROM rows WHERE state=0 AND id IN (SELECT value FROM json_each(?))",
@@ -192,6 +194,27 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
             now_ms,
             json.dumps(whole),
         )
+
+
+def _settle_all(database: Database, ledger: Ledger, sent: Sequence[Row], now_ms: int) -> bool:
+    """Mark rows of one lane delivered, at once, if they are all that waits between the
+    first and the last of them, unchanged, as nearly always; tell whether that was so."""
+    lanes = {row.lane for row in sent}
+    if len(lanes) != 1:
+        return False
+    (lane,) = lanes
+    numbers = [row.id for row in sent]
+    span = (lane.value, min(numbers), max(numbers))
+    where = "WHERE state=0 AND lane=? AND id BETWEEN ? AND ?"
+    # One row of sums: each of a thousand rows would be a wait for the other threads.
+    found = database.row(f"SELECT count(*), sum(id), sum(crc) FROM rows {where}", *span)  # noqa: S608
+    if found != (len(sent), sum(numbers), sum(row.crc for row in sent)):
+        return False
+    database.run(f"UPDATE rows SET state=1, changed_ms=? {where}", now_ms, *span)  # noqa: S608
+    points = sum(row.points for row in sent)
+    ledger.lanes[lane].waiting -= points
+    ledger.lanes[lane].delivered += points
+    return True
 
 
 def _split(

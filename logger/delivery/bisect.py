@@ -35,16 +35,19 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Ve
     suspects: dict[int, Outcome] = {}
     # A quote that is not closed would swallow the lines after it, up to the next quote, and
     # the server might call that a text: such a line only ever goes alone.
-    odd = {index for index, line in enumerate(lines) if not closed(line)}
+    odd = {index for index, line in enumerate(lines) if '"' in line and not closed(line)}
     todo = [[index] for index in sorted(odd, reverse=True)]
-    if len(odd) < len(lines):
+    if not odd:
+        todo.append(list(range(len(lines))))
+    elif len(odd) < len(lines):
         todo.append([index for index in range(len(lines)) if index not in odd])
     fruitless = 0
     while todo:
         if stopping():
             return verdict
         part = todo.pop()
-        outcome = write([lines[index] for index in part])
+        whole = len(part) == len(lines)
+        outcome = write(lines if whole else [lines[index] for index in part])
         if outcome.kind is Kind.DELIVERED:
             verdict.accepted.update(part)
             continue

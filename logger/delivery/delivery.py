@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 30.0  # the longest time without a look into the buffer
 # A backlog longer than this is sent by two: one waits for the server, one prepares.
 _LONG_LINES = 20_000
-_LONG_LOOK_S = 1.0
+_LONG_LOOK_S = 0.25
 
 
 class Target(Settings, Protocol):

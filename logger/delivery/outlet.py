@@ -26,8 +26,18 @@ class BufferOutlet:
         return self._fetch(after, lines, None, newest=True)[::-1]
 
     def oldest(self, after: int, lines: int, size: int) -> list[Row]:
-        """Return the oldest waiting rows above `after`, up to so many lines and bytes."""
-        return self._fetch(after, lines, size, newest=False)
+        """Return the oldest waiting rows above `after`, up to so many lines and bytes.
+
+        Reading goes on where the last reader of the lane ended, whoever that was.
+        """
+        exchange, lane = self._buffer.exchange, self._lane
+        with exchange.reading[lane]:
+            ahead = exchange.ahead[lane]
+            rows = self._fetch(max(after, ahead), lines, size, newest=False)
+            if not rows and ahead > after:
+                rows = self._fetch(after, lines, size, newest=False)
+            exchange.ahead[lane] = rows[-1].id if rows else 0
+            return rows
 
     def settle(self, done: Settlement) -> None:
         """Hand the marks to the thread that keeps the file."""

@@ -1,0 +1,84 @@
+"""Two workers of a lane share its backlog; marks of a whole stretch are made at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logger.buffer import Buffer
+from logger.buffer.rows import Settlement
+from logger.datamodel import Lane
+from logger.delivery.outlet import BufferOutlet, SecondOutlet
+from logger.lineprotocol import Point
+
+T0 = 1_782_037_800_000
+ROWS = 12
+
+
+@pytest.fixture
+def buffer(tmp_path: Path) -> Iterator[Buffer]:
+    """Twelve waiting rows of the fast lane, one point each."""
+    buffer = Buffer(tmp_path / "buffer.sqlite", now_ms=lambda: T0 + 99_000)
+    buffer.open()
+    for number in range(ROWS):
+        tags = {"site": "s", "meter": "m", "phase": "total"}
+        buffer.append([Point("power", tags, {"voltage": 230.5 + number}, T0 + 1000 * number)])
+    assert buffer.flush(10.0)
+    yield buffer
+    buffer.close()
+
+
+def _waiting(buffer: Buffer) -> int:
+    return buffer.books().lanes[Lane.FAST].waiting
+
+
+def test_workers_of_a_lane_take_turns_and_none_reads_what_the_other_has(buffer: Buffer) -> None:
+    one = BufferOutlet(buffer, Lane.FAST)
+    other = SecondOutlet(buffer, Lane.FAST, lambda: True)
+    first = one.oldest(0, 4, 10_000)
+    second = other.oldest(0, 4, 10_000)
+    third = one.oldest(first[-1].id, 4, 10_000)
+    taken = [row.id for row in (*first, *second, *third)]
+    assert [len(first), len(second), len(third)] == [4, 2, 4]
+    assert taken == sorted(set(taken))
+    one.close()
+    other.close()
+
+
+def test_rows_that_were_not_sent_are_found_again(buffer: Buffer) -> None:
+    one = BufferOutlet(buffer, Lane.FAST)
+    other = SecondOutlet(buffer, Lane.FAST, lambda: True)
+    failed = one.oldest(0, 4, 10_000)
+    good = other.oldest(0, 8, 10_000)
+    one.release(failed)
+    assert one.oldest(0, 4, 10_000) == failed  # at once by the worker that failed
+    one.release(failed)
+    rest = other.oldest(good[-1].id, 20, 10_000)
+    assert [row.id for row in rest] == [9, 10, 11, 12]
+    assert other.oldest(rest[-1].id, 20, 10_000) == []
+    assert other.oldest(0, 20, 10_000) == failed  # or by the other one, from the beginning
+    one.close()
+    other.close()
+
+
+def test_a_mark_touches_the_rows_that_were_sent_and_no_others(buffer: Buffer) -> None:
+    outlet = BufferOutlet(buffer, Lane.FAST)
+    rows = outlet.oldest(0, 6, 10_000)
+    outlet.settle(Settlement(rows[:2] + rows[3:5]))  # with a gap
+    assert buffer.flush(10.0)
+    assert _waiting(buffer) == ROWS - 4
+    outlet.settle(Settlement([rows[2]]))
+    outlet.settle(Settlement(rows))  # five of them are marked already
+    outlet.settle(Settlement(rows))
+    assert buffer.flush(10.0)
+    assert _waiting(buffer) == ROWS - 6
+    assert buffer.books().balanced
+    rest = outlet.oldest(0, ROWS, 10_000)
+    assert [row.id for row in rest] == [7, 8, 9, 10, 11, 12]
+    outlet.settle(Settlement(rest))  # a stretch without a gap
+    assert buffer.flush(10.0)
+    assert _waiting(buffer) == 0
+    assert buffer.books().lanes[Lane.FAST].delivered == ROWS
+    outlet.close()
