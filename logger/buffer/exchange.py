@@ -12,7 +12,7 @@ from logger.buffer.rows import NewRow, Row, Settlement
 from logger.datamodel import Lane
 from logger.errors import BufferCorruptError, BufferFileError
 
-SETTLE_ROWS = 2000  # settled rows that are worth a commit of their own
+SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
 SETTLE_S = 10.0  # how long the mark of a delivery may wait for the next commit
 ROWS_A_COMMIT = 2000
 
