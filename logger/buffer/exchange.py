@@ -13,6 +13,7 @@ from logger.datamodel import Lane
 from logger.errors import BufferCorruptError, BufferFileError
 
 SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
+SETTLE_LAST_ROWS = 100  # the same, at the end of a backlog
 SETTLE_S = 10.0  # how long the mark of a delivery may wait for the next commit
 ROWS_A_COMMIT = 2000
 
@@ -106,6 +107,12 @@ class Exchange:
             if done.refused or sum(len(each.rows) for each in self._settled) >= SETTLE_ROWS:
                 pause = 0.0
             self._settle_in(pause)
+
+    def emptied(self) -> None:
+        """Nothing more is to be sent just now: do not let many marks wait for more."""
+        with self.changed:
+            if sum(len(each.rows) for each in self._settled) >= SETTLE_LAST_ROWS:
+                self._settle_in(0.0)
 
     def damage(self, rows: Iterable[Row]) -> None:
         """Rows fail their checksum: they are to be set aside."""

@@ -80,6 +80,7 @@ class Delivery:
 
         def idle() -> None:
             nonlocal seen
+            exchange.emptied()
             seen = exchange.wait(seen, _LOOK_S, self._stop.is_set)
 
         self._work(lane, BufferOutlet(self._buffer, lane), idle)
