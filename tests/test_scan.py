@@ -234,6 +234,8 @@ def test_an_interrupted_scan_shows_what_it_found(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # As from a terminal: a shell starts what it puts into the background deaf to it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             wait_until(lambda: any(request[0] == 4 for request in list(line.requests)))
