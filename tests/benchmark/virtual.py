@@ -75,7 +75,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
         patch.object(logger.app, "Clock", wall),
         patch.object(logger.app, "MeterReader", reader),
         # The line takes no time, so nobody has to wait for its silence.
-        patch("minimalmodbus._calculate_minimum_silent_period", return_value=0.0),
+        patch("minimalmodbus._calculate_minimum_silent_period", lambda baudrate: 0.0),
     ):
         app = logger.app.App(load_config(config))
         turns = _Turns(app.schedule.tasks, clock.now)
