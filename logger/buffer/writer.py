@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -84,7 +85,9 @@ class Writer:
             self.file.transact(work, now_ms)
 
         self.file.mending(attempt, now_ms)
-        self.look()
+        # What is committed stays so, whatever a look at the file meets.
+        with contextlib.suppress(BufferDiskError, BufferCorruptError):
+            self.look()
 
     def maintain(self, busy: Collection[int], now_ms: int) -> bool:
         """Let go what is past `keep` and `max_age`, and give unused space back; return
