@@ -18,6 +18,7 @@ from logger.buffer.rows import Settlement, waiting
 from logger.buffer.verify import verify
 from logger.datamodel import Lane
 from logger.delivery.outlet import BufferOutlet
+from logger.errors import BufferCorruptError, BufferDiskError, BufferFileError
 from tests.engines.rig import energy, now_ms, power, until
 
 
@@ -306,3 +307,30 @@ def test_another_program_locks_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     other.close()
     buffer.close()
     assert lines_of(path) == all_lines(range(1, 2))
+
+
+@pytest.mark.parametrize("error", [BufferDiskError, BufferCorruptError])
+def test_what_is_committed_is_not_written_again_when_its_log_cannot_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BufferFileError]
+) -> None:
+    tried = []
+
+    def refuse(database: Database, *, truncate: bool = False) -> None:
+        tried.append(truncate)
+        raise error("no room to grow")
+
+    buffer = Buffer(tmp_path / "b.sqlite", max_size=2_000_000, now_ms=now_ms)
+    buffer.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "checkpoint", refuse)
+        for number in range(2000):  # the log passes the length at which it is moved
+            buffer.append(power(number))
+        assert buffer.flush(20.0)
+        assert tried
+        assert buffer.state().ok
+    points = buffer.books().total.read
+    buffer.close()
+    database = Database.open_readonly(tmp_path / "b.sqlite")
+    lines = [line for row in waiting(database, Lane.FAST, 0) for line in row.lines]
+    database.close()
+    assert len(lines) == len(set(lines)) == points
