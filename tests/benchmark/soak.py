@@ -165,7 +165,7 @@ class Soak:
             "status": status,
             "delivered_values": sum(sum(one.values()) for one in kept.values()),
             "missing": _missing(kept, stored),
-            "powers_stored": stored.get("power", {}).get("active_power", 0),
+            "powers_stored": verdict.powers_in(self.engine, "live", METERS),
             "powers": powers,
             "wrong_powers": wrong[:10],
             "longest_life_s": longest[-1].at_s - longest[0].at_s,

@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -69,6 +69,17 @@ def in_database(engine: InfluxServer, buckets: Mapping[str, str], names: list[st
             if key.startswith("count_") and value is not None
         }
     return found
+
+
+def powers_in(engine: InfluxServer, bucket: str, meters: Iterable[str]) -> int:
+    """Count the points of `power`; a partial reading may leave one with any of its fields."""
+    return sum(
+        len(
+            engine.rows(f"SELECT * FROM power WHERE meter = '{name}' AND phase = '{phase}'", bucket)
+        )
+        for name in meters
+        for phase in ("total", "L1", "L2", "L3")
+    )
 
 
 def served(path: Path) -> dict[tuple[int, int], set[float]]:
