@@ -227,6 +227,10 @@ class Buffer:
         except BaseException:
             self.exchange.failed(batch)
             raise
+        try:
+            self._writer.look()
+        except BufferFileError as err:
+            self.exchange.suspect(err)  # what is committed stays so, whatever a look meets
         return self.exchange.committed(batch)
 
     def _fault(self, err: BufferFileError) -> None:

@@ -111,8 +111,16 @@ class BufferFile:
                 raise
 
     def transact(self, work: Callable[[Database, Ledger], int], now_ms: int) -> int:
-        """Run `work` in one transaction; if it touched nothing, nothing is written."""
+        """Run `work` in one transaction; if it touched nothing, nothing is written.
+
+        Whatever it raises, nothing of `work` is in the file: a long log is therefore moved
+        before, and never after.
+        """
         database = self.database()
+        if self._medium.frames() * FRAME >= self.log_size // 2:
+            moved = self._medium.to_move()
+            database.checkpoint()
+            self._wrote(moved)
         with database.transaction():
             ledger = schema.load_ledger(database)
             ledger.clean = False
@@ -124,21 +132,7 @@ class BufferFile:
             schema.save_ledger(database, ledger)
         self._unbooked = 0
         self.count()
-        self._move_log(database)
         return touched
-
-    def _move_log(self, database: Database) -> None:
-        """Move a long log into the file. A fault is left to the next transaction: this one
-        is committed, and must not be done again because of it."""
-        if self._medium.frames() * FRAME < self.log_size // 2:
-            return
-        moved = self._medium.to_move()
-        try:
-            database.checkpoint()
-        except (BufferDiskError, BufferCorruptError) as err:
-            log.debug("buffer: the log stays as it is: %s", err.message)
-            return
-        self._wrote(moved)
 
     def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
         """Mend the file if it is damaged: a reader says so. A connection of its own looks,

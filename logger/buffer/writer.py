@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -66,7 +65,10 @@ class Writer:
         self.look()
 
     def commit(self, batch: Batch, now_ms: int) -> None:
-        """Put everything into the file in one transaction. Raises BufferDiskError."""
+        """Put everything into the file in one transaction; `look` is to follow.
+
+        Raises BufferFileError; then nothing of it is in the file.
+        """
 
         def work(database: Database, ledger: Ledger) -> int:
             rows.append(database, ledger, batch.rows, now_ms)
@@ -85,9 +87,6 @@ class Writer:
             self.file.transact(work, now_ms)
 
         self.file.mending(attempt, now_ms)
-        # What is committed stays so, whatever a look at the file meets.
-        with contextlib.suppress(BufferDiskError, BufferCorruptError):
-            self.look()
 
     def maintain(self, busy: Collection[int], now_ms: int) -> bool:
         """Let go what is past `keep` and `max_age`, and give unused space back; return
