@@ -8,15 +8,17 @@ import select
 import socket
 import threading
 import tty
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count, groupby
 
 from pymodbus import FramerType
-from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.server import ModbusBaseServer, ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 PATIENCE_S = 10.0
+# Serves a meter; gives the name of its port for the configuration.
+Serve = Callable[[SimDevice], AbstractContextManager[str]]
 
 
 def device(address: int, words: Mapping[int, int]) -> SimDevice:
@@ -82,14 +84,14 @@ def _relay(one: int, other: int, woken: int) -> None:
 
 
 @contextmanager
-def _served(make: object) -> Iterator[None]:
+def _served(make: Callable[[], ModbusBaseServer]) -> Iterator[None]:
     """Run a pymodbus server in a thread with its own event loop."""
     ready = threading.Event()
-    box: dict[str, object] = {}
+    started: list[tuple[ModbusBaseServer, asyncio.AbstractEventLoop]] = []
 
     async def main() -> None:
-        server = make()  # type: ignore[operator]
-        box["server"], box["loop"] = server, asyncio.get_running_loop()
+        server = make()
+        started.append((server, asyncio.get_running_loop()))
         task = asyncio.ensure_future(server.serve_forever(background=False))
         while not server.is_active() and not task.done():
             await asyncio.sleep(0.01)
@@ -105,6 +107,8 @@ def _served(make: object) -> Iterator[None]:
     try:
         yield
     finally:
-        future = asyncio.run_coroutine_threadsafe(box["server"].shutdown(), box["loop"])  # type: ignore[attr-defined, arg-type]
+        ((server, loop),) = started
+        ending = server.shutdown()  # type: ignore[no-untyped-call]  # it has no types
+        future = asyncio.run_coroutine_threadsafe(ending, loop)
         future.result(PATIENCE_S)
         thread.join(PATIENCE_S)

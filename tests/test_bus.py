@@ -207,12 +207,12 @@ def test_an_echoed_write_that_nobody_answers_is_no_success() -> None:
         bus.close()
 
 
-def test_a_first_write_on_an_unknown_adapter_works_with_and_without_echo() -> None:
-    for copies in (1, 2):
-        with scripted(lambda request, copies=copies: [request] * copies) as line:  # type: ignore[misc]
-            bus = Bus(bus_config(line.port))
-            bus.write(1, 0x4010, [0x0025], 6)
-            bus.close()
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_first_write_on_an_unknown_adapter_works_with_and_without_echo(copies: int) -> None:
+    with scripted(lambda request: [request] * copies) as line:
+        bus = Bus(bus_config(line.port))
+        bus.write(1, 0x4010, [0x0025], 6)
+        bus.close()
 
 
 def test_endless_babble_never_blocks(line: VirtualLine) -> None:

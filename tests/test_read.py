@@ -8,7 +8,6 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -27,7 +26,8 @@ from logger.reader import MeterReader
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from logger.status import StatusServer, socket_path
 from tests.engines.process import program
-from tests.opponents import device, pty_meter, tcp_meter
+from tests.opponents import Serve, device, pty_meter, tcp_meter
+from tests.running import command
 
 TABLE = Path(__file__).parent / "registers" / "pro380.csv"
 NAMES = {"float32": 2, "int16": 1, "hex": 1, "ascii": 1}
@@ -84,24 +84,18 @@ def distinct_words() -> tuple[dict[int, int], dict[str, object]]:
 def read_json(tmp_path: Path, port: str) -> dict[str, object]:
     config = tmp_path / "logger.toml"
     config.write_text(CONFIG.format(port=port), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "logger", "read", "grid", "--json", "--config", str(config)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = command("read", "grid", "--json", "--config", str(config))
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
 
 @pytest.mark.parametrize("serve", [tcp_meter, pty_meter])
-def test_every_register_of_another_makers_meter(tmp_path: Path, serve: object) -> None:
+def test_every_register_of_another_makers_meter(tmp_path: Path, serve: Serve) -> None:
     words, meaning = distinct_words()
     assert len(set(map(str, meaning.values()))) == len(meaning)
     fill = dict.fromkeys(gaps(words), 57005)
-    with serve(device(17, words | fill)) as port:  # type: ignore[operator]
+    with serve(device(17, words | fill)) as port:
         found = read_json(tmp_path, port)
     values = found["values"]
     assert isinstance(values, list)
@@ -128,13 +122,7 @@ def test_a_meter_that_is_not_there(tmp_path: Path) -> None:
         config = tmp_path / "logger.toml"
         text = CONFIG.format(port=port).replace("address = 17", "address = 18")
         config.write_text(text.replace('"none"', '"none"\ntimeout = "300ms"'), encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "logger", "read", "grid", "--config", str(config)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = command("read", "grid", "--config", str(config))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "address 18" in done.stderr
@@ -225,13 +213,7 @@ def test_the_wrong_model_is_an_error_of_its_own(tmp_path: Path) -> None:
         config = tmp_path / "logger.toml"
         text = CONFIG.format(port=port).replace('"pro380"', '"ambition-2pu-ct"')
         config.write_text(text, encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "logger", "read", "grid", "--config", str(config)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = command("read", "grid", "--config", str(config))
     assert done.returncode == 1
     assert "configured as ambition-2pu-ct" in done.stderr
     assert 'try: model = "pro380"' in done.stderr
