@@ -213,10 +213,7 @@ class Derive:
             "quarters": self._quarters.state(stopping=stopping),
         }
         if stopping:
-            saved |= {
-                "minutes": self._minutes.state(),
-                "quality": self._quality.state(),
-            }
+            saved |= {"minutes": self._minutes.state(), "quality": self._quality.state()}
         return saved
 
     def restore(self, state: State, alive_ms: int | None = None) -> bool:
