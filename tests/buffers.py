@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.database import Database
-from logger.buffer.rows import Row, Settlement, waiting
-from logger.buffer.verify import verify
-from logger.datamodel import Lane
 from logger.delivery.outlet import BufferOutlet
-from logger.lineprotocol import Point
+from logger.domain.datamodel import Lane
+from logger.points.line import Point
+from logger.store.database import Database
+from logger.store.rows import Row, Settlement, waiting
+from logger.store.verify import verify
 
 T0 = 1_700_000_000_000
 DAY_MS = 86_400_000

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from logger import meters
+from logger import models
 from logger.config.derive import Wiring
 from logger.derive import About
-from logger.lineprotocol import Point
-from logger.meters import Job, Value
-from logger.reading import Reading
+from logger.meter.reading import Reading
+from logger.models import Job, Value
+from logger.points.line import Point
 from logger.report.events import Event, joined
 
-PRO380 = meters.load("pro380")
+PRO380 = models.load("pro380")
 # 2026-11-02 00:00 UTC, a Monday: a border of every window.
 T0 = 1_793_577_600_000
 

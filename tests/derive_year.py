@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from logger.clock import Step
-from logger.decode import decode
 from logger.derive import About, Derive
-from logger.lineprotocol import Point
-from logger.meters import Job
-from logger.plan import plan
-from logger.reading import Harvest, Reading
+from logger.derive.clock import Step
+from logger.meter.reading import Harvest, Reading
+from logger.models import Job
+from logger.models.decode import decode
+from logger.models.plan import plan
+from logger.points.line import Point
 from logger.report.calendar import midnight_ms
 from logger.simulate import Incident, Trouble, VirtualMeter, virtual_site
 from logger.simulate.ledger import Ledger

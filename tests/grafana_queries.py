@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from logger.datamodel import MEASUREMENTS
+from logger.domain.datamodel import MEASUREMENTS
 
 Json = dict[str, Any]
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logger.buffer.database import Database
-from logger.buffer.schema import SELDOM
+from logger.store.database import Database
+from logger.store.schema import SELDOM
 
 
 def make_version_two(database: Database) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from logger import meters
+from logger import models
 from logger.bus import Bus
-from logger.decode import decode
-from logger.line import StateStore
-from logger.meters import Job, Value
-from logger.reader import MeterReader
+from logger.meter.session import MeterReader
+from logger.meter.state import StateStore
+from logger.models import Job, Value
+from logger.models.decode import decode
 from logger.simulate import Quirk, VirtualLine, VirtualMeter
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
@@ -34,11 +34,11 @@ class Clock:
 
 def fixed_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualMeter:
     books = Books(World(1), NOW)
-    return VirtualMeter(meters.load(model), address, "load", books, fixed=True, **more)
+    return VirtualMeter(models.load(model), address, "load", books, fixed=True, **more)
 
 
 def real_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualMeter:
-    return VirtualMeter(meters.load(model), address, "grid", Books(World(1), NOW), **more)
+    return VirtualMeter(models.load(model), address, "grid", Books(World(1), NOW), **more)
 
 
 def truth(meter: VirtualMeter) -> dict[str, Value]:
@@ -69,7 +69,7 @@ class Setup:
         return MeterReader(
             self.bus,
             meter,
-            meters.load(model or meter.model),
+            models.load(model or meter.model),
             lambda: self.now_ms,
             states=self.states,
             clock=self.clock,

@@ -8,9 +8,9 @@ from pathlib import Path
 import urllib3
 
 from logger.buffer import Buffer
-from logger.lineprotocol import Point
+from logger.points.line import Point
 from logger.report.source import BufferSource, Source
-from logger.report.stored import StoredLines
+from logger.store.query import StoredLines
 
 
 def in_memory(points: Sequence[Point]) -> Source:

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.database import Database
-from logger.buffer.rows import Settlement, as_row
-from logger.buffer.schema import MIGRATIONS, SELDOM, VERSION, migrate
-from logger.buffer.verify import verify
-from logger.datamodel import MEASUREMENTS, Lane
 from logger.delivery.outlet import BufferOutlet
-from logger.errors import BufferBusyError, BufferFileError
-from logger.lineprotocol import Point
+from logger.domain.datamodel import MEASUREMENTS, Lane
+from logger.domain.errors import BufferBusyError, BufferFileError
+from logger.points.line import Point
+from logger.store.database import Database
+from logger.store.rows import Settlement, as_row
+from logger.store.schema import MIGRATIONS, SELDOM, VERSION, migrate
+from logger.store.verify import verify
 from tests import buffers
 from tests.buffers import T0, Clock, deliver, energy, lines_of, power, rows_of
 from tests.old_buffer import make_version_one, make_version_two

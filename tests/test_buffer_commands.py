@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from logger.buffer import Buffer
-from logger.buffer.verify import verify
 from logger.cli.buffer import app
 from logger.cli.moments import moment
-from logger.datamodel import Lane
-from logger.errors import ConfigError, ExportError, LoggerError
-from logger.lineparse import decode
-from logger.lineprotocol import FieldValue, Point, encode
+from logger.domain.datamodel import Lane
+from logger.domain.errors import ConfigError, ExportError, LoggerError
+from logger.points.line import FieldValue, Point, encode
+from logger.points.parse import decode
+from logger.store.verify import verify
 from tests.conftest import Target
 from tests.engines import Answer
 from tests.engines.rig import T0, Rig, energy, expected_fast, power

@@ -25,12 +25,12 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.database import Database
-from logger.buffer.rows import waiting
-from logger.buffer.schema import VERSION, migrate
-from logger.buffer.tools import look
-from logger.buffer.verify import verify
-from logger.datamodel import Lane
+from logger.domain.datamodel import Lane
+from logger.store.database import Database
+from logger.store.rows import waiting
+from logger.store.schema import VERSION, migrate
+from logger.store.tools import look
+from logger.store.verify import verify
 from tests.conftest import Target
 from tests.engines.rig import T0, Rig, energy, now_ms, power
 from tests.old_buffer import make_version_one

@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from logger.buffer import Buffer
-from logger.buffer.database import PAGE, Database
-from logger.buffer.ledger import Ledger
-from logger.buffer.recover import rebuild
-from logger.buffer.rows import Settlement, State, waiting
-from logger.buffer.salvage import SavedRow, saved
-from logger.buffer.verify import verify
-from logger.datamodel import Lane
 from logger.delivery.outlet import BufferOutlet
-from logger.errors import BufferCorruptError
-from logger.lineprotocol import Point
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferCorruptError
+from logger.points.line import Point
+from logger.store.database import PAGE, Database
+from logger.store.ledger import Ledger
+from logger.store.recover import rebuild
+from logger.store.rows import Settlement, State, waiting
+from logger.store.salvage import SavedRow, saved
+from logger.store.verify import verify
 from tests.engines.rig import T0, energy, now_ms, power, until
 
 ROWS = 300

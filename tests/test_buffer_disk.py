@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.database import Database
-from logger.buffer.rows import Settlement, waiting
-from logger.buffer.verify import verify
-from logger.datamodel import Lane
 from logger.delivery.outlet import BufferOutlet
-from logger.errors import BufferCorruptError, BufferDiskError
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferCorruptError, BufferDiskError
+from logger.store.database import Database
+from logger.store.rows import Settlement, waiting
+from logger.store.verify import verify
 from tests.engines.rig import energy, now_ms, power, until
 
 
@@ -295,7 +295,7 @@ def test_an_older_copy_is_put_in_its_place(tmp_path: Path) -> None:
 
 
 def test_another_program_locks_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logger.buffer.database.LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr("logger.store.database.LOCK_WAIT_S", 0.05)
     path = tmp_path / "buffer.sqlite"
     buffer = reopen(path)
     other = Database.open(path)

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logger.buffer import Buffer
-from logger.buffer.database import Database
-from logger.buffer.limits import series, thinned
-from logger.buffer.medium import Medium
 from logger.buffer.pending import Pending
-from logger.buffer.rows import NewRow
-from logger.buffer.schema import load_ledger
-from logger.buffer.verify import verify
-from logger.datamodel import Lane
-from logger.lineprotocol import Point
+from logger.domain.datamodel import Lane
+from logger.points.line import Point
+from logger.store.database import Database
+from logger.store.limits import series, thinned
+from logger.store.medium import Medium
+from logger.store.rows import NewRow
+from logger.store.schema import load_ledger
+from logger.store.verify import verify
 from tests import buffers
 from tests.buffers import DAY_MS, T0, Clock, deliver, energy, lines_of, power, rows_of, until
 

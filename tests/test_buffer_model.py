@@ -16,16 +16,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from logger.buffer import tools
 from logger.buffer.buffer import new_rows
-from logger.buffer.database import Database
 from logger.buffer.exchange import Exchange
 from logger.buffer.pending import Drops, Pending
-from logger.buffer.recover import rebuild
-from logger.buffer.rows import Row, Settlement, State, waiting
-from logger.buffer.verify import unseen, verify
 from logger.buffer.writer import Writer
-from logger.datamodel import Lane
+from logger.domain.datamodel import Lane
+from logger.store import tools
+from logger.store.database import Database
+from logger.store.recover import rebuild
+from logger.store.rows import Row, Settlement, State, waiting
+from logger.store.verify import unseen, verify
 
 T0 = 1_700_000_000_000
 

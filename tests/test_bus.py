@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from logger.bus import Bus
-from logger.errors import GarbledError, RefusedError, SilentError
-from logger.plan import Block
+from logger.domain.errors import GarbledError, RefusedError, SilentError
+from logger.models.plan import Block
 from logger.simulate import VirtualLine, quirks_named
 from tests.lines import bus_config, honest, scripted, seal, words_at
 from tests.readers import NOW, Clock, fixed_meter

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.framer.rtu import FramerRTU
 
-from logger.bus.doubt import LATE_AT_MOST_S, Doubt
 from logger.bus.frames import Stray, crc16, search, strays
-from logger.plan import Block
+from logger.bus.late import LATE_AT_MOST_S, Doubt
+from logger.models.plan import Block
 from tests.lines import answer_to, honest, seal
 
 READ_48 = seal(0x01, 0x03, 0x50, 0x02, 0x00, 0x30)

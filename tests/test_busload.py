@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger import busload
+from logger.bus import busload
 from logger.config import Config
-from logger.errors import ConfigError
-from logger.meters import Job, Model, load
-from logger.plan import Block
+from logger.domain.errors import ConfigError
+from logger.models import Job, Model, load
+from logger.models.plan import Block
 
 MODELS = {"pro380": load("pro380")}
 US = 1_000_000

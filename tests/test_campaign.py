@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.rows import NewRow
-from logger.buffer.verify import verify
-from logger.datamodel import Lane
-from logger.lineprotocol import Point
+from logger.domain.datamodel import Lane
+from logger.points.line import Point
+from logger.store.rows import NewRow
+from logger.store.verify import verify
 from tests.conftest import Target
 from tests.engines import Answer
 from tests.engines.rig import T0, Rig, energy, expected_fast, power, until

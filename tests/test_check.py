@@ -16,17 +16,17 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from logger import meters
-from logger.app import state_directory
 from logger.cli.check import check
 from logger.config import Config, load_config
-from logger.line import MeterState, StateStore
-from logger.meters import Value
+from logger.meter.state import MeterState, StateStore
+from logger.models import Value, available
+from logger.models import load as load_model
+from logger.runtime.app import state_directory
+from logger.runtime.status import StatusServer, socket_path
 from logger.simulate import Quirk, VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.incidents import Incident, Trouble
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
-from logger.status import StatusServer, socket_path
 from logger.survey import surroundings
 from logger.survey.check import load
 from logger.survey.finding import Finding, Verdict
@@ -93,7 +93,7 @@ def scene(
         world.add(incident)
     books = Books(world, NOW)
     there = [
-        VirtualMeter(meters.load(model), number, role, books, settings=settings)
+        VirtualMeter(load_model(model), number, role, books, settings=settings)
         for number, role in enumerate(roles, start=1)
     ]
     with VirtualLine(there, clock=lambda: NOW, paced=False, quirks=quirks) as line:
@@ -338,12 +338,12 @@ def test_status_words_are_decoded_as_far_as_the_manual_goes(
 
 
 def test_error_codes_are_decoded_by_the_ambitions_bits() -> None:
-    ambition = meters.load("ambition-2pu-ct")
+    ambition = load_model("ambition-2pu-ct")
     found = list(health(meter_config(), ambition, {"error_code": 0x81}))
     assert found[0].verdict is Verdict.FAIL
     assert "EEPROM cannot be initialised" in found[0].text
     assert "main and backup" in found[0].text
-    other = list(health(meter_config(), meters.load("pro380"), {"error_code": 2}))
+    other = list(health(meter_config(), load_model("pro380"), {"error_code": 2}))
     assert "not in the manual" in other[0].text
     assert next(iter(health(meter_config(), ambition, {"error_code": 0}))).verdict is Verdict.OK
 
@@ -356,7 +356,7 @@ def _config(**more: object) -> Config:
 
 
 def test_a_bus_that_cannot_keep_up_is_a_failure() -> None:
-    models = {name: meters.load(name) for name in meters.available()}
+    models = {name: load_model(name) for name in available()}
     good = _config()
     assert next(load(good, good.bus[0], models)).verdict is Verdict.OK
     busy = _config(intervals={"fast": 0.1})
@@ -391,7 +391,7 @@ def test_the_clock_and_the_disk_are_judged(tmp_path: Path) -> None:
     assert _verdicts(surroundings.clock(True, True)) == [Verdict.OK]
     assert _verdicts(surroundings.clock(True, False)) == [Verdict.WARN]
     assert _verdicts(surroundings.clock(False, True)) == [Verdict.FAIL]
-    models = {"pro380": meters.load("pro380")}
+    models = {"pro380": load_model("pro380")}
     config = _config()
     # Four points of power each 5 s; six of energy and the tariff each minute; one an hour.
     assert surroundings.points_a_day(config, models) == pytest.approx(4 * 17280 + 7 * 1440 + 24)

@@ -14,7 +14,7 @@ import pytest
 
 from logger import __version__
 from logger.config import load_config
-from logger.errors import ConfigError
+from logger.domain.errors import ConfigError
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.running import ROOT, RunningLogger, command, wait_until
 from tests.test_config import GOOD

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logger.clock import RELEASED_MS, Clock, Parking, Stamps, Step, elapsed, synchronised
-from logger.meters import Job
-from logger.reading import Reading
+from logger.derive.clock import RELEASED_MS, Clock, Parking, Stamps, Step, elapsed, synchronised
+from logger.meter.reading import Reading
+from logger.models import Job
 
 NOON = RELEASED_MS / 1000 + 40 * 86400 + 12 * 3600  # a true time well after the release
 NOON_MS = int(NOON * 1000)

@@ -15,7 +15,7 @@ import yaml
 
 from logger.cli import grafana, past
 from logger.config import load_config
-from logger.init import SECRETS, Answers, environment
+from logger.config.answers import SECRETS, Answers, environment
 from tests.engines.process import program
 
 ROOT = Path(__file__).parent.parent

@@ -14,7 +14,7 @@ from logger.config.alerts import Alerts
 from logger.config.derive import Counters, Events
 from logger.config.metrics import Metrics
 from logger.config.types import size
-from logger.errors import ConfigError
+from logger.domain.errors import ConfigError
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "logger.toml"
 

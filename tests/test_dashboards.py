@@ -14,7 +14,7 @@ import yaml
 
 from logger.config import load_config
 from logger.config.derive import Price, Prices
-from logger.datamodel import MEASUREMENTS, Lane
+from logger.domain.datamodel import MEASUREMENTS, Lane
 from logger.grafana import Settings, Source, dashboards, files, settings, write
 from tests.grafana_queries import Json, panels, queries, unknown_names
 

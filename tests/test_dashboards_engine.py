@@ -11,7 +11,7 @@ import pytest
 
 from logger.grafana import Settings, dashboards
 from logger.grafana.alerts import rules
-from logger.lineprotocol import FieldValue, Point
+from logger.points.line import FieldValue, Point
 from tests.engines import InfluxServer
 from tests.grafana_queries import Json, Range, expand, interval, panels, shown, variables_of
 from tests.grafana_rules import Labels, fires

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from logger.decode import decode, shortest
-from logger.meters import Encoding
+from logger.models import Encoding
+from logger.models.decode import decode, shortest
 
 _POWERS = [struct.unpack(">I", struct.pack(">f", 2.0**n))[0] for n in range(-149, 128)]
 

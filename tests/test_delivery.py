@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from logger.buffer.verify import verify
-from logger.datamodel import Lane
+from logger.domain.datamodel import Lane
+from logger.store.verify import verify
 from tests.conftest import Target
 from tests.engines import Answer, VictoriaServer
 from tests.engines.rig import T0, Rig, energy, expected_fast, power, until

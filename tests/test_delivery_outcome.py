@@ -10,14 +10,7 @@ from hypothesis import strategies as st
 
 from logger.delivery.backoff import JITTER, PAUSES, Backoff
 from logger.delivery.bisect import MAX_FRUITLESS, send
-from logger.delivery.outcome import (
-    DELIVERED,
-    MAX_RETRY_AFTER_S,
-    Kind,
-    Outcome,
-    classify,
-    retry_after,
-)
+from logger.influx.outcome import DELIVERED, MAX_RETRY_AFTER_S, Kind, Outcome, classify, retry_after
 
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 

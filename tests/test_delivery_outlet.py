@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.rows import Settlement
-from logger.datamodel import Lane
 from logger.delivery.outlet import BufferOutlet, SecondOutlet
-from logger.lineprotocol import Point
+from logger.domain.datamodel import Lane
+from logger.points.line import Point
+from logger.store.rows import Settlement
 
 T0 = 1_782_037_800_000
 ROWS = 12

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.decode import shortest
 from logger.derive.counters import CounterGuard
 from logger.derive.registers import Verdict, ceiling, granule, primary_amps
-from logger.meters import Job, Value
-from logger.reading import Reading
+from logger.meter.reading import Reading
+from logger.models import Job, Value
+from logger.models.decode import shortest
 from tests.derive_rig import T0, identity, reading, slow
 
 MINUTE = 60_000

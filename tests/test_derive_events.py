@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from logger import meters
-from logger.clock import Step
+from logger import models
 from logger.config.derive import Events
 from logger.derive import MEANING, Derive, Kind
-from logger.lineprotocol import Point
-from logger.meters import Job
-from logger.reading import Reading
+from logger.derive.clock import Step
+from logger.meter.reading import Reading
+from logger.models import Job
+from logger.points.line import Point
 from logger.report.events import Event
 from tests.derive_rig import T0, about, events, fast, identity, of, reading, slow
 
@@ -121,7 +121,7 @@ def test_frequency(level: float, kind: str) -> None:
 
 def test_three_wires_are_judged_between_the_phases() -> None:
     """To neutral they mean nothing; between two phases limits are 1.732 times as high."""
-    ambition = meters.load("ambition-2pu-ct")
+    ambition = models.load("ambition-2pu-ct")
     derive = Derive([replace(about(wiring="3P3W"), model=ambition)], "s")
     points: list[Point] = []
     for second in range(30):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from logger.derive import About, Derive
 from logger.derive.flows import SiteFlows
 from logger.derive.registers import Break
-from logger.lineprotocol import Point
-from logger.meters import Job
-from logger.reading import Reading, inverted
+from logger.meter.reading import Reading, inverted
+from logger.models import Job
+from logger.points.line import Point
 from tests.derive_rig import T0, about, fast, of, reading, slow
 
 SECOND = 1000

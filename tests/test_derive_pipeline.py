@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logger.clock import Step
 from logger.config.derive import Events, Price, Prices
-from logger.datamodel import MEASUREMENTS, Kind
 from logger.derive import Derive, MeterChanges
-from logger.meters import Job
+from logger.derive.clock import Step
+from logger.domain.datamodel import MEASUREMENTS, Kind
+from logger.models import Job
 from tests.derive_rig import T0, about, fast, identity, of, reading, slow
 
 TYPES = {Kind.FLOAT: float, Kind.INTEGER: int, Kind.TEXT: str, Kind.BOOLEAN: bool}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from logger.clock import Step
 from logger.derive import Derive
+from logger.derive.clock import Step
 from logger.derive.quarters import BANDS
-from logger.lineprotocol import Point
+from logger.points.line import Point
 from tests.derive_rig import T0, about, fast, of
 
 QUARTER = 900_000

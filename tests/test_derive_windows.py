@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.clock import Step
 from logger.derive import Derive
-from logger.lineprotocol import Point
+from logger.derive.clock import Step
+from logger.points.line import Point
 from tests.derive_rig import T0, about, fast, of
 
 MINUTE, TEN_MINUTES, TEN_SECONDS = 60_000, 600_000, 10_000

@@ -17,13 +17,13 @@ import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.buffer.ledger import Ledger
-from logger.delivery.outcome import Kind, classify, error_message, retry_after
 from logger.derive import Derive
-from logger.errors import ModelError, ReportError
-from logger.meters import load_file
+from logger.domain.errors import ModelError, ReportError
+from logger.influx.outcome import Kind, classify, error_message, retry_after
+from logger.models import load_file
 from logger.report.influx import InfluxSource
-from logger.statefile import StateFile
+from logger.store.ledger import Ledger
+from logger.store.statefile import StateFile
 from tests.derive_rig import T0, about, fast
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import seeds

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from logger.cli.init import init
 from logger.config import load_config
-from logger.init import SECRETS
+from logger.config.answers import SECRETS
 
 app = typer.Typer()
 app.command()(init)

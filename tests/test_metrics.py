@@ -12,10 +12,10 @@ import urllib3
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from logger.app import App
 from logger.config import Config
 from logger.config.metrics import Metrics
-from logger.metrics import PREFIX, MetricsServer
+from logger.runtime.app import App
+from logger.runtime.metrics import PREFIX, MetricsServer
 from logger.simulate import VirtualClock, VirtualLine, quirks_named, virtual_site
 from tests.engines.process import free_port
 from tests.running import wait_until

@@ -12,11 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from logger import meters
 from logger.cli.models import models
-from logger.datamodel import FIELDS
-from logger.errors import ModelError
-from logger.meters import Job, Model, Register
+from logger.domain.datamodel import FIELDS
+from logger.domain.errors import ModelError
+from logger.models import Job, Model, Register, available, load_file
+from logger.models import load as load_model
 
 _CSV = Path(__file__).parent / "registers"
 MODELS = ("ambition-2pu-ct", "pro380", "pro380-compact", "pro380-legacy")
@@ -42,12 +42,12 @@ def _row(register: Register) -> tuple[int, int, str, str, str, str]:
 
 
 def test_all_four_models_are_there() -> None:
-    assert meters.available() == MODELS
+    assert available() == MODELS
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_table_equals_the_manual_in_both_directions(name: str) -> None:
-    model = meters.load(name)
+    model = load_model(name)
     table = {row[0]: row for row in map(_row, model.registers)}
     manual = {}
     for line in _lines(name):
@@ -79,7 +79,7 @@ def test_table_equals_the_manual_in_both_directions(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_a_register_accepts_is_what_the_manual_says(name: str) -> None:
-    model = meters.load(name)
+    model = load_model(name)
     by_address = {register.address: register for register in model.registers}
     for line in _lines(name):
         note = line.get("note", "")
@@ -109,7 +109,7 @@ def test_what_a_register_accepts_is_what_the_manual_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_field_of_a_job_is_in_the_data_model_or_a_setting(name: str) -> None:
-    model = meters.load(name)
+    model = load_model(name)
     for register in model.registers:
         if register.job in {Job.FAST, Job.SLOW}:
             assert register.field in FIELDS, register.key
@@ -117,11 +117,11 @@ def test_every_field_of_a_job_is_in_the_data_model_or_a_setting(name: str) -> No
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_names_its_source_and_page(name: str) -> None:
-    assert re.search(r"page(s)? \d+", meters.load(name).manual)
+    assert re.search(r"page(s)? \d+", load_model(name).manual)
 
 
 def test_ambition_history_is_read_on_request_only() -> None:
-    model = meters.load("ambition-2pu-ct")
+    model = load_model("ambition-2pu-ct")
     pages = [r for r in model.registers if re.search(r"_ct\d", r.field)]
     assert len(pages) == 160
     assert {r.job for r in pages} == {Job.REQUEST}
@@ -130,22 +130,22 @@ def test_ambition_history_is_read_on_request_only() -> None:
 
 
 def test_choices_have_names_and_final_values_are_known() -> None:
-    model = meters.load("ambition-2pu-ct")
+    model = load_model("ambition-2pu-ct")
     assert model.by_key["baud_rate"].choices[10] == "115200"
     ratio = model.by_key["ct_ratio"].write
     assert ratio is not None
     assert ratio.final is None
-    code = meters.load("pro380").by_key["combination_code"].write
+    code = load_model("pro380").by_key["combination_code"].write
     assert code is not None
     assert code.final == frozenset({Decimal(10)})
     assert "contradicts itself" in model.by_key["combination_code"].refuse
 
 
 def test_codes_tell_transformer_meters_from_direct_ones() -> None:
-    pro380 = meters.load("pro380")
+    pro380 = load_model("pro380")
     assert {code for code, about in pro380.codes.items() if about.ct} == {0x0103, 0x2008}
     assert pro380.meter_codes == {0x0102, 0x0103, 0x2007, 0x2008}
-    assert meters.load("ambition-2pu-ct").meter_codes == {0x1111, 0x1112, 0x1113}
+    assert load_model("ambition-2pu-ct").meter_codes == {0x1111, 0x1112, 0x1113}
 
 
 _GOOD = """
@@ -173,13 +173,13 @@ def _file(tmp_path: Path, text: str) -> Path:
 
 def test_own_model_is_found_before_a_bundled_one(tmp_path: Path) -> None:
     _file(tmp_path, _GOOD)
-    model = meters.load("mine", tmp_path)
+    model = load_model("mine", tmp_path)
     assert isinstance(model, Model)
     assert model.max_gap == 2
     assert model.by_key["mode"].choices == {0: "slow", 1: "quick"}
     assert model.codes[0x7777].sold_as == "My meter 7"
     (tmp_path / "pro380.toml").write_text(_GOOD.replace('"mine"', '"pro380"'), encoding="utf-8")
-    assert meters.load("pro380", tmp_path).title == "My meter"
+    assert load_model("pro380", tmp_path).title == "My meter"
 
 
 # What is wrong with a file: what to replace in a good one, by what, the line, the reason.
@@ -219,7 +219,7 @@ def test_a_bad_file_is_refused_with_file_line_and_reason(
     assert old in _GOOD
     path = _file(tmp_path, _GOOD.replace(old, new, 1))
     with pytest.raises(ModelError) as caught:
-        meters.load_file(path)
+        load_file(path)
     assert str(path) in caught.value.message
     assert reason in caught.value.message
     if line is not None:
@@ -233,26 +233,26 @@ def test_a_bad_file_is_refused_with_file_line_and_reason(
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
-        meters.load_file(_file(tmp_path, text))
+        load_file(_file(tmp_path, text))
 
 
 def test_unknown_model_names_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        meters.load("pro380-legcy", tmp_path)
+        load_model("pro380-legcy", tmp_path)
     assert "pro380-legacy" in caught.value.hint
     with pytest.raises(ModelError, match="cannot be read"):
-        meters.load_file(tmp_path / "none.toml")
+        load_file(tmp_path / "none.toml")
 
 
 def test_a_model_is_called_like_its_file(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(_GOOD, encoding="utf-8")
     with pytest.raises(ModelError, match=r"is in a file called other\.toml"):
-        meters.load("other", tmp_path)
+        load_model("other", tmp_path)
 
 
 def test_own_models_are_listed(tmp_path: Path) -> None:
     _file(tmp_path, _GOOD)
-    assert meters.available(tmp_path) == tuple(sorted((*MODELS, "mine")))
+    assert available(tmp_path) == tuple(sorted((*MODELS, "mine")))
 
 
 def _cli(*arguments: str) -> Result:

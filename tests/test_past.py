@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from logger.buffer import Buffer
 from logger.cli.past import simulate_past
-from logger.datamodel import MEASUREMENTS, Kind
-from logger.history import Past, Span, troubles
-from logger.lineprotocol import Point
+from logger.domain.datamodel import MEASUREMENTS, Kind
+from logger.points.line import Point
 from logger.simulate import Trouble, virtual_site
+from logger.simulate.past import Past, Span, troubles
 
 START = 1_780_272_000  # 2026-06-01 00:00 UTC
 NAMES = {1: "grid", 2: "roof"}

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logger import meters
-from logger.meters import Encoding, Job, Model, Register
-from logger.plan import Block, plan, plans
+from logger import models
+from logger.models import Encoding, Job, Model, Register
+from logger.models.plan import Block, plan, plans
 
-MODELS = meters.available()
+MODELS = models.available()
 
 
 @st.composite
@@ -86,7 +86,7 @@ def test_no_plan_has_fewer_requests(
 def test_plans_of_the_models() -> None:
     assert {
         name: {job.value: [block.count for block in blocks] for job, blocks in found.items()}
-        for name, found in ((name, plans(meters.load(name))) for name in MODELS)
+        for name, found in ((name, plans(models.load(name))) for name in MODELS)
         if name != "pro380-legacy"
     } == {
         "pro380": {"fast": [48], "slow": [75], "identity": [32], "request": [12]},
@@ -102,12 +102,12 @@ def test_plans_of_the_models() -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "pro380-legacy"])
 def test_all_lengths_of_a_meter_differ(name: str) -> None:
-    counts = [block.count for blocks in plans(meters.load(name)).values() for block in blocks]
+    counts = [block.count for blocks in plans(models.load(name)).values() for block in blocks]
     assert len(counts) == len(set(counts))
 
 
 def test_the_legacy_map_takes_one_request_a_value() -> None:
-    model = meters.load("pro380-legacy")
+    model = models.load("pro380-legacy")
     found = plans(model)
     for job in Job:
         assert [(block.address, block.count) for block in found[job]] == [

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from influxdb_client.client.write.point import Point as ClientPoint
 from influxdb_client.domain.write_precision import WritePrecision
 
-from logger import meters
-from logger.datamodel import MEASUREMENTS, Kind, Lane
-from logger.lineprotocol import FieldValue, Point, encode
-from logger.meters import Job, Value
-from logger.points import by_lane, points
-from logger.reading import Reading, inverted
+from logger import models
+from logger.domain.datamodel import MEASUREMENTS, Kind, Lane
+from logger.meter.reading import Reading, inverted
+from logger.models import Job, Value
+from logger.points.line import FieldValue, Point, encode
+from logger.points.readings import by_lane, points
 
-PRO380 = meters.load("pro380")
+PRO380 = models.load("pro380")
 
 
 def reading(job: Job, values: dict[str, Value]) -> Reading:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from logger.bus import Bus
+from logger.bus.faults import explain
 from logger.bus.port import Port
-from logger.bus.trouble import explain
-from logger.errors import PortError, SilentError
-from logger.plan import Block
+from logger.domain.errors import PortError, SilentError
+from logger.models.plan import Block
 from logger.simulate import VirtualLine
 from tests.lines import bus_config, honest, scripted, words_at
 from tests.readers import NOW, Clock, fixed_meter

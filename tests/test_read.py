@@ -16,15 +16,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from logger import meters
+from logger import models
 from logger.bus import Bus as Master
 from logger.cli.read import read
 from logger.config import Bus, load_config
-from logger.errors import PortError
-from logger.meters import Job
-from logger.reader import MeterReader
+from logger.domain.errors import PortError
+from logger.meter.session import MeterReader
+from logger.models import Job
+from logger.runtime.status import StatusServer, socket_path
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
-from logger.status import StatusServer, socket_path
 from tests.engines.process import program
 from tests.opponents import Serve, device, pty_meter, tcp_meter
 from tests.running import command
@@ -163,7 +163,7 @@ def test_one_request_a_job() -> None:
             }
         )
         bus = Master(bus_config)
-        reader = MeterReader(bus, bus_config.meter[0], meters.load("pro380"), lambda: 5)
+        reader = MeterReader(bus, bus_config.meter[0], models.load("pro380"), lambda: 5)
         for job, first, count in (
             (Job.FAST, 0x5002, 48),
             (Job.SLOW, 0x6000, 75),

@@ -10,23 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger import meters
-from logger.line import (
-    AdaptivePlan,
-    MeterState,
-    Pause,
-    Search,
-    StateStore,
-    ct_problem,
-    ct_ratio,
-    expected_phases,
-)
-from logger.line.adapt import RETRY_AFTER_MS
-from logger.meters import Job
-from logger.plan import Block, plans, probes
-from logger.statefile import StateFile
+from logger import models
+from logger.meter.adapt import RETRY_AFTER_MS, AdaptivePlan, Search
+from logger.meter.backoff import Pause
+from logger.meter.state import MeterState, StateStore
+from logger.meter.transformers import ct_problem, ct_ratio, expected_phases
+from logger.models import Job
+from logger.models.plan import Block, plans, probes
+from logger.store.statefile import StateFile
 
-PRO380 = meters.load("pro380")
+PRO380 = models.load("pro380")
 WEEK = RETRY_AFTER_MS
 
 
@@ -151,9 +144,9 @@ def test_pauses_grow_to_a_minute() -> None:
     assert pause.until - now == 2
 
 
-@pytest.mark.parametrize("name", meters.available())
+@pytest.mark.parametrize("name", models.available())
 def test_probes_are_short_and_tell_apart(name: str) -> None:
-    model = meters.load(name)
+    model = models.load(name)
     found = probes(model)
     assert len({block.count for block in found}) == len(found) >= 2
     assert max(block.count for block in found) <= 8
@@ -253,7 +246,7 @@ def test_an_unset_ratio_is_a_problem_of_transformer_meters(
     model: str, values: dict[str, str | int], ratio: tuple[int, int] | None, bad: bool
 ) -> None:
     assert ct_ratio(values) == ratio
-    assert bool(ct_problem(meters.load(model), values)) == bad
+    assert bool(ct_problem(models.load(model), values)) == bad
 
 
 def test_phases_by_wiring() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.meters import Job
+from logger.models import Job
 from logger.simulate import QUIRKS, Quirk, quirks_named
 from tests.readers import JOBS, NOW_MS, Setup, fixed_meter, line_of, truth
 

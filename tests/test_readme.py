@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from logger.config import load_config
-from logger.meters import load_file
+from logger.models import load_file
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.engines import InfluxServer, Translator
 from tests.engines.process import program
@@ -169,7 +169,7 @@ def test_every_key_of_the_configuration_is_in_the_readme() -> None:
     from pydantic import BaseModel
 
     from logger.config.load import _section_in
-    from logger.config.models import Config
+    from logger.config.sections import Config
 
     def keys(section: type[BaseModel]) -> Iterator[str]:
         for name, field in section.model_fields.items():

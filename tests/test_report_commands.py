@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from logger.cli import app
-from logger.errors import BufferFileError, ConfigError, ReportError
-from logger.lineprotocol import Point
+from logger.domain.errors import BufferFileError, ConfigError, ReportError
+from logger.points.line import Point
 from logger.report.calendar import midnight_ms
 from tests.conftest import Target
 from tests.report_rig import write_buffer, write_influx

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logger.config.derive import Price, Prices
-from logger.lineprotocol import Point
+from logger.domain.timespan import merged
+from logger.points.line import Point
 from logger.report.calendar import By, Period, midnight_ms, periods, weeks
 from logger.report.energy import Row, cuts, report
 from logger.report.knots import knots
-from logger.report.source import BufferSource, merged
+from logger.report.source import BufferSource
 
 AMSTERDAM, UTC = ZoneInfo("Europe/Amsterdam"), ZoneInfo("UTC")
 HOUR = 3_600_000

@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.buffer.database import Database
-from logger.clock import Step
 from logger.derive import Derive
-from logger.derive.about import About, State
+from logger.derive.clock import Step
+from logger.derive.info import About, State
 from logger.derive.quarters import BANDS
-from logger.lineprotocol import Point
+from logger.domain.timespan import TimeSpan
+from logger.points.line import Point
 from logger.report.frequency import tallies
 from logger.report.influx import InfluxSource
-from logger.report.source import Bands, BufferSource, Source, Span, Tags, Tally
-from logger.report.stored import StoredLines
+from logger.report.source import Bands, BufferSource, Source, Tags, Tally
+from logger.store.database import Database
+from logger.store.query import StoredLines
 from tests.conftest import Target
 from tests.derive_rig import T0, about, fast
 from tests.old_buffer import make_version_two
@@ -84,7 +85,7 @@ def lived(seed: int, hours: float = 8) -> list[Point]:
     return [point for point in found if point.measurement in {WINDOWS, QUARTERS}]
 
 
-def spans_of(points: Sequence[Point], dice: random.Random) -> list[Span]:
+def spans_of(points: Sequence[Point], dice: random.Random) -> list[TimeSpan]:
     """Return stretches one after the other, some with gaps, some on quarters."""
     first = min(point.time_ms for point in points) // QUARTER * QUARTER
     last = max(point.time_ms for point in points)
@@ -104,7 +105,7 @@ def plain(found: Sequence[Tally]) -> list[tuple[object, ...]]:
     )  # fmt: skip
 
 
-def check(source: Source, spans: Sequence[Span]) -> None:
+def check(source: Source, spans: Sequence[TimeSpan]) -> None:
     counted = plain(source.tally(WINDOWS, spans, {}, ALL))
     assert counted
     assert plain(tallies(source, spans, {})) == counted
@@ -181,17 +182,17 @@ class Watched:
     shared = False
 
     def __init__(self, source: Source) -> None:
-        self._source, self.asked = source, list[tuple[Tags, Span]]()
+        self._source, self.asked = source, list[tuple[Tags, TimeSpan]]()
 
     def read(
-        self, measurement: str, spans: Sequence[Span], tags: Tags, fields: Sequence[str]
+        self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
     ) -> Iterator[Point]:
         return self._source.read(measurement, spans, tags, fields)
 
     def tally(
         self,
         measurement: str,
-        spans: Sequence[Span],
+        spans: Sequence[TimeSpan],
         tags: Tags,
         bands: Bands,
         without: Sequence[str] = (),

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.buffer.database import Database
-from logger.buffer.rows import NewRow, append
-from logger.buffer.schema import load_ledger, migrate, save_ledger
-from logger.datamodel import Lane
-from logger.lineparse import decode
-from logger.lineprotocol import FieldValue, Point, encode
+from logger.domain.datamodel import Lane
+from logger.points.line import FieldValue, Point, encode
+from logger.points.parse import decode
 from logger.report.source import point_of
-from logger.report.stored import StoredLines
+from logger.store.database import Database
+from logger.store.query import StoredLines
+from logger.store.rows import NewRow, append
+from logger.store.schema import load_ledger, migrate, save_ledger
 
 names = st.text(
     st.characters(min_codepoint=0x20, max_codepoint=0x2FF, exclude_characters="\x7f"), min_size=1

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from logger.config.derive import Prices
-from logger.errors import ReportError
-from logger.lineprotocol import Point
+from logger.domain.errors import ReportError
+from logger.points.line import Point
 from logger.report.calendar import By, midnight_ms, periods, weeks
 from logger.report.energy import cuts, report
 from logger.report.events import joined

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from logger.lineparse import decode
+from logger.points.parse import decode
 from logger.simulate import Served, VirtualClock, VirtualLine, virtual_site
 from tests.conftest import Target
 from tests.running import RunningLogger, command, wait_until

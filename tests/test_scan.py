@@ -15,32 +15,32 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from logger import meters
-from logger.app import check_config
+from logger import models
 from logger.bus import Bus
 from logger.bus.port import Port
 from logger.cli.options import CONFIG_VARIABLE
 from logger.cli.scan import scan
 from logger.config import load_config
-from logger.errors import ConfigError, PortError
-from logger.meters import Job
-from logger.reader import MeterReader
+from logger.domain.errors import ConfigError, PortError
+from logger.meter.identify import Found, identify
+from logger.meter.session import MeterReader
+from logger.models import Job
+from logger.runtime.app import check_config
+from logger.runtime.status import StatusServer, socket_path
 from logger.simulate import VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
-from logger.status import StatusServer, socket_path
 from logger.survey import ports
-from logger.survey.identify import Found, identify
 from logger.survey.scan import Stopped, all_settings, line_config, sweep
 from tests.running import wait_until
 
 NOW = 1_750_000_000.0
-MODELS = [meters.load(name) for name in meters.available()]
+MODELS = [models.load(name) for name in models.available()]
 
 
 def meter(model: str, address: int, **settings: Any) -> VirtualMeter:
     books = Books(World(1), NOW)
-    return VirtualMeter(meters.load(model), address, "load", books, settings=settings)
+    return VirtualMeter(models.load(model), address, "load", books, settings=settings)
 
 
 @contextmanager
@@ -187,7 +187,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
         assert "CT ratio is 5/5" in file.read_text(encoding="utf-8")
         bus = Bus(config.bus[0])
         for one in config.bus[0].meter:
-            reader = MeterReader(bus, one, meters.load(one.model), lambda: 1)
+            reader = MeterReader(bus, one, models.load(one.model), lambda: 1)
             assert reader.read(Job.FAST, 1).complete
         bus.close()
         again = _cli("--port", port, "--range", "1", "--write", str(file))

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from logger import meters
+from logger import models
 from logger.cli.settings import app
 from logger.config import load_config
-from logger.errors import BusError, ConfigError, PortError, RefusedError, SilentError
+from logger.domain.errors import BusError, ConfigError, PortError, RefusedError, SilentError
+from logger.runtime.status import StatusServer, socket_path
 from logger.settings import advice, find, listed, prepare
 from logger.settings.names import settable
 from logger.simulate import Quirk, VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
-from logger.status import StatusServer, socket_path
 from logger.survey.context import shared
 
 NOW = 1_750_000_000.0
@@ -71,13 +71,13 @@ _FRAMES = [
 def test_frames_are_the_manuals_byte_for_byte(
     model: str, name: str, value: str, frame: str
 ) -> None:
-    assert prepare(meters.load(model), name, value).frame(1)[:-2] == bytes.fromhex(frame)
+    assert prepare(models.load(model), name, value).frame(1)[:-2] == bytes.fromhex(frame)
 
 
 def test_every_writable_register_of_every_model_is_in_the_frames_above() -> None:
-    shown = {(model, find(meters.load(model), name).key) for model, name, _, _ in _FRAMES}
-    for name in meters.available():
-        for register in meters.load(name).registers:
+    shown = {(model, find(models.load(model), name).key) for model, name, _, _ in _FRAMES}
+    for name in models.available():
+        for register in models.load(name).registers:
             if register.write and not register.refuse and register.field != "power_down_count":
                 assert (name, register.key) in shown
 
@@ -114,7 +114,7 @@ def test_what_the_manual_does_not_allow_is_refused(
     model: str, name: str, value: str, reason: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        prepare(meters.load(model), name, value)
+        prepare(models.load(model), name, value)
     assert reason in f"{caught.value.message} {caught.value.hint}"
 
 
@@ -150,8 +150,8 @@ def scene(
     **settings: Any,
 ) -> Iterator[Scene]:
     books = Books(World(1), NOW)
-    there = [VirtualMeter(meters.load(model), 1, "grid", books, settings=settings)]
-    there += [VirtualMeter(meters.load(model), n, "load", books) for n in others]
+    there = [VirtualMeter(models.load(model), 1, "grid", books, settings=settings)]
+    there += [VirtualMeter(models.load(model), n, "load", books) for n in others]
     with VirtualLine(there, clock=lambda: NOW, paced=False, quirks=quirks) as line:
         config = tmp_path / "logger.toml"
         config.write_text(
@@ -224,8 +224,8 @@ def test_a_dry_run_says_what_is_final(tmp_path: Path) -> None:
 def test_notes_are_about_the_change_not_about_the_manual(tmp_path: Path) -> None:
     kept = {
         (name, register.field): note
-        for name in meters.available()
-        for register in settable(meters.load(name))
+        for name in models.available()
+        for register in settable(models.load(name))
         if (note := advice(register))
     }
     assert set(kept) == {
@@ -379,9 +379,9 @@ def test_a_silent_meter_and_an_unknown_name(tmp_path: Path) -> None:
         assert here.writes() == 0
 
 
-@pytest.mark.parametrize("name", meters.available())
+@pytest.mark.parametrize("name", models.available())
 def test_every_listed_setting_has_a_name_of_its_own(name: str) -> None:
-    fields = [register.field for register in listed(meters.load(name))]
+    fields = [register.field for register in listed(models.load(name))]
     assert len(fields) == len(set(fields))
 
 

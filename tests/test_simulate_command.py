@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from logger.cli.simulate import QUIRK_NAMES, simulate
-from logger.errors import LoggerError
+from logger.domain.errors import LoggerError
 from logger.simulate import QUIRKS
 from tests.test_simulate_line import connect, read_frame, receive
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.errors import SimulationError
+from logger.domain.errors import SimulationError
 from logger.simulate import Incident, Trouble
 from logger.simulate.ledger import Books, Ledger, Schedule
 from logger.simulate.snapshot import Snapshot

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 from pymodbus.framer import FramerType
 
-from logger.errors import SimulationError
-from logger.meters import Register, load
+from logger.domain.errors import SimulationError
+from logger.models import Register, load
 from logger.simulate import (
     Incident,
     Served,

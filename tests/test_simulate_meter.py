@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logger.decode import decode
-from logger.errors import ModelError, SimulationError
-from logger.meters import Encoding, Value, available, load, load_file
+from logger.domain.errors import ModelError, SimulationError
+from logger.models import Encoding, Value, available, load, load_file
+from logger.models.decode import decode
 from logger.simulate import Incident, Refusal, Trouble, VirtualMeter, virtual_site
 from logger.simulate.accepts import acceptable
 from logger.simulate.frame import crc16, seal
-from logger.simulate.settings import Setting
+from logger.simulate.registers import Setting
 
 NOON = datetime(2026, 6, 18, 11, 40, tzinfo=UTC).timestamp()
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from logger.errors import LoggerError, SimulationError
-from logger.meters import Job, Model, load, load_file
+from logger.domain.errors import LoggerError, SimulationError
+from logger.models import Job, Model, load, load_file
 from logger.simulate import (
     QUIRKS,
     Quirk,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.errors import SimulationError
+from logger.domain.errors import SimulationError
 from logger.simulate import Incident, Trouble, virtual_site
 from logger.simulate.appliances import DAY_S, segments
 from logger.simulate.sky import sun_height

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from logger.delivery.bisect import send
-from logger.delivery.outcome import DELIVERED, Kind, Outcome
+from logger.influx.outcome import DELIVERED, Kind, Outcome
 from tests.benchmark.faults import CLOCK, DISK, INCIDENTS, NOISE, PROCESS, SERVER, draw
 from tests.running import ROOT
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from logger import health, service
-from logger.errors import StatusError
-from logger.health import BusHealth, MeterHealth
-from logger.status import StatusServer, ask, socket_path
+from logger.domain.errors import StatusError
+from logger.runtime import health
+from logger.runtime import systemd as service
+from logger.runtime.health import BusHealth, MeterHealth
+from logger.runtime.status import StatusServer, ask, socket_path
 
 
 def meter(**changes: object) -> MeterHealth:

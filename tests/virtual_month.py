@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from logger.datamodel import Lane
-from logger.history import Past, Span, troubles
-from logger.lineprotocol import Point
-from logger.points import by_lane
+from logger.domain.datamodel import Lane
+from logger.points.line import Point
+from logger.points.readings import by_lane
 from logger.simulate import Incident, Trouble, VirtualSite, virtual_site
+from logger.simulate.past import Past, Span, troubles
 from tests.engines import InfluxServer
 
 ZONE = "Europe/Amsterdam"

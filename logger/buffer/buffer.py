@@ -9,16 +9,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from logger.buffer.exchange import Exchange
-from logger.buffer.ledger import Books, LaneBooks
-from logger.buffer.lock import OwnerLock
 from logger.buffer.pending import MEMORY_BYTES, Drops, Pending
-from logger.buffer.rows import NewRow
 from logger.buffer.state import BufferState, Level
 from logger.buffer.writer import Writer
-from logger.datamodel import Lane
-from logger.errors import BufferDiskError, BufferFileError
-from logger.lineprotocol import Point
-from logger.points import by_lane
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferDiskError, BufferFileError
+from logger.points.line import Point
+from logger.points.readings import by_lane
+from logger.store.ledger import Books, LaneBooks
+from logger.store.lock import OwnerLock
+from logger.store.rows import NewRow
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from logger.buffer.pending import Drops, Pending
-from logger.buffer.rows import NewRow, Row, Settlement
-from logger.datamodel import Lane
-from logger.errors import BufferCorruptError, BufferFileError
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferCorruptError, BufferFileError
+from logger.store.rows import NewRow, Row, Settlement
 
 SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
 SETTLE_LAST_ROWS = 100  # the same, at the end of a backlog

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
-from logger.buffer.rows import NewRow
-from logger.datamodel import Lane
+from logger.domain.datamodel import Lane
+from logger.store.rows import NewRow
 
 MEMORY_BYTES = 16 * 1024**2  # of line protocol: about 100,000 points
 Drops = Counter[tuple[Lane, str]]

@@ -7,12 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from logger.buffer import limits, rows, schema
-from logger.buffer.database import Database
 from logger.buffer.exchange import Batch
-from logger.buffer.file import BufferFile
-from logger.buffer.ledger import Books, Ledger
-from logger.errors import BufferCorruptError, BufferDiskError
+from logger.domain.errors import BufferCorruptError, BufferDiskError
+from logger.store import limits, rows, schema
+from logger.store.database import Database
+from logger.store.file import BufferFile
+from logger.store.ledger import Books, Ledger
 
 log = logging.getLogger(__name__)
 

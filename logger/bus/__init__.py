@@ -1,5 +1,5 @@
 """The line: one transaction at a time with the meters on it."""
 
-from logger.bus.master import Bus, BusStats
+from logger.bus.transaction import Bus, BusStats
 
 __all__ = ["Bus", "BusStats"]

@@ -18,10 +18,10 @@ from typing import Literal
 import serial
 import serial.rs485
 
+from logger.bus.faults import explain
 from logger.bus.frames import SHORTEST, Heard, Stray, search, strays
-from logger.bus.trouble import explain
 from logger.config import Bus as BusConfig
-from logger.errors import PortError
+from logger.domain.errors import PortError
 
 log = logging.getLogger(__name__)
 

@@ -26,12 +26,7 @@ from logger.cli import (
     simulate,
     status,
 )
-from logger.errors import (
-    ConfigError,
-    LoggerError,
-    ModelError,
-    SimulationError,
-)
+from logger.domain.errors import ConfigError, LoggerError, ModelError, SimulationError
 
 # What the exit code says: 0 done and well, 1 something out there is not well, 2 a mistake
 # in the command or the configuration that only its author can mend.

@@ -13,7 +13,7 @@ from logger.cli import setaside
 from logger.cli.bufferparts import Opened, bar, emit, opened
 from logger.cli.moments import moment, shown
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from logger.errors import ExportError
+from logger.domain.errors import ExportError
 
 app = typer.Typer(
     help="Look into the buffer, deliver it, export it. Safe beside a running logger.",
@@ -69,7 +69,7 @@ def status(
     config: ConfigOption = DEFAULT_CONFIG, file: FileOption = None, as_json: JsonOption = False
 ) -> None:
     """Show the books, the size and the wear; exit code 1 if something is not well."""
-    from logger.buffer.report import report
+    from logger.buffer.overview import report
     from logger.cli.bufferparts import books_table, running_buffer
 
     place = opened(config, file)
@@ -86,7 +86,7 @@ def verify(
     config: ConfigOption = DEFAULT_CONFIG, file: FileOption = None, as_json: JsonOption = False
 ) -> None:
     """Recount the file and check every row of it; exit code 1 if anything is off."""
-    from logger.buffer.verify import verify as check
+    from logger.store.verify import verify as check
 
     place = opened(config, file)
     with bar("checking rows", as_json) as progress:
@@ -130,7 +130,7 @@ def replay(
 ) -> None:
     """Send delivered points again, for a server that lost data; the buffer has those of
     the last days (`keep`). Sending twice is harmless: a point overwrites itself."""
-    from logger.buffer import tools
+    from logger.store import tools
 
     place = opened(config, None)
     place.target()
@@ -148,8 +148,8 @@ def replay(
 def _deliver(
     place: Opened, rate: float | None, patience: float, extra: dict[str, Any], *, as_json: bool
 ) -> None:
-    from logger.buffer import tools
     from logger.delivery.backfill import backfill as deliver
+    from logger.store import tools
 
     target = place.target()
     if not as_json:
@@ -200,8 +200,8 @@ def export(
 ) -> None:
     """Write points as CSV, line protocol or Parquet. All are those that wait or were
     delivered and are still kept; points that were set aside only on demand."""
-    from logger.buffer.exporting import source
-    from logger.export import export as write
+    from logger.transfer.export import export as write
+    from logger.transfer.source import source
 
     place = opened(config, file)
     format_ = kind.value if kind is not None else out.suffix.lstrip(".")
@@ -229,7 +229,7 @@ def _nothing(path: Path, measurements: Sequence[str]) -> ExportError:
     """Say why there is nothing to export; no file is touched."""
     import difflib
 
-    from logger.datamodel import MEASUREMENTS
+    from logger.domain.datamodel import MEASUREMENTS
 
     for name in measurements:
         if name not in MEASUREMENTS and (near := difflib.get_close_matches(name, MEASUREMENTS, 1)):
@@ -254,8 +254,8 @@ def import_(
 ) -> None:
     """Take someone's own points into the buffer, to be delivered with all others. Every
     line is checked first; with a bad one nothing is taken, unless --skip-bad."""
-    from logger.buffer import tools
-    from logger.buffer.importing import read_lines, summary
+    from logger.store import tools
+    from logger.transfer.importing import read_lines, summary
 
     place = opened(config, None)
     found = read_lines(source, precision.value)

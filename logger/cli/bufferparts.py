@@ -15,7 +15,7 @@ import typer
 from logger.cli.moments import shown
 
 if TYPE_CHECKING:
-    from logger.config.models import Config, Influx
+    from logger.config.sections import Config, Influx
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Opened:
 
     def target(self) -> Influx:
         """Return [influxdb]. Raises ConfigError if there is none, or no token."""
-        from logger.errors import ConfigError
+        from logger.domain.errors import ConfigError
 
         influx = self.config.influxdb if self.config is not None else None
         if influx is None:
@@ -58,8 +58,8 @@ def opened(config: Path, file: Path | None) -> Opened:
 
 def running_buffer(path: Path) -> dict[str, Any] | None:
     """Return what the running logger says about its buffer, None if none can be asked."""
-    from logger.errors import StatusError
-    from logger.status import ask
+    from logger.domain.errors import StatusError
+    from logger.runtime.status import ask
 
     try:
         buffer: dict[str, Any] = ask(path)["buffer"]

@@ -62,17 +62,18 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     import time
     from dataclasses import replace
 
-    from logger import meters
-    from logger.app import state_directory
-    from logger.clock import Clock, synchronised
-    from logger.line import StateStore
+    from logger.derive.clock import Clock, synchronised
+    from logger.meter.state import StateStore
+    from logger.models import available
+    from logger.models import load as load_model
+    from logger.runtime.app import state_directory
     from logger.survey import check as survey
     from logger.survey import surroundings
     from logger.survey.context import from_file, shared
     from logger.survey.finding import note
 
-    names = meters.available(config.models_dir)
-    models = {name: meters.load(name, config.models_dir) for name in names}
+    names = available(config.models_dir)
+    models = {name: load_model(name, config.models_dir) for name in names}
     states = StateStore(state_directory(config.buffer.path) / "meters")
     if both := shared(config.buffer.path, [bus.port for bus in config.bus]):
         yield note("logger", "running", both, "stop it for a while if meters seem to be garbled")
@@ -89,8 +90,8 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
 
 def _try_write(settings: Influx, bucket: str) -> tuple[str, str]:
     """Send a write without points: the server checks everything but the points."""
-    from logger.delivery.influx import Client
-    from logger.delivery.outcome import Kind
+    from logger.influx.outcome import Kind
+    from logger.influx.write import Client
 
     client = Client(settings, bucket)
     try:

@@ -19,8 +19,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     """Check the configuration file and the load it puts on each bus."""
     import json
 
-    from logger.app import check_config
     from logger.config import duration_text, load_config
+    from logger.runtime.app import check_config
 
     loaded = load_config(config)
     loads = check_config(loaded)

@@ -10,9 +10,9 @@ import typer
 from logger.cli.options import duration
 
 if TYPE_CHECKING:
-    from logger.app import App
     from logger.cli.live import Latest
     from logger.config import Config
+    from logger.runtime.app import App
 
 # Noon in June: a demo without sun would show little.
 _NOON = "2026-06-21T10:30:00+00:00"
@@ -36,13 +36,13 @@ def demo(
     import tempfile
     from datetime import datetime
 
-    from logger import logs
+    from logger.runtime import logs
 
     for_s = duration(for_) if for_ else None
     logs.set_up("text", logging.WARNING)
 
-    from logger.app import App
     from logger.cli.live import Latest
+    from logger.runtime.app import App
     from logger.simulate import VirtualClock, VirtualLine, virtual_site
 
     start = datetime.fromisoformat(_NOON).timestamp()
@@ -90,7 +90,7 @@ def _show(app: App, latest: Latest, for_s: float | None) -> None:
     from rich.live import Live
 
     from logger.cli.live import one_line, view
-    from logger.daemon import serve
+    from logger.runtime.daemon import serve
 
     console = Console()
     done = threading.Event()

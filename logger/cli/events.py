@@ -30,7 +30,7 @@ def events(
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
-    from logger.derive.kinds import Kind
+    from logger.derive.events import Kind
     from logger.report import shape
     from logger.report.calendar import By, midnight_ms, periods
     from logger.report.events import joined
@@ -63,7 +63,7 @@ def _show(found: list[Event], rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     from logger.cli.console import console, fitting
-    from logger.derive.kinds import span
+    from logger.derive.events import span
 
     table = Table("begin", "duration", "kind", "what")
     for event, row in zip(found, rows, strict=True):

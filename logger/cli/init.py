@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from logger.init import Answers, Meter
+    from logger.config.answers import Answers, Meter
 
 _ROLES = ("grid", "pv", "battery", "load")
 
@@ -38,7 +38,7 @@ def init(
     from dataclasses import replace
 
     from logger.config import load_config
-    from logger.init import Answers, configuration, environment
+    from logger.config.answers import Answers, configuration, environment
 
     given = Answers(
         site=site,
@@ -102,7 +102,7 @@ def _ask(given: Answers, *, ask_meters: bool) -> Answers:
 
 
 def _meter(text: str) -> Meter:
-    from logger.init import Meter
+    from logger.config.answers import Meter
 
     address, _, rest = text.partition(":")
     role, _, name = rest.partition(":")

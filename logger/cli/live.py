@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from logger.meters import Value
-    from logger.reading import Reading
+    from logger.meter.reading import Reading
+    from logger.models import Value
 
 _PHASES = ("L1", "L2", "L3", "total")
 _COLUMNS = (

@@ -10,7 +10,7 @@ import typer
 from logger.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from logger.meters import Model, Register
+    from logger.models import Model, Register
 
 
 def models(
@@ -23,16 +23,17 @@ def models(
     """List the models of meters, or print the register table of one."""
     import json
 
-    from logger import meters
-    from logger.errors import ModelError
+    from logger.domain.errors import ModelError
+    from logger.models import available
+    from logger.models import load as load_model
 
     if models_dir is not None and not models_dir.is_dir():
         raise ModelError(f"{models_dir}: no such directory", "name the directory of your tables")
     if model is not None:
-        table = meters.load(model, models_dir)
+        table = load_model(model, models_dir)
         typer.echo(json.dumps(_as_json(table), indent=2)) if as_json else _show(table)
         return
-    every = [meters.load(name, models_dir) for name in meters.available(models_dir)]
+    every = [load_model(name, models_dir) for name in available(models_dir)]
     if as_json:
         typer.echo(json.dumps([_head(one) for one in every], indent=2))
     else:
@@ -40,7 +41,7 @@ def models(
 
 
 def _head(model: Model) -> dict[str, Any]:
-    from logger.plan import plans
+    from logger.models.plan import plans
 
     return {
         "model": model.name,

@@ -41,8 +41,8 @@ def simulate_past(
     import time
 
     from logger.config import load_config
-    from logger.history import troubles
     from logger.simulate import VirtualClock, VirtualLine, virtual_site
+    from logger.simulate.past import troubles
 
     for_s = duration(for_) if for_ else None
     loaded = load_config(config)
@@ -71,12 +71,12 @@ def simulate_past(
         typer.echo(f"{count} points of {days} days are in {loaded.buffer.path}")
     if not listen:
         return
-    from logger.cli.simulate import _address, _wait
+    from logger.cli.serving import listen_address, wait
 
-    host, port = _address(listen)
+    host, port = listen_address(listen)
     with VirtualLine(site.meters, clock=VirtualClock(time.time()), baudrate=9600) as line:
         typer.echo(f"virtual meters at socket://{host}:{line.start_tcp(host, port)}")
-        _wait(for_s)
+        wait(for_s)
 
 
 def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:
@@ -86,7 +86,7 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:
     from rich.progress import Progress
 
     from logger.buffer import Buffer
-    from logger.history import Past, Span
+    from logger.simulate.past import Past, Span
 
     logging.getLogger("logger.events").setLevel(logging.ERROR)  # old events are no news
     names = {meter.address: meter.name for bus in config.bus for meter in bus.meter}

@@ -10,8 +10,8 @@ from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
-    from logger.meters import Model
-    from logger.reading import Reading
+    from logger.meter.reading import Reading
+    from logger.models import Model
 
 
 def read(
@@ -24,13 +24,13 @@ def read(
     import json
     import time
 
-    from logger import meters
+    from logger import models
     from logger.bus import Bus
     from logger.config import load_config
-    from logger.errors import ConfigError
-    from logger.line import named
-    from logger.meters import Job
-    from logger.reader import MeterReader
+    from logger.domain.errors import ConfigError
+    from logger.meter.adapt import named
+    from logger.meter.session import MeterReader
+    from logger.models import Job
     from logger.survey.context import port_from, shared
 
     quiet()
@@ -41,7 +41,7 @@ def read(
         hint = f"did you mean {near[0]!r}?" if near else f"meters: {', '.join(places)}"
         raise ConfigError(f"{config}: no meter is called {meter!r}", hint)
     bus_config, meter_config = places[meter]
-    model = meters.load(meter_config.model, loaded.models_dir)
+    model = models.load(meter_config.model, loaded.models_dir)
     order = (Job.IDENTITY, *(job for job in Job if job is not Job.IDENTITY))  # who it is first
     if both := shared(loaded.buffer.path, [bus_config.port]):
         typer.echo(f"note: {both}", err=True)

@@ -36,7 +36,7 @@ def energy(
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
-    from logger.errors import ReportError
+    from logger.domain.errors import ReportError
     from logger.report import energy as report
     from logger.report import shape
     from logger.report.calendar import By, periods
@@ -147,7 +147,7 @@ def quality(
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
-    from logger.errors import ExportError, ReportError
+    from logger.domain.errors import ExportError, ReportError
     from logger.report import quality as report
     from logger.report import shape
     from logger.report.calendar import weeks

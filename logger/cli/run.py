@@ -19,8 +19,8 @@ def run(
     """Read the meters and deliver to InfluxDB until SIGTERM or Ctrl-C."""
     import logging
 
-    from logger import logs
     from logger.config import load_config
+    from logger.runtime import logs
 
     if log_format not in ("text", "json"):
         raise typer.BadParameter("--log-format is text or json")
@@ -31,7 +31,7 @@ def run(
 
     logging.getLogger(__name__).info("configuration %s", config)
 
-    from logger.app import App
-    from logger.daemon import serve
+    from logger.runtime.app import App
+    from logger.runtime.daemon import serve
 
     serve(App(loaded))

@@ -11,8 +11,8 @@ from logger.cli.options import JsonOption
 from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
-    from logger.meters import Model
-    from logger.survey.identify import Found
+    from logger.meter.identify import Found
+    from logger.models import Model
 
 # The exit code of a program that was interrupted (128 and the number of SIGINT).
 _INTERRUPTED = 130
@@ -53,9 +53,10 @@ def scan(
     import json
     from dataclasses import asdict
 
-    from logger import meters
     from logger.cli.options import duration
-    from logger.errors import ConfigError
+    from logger.domain.errors import ConfigError
+    from logger.models import available
+    from logger.models import load as load_model
     from logger.survey import draft, ports
 
     quiet()
@@ -66,7 +67,7 @@ def scan(
             "--all: the gateway sets speed and parity of its line, not this program",
             "change them in the gateway and scan again",
         )
-    models = [meters.load(name, models_dir) for name in meters.available(models_dir)]
+    models = [load_model(name, models_dir) for name in available(models_dir)]
     lasting = ports.lasting_name(port)
     _note_a_logger(lasting)
     found, stopped = _sweep(
@@ -99,7 +100,7 @@ def _note_a_logger(port: str) -> None:
 
     from logger.cli.options import CONFIG_VARIABLE, DEFAULT_CONFIG
     from logger.config import load_config
-    from logger.errors import LoggerError
+    from logger.domain.errors import LoggerError
     from logger.survey.context import shared
 
     try:
@@ -124,7 +125,7 @@ def _sweep(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from logger.errors import ConfigError
+    from logger.domain.errors import ConfigError
     from logger.survey import scan as sweeps
 
     settings = [(baudrate, parity)]

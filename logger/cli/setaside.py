@@ -24,8 +24,8 @@ All = Annotated[bool, typer.Option("--all", help="All that are set aside.")]
 @app.command("list")
 def list_(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """List what is set aside, and why."""
-    from logger.buffer.database import Database
-    from logger.buffer.tools import refused
+    from logger.store.database import Database
+    from logger.store.tools import refused
 
     place = opened(config, None)
     database = Database.open_readonly(place.path)
@@ -62,7 +62,7 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Let them wait for delivery again, after what was wrong is mended."""
-    from logger.buffer import tools
+    from logger.store import tools
 
     place = opened(config, None)
     wanted = _wanted(numbers, everything)
@@ -80,7 +80,7 @@ def discard(
     as_json: JsonOption = False,
 ) -> None:
     """Delete them for good; they are counted as dropped."""
-    from logger.buffer import tools
+    from logger.store import tools
 
     place = opened(config, None)
     wanted = _wanted(numbers, everything)

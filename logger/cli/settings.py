@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from logger.config import Bus, Config, Meter
-    from logger.meters import Model
+    from logger.models import Model
     from logger.settings import Change, Changer, Outcome
 
 app = typer.Typer(help="Show and change the settings of a meter.", no_args_is_help=True)
@@ -87,7 +87,7 @@ def set_(
     ] = False,
 ) -> None:
     """Change one setting of a meter, and read it back."""
-    from logger.errors import BusError, ConfigError
+    from logger.domain.errors import BusError, ConfigError
     from logger.settings import Changer, advice, prepare
     from logger.survey.context import port_from, shared
 
@@ -131,9 +131,9 @@ def set_(
 def _find(path: Path, name: str) -> tuple[Config, Bus, Meter, Model]:
     import difflib
 
-    from logger import meters
+    from logger import models
     from logger.config import load_config
-    from logger.errors import ConfigError
+    from logger.domain.errors import ConfigError
 
     loaded = load_config(path)
     places = {one.name: (bus, one) for bus in loaded.bus for one in bus.meter}
@@ -142,11 +142,11 @@ def _find(path: Path, name: str) -> tuple[Config, Bus, Meter, Model]:
         hint = f"did you mean {near[0]!r}?" if near else f"meters: {', '.join(places)}"
         raise ConfigError(f"{path}: no meter is called {name!r}", hint)
     bus, meter = places[name]
-    return loaded, bus, meter, meters.load(meter.model, loaded.models_dir)
+    return loaded, bus, meter, models.load(meter.model, loaded.models_dir)
 
 
 def _check_address(bus: Bus, meter: Meter, change: Change) -> None:
-    from logger.errors import ConfigError
+    from logger.domain.errors import ConfigError
 
     if change.write.config != "address":
         return
@@ -159,7 +159,7 @@ def _check_address(bus: Bus, meter: Meter, change: Change) -> None:
 
 
 def _confirm(change: Change, value: str, yes: bool, again: str | None) -> None:
-    from logger.errors import ConfigError
+    from logger.domain.errors import ConfigError
 
     if change.final:
         typer.secho(_FINAL, fg="red", err=True)
@@ -201,7 +201,7 @@ def _follow(
     outcome: Outcome,
 ) -> None:
     """Tell what to edit when the meter is reached in another way from now on."""
-    from logger.config.place import place_of
+    from logger.config.locate import place_of
 
     key, value = change.write.config, changer.config_value()
     if not key or outcome.after is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from logger.cli.options import duration
+from logger.cli.serving import listen_address, wait
 
 if TYPE_CHECKING:
     from logger.simulate import VirtualLine
@@ -114,7 +115,7 @@ def simulate(
     del list_quirks  # has done its work by now
     for_s = duration(for_) if for_ else None
     letter = _parity(parity, on_pty=pty and not listen)
-    where = _address(listen) if listen or not pty else None
+    where = listen_address(listen) if listen or not pty else None
     if speed < 0 or (delay is not None and delay < 0):
         raise typer.BadParameter("--speed and --delay cannot be negative")
     clock = VirtualClock(_start(start), speed)
@@ -145,7 +146,7 @@ def simulate(
             ports.append((line.start_pty(), "N"))
         for port, settable in ports:
             typer.echo(_welcome(line, port, settable))
-        _wait(for_s)
+        wait(for_s)
     typer.echo(_farewell(line))
 
 
@@ -156,20 +157,6 @@ def _parity(text: str, *, on_pty: bool) -> str:
     if text.upper() not in (letter, _PARITY_WORDS.get(letter, "").upper()):
         raise typer.BadParameter(f"parity {text!r} is unknown: use even, odd or none")
     return letter
-
-
-def _address(text: str) -> tuple[str, int]:
-    from urllib.parse import urlsplit
-
-    url = text or "tcp://127.0.0.1:5020"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not url.startswith("tcp://") or host is None or port is None:
-        raise typer.BadParameter(f"{text!r}: write --listen tcp://127.0.0.1:5020")
-    return host, port
 
 
 def _meters(texts: list[str]) -> tuple[dict[int, str], set[int]]:
@@ -237,23 +224,6 @@ def _welcome(line: VirtualLine, port: str, parity: str) -> str:
         if max(meter.ledger.gains) < 0:
             rows.append("invert = true")
     return "\n".join([*rows, ""])
-
-
-def _wait(seconds: float | None) -> None:
-    """Return after `seconds`, or upon Ctrl-C or SIGTERM."""
-    import signal
-    import threading
-
-    done = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: done.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        done.wait(seconds)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _farewell(line: VirtualLine) -> str:

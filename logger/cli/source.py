@@ -61,7 +61,7 @@ def source(config: Config, from_buffer: bool) -> Iterator[Source]:
     """Open what holds the points: InfluxDB where configured, else the buffer."""
     from logger.report.influx import InfluxSource
     from logger.report.source import BufferSource
-    from logger.report.stored import StoredLines
+    from logger.store.query import StoredLines
 
     target = config.influxdb
     if target is not None and not from_buffer:

@@ -14,7 +14,7 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
     import json
 
     from logger.config import load_config
-    from logger.status import ask
+    from logger.runtime.status import ask
 
     state = ask(load_config(config).buffer.path)
     if as_json:

@@ -7,18 +7,16 @@ import os
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from logger import meters
-from logger.config.models import Config
+from logger import models
+from logger.config.locate import Location, key_lines
 from logger.config.section import MisplacedError
-from logger.errors import ConfigError, ModelError
-
-Location = tuple[str | int, ...]
+from logger.config.sections import Config
+from logger.domain.errors import ConfigError, ModelError
 
 
 def load_config(path: Path) -> Config:
@@ -90,7 +88,7 @@ def _check_models(path: Path, text: str, config: Config) -> None:
         for m, meter in enumerate(bus.meter):
             where = ("bus", b, "meter", m, "model")
             try:
-                model = meters.load(meter.model, config.models_dir)
+                model = models.load(meter.model, config.models_dir)
             except ModelError as err:
                 raise ConfigError(f"{_place(path, text, where)}: {err.message}", err.hint) from err
             if bus.baudrate not in model.baudrates:
@@ -153,36 +151,10 @@ def _section_in(annotation: object) -> type[BaseModel] | None:
 
 def _place(path: Path, text: str, location: Location) -> str:
     key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location)
-    line = _lines(text).get(location)
+    line = key_lines(text).get(location)
     shorter = location
     while line is None and shorter:
         shorter = shorter[:-1]
-        line = _lines(text).get(shorter)
+        line = key_lines(text).get(shorter)
     where = f"{path}:{line}" if line else str(path)
     return f"{where}: {key.lstrip('.')}" if key else where
-
-
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]+\")\s*=")
-
-
-def _lines(text: str) -> Mapping[Location, int]:
-    """Return the line of each key and table header, as far as plain TOML style goes."""
-    found: dict[Location, int] = {}
-    counts: dict[Location, int] = {}
-    table: Location = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.fullmatch(line):
-            table = ()
-            names = [name.strip(' "') for name in header[2].split(".")]
-            for depth, name in enumerate(names):
-                table = (*table, name)
-                last = depth == len(names) - 1
-                if last and header[1] == "[[":
-                    counts[table] = counts.get(table, -1) + 1
-                if table in counts:
-                    table = (*table, counts[table])
-            found[table] = number
-        elif key := _KEY.match(line):
-            found.setdefault((*table, key[1].strip('"')), number)
-    return found

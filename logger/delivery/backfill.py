@@ -13,23 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from logger.buffer import schema
-from logger.buffer.database import Database
-from logger.buffer.rows import (
-    LEASE_MS,
-    Row,
-    Settlement,
-    set_aside_damaged,
-    settle,
-    waiting,
-)
-from logger.datamodel import Lane
 from logger.delivery.delivery import Target, bucket_of
 from logger.delivery.health import Health
-from logger.delivery.influx import Client
-from logger.delivery.outcome import Kind
 from logger.delivery.outlet import batch
 from logger.delivery.worker import Worker
+from logger.domain.datamodel import Lane
+from logger.influx.outcome import Kind
+from logger.influx.write import Client
+from logger.store import schema
+from logger.store.database import Database
+from logger.store.rows import LEASE_MS, Row, Settlement, set_aside_damaged, settle, waiting
 
 
 class LeasedOutlet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from logger.delivery.outcome import Kind, Outcome
+from logger.influx.outcome import Kind, Outcome
 
 # First and longest pause in seconds. A refused connection costs next to nothing, and
 # dashboards should be live soon after the server's return: within two seconds.

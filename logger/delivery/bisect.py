@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from logger.delivery.outcome import Kind, Outcome
+from logger.influx.outcome import Kind, Outcome
 
 # Refusals in a row, without one line taken, after which the request is at fault and not
 # the lines: more than it takes to halve 10,000 lines down to one, twice.

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from logger.buffer import Buffer
-from logger.datamodel import Lane
 from logger.delivery.health import Health, LaneState
-from logger.delivery.influx import Client, Settings
 from logger.delivery.outlet import BufferOutlet, SecondOutlet
 from logger.delivery.worker import Worker
+from logger.domain.datamodel import Lane
+from logger.influx.write import Client, Settings
 
 log = logging.getLogger(__name__)
 

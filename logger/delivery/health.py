@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from logger.datamodel import Lane
-from logger.delivery.outcome import Kind, Outcome
+from logger.domain.datamodel import Lane
+from logger.influx.outcome import Kind, Outcome
 
 log = logging.getLogger(__name__)
 

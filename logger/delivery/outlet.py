@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 
 from logger.buffer import Buffer
-from logger.buffer.database import Database
-from logger.buffer.rows import Row, Settlement, waiting
-from logger.datamodel import Lane
-from logger.errors import BufferFileError
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferFileError
+from logger.store.database import Database
+from logger.store.rows import Row, Settlement, waiting
 
 
 class BufferOutlet:

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from logger.buffer.rows import Row, Settlement
-from logger.datamodel import Lane
 from logger.delivery.backoff import Backoff
 from logger.delivery.bisect import Verdict, Write, send
 from logger.delivery.health import Health
-from logger.delivery.outcome import Kind, Outcome
-from logger.errors import BufferFileError
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferFileError
+from logger.influx.outcome import Kind, Outcome
+from logger.store.rows import Row, Settlement
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from logger.datamodel import MEASUREMENT_OF
-from logger.derive.about import State, facts
-from logger.meters.register import Job, Value
-from logger.reading import Reading
+from logger.derive.info import State, facts
+from logger.domain.datamodel import MEASUREMENT_OF
+from logger.meter.reading import Reading
+from logger.models.register import Job, Value
 
 
 class MeterChanges:

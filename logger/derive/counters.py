@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from logger.derive.about import State
-from logger.derive.memory import CounterMemory, Fit, Held, MeterMemory
+from logger.derive.countermemory import CounterMemory, Fit, Held, MeterMemory
+from logger.derive.info import State
 from logger.derive.registers import (
     RESETTABLE,
     RISING,
@@ -27,8 +27,8 @@ from logger.derive.registers import (
     resolution,
     sums,
 )
-from logger.meters.register import Job
-from logger.reading import Reading
+from logger.meter.reading import Reading
+from logger.models.register import Job
 
 _STABLE = 3  # so many readings in a row must fit a sum before it is relied on
 _LONG_GAP_MS = 3_600_000  # after it, amps x time allows nearly anything

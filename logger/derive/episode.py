@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from logger.derive.about import finite, whole
+from logger.derive.info import finite, whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from logger.derive.about import About, State, exact
+from logger.derive.info import About, State, exact
 from logger.derive.registers import Break
-from logger.lineprotocol import Point
-from logger.meters.register import Job
-from logger.reading import Reading
+from logger.meter.reading import Reading
+from logger.models.register import Job
+from logger.points.line import Point
 
 _IMPORT, _EXPORT = "active_import/total/total", "active_export/total/total"
 _POWER = "active_power/total"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from logger.config.derive import Events
-from logger.derive.about import LINE_PHASES, SQRT3, About, State
 from logger.derive.episode import Episode, Rule
-from logger.derive.kinds import Kind, event, span
+from logger.derive.events import Kind, event, span
+from logger.derive.info import LINE_PHASES, SQRT3, About, State
 from logger.derive.minutes import Samples
-from logger.lineprotocol import Point
+from logger.points.line import Point
 
 _FOREVER_MS = 1 << 62
 _WINDOW_MS = {"quality_voltage": 600_000, "quality_frequency": 10_000}

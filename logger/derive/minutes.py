@@ -9,9 +9,9 @@ from array import array
 from collections.abc import Mapping
 from sys import intern
 
-from logger.derive.about import About, State
+from logger.derive.info import About, State
 from logger.derive.windows import Window, Windows
-from logger.lineprotocol import FieldValue, Point
+from logger.points.line import FieldValue, Point
 
 _MINUTE_MS = 60_000
 _EXTREMES = ("active_power", "voltage", "current")

@@ -9,22 +9,22 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from logger.clock import Stamps, Step
 from logger.config.derive import Counters, Events
-from logger.derive.about import About, State
+from logger.derive.availability import Life
 from logger.derive.changes import MeterChanges
+from logger.derive.clock import Stamps, Step
 from logger.derive.counters import CounterGuard
-from logger.derive.facts import Facts
 from logger.derive.flows import SiteFlows
 from logger.derive.grid import GridEvents
-from logger.derive.life import Life
+from logger.derive.info import About, State
 from logger.derive.minutes import Minutes
 from logger.derive.quality import Quality
 from logger.derive.quarters import Quarters
-from logger.lineprotocol import Point
-from logger.meters.register import Job
-from logger.points import points
-from logger.reading import Reading
+from logger.derive.settingswatch import Facts
+from logger.meter.reading import Reading
+from logger.models.register import Job
+from logger.points.line import Point
+from logger.points.readings import points
 
 log = logging.getLogger("logger.events")
 

@@ -14,10 +14,10 @@ import math
 from array import array
 from collections.abc import Mapping
 
-from logger.derive.about import About, State
+from logger.derive.info import About, State
 from logger.derive.minutes import Samples
 from logger.derive.windows import Window, Windows
-from logger.lineprotocol import FieldValue, Point
+from logger.points.line import FieldValue, Point
 
 _TEN_MINUTES_MS = 600_000
 _TEN_SECONDS_MS = 10_000

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
-from logger.derive.about import About, State, finite, whole
-from logger.lineprotocol import FieldValue, Point
+from logger.derive.info import About, State, finite, whole
+from logger.points.line import FieldValue, Point
 
 QUARTER_MS = 900_000
 # What is normal, and what is never left, of a grid of 50 Hz; both borders included.

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from logger.datamodel import MEASUREMENT_OF
-from logger.meters.register import Value
+from logger.domain.datamodel import MEASUREMENT_OF
+from logger.models.register import Value
 
 # Counters that never fall. `active` and `reactive` may, by the combination code, and the
 # day counter is reset by hand.

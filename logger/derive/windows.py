@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from logger.derive.about import finite, planned, whole
+from logger.derive.info import finite, planned, whole
 
 GRACE_MS = 5000  # a job may be that late on a busy line and still be counted
 _AT_ONCE = 50  # windows that are closed together

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logger.grafana.frame import HEALTH, PHASES, QUALITY, TARIFFS
+from logger.grafana.options import Settings
 from logger.grafana.panels import Json
 from logger.grafana.rule import Rules, ask, reduce, step, threshold
-from logger.grafana.settings import Settings
 
 FOLDER, GROUP = "Energy alerts", "inepro-logger"
 _WEEK = 7 * 86400

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from logger.grafana import alerts, health, home, notify, phases, quality, solar, tariffs
+from logger.grafana.options import Settings
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
-from logger.grafana.settings import Settings
 
 BOARDS = "dashboards"  # Grafana skips other files than YAML there
 DASHBOARD_FOLDER = "Energy"

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from logger.grafana.options import Settings
 from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json, placed
 from logger.grafana.query import SITE
-from logger.grafana.settings import Settings
 
 HOME, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
     "inepro-home",

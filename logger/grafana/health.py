@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from logger.grafana.frame import HEALTH, dashboard, events, variables
+from logger.grafana.options import Settings
 from logger.grafana.panels import LIVE, Json, curves, limits, row, stat, table, target
 from logger.grafana.quality import events_table
 from logger.grafana.query import METER, RANGE, SITE, where
-from logger.grafana.settings import Settings
 
 _OF_METER = "\"meter\" != ''"
 _OF_BUS = "\"bus\" != '' AND \"meter\" = ''"

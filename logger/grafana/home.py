@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import HOME, QUALITY, SOLAR, TARIFFS, dashboard, events, variables
 from logger.grafana.frame import PHASES as PHASE_BOARD
+from logger.grafana.options import Settings
 from logger.grafana.panels import (
     BUY,
     LIVE,
@@ -35,7 +36,6 @@ from logger.grafana.query import (
     priced,
     where,
 )  # fmt: skip
-from logger.grafana.settings import Settings
 
 NO_PV = "no PV meter"
 _SILENT, _NO_FLOW = "no reading for 5 minutes", "no PV reading"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from logger.grafana.options import Settings
 from logger.grafana.panels import Json
-from logger.grafana.settings import Settings
 
 NAME = "inepro-logger"
 EMAIL, WEBHOOK, NTFY = "ALERT_EMAIL", "ALERT_WEBHOOK_URL", "ALERT_NTFY_URL"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import PHASES as UID
 from logger.grafana.frame import dashboard, events, variables
+from logger.grafana.options import Settings
 from logger.grafana.panels import (
     LIVE,
     PHASE_COLOURS,
@@ -18,7 +19,6 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.query import METER, PHASES, RANGE, SITE, where
-from logger.grafana.settings import Settings
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
 # is looked at; beyond, the means of minutes. The condition is the same for all, so the

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from logger.grafana.frame import QUALITY, dashboard, events, variables
+from logger.grafana.options import Settings
 from logger.grafana.panels import (
     BUY,
     LOAD,
@@ -23,7 +24,6 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.query import METER, PHASES, RANGE, SITE, ZONE, where
-from logger.grafana.settings import Settings
 
 NO_CLAIM = "Indication, not an EN 50160 measurement."
 _VALID = '"valid" = true'

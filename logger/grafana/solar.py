@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import SOLAR, dashboard, variables
 from logger.grafana.home import NO_PV
+from logger.grafana.options import Settings
 from logger.grafana.panels import (
     BUY,
     LOAD,
@@ -24,7 +25,6 @@ from logger.grafana.panels import (
 )  # fmt: skip
 from logger.grafana.pattern import MONTHS
 from logger.grafana.query import RANGE, SITE, ZONE, grown, where, wide
-from logger.grafana.settings import Settings
 
 _NETTING = (
     "The PRO380 does not net its phases: a house that imports on one phase while it exports on "

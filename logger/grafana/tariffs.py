@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import TARIFFS as UID
 from logger.grafana.frame import dashboard, variables
+from logger.grafana.options import Settings
 from logger.grafana.panels import (
     BUY,
     SELL,
@@ -34,7 +35,6 @@ from logger.grafana.query import (
     steps,
     where,
 )  # fmt: skip
-from logger.grafana.settings import Settings
 
 _EACH = '"phase" = \'total\' AND "tariff" =~ /^T[1-4]$/'
 # The range of the same length just before the one shown.

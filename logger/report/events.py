@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from logger.lineprotocol import Point
+from logger.points.line import Point
 
 
 @dataclass(frozen=True, slots=True)

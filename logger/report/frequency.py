@@ -13,8 +13,9 @@ from operator import add, itemgetter
 from typing import NamedTuple
 
 from logger.derive.quarters import BANDS, QUARTER_MS
-from logger.lineprotocol import Point
-from logger.report.source import Bands, Source, Span, Tags, Tally, merged
+from logger.domain.timespan import TimeSpan, merged
+from logger.points.line import Point
+from logger.report.source import Bands, Source, Tags, Tally
 
 _WINDOWS, _QUARTERS = "quality_frequency", "quality_frequency_15m"
 _FIELDS = ("windows", "valid", "normal", "wide", "min", "max", "whole")
@@ -47,7 +48,7 @@ class _Sums(NamedTuple):
 _NOTHING = _Sums(0, 0, (0, 0), 0.0, 0.0)
 
 
-def tallies(source: Source, spans: Sequence[Span], tags: Tags) -> list[Tally]:
+def tallies(source: Source, spans: Sequence[TimeSpan], tags: Tags) -> list[Tally]:
     """Return the tallies of frequency windows with `BANDS`, for each span and series."""
     ordered = sorted(spans)
     starts = [start for start, _ in ordered]
@@ -81,7 +82,9 @@ def tallies(source: Source, spans: Sequence[Span], tags: Tags) -> list[Tally]:
     ]
 
 
-def _quarters(points: Iterable[Point], spans: Sequence[Span]) -> dict[_Series, dict[int, _Sums]]:
+def _quarters(
+    points: Iterable[Point], spans: Sequence[TimeSpan]
+) -> dict[_Series, dict[int, _Sums]]:
     """Return the quarters that stand for their windows, by series and beginning."""
     starts = [start for start, _ in spans]
     found: dict[_Series, dict[int, _Sums]] = {}
@@ -109,9 +112,9 @@ def _quarters(points: Iterable[Point], spans: Sequence[Span]) -> dict[_Series, d
 def _lacking(
     quarters: Mapping[_Series, Mapping[int, _Sums]],
     known: Set[int],
-    spans: Sequence[Span],
+    spans: Sequence[TimeSpan],
     tags: Tags,
-) -> Iterator[tuple[Tags, list[Span]]]:
+) -> Iterator[tuple[Tags, list[TimeSpan]]]:
     """Yield what to count by windows: for all series where no quarter is known, and for
     each where only others have one."""
     if bare := _without(known, spans):
@@ -121,17 +124,17 @@ def _lacking(
             yield {"meter": (meter,), "role": (role,)}, _spans(rest, spans)
 
 
-def _spans(quarters: Iterable[int], spans: Sequence[Span]) -> list[Span]:
+def _spans(quarters: Iterable[int], spans: Sequence[TimeSpan]) -> list[TimeSpan]:
     """Return the stretches that `quarters` cover, cut where one of `spans` begins."""
     starts = [start for start, _ in spans]
-    by_span: dict[int, list[Span]] = {}
+    by_span: dict[int, list[TimeSpan]] = {}
     for start in quarters:
         place = bisect_right(starts, start)
         by_span.setdefault(place, []).append((start, start + QUARTER_MS))
     return [piece for _, own in sorted(by_span.items()) for piece in merged(own)]
 
 
-def _without(quarters: Iterable[int], spans: Sequence[Span]) -> list[Span]:
+def _without(quarters: Iterable[int], spans: Sequence[TimeSpan]) -> list[TimeSpan]:
     """Return the stretches of `spans` that `quarters` do not cover."""
     covered = _spans(quarters, spans)
     starts = [start for start, _ in covered]

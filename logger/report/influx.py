@@ -13,10 +13,11 @@ from typing import Any
 
 import urllib3
 
-from logger.datamodel import MEASUREMENTS, Kind
-from logger.errors import ReportError
-from logger.lineprotocol import FieldValue, Point
-from logger.report.source import Bands, Span, Tags, Tally, merged
+from logger.domain.datamodel import MEASUREMENTS, Kind
+from logger.domain.errors import ReportError
+from logger.domain.timespan import TimeSpan, merged
+from logger.points.line import FieldValue, Point
+from logger.report.source import Bands, Tags, Tally
 
 _BATCH = 200  # statements in one request
 # Fields of quality windows that hold extremes, where the measurement has them.
@@ -30,7 +31,7 @@ _NONE = (0,)
 
 # The tags of a series, and the values of one statement by span and series.
 _Series = tuple[tuple[str, str], ...]
-_Found = Mapping[tuple[Span, _Series], Sequence[Any]]
+_Found = Mapping[tuple[TimeSpan, _Series], Sequence[Any]]
 
 
 class InfluxSource:
@@ -49,7 +50,7 @@ class InfluxSource:
         )
 
     def read(
-        self, measurement: str, spans: Sequence[Span], tags: Tags, fields: Sequence[str]
+        self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
     ) -> Iterator[Point]:
         """Yield the points; see `Source`. Raises ReportError when it cannot be asked."""
         known = MEASUREMENTS[measurement].fields
@@ -73,7 +74,7 @@ class InfluxSource:
     def tally(
         self,
         measurement: str,
-        spans: Sequence[Span],
+        spans: Sequence[TimeSpan],
         tags: Tags,
         bands: Bands,
         without: Sequence[str] = (),
@@ -89,7 +90,7 @@ class InfluxSource:
         return found
 
     def _tallies(
-        self, measurement: str, wheres: Mapping[Span, str], bands: Sequence[tuple[float, float]]
+        self, measurement: str, wheres: Mapping[TimeSpan, str], bands: Sequence[tuple[float, float]]
     ) -> list[Tally]:
         lowest, highest = _EXTREMES[measurement]
         all_of = f'count("mean"), min("{lowest}"), max("{highest}")'
@@ -111,7 +112,7 @@ class InfluxSource:
         self,
         measurement: str,
         band: tuple[float, float],
-        valid: Mapping[Span, str],
+        valid: Mapping[TimeSpan, str],
         found: _Found,
         counted: _Found,
     ) -> _Found:
@@ -127,11 +128,11 @@ class InfluxSource:
         asked = self._counts(measurement, _COUNT, wheres)
         return {**counted, **dict.fromkeys(open_to, _NONE), **asked}
 
-    def _counts(self, measurement: str, what: str, wheres: Mapping[Span, str]) -> _Found:
+    def _counts(self, measurement: str, what: str, wheres: Mapping[TimeSpan, str]) -> _Found:
         """Return the values of each span and series, without their time."""
         spans = list(wheres)
         statements = (_select(what, measurement, where, _BY) for where in wheres.values())
-        found: dict[tuple[Span, _Series], Sequence[Any]] = {}
+        found: dict[tuple[TimeSpan, _Series], Sequence[Any]] = {}
         for number, series in self._ask(statements):
             own = {key: value for key, value in series.get("tags", {}).items() if value}
             found[spans[number], tuple(sorted(own.items()))] = series["values"][0][1:]
@@ -145,7 +146,7 @@ class InfluxSource:
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as err:
             raise ReportError(f"{self._url}: not an answer of InfluxDB: {err!r}") from err
 
-    def _where(self, span: Span, tags: Tags) -> str:
+    def _where(self, span: TimeSpan, tags: Tags) -> str:
         parts = [f"time >= {span[0]}ms AND time < {span[1]}ms", f'"site" = {_text(self._site)}']
         for name, values in tags.items():
             any_of = " OR ".join(f"{_name(name)} = {_text(value)}" for value in values)
@@ -218,7 +219,7 @@ _HINTS = {
 }
 
 
-def _spans(found: _Found) -> list[Span]:
+def _spans(found: _Found) -> list[TimeSpan]:
     return sorted({span for span, _ in found})
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from logger.report.source import Source, Span, Tags, merged
+from logger.domain.timespan import TimeSpan, merged
+from logger.report.source import Source, Tags
 
 # A value read so soon after a boundary is the value at the boundary.
 AT_MS = 90_000
@@ -53,7 +54,7 @@ class Knots:
             self.values[series] = sorted((known | values).items())
 
 
-def breaks(source: Source, span: Span) -> list[Break]:
+def breaks(source: Source, span: TimeSpan) -> list[Break]:
     """Return the counter resets and meter swaps in `span`, by time."""
     kinds = {"kind": ("counter_reset", "meter_swapped")}
     found = [
@@ -82,11 +83,11 @@ def knots(source: Source, boundaries: Sequence[int], tags: Tags) -> Knots:
 
 def _lacking(
     found: Knots, boundaries: Sequence[int], seen: int, reach: int
-) -> dict[str, list[Span]]:
+) -> dict[str, list[TimeSpan]]:
     """Return the spans to read, by meter ("" for all), for what `seen` did not show."""
     if not found.values:
         return {"": merged((at - reach, at + reach) for at in boundaries)}
-    spans: dict[str, set[Span]] = {}
+    spans: dict[str, set[TimeSpan]] = {}
     for series, values in found.values.items():
         own = spans.setdefault(series.meter, set())
         broken = {each.at_ms for each in found.breaks if each.meter == series.meter}
@@ -103,7 +104,9 @@ def _lacking(
     return {meter: merged(own) for meter, own in spans.items() if own}
 
 
-def _read(source: Source, spans: Iterable[Span], tags: Tags) -> dict[Series, dict[int, Decimal]]:
+def _read(
+    source: Source, spans: Iterable[TimeSpan], tags: Tags
+) -> dict[Series, dict[int, Decimal]]:
     found: dict[Series, dict[int, Decimal]] = {}
     for point in source.read("energy", list(spans), tags, _FIELDS):
         for quantity in _FIELDS:

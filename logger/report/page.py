@@ -8,8 +8,8 @@ from html import escape
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from logger.derive.about import LINE_PHASES, SQRT3
-from logger.lineprotocol import Point
+from logger.derive.info import LINE_PHASES, SQRT3
+from logger.points.line import Point
 from logger.report import svg
 from logger.report.quality import BINS, NOMINAL_V, REASONS, TITLE, VOLTAGE_BANDS, Line
 

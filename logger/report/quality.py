@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from logger.derive.about import LINE_PHASES, NEUTRAL_PHASES, SQRT3
+from logger.derive.info import LINE_PHASES, NEUTRAL_PHASES, SQRT3
 from logger.report import frequency
 from logger.report.calendar import Period
 from logger.report.source import Bands, Source, Tags, Tally

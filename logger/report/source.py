@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Protocol
 
-from logger.lineparse import decode
-from logger.lineprotocol import FieldValue, Point
+from logger.domain.timespan import TimeSpan, merged
+from logger.points.line import FieldValue, Point
+from logger.points.parse import decode
 
-# A stretch of time, milliseconds UTC: from the first on, before the second.
-Span = tuple[int, int]
 # Wanted tags: any of these values.
 Tags = Mapping[str, Sequence[str]]
 # Lowest and highest mean of each band, borders included, by the phases they are for; the
@@ -27,7 +26,7 @@ class Tally:
     """Windows of one series within one span: how many there are, how many are valid,
     how many of these have a mean within each band, and the extremes of all."""
 
-    span: Span
+    span: TimeSpan
     tags: Mapping[str, str]
     windows: int
     valid: int
@@ -45,7 +44,7 @@ class Source(Protocol):
         ...
 
     def read(
-        self, measurement: str, spans: Sequence[Span], tags: Tags, fields: Sequence[str]
+        self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
     ) -> Iterator[Point]:
         """Yield the points of `measurement` within any of `spans`, in no certain order.
 
@@ -56,7 +55,7 @@ class Source(Protocol):
     def tally(
         self,
         measurement: str,
-        spans: Sequence[Span],
+        spans: Sequence[TimeSpan],
         tags: Tags,
         bands: Bands,
         without: Sequence[str] = (),
@@ -68,22 +67,11 @@ class Source(Protocol):
         ...
 
 
-def merged(spans: Iterable[Span], gap_ms: int = 0) -> list[Span]:
-    """Return `spans` sorted, those that touch or are within `gap_ms` made one."""
-    found: list[Span] = []
-    for start, end in sorted(spans):
-        if found and start <= found[-1][1] + gap_ms:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        elif start < end:
-            found.append((start, end))
-    return found
-
-
 # The fields of a window as this logger writes them: taken apart in half the time.
 _WINDOW = re.compile("mean=([^,]+),(?:min=([^,]+),max=([^,]+),)?samples=[0-9]+i,valid=(true|false)")
 
 # Given a measurement and spans, yields every stored line of it in them; may yield more.
-Lines = Callable[[str, Sequence[Span]], Iterable[str]]
+Lines = Callable[[str, Sequence[TimeSpan]], Iterable[str]]
 
 
 class BufferSource:
@@ -98,7 +86,7 @@ class BufferSource:
     def read(
         self,
         measurement: str,
-        spans: Sequence[Span],
+        spans: Sequence[TimeSpan],
         tags: Tags,
         fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
     ) -> Iterator[Point]:
@@ -120,7 +108,9 @@ class BufferSource:
             return point
         return Point(*head, _fields(body), int(stamp))
 
-    def _within(self, measurement: str, spans: Sequence[Span]) -> Iterator[tuple[int, Span, str]]:
+    def _within(
+        self, measurement: str, spans: Sequence[TimeSpan]
+    ) -> Iterator[tuple[int, TimeSpan, str]]:
         """Yield the lines of `measurement` within `spans`, with their times and spans."""
         ordered = sorted(spans)
         starts = [start for start, _ in ordered]
@@ -135,14 +125,14 @@ class BufferSource:
     def tally(
         self,
         measurement: str,
-        spans: Sequence[Span],
+        spans: Sequence[TimeSpan],
         tags: Tags,
         bands: Bands,
         without: Sequence[str] = (),
     ) -> list[Tally]:
         """Return the tallies; see `Source`."""
         # By the text of the series: its tags are taken apart once, not for every window.
-        found: dict[tuple[Span, str], _Count | None] = {}
+        found: dict[tuple[TimeSpan, str], _Count | None] = {}
         for _, span, line in self._within(measurement, spans):
             series, body, _ = line.rsplit(" ", 2)  # no field of a window is text
             key = (span, series)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from logger.bus.frames import WRITE_ONE, crc16
-from logger.errors import ConfigError
-from logger.meters import Encoding, Model, Register, Value, Write
+from logger.domain.errors import ConfigError
+from logger.models import Encoding, Model, Register, Value, Write
 from logger.settings.names import accepted, find, shown
 
 _RATIO = re.compile(r"(\d{1,4})\s*/\s*([15])")

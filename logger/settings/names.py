@@ -6,8 +6,8 @@ import difflib
 import re
 from decimal import Decimal
 
-from logger.errors import ConfigError
-from logger.meters import Encoding, Job, Model, Register, Value
+from logger.domain.errors import ConfigError
+from logger.models import Encoding, Job, Model, Register, Value
 
 # What people call them, beside the field names of the tables.
 _ALIASES = {

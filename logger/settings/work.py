@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
-from logger.decode import decode
-from logger.errors import BusError, PortError, RefusedError, SilentError
-from logger.meters import Model, Register, Value
-from logger.plan import Block, probes
+from logger.domain.errors import BusError, PortError, RefusedError, SilentError
+from logger.models import Model, Register, Value
+from logger.models.decode import decode
+from logger.models.plan import Block, probes
 from logger.settings.change import Change
 from logger.settings.names import shown
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from logger.decode import decode
-from logger.meters import Encoding, Register
+from logger.models import Encoding, Register
+from logger.models.decode import decode
 
 
 def acceptable(register: Register) -> tuple[Decimal, ...] | None:

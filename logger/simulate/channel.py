@@ -8,7 +8,7 @@ import socket
 import tty
 from typing import Protocol
 
-from logger.errors import SimulationError
+from logger.domain.errors import SimulationError
 
 _READ_BYTES = 4096
 _SEND_TIMEOUT_S = 1.0

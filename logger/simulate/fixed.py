@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
-from logger.meters import Encoding, Model, Register
-from logger.simulate.settings import encode
+from logger.models import Encoding, Model, Register
+from logger.simulate.registers import encode
 
 _LOW, _HIGH = 1.0, 30000.0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from logger.errors import SimulationError
+from logger.domain.errors import SimulationError
 
 
 class Trouble(StrEnum):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from logger.errors import SimulationError
+from logger.domain.errors import SimulationError
 from logger.simulate.incidents import power_downs
 from logger.simulate.world import Flow, World, added
 

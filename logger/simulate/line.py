@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from logger.errors import SimulationError
+from logger.domain.errors import SimulationError
 from logger.simulate.channel import Channel, PtyChannel, TcpChannel, listen
 from logger.simulate.frame import (
     BROADCAST,
@@ -31,8 +31,8 @@ from logger.simulate.frame import (
 from logger.simulate.meter import WRITE_MANY, WRITE_ONE, VirtualMeter
 from logger.simulate.pacing import send_paced
 from logger.simulate.quirk import Quirk
+from logger.simulate.registers import parity_code
 from logger.simulate.served import Served, what
-from logger.simulate.settings import parity_code
 
 log = logging.getLogger(__name__)
 

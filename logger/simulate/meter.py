@@ -10,13 +10,13 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, MutableMapping
 
-from logger.errors import SimulationError
-from logger.meters import MAX_REGISTERS_PER_REQUEST, Encoding, Model, Register
+from logger.domain.errors import SimulationError
+from logger.models import MAX_REGISTERS_PER_REQUEST, Encoding, Model, Register
 from logger.simulate.fixed import fixed_values
 from logger.simulate.incidents import Trouble, power_downs
 from logger.simulate.ledger import Books, Ledger
 from logger.simulate.noise import unit
-from logger.simulate.settings import Setting, baud_code, encode, factory, parity_code
+from logger.simulate.registers import Setting, baud_code, encode, factory, parity_code
 from logger.simulate.snapshot import Snapshot
 from logger.simulate.values import Counters, counter, instant
 from logger.simulate.writing import (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logger.errors import SimulationError
-from logger.meters import load
+from logger.domain.errors import SimulationError
+from logger.models import load
 from logger.simulate.meter import READ, VirtualMeter
 from logger.simulate.quirk import Quirk
 from logger.simulate.quirk import block as asked

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from logger.errors import SimulationError
+from logger.domain.errors import SimulationError
 from logger.simulate.line_faults import (
     Babble,
     DropBytes,

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from logger.errors import SimulationError
-from logger.meters import Model, load
+from logger.domain.errors import SimulationError
+from logger.models import Model, load
 from logger.simulate.incidents import Incident
 from logger.simulate.ledger import Books, Schedule
 from logger.simulate.meter import VirtualMeter
-from logger.simulate.settings import Setting
+from logger.simulate.registers import Setting
 from logger.simulate.world import World
 
 DEFAULT_METERS: Mapping[int, str] = {1: "grid", 2: "pv"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from logger.datamodel import SCALE
-from logger.meters import Register
+from logger.domain.datamodel import SCALE
+from logger.models import Register
 from logger.simulate.ledger import TARIFFS, Ledger
 from logger.simulate.snapshot import Snapshot
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from logger.meters import Encoding, Register
+from logger.models import Encoding, Register
 from logger.simulate.accepts import written
 from logger.simulate.ledger import TARIFFS, Books, Ledger
-from logger.simulate.settings import Setting, baud_of, parity_of, plain
+from logger.simulate.registers import Setting, baud_of, parity_of, plain
 from logger.simulate.values import Counters
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3

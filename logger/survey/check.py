@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from logger import busload
-from logger.bus import Bus
+from logger.bus import Bus, busload
 from logger.config import Bus as BusConfig
 from logger.config import Config, duration_text
 from logger.config import Meter as MeterConfig
-from logger.errors import BusError, PortError, SilentError
-from logger.line import StateStore
-from logger.meters import Job, Model, Value
-from logger.reader import MeterReader
+from logger.domain.errors import BusError, PortError, SilentError
+from logger.meter.identify import Found, identify
+from logger.meter.modelcheck import wrong_model
+from logger.meter.session import MeterReader
+from logger.meter.state import StateStore
+from logger.models import Job, Model, Value
 from logger.survey import ports
-from logger.survey.compare import wrong_model
 from logger.survey.finding import Finding, fail, note, ok, warn
-from logger.survey.identify import Found, identify
 from logger.survey.judge import judge
 
 _JOBS = (Job.IDENTITY, Job.FAST, Job.SLOW)

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from logger.errors import PortError, StatusError
-from logger.status import ask
+from logger.domain.errors import PortError, StatusError
+from logger.runtime.status import ask
 from logger.survey import ports
 
 # What a socket says that nobody listens on.

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from logger import busload
+from logger.bus import busload
 from logger.config import Config, duration_text
-from logger.errors import ConfigError
-from logger.meters import Model
-from logger.survey.identify import Found
+from logger.domain.errors import ConfigError
+from logger.meter.identify import Found
+from logger.models import Model
 
 _HEAD = """\
 # Written by inepro-logger scan. Look at each meter's name and role, then:

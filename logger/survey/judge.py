@@ -10,10 +10,10 @@ from decimal import Decimal
 
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
-from logger.line import ct_problem, expected_phases
-from logger.meters import Model, Value
+from logger.meter.identify import ratio_text
+from logger.meter.transformers import ct_problem, expected_phases
+from logger.models import Model, Value
 from logger.survey.finding import Finding, fail, note, ok, warn
-from logger.survey.identify import ratio_text
 
 PHASES = ("L1", "L2", "L3")
 # Below this a phase has no mains; EN 50160 allows 230 V +/-10 %.

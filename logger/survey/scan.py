@@ -8,10 +8,10 @@ from itertools import product
 
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
-from logger.errors import BusError, GarbledError, PortError, RefusedError
-from logger.meters import Model
-from logger.plan import Block
-from logger.survey.identify import Found, identify
+from logger.domain.errors import BusError, GarbledError, PortError, RefusedError
+from logger.meter.identify import Found, identify
+from logger.models import Model
+from logger.models.plan import Block
 
 # How long an address is waited for. Meters begin to answer after 10 to 30 ms, USB
 # adapters add up to 16 ms. Who is slower is heard while the next address is asked.

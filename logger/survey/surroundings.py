@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from logger.config import Config, Influx
-from logger.datamodel import MEASUREMENT_OF
-from logger.meters import Job, Model
+from logger.domain.datamodel import MEASUREMENT_OF
+from logger.models import Job, Model
 from logger.survey.finding import Finding, fail, note, ok, warn
 
 # What a point takes in the buffer with its row and index: 250 bytes in a file of 33,000

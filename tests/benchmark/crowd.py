@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from logger import busload
-from logger.meters import Job, load
-from logger.plan import Block
+from logger.bus import busload
+from logger.models import Job, load
+from logger.models.plan import Block
 from tests.benchmark.figure import Figure, Result, Series
 from tests.benchmark.front import Front
 from tests.benchmark.line import LineProcess, Note

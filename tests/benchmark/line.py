@@ -23,8 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from logger.meters import Job, load
-from logger.plan import plans
+from logger.models import Job, load
+from logger.models.plan import plans
 from logger.simulate import Incident, Served, Trouble, VirtualLine, quirks_named, virtual_site
 from logger.simulate.frame import FrameReader, Request, character_s, seal
 from tests.benchmark.clockfile import Time

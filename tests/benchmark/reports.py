@@ -15,7 +15,7 @@ from pathlib import Path
 import urllib3
 
 from logger.buffer import Buffer
-from logger.lineprotocol import Point
+from logger.points.line import Point
 from tests.benchmark.figure import Figure, Result
 from tests.benchmark.rig import DISK, ROOT
 from tests.engines import InfluxServer

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import psutil
 
-from logger.errors import StatusError
-from logger.status import ask
+from logger.domain.errors import StatusError
+from logger.runtime.status import ask
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 60.0

@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 
 from logger.buffer import Buffer
-from logger.lineprotocol import Point
-from logger.meters import Job, load
-from logger.plan import plans
-from logger.points import points
-from logger.reading import Harvest, Reading
+from logger.meter.reading import Harvest, Reading
+from logger.models import Job, load
+from logger.models.plan import plans
+from logger.points.line import Point
+from logger.points.readings import points
 from logger.simulate import virtual_site
 from tests.benchmark.figure import Figure, Result
 from tests.benchmark.rig import DISK

@@ -11,9 +11,9 @@ from pathlib import Path
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
 from logger.config import Config
-from logger.meters import Job, load
-from logger.plan import Block
-from logger.reader import MeterReader
+from logger.meter.session import MeterReader
+from logger.models import Job, load
+from logger.models.plan import Block
 from tests.benchmark.figure import Figure, Result, Series, percentile
 from tests.benchmark.line import DELAY_S, LineProcess
 from tests.benchmark.rig import Logger, Plan, Sample, cpu_share, errors, missed

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from logger.errors import StatusError
-from logger.status import ask
+from logger.domain.errors import StatusError
+from logger.runtime.status import ask
 from tests.benchmark.faults import Fault
 from tests.engines.translator import Answer
 

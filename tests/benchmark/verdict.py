@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from logger.lineparse import decode
+from logger.points.parse import decode
 from tests.benchmark.rig import ROOT
 from tests.engines import InfluxServer
 

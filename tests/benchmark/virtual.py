@@ -21,12 +21,12 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-import logger.app
-from logger import logs
-from logger.clock import Clock
+import logger.runtime.app
 from logger.config import load_config
-from logger.reader import MeterReader
-from logger.schedule import Task
+from logger.derive.clock import Clock
+from logger.meter.session import MeterReader
+from logger.runtime import logs
+from logger.runtime.schedule import Task
 from tests.benchmark.clockfile import Time
 
 # Points that may wait for a commit before the virtual clock is held up.
@@ -72,12 +72,12 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
     )
     reader = partial(MeterReader, clock=lambda: clock.now)
     with (
-        patch.object(logger.app, "Clock", wall),
-        patch.object(logger.app, "MeterReader", reader),
+        patch.object(logger.runtime.app, "Clock", wall),
+        patch.object(logger.runtime.app, "MeterReader", reader),
         # The line takes no time, so nobody has to wait for its silence.
         patch("minimalmodbus._calculate_minimum_silent_period", lambda baudrate: 0.0),
     ):
-        app = logger.app.App(load_config(config))
+        app = logger.runtime.app.App(load_config(config))
         turns = _Turns(app.schedule.tasks, clock.now)
         dice = random.Random()  # no two runs read in the same millisecond, as in life
         with (

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from logger.buffer import Buffer
-from logger.config.models import Influx
-from logger.datamodel import Lane
+from logger.config.sections import Influx
 from logger.delivery import Delivery
 from logger.delivery.delivery import bucket_of
-from logger.delivery.influx import Client
 from logger.delivery.outlet import BufferOutlet
 from logger.delivery.worker import Worker
-from logger.lineprotocol import Point
+from logger.domain.datamodel import Lane
+from logger.influx.write import Client
+from logger.points.line import Point
 from tests.conftest import Target
 
 T0 = 1_700_000_000_000

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from logger.buffer.ledger import Ledger
 from logger.derive import Derive
-from logger.line import MeterState, StateStore
-from logger.meters import Job, Value
-from logger.plan import Block
+from logger.meter.state import MeterState, StateStore
+from logger.models import Job, Value
+from logger.models.plan import Block
 from logger.simulate.frame import seal
-from logger.statefile import StateFile
+from logger.store.ledger import Ledger
+from logger.store.statefile import StateFile
 from tests.derive_rig import T0, about, fast, reading
 
 _ROOT = Path(__file__).parent.parent.parent

@@ -14,24 +14,24 @@ from unittest.mock import patch
 
 import urllib3
 
-from logger import meters
-from logger.buffer.ledger import Ledger
+from logger import models
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 from logger.config import load_config
-from logger.delivery.outcome import Kind, classify, plain
 from logger.derive import Derive
-from logger.errors import BusError, ConfigError, ModelError, ReportError
-from logger.line import MeterState, StateStore
-from logger.lineparse import decode
-from logger.lineprotocol import encode
-from logger.meters import Job
-from logger.plan import Block, plans
-from logger.reader import MeterReader
+from logger.domain.errors import BusError, ConfigError, ModelError, ReportError
+from logger.influx.outcome import Kind, classify, plain
+from logger.meter.session import MeterReader
+from logger.meter.state import MeterState, StateStore
+from logger.models import Job
+from logger.models.plan import Block, plans
+from logger.points.line import encode
+from logger.points.parse import decode
 from logger.report.influx import InfluxSource
 from logger.simulate.frame import seal
-from logger.statefile import StateFile
+from logger.store.ledger import Ledger
+from logger.store.statefile import StateFile
 from tests.derive_rig import T0, about, fast, reading
 from tests.fuzz.wire import Wire
 
@@ -103,7 +103,7 @@ def model(data: bytes) -> None:
     path = _place() / "own.toml"
     path.write_bytes(data)
     try:
-        found = meters.load_file(path)
+        found = models.load_file(path)
     except ModelError:
         return
     planned = plans(found)
@@ -163,7 +163,7 @@ def meter_state(data: bytes) -> None:
     meter = MeterConfig.model_validate(
         {"name": "house", "model": "pro380", "address": 1, "role": "grid"}
     )
-    reader = MeterReader(Bus(_BUS), meter, meters.load("pro380"), lambda: T0, states=store)
+    reader = MeterReader(Bus(_BUS), meter, models.load("pro380"), lambda: T0, states=store)
     for job in (Job.FAST, Job.SLOW, Job.IDENTITY):
         assert reader.blocks(job)
 

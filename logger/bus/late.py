@@ -1,0 +1,66 @@
+"""Which questions to a meter may still be answered late. Pure: time is an argument.
+
+An answer to a read carries no register address, only its length. So while a question
+is open whose answer would be as long as the one just asked for, an answer of that
+length proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from logger.models.plan import Block
+
+# A question is given up after this long. Slow meters and gateways answer within a
+# second or two.
+LATE_AT_MOST_S = 5.0
+_REMEMBERED = 16
+
+
+@dataclass(slots=True)
+class Doubt:
+    """The open questions to one meter: their lengths in registers, and when."""
+
+    _open: list[tuple[int, float]] = field(default_factory=list)
+    unsure: bool = False
+
+    def failed(self, count: int, now: float) -> None:
+        """Note that a question for `count` registers got no answer that could be used."""
+        self._open = [*self._open, (count, now)][-_REMEMBERED:]
+        self.unsure = True
+
+    def late(self, count: int) -> None:
+        """Note that an answer of `count` registers came by: meters answer in order."""
+        for index, (asked, _) in enumerate(self._open):
+            if asked == count:
+                del self._open[: index + 1]
+                return
+
+    def ambiguous(self, count: int, now: float) -> bool:
+        """Tell whether an answer of `count` registers may belong to an open question."""
+        self._expire(now)
+        return any(asked == count for asked, _ in self._open)
+
+    def answered(self) -> None:
+        """Note a certain answer: what was asked before it will not be answered any more."""
+        self._open.clear()
+
+    def settled(self) -> None:
+        """Note that question and answer match again."""
+        self._open.clear()
+        self.unsure = False
+
+    def safest(self, blocks: Sequence[Block], last: int, now: float) -> Block:
+        """Return the block whose answer tells most: a length not open and not `last`."""
+        self._expire(now)
+        opened = [count for count, _ in self._open]
+
+        def doubtful(block: Block) -> tuple[bool, bool, int]:
+            places = [index for index, count in enumerate(opened) if count == block.count]
+            return (block.count == last, bool(places), places[-1] if places else -1)
+
+        return min(blocks, key=doubtful)
+
+    def _expire(self, now: float) -> None:
+        self._open = [one for one in self._open if now - one[1] < LATE_AT_MOST_S]

@@ -1,0 +1,299 @@
+"""Transactions: one request, one checked answer. The only importer of minimalmodbus."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import minimalmodbus
+
+from logger.bus.faults import EXCEPTIONS, shown
+from logger.bus.frames import WRITE_MANY, WRITE_ONE, Stray
+from logger.bus.late import Doubt
+from logger.bus.port import Port
+from logger.config import Bus as BusConfig
+from logger.domain.errors import BusError, GarbledError, PortError, RefusedError, SilentError
+from logger.models.plan import Block
+
+log = logging.getLogger(__name__)
+
+# Exceptions of a gateway for a meter that is silent.
+_GATEWAY_SILENCE = (10, 11)
+_REOPEN_FIRST_S, _REOPEN_AT_MOST_S = 1.0, 30.0
+# A line on which nobody answers for this long may hang (a gateway that lost us, an
+# adapter that lost its wits): the port is closed and opened, more and more rarely.
+_RENEW_FIRST_S, _RENEW_AT_MOST_S = 30.0, 300.0
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class BusStats:
+    """Counts since the start; `busy_s` is the time spent in transactions."""
+
+    requests: int = 0
+    answered: int = 0
+    silent: int = 0
+    garbled: int = 0
+    refused: int = 0
+    port_errors: int = 0
+    renewed: int = 0
+    busy_s: float = 0.0
+
+
+class Bus:
+    """One line. Not thread-safe: one worker owns it.
+
+    The port is opened by the first transaction, and again after an error, at growing
+    intervals up to 30 s; until then a transaction fails at once with the last reason.
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(self, config: BusConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self.config = config
+        self.stats = BusStats()
+        self._clock = clock
+        self._port = Port(config)
+        self._instrument: minimalmodbus.Instrument | None = None
+        self._port_error: PortError | None = None
+        self._reopen_at = 0.0
+        self._reopen_after_s = _REOPEN_FIRST_S
+        self._silent_since: float | None = None
+        self._renew_after_s = _RENEW_FIRST_S
+        self._doubts: defaultdict[int, Doubt] = defaultdict(Doubt)
+
+    @property
+    def name(self) -> str:
+        """The name of the bus in the configuration."""
+        return self.config.name
+
+    @property
+    def echo(self) -> bool:
+        """Tell whether the adapter is known to echo what is sent."""
+        return self._port.echo is True
+
+    @property
+    def latency_s(self) -> float | None:
+        """The time from the last request to the first byte of its answer, if one came."""
+        return self._port.latency_s
+
+    @property
+    def strays(self) -> Sequence[Stray]:
+        """The answers to other questions that came by during the last transaction."""
+        return self._port.strays
+
+    def read(self, address: int, block: Block, timeout_s: float | None = None) -> list[int]:
+        """Return the words of `block` (FC03) from the meter at `address`, 0..0xFFFF each.
+
+        An answer that may belong to an earlier question is not believed. Raises
+        SilentError, GarbledError, RefusedError or PortError.
+        """
+        doubt, what = self._doubts[address], f"reading {block}"
+        asked = self._clock()
+        try:
+            words: list[int] = self._transact(
+                address,
+                what,
+                timeout_s,
+                lambda instrument: instrument.read_registers(block.address, block.count, 3),
+            )
+        except PortError:
+            raise
+        except KeyboardInterrupt:
+            doubt.failed(block.count, asked)  # its answer may come yet
+            raise
+        except BusError as err:
+            self._note_strays()
+            if isinstance(err, RefusedError) and not doubt.unsure:
+                raise
+            doubt.failed(block.count, asked)
+            raise
+        self._note_strays()
+        if doubt.ambiguous(block.count, asked):
+            doubt.late(block.count)
+            doubt.failed(block.count, asked)
+            self.stats.garbled += 1
+            raise GarbledError(
+                f"{self._where(address, what)}: the answer may belong to an earlier question",
+                "the meter answers later than the timeout: raise the timeout",
+            )
+        doubt.answered()
+        return words
+
+    def unsure(self, address: int) -> bool:
+        """Tell whether answers of the meter at `address` may be late ones: `settle` first."""
+        return self._doubts[address].unsure
+
+    def settle(self, address: int, probes: Sequence[Block], timeout_s: float | None = None) -> None:
+        """Ask the meter short questions until question and answer match again.
+
+        `probes` are blocks that every meter of the model answers, of different lengths.
+        Raises like `read` when they do not match.
+        """
+        doubt, last = self._doubts[address], 0
+        left = list(probes)
+        needed = min(2, len({probe.count for probe in probes}))
+        while left and needed:
+            probe = doubt.safest(left, last, self._clock())
+            try:
+                self.read(address, probe, timeout_s)
+            except RefusedError:
+                left.remove(probe)  # an answer, but one without a length
+                continue
+            needed -= 1
+            last = probe.count
+        doubt.settled()
+
+    def write(
+        self,
+        address: int,
+        register: int,
+        words: list[int],
+        function: int,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Write `words` from `register` on, with function 6 or 16, and check the answer.
+
+        Raises like `read`, and ValueError for an address that is nobody's or everybody's.
+        """
+        if not 1 <= address <= 247:
+            raise ValueError(f"address {address}: a write goes to one meter, 1 to 247")
+        if function not in (WRITE_ONE, WRITE_MANY) or (function == WRITE_ONE and len(words) != 1):
+            raise ValueError(f"function {function} does not write {len(words)} registers")
+        place = Block(register, len(words))
+
+        def send(instrument: minimalmodbus.Instrument) -> None:
+            if function == WRITE_ONE:
+                instrument.write_register(register, words[0], functioncode=WRITE_ONE)
+            else:
+                instrument.write_registers(register, words)
+
+        self._transact(address, f"writing {place}", timeout_s, send)
+
+    def open(self) -> None:
+        """Open the port now. Raises PortError."""
+        self._ready()
+
+    def close(self) -> None:
+        """Close the port; it may be used again afterwards."""
+        self._port.close()
+
+    def _transact(
+        self,
+        address: int,
+        what: str,
+        timeout_s: float | None,
+        send: Callable[[minimalmodbus.Instrument], _T],
+    ) -> _T:
+        instrument = self._ready()
+        instrument.address = address
+        self._port.timeout = timeout_s if timeout_s is not None else self.config.timeout
+        self.stats.requests += 1
+        started = time.monotonic()
+        try:
+            found = send(instrument)
+        except (minimalmodbus.ModbusException, PortError, ValueError, TypeError) as err:
+            raise self._explain(self._where(address, what), address, err) from err
+        finally:
+            self.stats.busy_s += time.monotonic() - started
+        self._heard()
+        self.stats.answered += 1
+        return found
+
+    def _where(self, address: int, what: str) -> str:
+        return f"bus {self.name}, address {address}, {what}"
+
+    def _note_strays(self) -> None:
+        for stray in self._port.strays:
+            self._doubts[stray.address].late(stray.count)
+
+    def _ready(self) -> minimalmodbus.Instrument:
+        if not self._port.is_open:
+            if self._port_error is not None and self._clock() < self._reopen_at:
+                raise self._port_error
+            try:
+                self._port.open()
+            except PortError as err:
+                self._failed_to_open(err)
+                raise
+            if self._port_error is not None:
+                log.info("bus %s: %s is open again", self.name, self.config.port)
+            self._port_error = None
+            self._reopen_after_s = _REOPEN_FIRST_S
+        if self._instrument is None:
+            self._instrument = minimalmodbus.Instrument(self._port, 1)
+        return self._instrument
+
+    def _failed_to_open(self, err: PortError) -> None:
+        self.stats.port_errors += 1
+        if self._port_error is None or self._port_error.message != err.message:
+            log.error("%s", err)
+        self._port_error = err
+        self._reopen_at = self._clock() + self._reopen_after_s
+        self._reopen_after_s = min(2 * self._reopen_after_s, _REOPEN_AT_MOST_S)
+
+    def _explain(self, where: str, address: int, err: Exception) -> BusError:
+        if isinstance(err, PortError):
+            self._failed_to_open(err)
+            return err
+        answer = self._port.last_answer
+        if isinstance(err, minimalmodbus.NoResponseError):
+            if not answer and not self._port.strays:
+                self.stats.silent += 1
+                self._heard_nothing()
+                return SilentError(
+                    f"{where}: no answer within {self._port.timeout:g} s",
+                    f"is the meter powered, its address {address}, the line "
+                    f"{self.config.baudrate} baud with {self.config.parity} parity, "
+                    "A and B not swapped?",
+                )
+            reason = "no answer to this question in it"
+        elif isinstance(err, minimalmodbus.SlaveReportedException) and len(answer) > 2:
+            self._heard()
+            code = answer[2]
+            if code in _GATEWAY_SILENCE:
+                self.stats.silent += 1
+                return SilentError(
+                    f"{where}: the gateway says that the meter does not answer",
+                    "is the meter powered and its address right? "
+                    "Speed and parity are set in the gateway",
+                )
+            self.stats.refused += 1
+            return RefusedError(
+                f"{where}: the meter refused with exception {code} "
+                f"({EXCEPTIONS.get(code, 'unknown')})",
+                code,
+            )
+        else:
+            reason = str(err).split(" The", 1)[0].rstrip(".")
+        self._heard()
+        self.stats.garbled += 1
+        return GarbledError(
+            f"{where}: the answer cannot be believed: {reason} (got {shown(answer)})",
+            "wrong parity or speed, bad termination or two meters on one address look like this",
+        )
+
+    def _heard(self) -> None:
+        self._silent_since = None
+        self._renew_after_s = _RENEW_FIRST_S
+
+    def _heard_nothing(self) -> None:
+        now = self._clock()
+        if self._silent_since is None:
+            self._silent_since = now
+        elif now - self._silent_since >= self._renew_after_s:
+            first = self._renew_after_s == _RENEW_FIRST_S
+            log.log(
+                logging.INFO if first else logging.DEBUG,
+                "bus %s: nobody answered for %.0f s; %s is closed and opened again",
+                self.name,
+                now - self._silent_since,
+                self.config.port,
+            )
+            self._port.close()
+            self.stats.renewed += 1
+            self._silent_since = None
+            self._renew_after_s = min(2 * self._renew_after_s, _RENEW_AT_MOST_S)

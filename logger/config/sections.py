@@ -1,0 +1,210 @@
+"""What the configuration file may hold, section by section, with its defaults."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from logger.config.alerts import Alerts
+from logger.config.derive import Counters, Events, Prices, Wiring
+from logger.config.metrics import Metrics
+from logger.config.section import MisplacedError, Section
+from logger.config.types import FilePath, Name, Seconds, Size
+from logger.domain.errors import ConfigError
+
+TOKEN_VARIABLE = "INFLUXDB_TOKEN"  # noqa: S105 - the name of a variable, not a secret
+BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
+
+
+class Site(Section):
+    """The installation."""
+
+    name: Name
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(
+                f'unknown time zone {value!r}: expected a name such as "Europe/Amsterdam"'
+            ) from None
+        return value
+
+
+class Intervals(Section):
+    """How often each job reads, in seconds."""
+
+    fast: Seconds = 5.0
+    slow: Seconds = 60.0
+    identity: Seconds = 3600.0
+
+
+class Meter(Section):
+    """One meter on a bus. Intervals left out are those of the site."""
+
+    name: Name
+    model: str
+    address: Annotated[int, Field(ge=1, le=247)]
+    role: Literal["grid", "pv", "battery", "load"]
+    invert: bool = False
+    wiring: Wiring = "3P4W"
+    fast: Seconds | None = None
+    slow: Seconds | None = None
+    identity: Seconds | None = None
+    timeout: Seconds | None = None
+
+
+class Bus(Section):
+    """One line: a serial port, or a gateway that passes RTU frames over TCP."""
+
+    name: Name
+    port: Annotated[str, Field(min_length=1)]
+    baudrate: int = 9600
+    parity: Literal["even", "odd", "none"] = "even"
+    stopbits: Literal[1, 2] = 1
+    timeout: Seconds = 1.0
+    local_echo: Literal["auto"] | bool = "auto"
+    rs485_rts: Literal["off", "high", "low"] = "off"
+    meter: Annotated[list[Meter], Field(min_length=1)]
+
+    @field_validator("baudrate")
+    @classmethod
+    def _possible(cls, value: int) -> int:
+        if value not in BAUDRATES:
+            raise ValueError(
+                f"no meter speaks {value} baud: one of {', '.join(map(str, BAUDRATES))}"
+            )
+        return value
+
+    @field_validator("port")
+    @classmethod
+    def _port(cls, value: str) -> str:
+        if "://" in value and not value.startswith("socket://"):
+            raise ValueError(
+                f"{value!r}: expected a device such as /dev/serial/by-id/usb-..., or "
+                "socket://host:port for a gateway that passes RTU frames"
+            )
+        return value
+
+    @property
+    def character_s(self) -> float:
+        """The time of one character on the line: start, 8 data, parity and stop bits."""
+        bits = 1 + 8 + (self.parity != "none") + self.stopbits
+        return bits / self.baudrate
+
+
+class Influx(Section):
+    """Where points are delivered. The token is never kept here."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
+    org: str = ""
+    bucket: Annotated[str, Field(min_length=1)]
+    fast_bucket: str = ""
+    token_file: FilePath | None = None
+    timeout: Seconds = 10.0
+    gzip: bool = True
+
+    def token(self) -> str:
+        """Return the token, from `token_file` or the environment, read afresh.
+
+        Raises ConfigError when there is none.
+        """
+        if self.token_file is not None:
+            try:
+                token = self.token_file.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as err:
+                reason = err.strerror if isinstance(err, OSError) else "not text"
+                raise ConfigError(
+                    f"influxdb.token_file: {self.token_file}: {reason}",
+                    "put the token into that file, readable for this user",
+                ) from err
+            if not token:
+                raise ConfigError(
+                    f"influxdb.token_file: {self.token_file} is empty",
+                    "put the token into that file",
+                )
+            return token
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not token:
+            raise ConfigError(
+                "no InfluxDB token",
+                f"set influxdb.token_file, or the environment variable {TOKEN_VARIABLE}",
+            )
+        return token
+
+
+def _state_directory() -> Path:
+    if directory := os.environ.get("STATE_DIRECTORY"):  # set by systemd
+        return Path(directory.split(":")[0])
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "inepro-logger"
+
+
+class Buffer(Section):
+    """The file that holds every point until it is delivered."""
+
+    path: FilePath = Field(default_factory=lambda: _state_directory() / "buffer.sqlite")
+    commit_interval: Seconds = 1.0
+    keep: Seconds = 2 * 86400.0
+    max_size: Size = 2 * 1024**3
+    max_age: Seconds | None = None
+
+
+class Config(Section):
+    """The whole file."""
+
+    site: Site
+    intervals: Intervals = Intervals()
+    bus: Annotated[list[Bus], Field(min_length=1)]
+    influxdb: Influx | None = None
+    buffer: Buffer = Field(default_factory=Buffer)
+    models_dir: FilePath | None = None
+    events: Events = Events()
+    counters: Counters = Counters()
+    prices: Prices = Prices()
+    alerts: Alerts = Alerts()
+    metrics: Metrics | None = None
+
+    @model_validator(mode="after")
+    def _unique(self) -> Self:
+        buses: set[str] = set()
+        meters: dict[str, str] = {}
+        for b, bus in enumerate(self.bus):
+            if bus.name in buses:
+                raise MisplacedError(
+                    ("bus", b, "name"),
+                    f"two buses are called {bus.name!r}",
+                    "give each its own name",
+                )
+            buses.add(bus.name)
+            addresses: dict[int, str] = {}
+            for m, meter in enumerate(bus.meter):
+                if meter.name in meters:
+                    raise MisplacedError(
+                        ("bus", b, "meter", m, "name"),
+                        f"two meters are called {meter.name!r}",
+                        f"names must differ across all buses; the other is on {meters[meter.name]}",
+                    )
+                meters[meter.name] = bus.name
+                if meter.address in addresses:
+                    raise MisplacedError(
+                        ("bus", b, "meter", m, "address"),
+                        f"address {meter.address} is given to {addresses[meter.address]!r} and "
+                        f"{meter.name!r}",
+                        "each meter on a bus needs its own; change one at the meter's buttons, or "
+                        "alone on the line with inepro-logger settings set METER modbus_id N",
+                    )
+                addresses[meter.address] = meter.name
+        return self
+
+    def interval(self, meter: Meter, job: str) -> float:
+        """Return the interval in seconds of `job` (fast, slow, identity) for `meter`."""
+        own = getattr(meter, job)
+        return float(own if own is not None else getattr(self.intervals, job))

@@ -1,0 +1,266 @@
+"""What time it is: one clock for a whole run, and what to do while it is wrong.
+
+Within a run time follows the elapsed time since boot, which no one can set and which
+goes on while the machine sleeps. The wall clock says where it starts. A difference
+below `STEP_S` is followed smoothly, a larger one that stays is a step: it is taken over
+and reported.
+
+A clock that was never set (no battery, no network yet) is not trusted. What is read
+meanwhile is put into `Parking` and stamped once the clock is right.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from array import array
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from logger.meter.reading import Reading
+
+# No clock that shows less can be right: this program did not exist. Raised at a release.
+RELEASED_MS = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1000)
+
+STEP_S = 0.5  # a difference that is too large to be followed smoothly
+CONFIRM_S = 1.0  # how long a step must last before it is believed
+PATIENCE_S = 900.0  # how long to wait for somebody to set the clock
+_FOLLOW = 0.005  # seconds a second: how fast a small difference is made up
+_HORIZON_S = 10.0  # for how long one correction may act
+_UNSURE_S = 0.05  # two readings of the clocks further apart say nothing
+_FAR_MS = 86_400_000
+
+
+def elapsed() -> float:
+    """Return seconds since boot with the time asleep, where the system counts it."""
+    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux only
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+
+
+class _Timex(ctypes.Structure):
+    """The head of `struct timex` (adjtimex(2)); the padding is larger than its rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+def synchronised() -> bool:
+    """Tell whether the kernel's clock is kept by NTP; False where nobody can say."""
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None:
+        return False
+    state = _Timex()  # modes = 0: ask, change nothing
+    unsynchronised = 0x0040  # STA_UNSYNC
+    return adjtimex(ctypes.byref(state)) >= 0 and not state.status & unsynchronised
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The clock went from `from_ms` to `to_ms`; `first` when it had never been right."""
+
+    from_ms: int
+    to_ms: int
+    first: bool = False
+
+    @property
+    def size_ms(self) -> int:
+        """How far it went; negative is back."""
+        return self.to_ms - self.from_ms
+
+
+class Clock:
+    """The time of a run, in milliseconds UTC.
+
+    `wall` and `mono` give seconds; `mono` never goes back. `newest_ms` is the newest
+    point in the buffer, None when it is empty. `now_ms` may be called from any thread,
+    `check` about once a second from one.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        mono: Callable[[], float] = elapsed,
+        kept: Callable[[], bool] = synchronised,
+        *,
+        newest_ms: int | None = None,
+        not_before_ms: int = RELEASED_MS,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._wall, self._mono, self._kept = wall, mono, kept
+        self._newest_ms, self._not_before_ms = newest_ms, not_before_ms
+        self._patience_s = patience_s
+        self._start = mono()
+        # Time at a moment of `mono`, and by how much a second it is to be corrected.
+        # One tuple, so that another thread sees all of it or nothing.
+        self._base = (self._start, wall(), 0.0)
+        self._shift_s = 0.0
+        self._suspect: tuple[float, float] | None = None
+        self._wrong: float | None = None  # wall minus mono of a wall clock nobody set
+        self._trusted = self._believable(self._start, self._base[1])
+
+    @property
+    def trusted(self) -> bool:
+        """Whether points may be stamped with `now_ms`."""
+        return self._trusted
+
+    def now_ms(self) -> int:
+        """Return the time; it never goes back except by a step that `check` reports."""
+        return int(self._at(self._mono()) * 1000)
+
+    def right_ms(self, stamp_ms: int) -> int:
+        """Return what a stamp made while the clock was not trusted should have been."""
+        return stamp_ms + round(self._shift_s * 1000)
+
+    def check(self) -> Step | None:
+        """Compare with the wall clock; return a step when there was one."""
+        before = self._mono()
+        wall = self._wall()
+        mono = self._mono()
+        if mono - before > _UNSURE_S:
+            return None
+        now = self._at(mono)
+        if not self._trusted:
+            return self._wait(mono, now, wall)
+        if self._wrong is not None:
+            if abs(wall - mono - self._wrong) < STEP_S:
+                return None  # as wrong as before
+            self._wrong = None
+        error = wall - now
+        if abs(error) < STEP_S:
+            self._suspect = None
+            rate = max(-_FOLLOW, min(_FOLLOW, error / _HORIZON_S))
+            self._base = (mono, now, rate)
+            return None
+        if self._suspect is None or abs(self._suspect[1] - error) >= STEP_S:
+            self._suspect = (mono, error)  # a jump there and back is nobody's time
+            return None
+        if mono - self._suspect[0] < CONFIRM_S:
+            return None
+        self._suspect = None
+        self._base = (mono, wall, 0.0)
+        return Step(int(now * 1000), int(wall * 1000))
+
+    def _at(self, mono: float) -> float:
+        start, time_s, rate = self._base
+        passed = mono - start
+        return time_s + passed + rate * min(passed, _HORIZON_S)
+
+    def _believable(self, mono: float, wall: float) -> bool:
+        if wall * 1000 < self._not_before_ms:
+            return False
+        # By this wall clock, did this run begin after the newest point? If not, what
+        # was read since the start would fall among older points.
+        started_ms = (wall - (mono - self._start)) * 1000
+        return self._newest_ms is None or started_ms > self._newest_ms or self._kept()
+
+    def _wait(self, mono: float, now: float, wall: float) -> Step | None:
+        right = wall
+        if not self._believable(mono, wall):
+            guess = self._guess(mono, wall)
+            if guess is None:
+                return None
+            right = guess
+            self._wrong = None if guess == wall else wall - mono
+        self._shift_s = right - now
+        self._base = (mono, right, 0.0)
+        self._trusted = True
+        if abs(self._shift_s) < STEP_S:
+            return None
+        return Step(int(now * 1000), int(right * 1000), first=True)
+
+    def _guess(self, mono: float, wall: float) -> float | None:
+        """Return the best time when nobody has set the clock for long, if there is one."""
+        newest = self._newest_ms
+        if newest is None or mono - self._start < self._patience_s:
+            return None
+        if wall * 1000 >= self._not_before_ms and newest - wall * 1000 > _FAR_MS:
+            return wall  # the newest point, not the clock, must be wrong
+        return newest / 1000 + 1 + (mono - self._start)  # time goes on where it stopped
+
+
+def restamped(reading: Reading, clock: Clock) -> Reading:
+    """Return a reading that was taken by an untrusted clock with its right time."""
+    return replace(
+        reading,
+        taken_ms=clock.right_ms(reading.taken_ms),
+        round_ms=clock.right_ms(reading.round_ms),
+    )
+
+
+class Parking:
+    """Readings taken while the clock was not trusted; the oldest go when it is full.
+
+    A reading takes about 4 kB of memory.
+    """
+
+    def __init__(self, limit: int = 20_000) -> None:
+        self._readings: deque[Reading] = deque(maxlen=limit)
+        self.lost = 0
+
+    def __len__(self) -> int:
+        return len(self._readings)
+
+    def add(self, reading: Reading) -> None:
+        """Keep `reading` until the clock is right."""
+        self.lost += len(self._readings) == self._readings.maxlen
+        self._readings.append(reading)
+
+    def release(self, clock: Clock) -> list[Reading]:
+        """Return all readings with their right time, oldest first, and forget them."""
+        parked = [restamped(reading, clock) for reading in self._readings]
+        self._readings.clear()
+        return parked
+
+
+class Stamps:
+    """Sees to it that two points of one series never share a timestamp by accident.
+
+    After a step back the same milliseconds come again. Stamps of the last `memory_ms`
+    are remembered, per key; a taken one moves to the next free millisecond. Further
+    back a stamp moves by the number of steps back so far, so that aligned windows stay
+    apart from those of the first time.
+    """
+
+    def __init__(self, memory_ms: int = 2 * 3_600_000) -> None:
+        self._memory_ms = memory_ms
+        self._taken: dict[Hashable, array[int]] = {}
+        self._forgot: dict[Hashable, int] = {}  # what came before this is not known
+        self._back = 0
+
+    def stepped(self, step: Step) -> None:
+        """Take note of a step of the clock."""
+        if step.size_ms < 0:
+            self._back += 1
+
+    def take(self, key: Hashable, stamp_ms: int) -> int:
+        """Return `stamp_ms`, or the next millisecond that `key` has not used yet."""
+        taken = self._taken.setdefault(key, array("q"))
+        if not taken or stamp_ms > taken[-1]:
+            taken.append(stamp_ms)
+            self._forget(key, taken)
+            return stamp_ms
+        if stamp_ms < self._forgot.get(key, 0):
+            stamp_ms += self._back
+        place = bisect_left(taken, stamp_ms)
+        while place < len(taken) and taken[place] == stamp_ms:
+            stamp_ms += 1
+            place += 1
+        insort(taken, stamp_ms)
+        return stamp_ms
+
+    def _forget(self, key: Hashable, taken: array[int]) -> None:
+        # Trimmed by eighths, so that most calls cost nothing.
+        old = len(taken) // 8
+        if len(taken) > 64 and taken[old] < taken[-1] - self._memory_ms:
+            del taken[:old]
+            self._forgot[key] = taken[0]

@@ -1,0 +1,98 @@
+"""Kinds of events, and how one becomes a point. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from logger.derive.info import About
+from logger.points.line import FieldValue, Point
+
+
+class Kind(StrEnum):
+    """The tag `kind` of an event, for ever."""
+
+    VOLTAGE_HIGH = "voltage_high"
+    VOLTAGE_LOW = "voltage_low"
+    VOLTAGE_HIGH_SAMPLE = "voltage_high_sample"
+    VOLTAGE_LOW_SAMPLE = "voltage_low_sample"
+    PHASE_LOST = "phase_lost"
+    FREQUENCY_HIGH = "frequency_high"
+    FREQUENCY_LOW = "frequency_low"
+    METER_SILENT = "meter_silent"
+    COUNTER_RESET = "counter_reset"
+    METER_SWAPPED = "meter_swapped"
+    CLOCK_STEP = "clock_step"
+    MAINS_OUTAGE = "mains_outage"
+    LOGGER_OUTAGE = "logger_outage"
+    TARIFF_SWITCHED = "tariff_switched"
+    COMBINATION_CODE_CHANGED = "combination_code_changed"
+    CT_RATIO_CHANGED = "ct_ratio_changed"
+    BUFFER_NEAR_LIMIT = "buffer_near_limit"
+
+
+# What each kind means, and what its field `extreme` holds.
+MEANING: Mapping[Kind, tuple[str, str]] = {
+    Kind.VOLTAGE_HIGH: ("mean of ten minutes above the limit", "highest mean, V"),
+    Kind.VOLTAGE_LOW: ("mean of ten minutes below the limit", "lowest mean, V"),
+    Kind.VOLTAGE_HIGH_SAMPLE: ("several samples in a row above the limit", "highest, V"),
+    Kind.VOLTAGE_LOW_SAMPLE: ("several samples in a row below the limit", "lowest, V"),
+    Kind.PHASE_LOST: ("a phase without voltage while the meter lives", "lowest, V"),
+    Kind.FREQUENCY_HIGH: ("mean of ten seconds above the limit", "highest mean, Hz"),
+    Kind.FREQUENCY_LOW: ("mean of ten seconds below the limit", "lowest mean, Hz"),
+    Kind.METER_SILENT: ("a meter does not answer, whatever the reason", "-"),
+    Kind.COUNTER_RESET: ("counters went on from another value", "import before, kWh"),
+    Kind.METER_SWAPPED: ("another serial number at this place", "import of the old one, kWh"),
+    Kind.CLOCK_STEP: ("the machine's clock was set", "size, s"),
+    Kind.MAINS_OUTAGE: ("the meter itself lost its supply", "kWh drawn meanwhile"),
+    Kind.LOGGER_OUTAGE: ("nothing was read, but the meters lived on", "kWh drawn meanwhile"),
+    Kind.TARIFF_SWITCHED: ("the meter counts in another tariff", "the new tariff"),
+    Kind.COMBINATION_CODE_CHANGED: ("the display's total means something else", "new code"),
+    Kind.CT_RATIO_CHANGED: ("the current transformer ratio was set", "-"),
+    Kind.BUFFER_NEAR_LIMIT: ("the buffer is nearly full", "largest share, %"),
+}
+
+
+def event(
+    site: str,
+    kind: Kind,
+    state: str,
+    at_ms: int,
+    text: str,
+    *,
+    about: About | None = None,
+    phase: str = "",
+    duration_s: float | None = None,
+    extreme: float | None = None,
+) -> Point:
+    """Return the point of an event; `state` is begin or end. What only happens at one
+    moment has an end alone, with a duration of 0."""
+    tags = {"site": site, "kind": str(kind)}
+    if about is not None:
+        tags |= about.tags
+    if phase:
+        tags["phase"] = phase
+    fields: dict[str, FieldValue] = {"state": state, "text": text}
+    if state == "end":
+        fields["duration_s"] = float(duration_s or 0.0)
+    if extreme is not None:
+        fields["extreme"] = float(extreme)
+    return Point("event", tags, fields, at_ms)
+
+
+def span(seconds: float) -> str:
+    """Return a duration for people: "48 s", "2 min 30 s", "12 min", "3 h 5 min", "2 d 4 h"."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 600:
+        minutes, whole = divmod(whole, 60)
+        return f"{minutes} min {whole} s" if whole else f"{minutes} min"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"

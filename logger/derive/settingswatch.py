@@ -1,0 +1,133 @@
+"""Events about settings and the machine: tariff, codes, counters, clock, buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from logger.config.derive import Events
+from logger.derive.clock import Step
+from logger.derive.events import Kind, event, span
+from logger.derive.info import About, State, facts, finite, whole
+from logger.derive.registers import Break, Verdict
+from logger.meter.reading import Reading
+from logger.models.register import Value
+from logger.points.line import Point
+
+_FACTS = {
+    "tariff": (Kind.TARIFF_SWITCHED, "tariff"),
+    "combination_code": (Kind.COMBINATION_CODE_CHANGED, "combination code"),
+    "ct_ratio": (Kind.CT_RATIO_CHANGED, "CT ratio"),
+}
+_IMPORT = "active_import/total/total"
+_BUFFER_BAND = 0.05
+
+
+class Facts:
+    """Compares what meters and machine report with what they reported before."""
+
+    def __init__(self, meters: Mapping[str, About], site: str, config: Events) -> None:
+        self._meters, self._site, self._config = meters, site, config
+        self._known: dict[str, dict[str, Value]] = {}
+        self._full_ms: int | None = None
+        self._fullest = 0.0
+
+    def feed(self, reading: Reading) -> list[Point]:
+        """Return an event for each setting that changed since the last reading."""
+        found = []
+        for name, (kind, words) in _FACTS.items():
+            value = reading.values.get(name)
+            if value is None:
+                continue
+            known = self._known.setdefault(reading.meter, {})
+            before = known.get(name)
+            known[name] = value
+            if before is None or before == value:
+                continue
+            extreme = float(value) if isinstance(value, int) else None
+            text = f"{reading.meter}: {words} changed from {before} to {value}"
+            found.append(self._event(kind, reading.taken_ms, text, reading.meter, extreme))
+        return found
+
+    def verdict(self, verdict: Verdict) -> list[Point]:
+        """Return the event for counters that went on from other values."""
+        swapped = verdict.swapped
+        moved = [found for found in verdict.breaks if found.before != found.after]
+        shown = sorted(moved, key=lambda found: (found.key != _IMPORT, found.key))
+        if swapped:
+            text = (
+                f"{verdict.meter}: meter {verdict.serials[0]} was replaced by "
+                f"{verdict.serials[1]}{_list(shown)}"
+            )
+        else:
+            text = f"{verdict.meter}: counters went on from other values{_list(shown)}"
+        imports = [found.before for found in verdict.breaks if found.key == _IMPORT]
+        kind = Kind.METER_SWAPPED if swapped else Kind.COUNTER_RESET
+        extreme = float(imports[0]) if imports else None
+        return [self._event(kind, verdict.at_ms, text, verdict.meter, extreme)]
+
+    def clock_step(self, step: Step) -> list[Point]:
+        """Return the event for a step of the clock, stamped with the new time."""
+        size = step.size_ms / 1000
+        way = "forward" if size > 0 else "back"
+        what = "the clock was not set at the start; it went" if step.first else "the clock went"
+        text = f"{what} {way} by {span(abs(size))}, from {_utc(step.from_ms)} to {_utc(step.to_ms)}"
+        return [self._event(Kind.CLOCK_STEP, step.to_ms, text, "", size)]
+
+    def buffer(self, share: float, now_ms: int) -> list[Point]:
+        """Return an event when the buffer has become nearly full, or is no longer.
+
+        `share` is the part of its limit in use, 0..1.
+        """
+        limit = self._config.buffer_share
+        if self._full_ms is None:
+            if share < limit:
+                return []
+            self._full_ms, self._fullest = now_ms, share
+            text = f"the buffer is {share:.0%} full"
+            return [
+                event(
+                    self._site, Kind.BUFFER_NEAR_LIMIT, "begin", now_ms, text,
+                    extreme=100 * share,
+                )
+            ]  # fmt: skip
+        self._fullest = max(self._fullest, share)
+        if share >= limit - _BUFFER_BAND:
+            return []
+        seconds = (now_ms - self._full_ms) / 1000
+        text = f"the buffer was nearly full for {span(seconds)}, at most {self._fullest:.0%}"
+        self._full_ms = None
+        return [
+            event(
+                self._site, Kind.BUFFER_NEAR_LIMIT, "end", now_ms, text,
+                duration_s=seconds, extreme=100 * self._fullest,
+            )
+        ]  # fmt: skip
+
+    def _event(self, kind: Kind, at_ms: int, text: str, meter: str, extreme: float | None) -> Point:
+        about = self._meters.get(meter)
+        return event(self._site, kind, "end", at_ms, text, about=about, extreme=extreme)
+
+    def state(self) -> State:
+        """Return what is known, as JSON can hold it."""
+        return {
+            "known": {name: dict(known) for name, known in self._known.items()},
+            "full": [self._full_ms, self._fullest],
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up where `state` was made."""
+        self._known = facts(state["known"])
+        full, fullest = state["full"]
+        self._full_ms = None if full is None else whole(full)
+        self._fullest = finite(fullest)
+
+
+def _list(breaks: list[Break]) -> str:
+    first = [f"{found.key}: {found.before} to {found.after}" for found in breaks[:2]]
+    more = f", and {len(breaks) - 2} more" if len(breaks) > 2 else ""
+    return f" ({', '.join(first)}{more})" if first else ""
+
+
+def _utc(stamp_ms: int) -> str:
+    return f"{datetime.fromtimestamp(stamp_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,1 @@
+"""What all rooms share: the data model, limits, balances, wiring, errors. Pure, imports nothing."""

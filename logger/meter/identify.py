@@ -1,0 +1,178 @@
+"""Who answers at an address: model, serial number, firmware, transformers. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from logger.bus import Bus
+from logger.domain.errors import BusError, GarbledError, PortError, RefusedError
+from logger.meter.transformers import ct_problem, ct_ratio, is_ct
+from logger.models import Model, Register, Value
+from logger.models.decode import decode
+from logger.models.plan import Block, probes
+from logger.models.register import Span
+
+# Meters of the same maker that have no table here, by meter code.
+_STRANGERS = {0x0101: "PRO1", 0x2009: "PRO1 (Solar-Log)", 0x2010: "PRO2"}
+# How often a question is put to somebody who has been heard, and to nobody yet.
+_TRIES, _FIRST_TRIES = 6, 2
+_SHOWN = ("serial", "software_version", "ct_ratio", "ct_mode", "tariff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A meter that answered. `model` is empty when no table fits; `note` says more."""
+
+    address: int
+    baudrate: int
+    parity: str
+    model: str = ""
+    sold_as: str = ""
+    meter_code: str = ""
+    serial: str = ""
+    software_version: str = ""
+    ct_ratio: str = ""
+    tariff: str = ""
+    note: str = ""
+
+
+class Questions:
+    """Questions to whoever is at `address`; a refusal or silence is an answer too."""
+
+    def __init__(self, bus: Bus, address: int, models: Iterable[Model]) -> None:
+        self.garbled = 0
+        self.heard = False
+        self._bus = bus
+        self._address = address
+        found = {block: None for model in models for block in probes(model)}
+        self._probes = tuple(found)
+
+    def ask(self, block: Block) -> list[int] | None:
+        """Return the words of `block`, None when the meter has no such block.
+
+        Raises PortError.
+        """
+        tries = 0
+        while tries < (_TRIES if self.heard else _FIRST_TRIES):
+            tries += 1
+            try:
+                if self._bus.unsure(self._address):
+                    self._bus.settle(self._address, self._probes)
+                words = self._bus.read(self._address, block)
+            except PortError:
+                raise
+            except RefusedError:
+                self.heard = True
+                return None
+            except GarbledError:
+                self.heard = True
+                self.garbled += 1
+            except BusError:
+                continue
+            else:
+                self.heard = True
+                return words
+        return None
+
+    def value(self, register: Register) -> Value | None:
+        """Return the value of `register`, None when the meter has none that makes sense."""
+        words = self.ask(Block(register.address, register.length))
+        try:
+            return None if words is None else decode(register.encoding, words)
+        except ValueError:
+            return None
+
+    def has(self, span: Span) -> bool:
+        """Tell whether the meter answers `span`."""
+        return self.ask(Block(*span)) is not None
+
+
+def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
+    """Return who is at `address`; None when nobody there makes sense. Raises PortError.
+
+    The meter code decides where it is known, else what the meter answers and refuses.
+    """
+    questions = Questions(bus, address, models)
+    model, code = _model(questions, models)
+    about = Found(address=address, baudrate=bus.config.baudrate, parity=bus.config.parity)
+    if model is None and code is None:
+        if questions.garbled < _TRIES:
+            return None
+        note = "answers that cannot be read: two meters on one address, or another parity?"
+        return replace(about, note=note)
+    code_text = "" if code is None else f"0x{code:04X}"
+    if model is None:
+        name = _STRANGERS.get(code or 0, "")
+        note = f"{name or 'meter code ' + code_text}: there is no table for it"
+        return replace(about, meter_code=code_text, sold_as=name, note=note)
+    values: dict[str, Value] = {}
+    for key in _SHOWN:
+        register = model.by_key.get(key)
+        value = questions.value(register) if register else None
+        if value is not None:
+            values[key] = value
+    if code is not None:
+        values["meter_code"] = f"{code:04X}"
+    return replace(
+        about,
+        model=model.name,
+        sold_as=_sold_as(model, code),
+        meter_code=code_text,
+        serial=str(values.get("serial", "")),
+        software_version=str(values.get("software_version", "")),
+        ct_ratio=ratio_text(model, values),
+        tariff=f"T{values['tariff']}" if "tariff" in values else "",
+        note=_remarks(questions, model, values),
+    )
+
+
+def _sold_as(model: Model, code: int | None) -> str:
+    about = None if code is None else model.codes.get(code)
+    return about.sold_as if about else model.title
+
+
+def ratio_text(model: Model, values: Mapping[str, Value]) -> str:
+    """Return the transformer ratio as people write it ("250/5"), empty without one."""
+    ratio = ct_ratio(values) if is_ct(model, values) else None
+    return f"{ratio[0]}/{ratio[1]}" if ratio else ""
+
+
+def _remarks(questions: Questions, model: Model, values: Mapping[str, Value]) -> str:
+    found = [problem] if (problem := ct_problem(model, values)) else []
+    guard = model.guard
+    if guard is not None and questions.value(model.by_key[guard.field]) not in (None, guard.value):
+        found.append(guard.reason)
+    return "; ".join(found)
+
+
+def _model(questions: Questions, models: Sequence[Model]) -> tuple[Model | None, int | None]:
+    """Return the model that fits, and the meter code that was read."""
+    places = sorted({place for model in models if (place := _place(model))}, reverse=True)
+    for place in places:  # the new map first: new firmware answers the legacy map too
+        words = questions.ask(place)
+        if words is None:
+            continue
+        code = words[0]
+        same = [model for model in models if _place(model) == place]
+        knowing = [model for model in same if code in model.codes]
+        if len(knowing) == 1:
+            return knowing[0], code
+        return _by_answers(questions, knowing or same), code
+    return _by_answers(questions, models) if questions.heard else None, None
+
+
+def _place(model: Model) -> Block | None:
+    register = model.by_key.get("meter_code")
+    return Block(register.address, 1) if register else None
+
+
+def _by_answers(questions: Questions, models: Iterable[Model]) -> Model | None:
+    for model in models:
+        if (
+            (model.answers or model.refuses)
+            and all(questions.has(span) for span in model.answers)
+            and not any(questions.has(span) for span in model.refuses)
+        ):
+            return model
+    return None

@@ -1,0 +1,108 @@
+"""Questions to one meter: late answers sorted out, a silent meter left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from logger.bus import Bus
+from logger.config import Meter as MeterConfig
+from logger.domain.errors import BusError, RefusedError, SilentError
+from logger.meter.backoff import Pause
+from logger.models import Model
+from logger.models.plan import Block, probes
+
+_T = TypeVar("_T")
+# Exceptions by which a meter says that it has no such registers (V1.1b3, chapter 7).
+_NO_SUCH_REGISTERS = (2, 3)
+# A meter that is away is not waited for longer than a multiple of what it took before.
+_PATIENCE, _PATIENCE_AT_LEAST_S = 8.0, 0.25
+
+
+class Over(Exception):  # noqa: N818 - the end of a job, not a failure of ours
+    """The job ends here: the meter is away, or the line not to be trusted."""
+
+    def __init__(self, block: Block, error: BusError) -> None:
+        super().__init__(str(error))
+        self.block = block
+        self.error = error
+
+
+def is_lacking(error: BusError) -> bool:
+    """Tell whether the meter, which is there, has no answer to such a block."""
+    if isinstance(error, RefusedError):
+        return error.code in _NO_SUCH_REGISTERS
+    return isinstance(error, SilentError)
+
+
+class Asker:
+    """Asks one meter for blocks. `clock` is monotonic, in seconds."""
+
+    def __init__(
+        self, bus: Bus, meter: MeterConfig, model: Model, clock: Callable[[], float]
+    ) -> None:
+        self.pause = Pause()
+        self.requests = 0
+        self.answered = 0
+        self.failed = 0
+        self.last: list[int] = []
+        self._bus = bus
+        self._meter = meter
+        self._clock = clock
+        self._probes = probes(model)
+        self._slowest_s: float | None = None
+
+    def ask(self, block: Block) -> list[int]:
+        """Return the words of `block`.
+
+        Raises BusError when this block failed, Over when the meter is away or when
+        question and answer do not match.
+        """
+        self.settle(block)
+        self.last = self._counted(lambda: self._bus.read(self._meter.address, block, self._timeout))
+        return self.last
+
+    def settle(self, block: Block) -> None:
+        """Make sure that the next answer is to the next question. Raises Over (`block`)."""
+        if not self._bus.unsure(self._meter.address):
+            return
+        try:
+            self._counted(
+                lambda: self._bus.settle(self._meter.address, self._probes, self._patience_s)
+            )
+        except SilentError as err:
+            self.pause.silent(self._clock())
+            raise Over(block, err) from err
+        except BusError as err:
+            raise Over(block, err) from err
+        self.pause.answered()
+
+    def _counted(self, question: Callable[[], _T]) -> _T:
+        before = self._bus.stats.requests
+        lost = 0
+        try:
+            found = question()
+        except BusError:
+            self.failed += 1
+            lost = 1
+            raise
+        finally:
+            sent = self._bus.stats.requests - before
+            self.requests += sent
+            self.answered += max(0, sent - lost)  # behind a closed port nothing is sent
+        self.pause.answered()
+        latency = self._bus.latency_s
+        if latency is not None:
+            self._slowest_s = max(latency, 0.9 * (self._slowest_s or 0.0))
+        return found
+
+    @property
+    def _timeout(self) -> float | None:
+        return self._meter.timeout
+
+    @property
+    def _patience_s(self) -> float:
+        whole = self._timeout if self._timeout is not None else self._bus.config.timeout
+        if self._slowest_s is None:
+            return whole
+        return min(whole, max(_PATIENCE * self._slowest_s, _PATIENCE_AT_LEAST_S))

@@ -1,0 +1,56 @@
+"""What the settings of a meter say about its wiring. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from logger.models.register import Model, Value
+
+_ALL = ("L1", "L2", "L3")
+# On three wires L2 is the reference of the other two, and reads 0 V by design.
+_PHASES = {"3P4W": _ALL, "3P3W": ("L1", "L3"), "1P2W": ("L1",)}
+
+
+def expected_phases(wiring: str) -> tuple[str, ...]:
+    """Return the phases that have a voltage with `wiring`; others read 0 V by design."""
+    return _PHASES[wiring]
+
+
+def is_ct(model: Model, values: Mapping[str, Value]) -> bool:
+    """Tell whether the meter measures through current transformers, by its meter code."""
+    code = values.get("meter_code")
+    if code is None:
+        return False
+    number = int(code, 16) if isinstance(code, str) else int(code)
+    return number in model.codes and model.codes[number].ct
+
+
+def ct_ratio(values: Mapping[str, Value]) -> tuple[int, int] | None:
+    """Return primary and secondary current of the transformers, A; None when not known.
+
+    Two registers of digits hold both (Ambition); one holds the primary current, and the
+    CT mode the secondary one, where the meter has it (PRO380).
+    """
+    digits = values.get("ct_ratio")
+    if not isinstance(digits, str) or not digits.isdecimal():
+        return None
+    if len(digits) == 8:
+        return int(digits[:4]), int(digits[4:])
+    mode = values.get("ct_mode")
+    return int(digits), int(mode) if isinstance(mode, int) and mode in (1, 5) else 5
+
+
+def ct_problem(model: Model, values: Mapping[str, Value]) -> str:
+    """Say what is wrong with the transformer ratio; empty when nothing is known to be."""
+    if not is_ct(model, values):
+        return ""
+    ratio = ct_ratio(values)
+    if ratio is None:
+        return ""
+    primary, secondary = ratio
+    if primary <= 0 or secondary not in (1, 5) or primary == secondary:
+        return (
+            f"the CT ratio is {primary}/{secondary}, which is not set: all currents, powers and "
+            "energies are those of the transformers' secondary side"
+        )
+    return ""

@@ -1,0 +1,1 @@
+"""Line protocol: records to points and lines, and lines back to points. Pure."""

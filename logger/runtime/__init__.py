@@ -1,0 +1,1 @@
+"""The running logger: wiring, schedule, supervision, status, logs."""

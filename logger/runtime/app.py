@@ -1,0 +1,247 @@
+"""Wires the stages together: buses, readers, schedule, derived values, buffer, delivery.
+
+Data goes one way: a worker thread reads a meter, the reading becomes points, the points
+go to the buffer; delivery takes them from there in threads of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from logger.buffer import Buffer
+from logger.bus import Bus, busload
+from logger.config import Config
+from logger.delivery import Delivery
+from logger.derive import About, Derive
+from logger.derive.clock import Clock
+from logger.derive.intake import Intake
+from logger.meter.reading import Reading
+from logger.meter.session import MeterReader
+from logger.meter.state import StateStore
+from logger.models import Job, Model
+from logger.models import load as load_model
+from logger.runtime.metrics import MetricsServer
+from logger.runtime.overview import Overview
+from logger.runtime.schedule import Schedule, Task
+from logger.runtime.status import StatusServer, socket_path
+from logger.store.statefile import StateFile
+
+log = logging.getLogger(__name__)
+
+# How long each part may take to stop; together below the five seconds promised.
+_STOP_WORKERS_S, _STOP_DELIVERY_S = 2.0, 1.0
+# A meter that is asked for its identity out of turn is not asked again for this long.
+_ASK_AGAIN_S = 30.0
+_HEALTH = "health"
+Listener = Callable[[Reading], None]
+
+
+def models_of(config: Config) -> Mapping[str, Model]:
+    """Return the register tables that the configuration names, by name."""
+    names = {meter.model for bus in config.bus for meter in bus.meter}
+    return {name: load_model(name, config.models_dir) for name in names}
+
+
+def check_config(config: Config) -> list[tuple[str, float]]:
+    """Return each bus and its load.
+
+    Raises ConfigError when the schedule cannot fit or the token is missing.
+    """
+    found = [(bus.name, load) for bus, load in busload.check(config, models_of(config))]
+    if config.influxdb is not None:
+        config.influxdb.token()
+    return found
+
+
+def state_directory(buffer: Path) -> Path:
+    """Return where the state of everything but the points lies, beside the buffer."""
+    return buffer.with_name(buffer.name + ".state")
+
+
+class App:
+    """A running logger. `start`, then `stop`; both once.
+
+    `listener` hears of every reading, on the worker thread of its bus. Raises
+    ConfigError for a schedule that cannot fit and for a missing token.
+    """
+
+    def __init__(self, config: Config, listener: Listener | None = None) -> None:
+        self.config = config
+        self.clock = Clock()
+        self.loads = dict(check_config(config))
+        self._listener = listener
+        models = models_of(config)
+        states = StateStore(state_directory(config.buffer.path) / "meters")
+        self.buses = [Bus(bus) for bus in config.bus]
+        self.readers = [
+            MeterReader(bus, meter, models[meter.model], self.now_ms, states=states)
+            for bus in self.buses
+            for meter in bus.config.meter
+        ]
+        self.schedule = Schedule([*self._read_tasks(), self._health_task()])
+        self.buffer = Buffer(
+            config.buffer.path,
+            commit_interval_s=config.buffer.commit_interval,
+            keep_s=config.buffer.keep,
+            max_size=config.buffer.max_size,
+            max_age_s=config.buffer.max_age,
+            now_ms=self.now_ms,
+        )
+        self.delivery = (
+            Delivery(self.buffer, config.influxdb, now_ms=self.now_ms)
+            if config.influxdb is not None
+            else None
+        )
+        self._derive = Derive(
+            [self._about(reader) for reader in self.readers],
+            config.site.name,
+            config.events,
+            config.counters,
+        )
+        self.intake: Intake | None = None
+        self.overview = Overview(
+            config,
+            self.loads,
+            self.readers,
+            self.schedule.tasks,
+            self.buses,
+            self.buffer,
+            self.delivery,
+            self.now_ms,
+        )
+        self._status = StatusServer(socket_path(config.buffer.path), self.state)
+        self._metrics = (
+            MetricsServer(config.metrics, self.state, self.overview.points)
+            if config.metrics is not None
+            else None
+        )
+        self._asked: dict[str, float] = {}
+        self._heard: set[str] = set()
+
+    def now_ms(self) -> int:
+        """Return the time of this run, milliseconds UTC."""
+        return self.clock.now_ms()
+
+    def _about(self, reader: MeterReader) -> About:
+        meter = reader.meter
+        return About(
+            name=meter.name,
+            role=meter.role,
+            model=reader.model,
+            fast_ms=round(self.config.interval(meter, Job.FAST) * 1000),
+            slow_ms=round(self.config.interval(meter, Job.SLOW) * 1000),
+            wiring=meter.wiring,
+        )
+
+    def _read_tasks(self) -> list[Task]:
+        """Return the tasks that read, identity first where several are due at once."""
+        return [
+            Task(
+                name=f"{job} job of {reader.meter.name}",
+                worker=f"bus {reader.bus}",
+                interval_s=self.config.interval(reader.meter, job),
+                run=partial(self._read, reader, job),
+                at_start=job is not Job.FAST,
+            )
+            for job in (Job.IDENTITY, Job.SLOW, Job.FAST)
+            for reader in self.readers
+        ]
+
+    def _health_task(self) -> Task:
+        return Task(_HEALTH, _HEALTH, self.config.intervals.slow, self._report)
+
+    def start(self) -> None:
+        """Start everything. Raises BufferBusyError when another logger has the buffer."""
+        self.buffer.open()
+        newest_ms = self.buffer.state().newest_ms
+        self.clock = Clock(newest_ms=newest_ms)
+        if not self.clock.trusted:
+            log.warning("the clock of this machine is not set yet: readings wait for their time")
+        state = StateFile(state_directory(self.config.buffer.path) / "derived.json")
+        self.intake = Intake(self._derive, self.clock, self.buffer.append, state)
+        self.intake.open(newest_ms)
+        self.overview.begin()
+        if self.delivery is not None:
+            self.delivery.start()
+        self._status.start()
+        if self._metrics is not None:
+            self._metrics.start()
+        self.schedule.start()
+        if self.delivery is None:
+            log.info("no [influxdb]: %s is the store", self.config.buffer.path)
+        for bus in self.config.bus:
+            log.info(
+                "bus %s: %d meters on %s, %d baud, busy %.0f %% of the time",
+                bus.name,
+                len(bus.meter),
+                bus.port,
+                bus.baudrate,
+                100 * self.loads[bus.name],
+            )
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what `status` shows."""
+        return self.overview.state(clock_trusted=self.clock.trusted)
+
+    def look(self) -> None:
+        """Do what time alone brings; called about once a second."""
+        if self.intake is None:
+            return
+        if self.intake.look() is not None:
+            self.schedule.clock_stepped()
+        for name in self.intake.wanted():
+            now = time.monotonic()
+            if now - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
+                self._asked[name] = now
+                self.schedule.soon(f"{Job.IDENTITY} job of {name}")
+
+    def stop(self) -> None:
+        """Stop within five seconds, with every reading committed."""
+        self._status.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
+        if not self.schedule.stop(_STOP_WORKERS_S):
+            log.warning("a bus is still waiting for an answer; it is left behind")
+        for bus in self.buses:
+            bus.close()
+        if self.intake is not None:
+            self.intake.close()
+        self.buffer.flush()
+        if self.delivery is not None:
+            self._deliver_the_rest(self.delivery)
+            self.delivery.stop(_STOP_DELIVERY_S)
+        self.buffer.close()
+
+    def _deliver_the_rest(self, delivery: Delivery) -> None:
+        """Give the last readings a moment to go out while the server takes them."""
+        until = time.monotonic() + _STOP_DELIVERY_S
+        while (
+            self.buffer.state().waiting
+            and all(lane.ok for lane in delivery.state().values())
+            and time.monotonic() < until
+        ):
+            time.sleep(0.02)
+
+    def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
+        reading = reader.read(job, due_ms)
+        if reading.values:
+            self.overview.readings += 1
+            if reading.meter not in self._heard:
+                self._heard.add(reading.meter)
+                log.info("meter %s: answers", reading.meter)
+        if self.intake is not None:
+            self.intake.accept(reading)
+        if self._listener is not None:
+            self._listener(reading)
+
+    def _report(self, _due_ms: int) -> None:
+        """Keep the logger's own figures, and tell the events how full the buffer is."""
+        if not self.clock.trusted or self.intake is None:
+            return
+        self.buffer.append(self.overview.points())
+        self.intake.buffer(self.buffer.state().full)

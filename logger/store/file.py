@@ -1,0 +1,253 @@
+"""Opens a buffer file and keeps it usable: locks, damage, a full disk, a file that is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from logger.domain.errors import BufferCorruptError, BufferDiskError
+from logger.store import limits, recover, schema
+from logger.store.database import Database, mapped
+from logger.store.ledger import Ledger
+from logger.store.medium import FRAME, Medium
+from logger.store.rows import State
+
+log = logging.getLogger(__name__)
+
+_MIB = 1024**2
+_CHECK_LIMIT = 64 * _MIB  # larger files are not wholly checked after a crash
+
+
+class BufferFile:
+    """The file of one logger, for one thread. It mends itself; what cannot be mended now
+    is a BufferDiskError, and is tried again with the next call."""
+
+    def __init__(self, path: Path, max_size: int) -> None:
+        self.path = path
+        self.log_size = min(8 * _MIB, max_size // 4)  # part of max_size kept for the log
+        self.reserve_size = min(_MIB, max_size // 16)
+        self.epoch = 0  # counts the files that lay at `path`
+        self.written = 0  # bytes that went to the medium since the beginning
+        self._unbooked = 0  # those of them that the ledger does not know yet
+        self._reserve = path.with_name(path.name + ".reserve")
+        self._database: Database | None = None
+        self._identity: tuple[int, int] | None = None
+        self._medium = Medium(path)
+
+    def open(self, now_ms: int) -> None:
+        """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
+        BufferFileError for a file that is not this program's."""
+        if self._database is not None:
+            return
+        with mapped(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        recover.finish(self.path, now_ms)
+        try:
+            self._open()
+            self._check()
+        except BufferCorruptError as err:
+            self._rebuild(err, now_ms)
+        self.keep_reserve()
+
+    def _open(self) -> None:
+        if recover.orphaned_log(self.path):
+            raise BufferCorruptError(f"{self.path}: empty, but there is a log")
+        database = Database.open(self.path, schema.check_owner)
+        try:
+            schema.migrate(database)
+            schema.load_ledger(database)
+            status = self.path.stat()
+        except OSError as err:
+            database.close()
+            raise BufferDiskError(f"{self.path}: {err.strerror}") from err
+        except BaseException:
+            database.close()
+            raise
+        self._database = database
+        self._identity = (status.st_dev, status.st_ino)
+        self._medium = Medium(self.path)
+        self.epoch += 1
+
+    def _check(self) -> None:
+        """After a crash, compare the file with its books. Raises BufferCorruptError."""
+        database = self.database()
+        ledger = schema.load_ledger(database)
+        if ledger.clean:
+            return
+        if self.size() <= _CHECK_LIMIT and (found := database.integrity(1)):
+            raise BufferCorruptError(f"{self.path}: {found[0]}")
+        for lane, account in ledger.lanes.items():
+            for state, booked in (
+                (State.WAITING, account.waiting),
+                (State.SET_ASIDE, account.set_aside),
+            ):
+                counted = database.value(
+                    "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
+                    int(state),
+                    lane.value,
+                )
+                if counted != booked:
+                    raise BufferCorruptError(f"{self.path}: the books say {booked}, not {counted}")
+
+    def mending(self, attempt: Callable[[], None], now_ms: int) -> None:
+        """Run `attempt`; if the file turns out damaged or gone, mend it and run it again."""
+        self.open(now_ms)
+        if not self.same_file():
+            self._replaced(now_ms)
+        try:
+            attempt()
+        except BufferCorruptError as err:
+            self._rebuild(err, now_ms)
+            attempt()
+        except BufferDiskError:
+            if self._squeeze(now_ms):
+                attempt()
+            else:
+                self.forget()  # a connection may not recover from an I/O error; a new one does
+                raise
+
+    def transact(self, work: Callable[[Database, Ledger], int], now_ms: int) -> int:
+        """Run `work` in one transaction; if it touched nothing, nothing is written.
+
+        Whatever it raises, nothing of `work` is in the file: a long log is therefore moved
+        before, and never after.
+        """
+        database = self.database()
+        if self._medium.frames() * FRAME >= self.log_size // 2:
+            moved = self._medium.to_move()
+            database.checkpoint()
+            self._wrote(moved)
+        with database.transaction():
+            ledger = schema.load_ledger(database)
+            ledger.clean = False
+            touched = work(database, ledger)
+            if not touched:
+                return 0
+            if self._unbooked:
+                ledger.wrote(_day(now_ms), self._unbooked)
+            schema.save_ledger(database, ledger)
+        self._unbooked = 0
+        self.count()
+        return touched
+
+    def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
+        """Mend the file if it is damaged: a reader says so. A connection of its own looks,
+        because this one may have the damaged pages in its cache as they were."""
+        if self.size() <= _CHECK_LIMIT:
+            look = Database.open_readonly(self.path)
+            found = look.integrity(1)
+            look.close()
+            if not found:
+                return
+        self._rebuild(err, now_ms)
+
+    def _squeeze(self, now_ms: int) -> bool:
+        """On a full disk, make room without new blocks: give up the reserve, move the log
+        into the database, and let delivered rows go. Return whether to try again."""
+        try:
+            database = self.database()
+            self._reserve.unlink(missing_ok=True)
+            database.checkpoint()
+            if database.size()[1] < self.log_size:
+                self.transact(lambda d, _: limits.free_delivered(d), now_ms)
+        except (BufferDiskError, BufferCorruptError, OSError):
+            return False
+        return True
+
+    def keep_reserve(self) -> None:
+        """Keep some blocks of the disk for the moment when it is full."""
+        if self._reserve.exists():
+            return
+        with contextlib.suppress(OSError), self._reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self.reserve_size)
+
+    @property
+    def is_open(self) -> bool:
+        """True while there is a connection."""
+        return self._database is not None
+
+    def same_file(self) -> bool:
+        """Tell whether the file that is open still lies at `path`."""
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - a stat, every second
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def _replaced(self, now_ms: int) -> None:
+        """The file was deleted, or another one lies in its place. What the connection still
+        sees goes into the file that is there now. Raises BufferDiskError; then the
+        connection is kept, for it has the only copy."""
+        old = self.database()
+        if not self.path.exists():
+            log.error("buffer: %s was deleted; it is written again", self.path)
+            recover.restore_copy(old, self.path)
+            self.forget()
+            self.open(now_ms)
+            return
+        self._database = None
+        try:
+            self.open(now_ms)
+            self.transact(lambda d, g: recover.carry_waiting(old, d, g, now_ms), now_ms)
+        except (BufferDiskError, BufferCorruptError):
+            self.forget()
+            self._database, self._identity = old, None
+            raise
+        old.close()
+        log.error("buffer: %s was replaced; what waited goes on in the new file", self.path)
+
+    def _rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
+        self.forget()
+        log.error("buffer: damaged: %s", err.message)
+        result = recover.rebuild(self.path, now_ms)
+        self._open()
+        log.error(
+            "buffer: set aside as %s; carried over %d waiting points and %d set aside, %d lost",
+            result.aside,
+            result.waiting,
+            result.set_aside,
+            result.lost,
+        )
+
+    def forget(self) -> None:
+        """Close the connection; the next call opens the file again."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def database(self) -> Database:
+        """Return the connection. Raises BufferDiskError if the file is not open."""
+        if self._database is None:
+            raise BufferDiskError(f"{self.path}: is not open")
+        return self._database
+
+    def used(self) -> int:
+        """Return the bytes of the pages in use."""
+        size, free = self.database().size()
+        return size - free
+
+    def size(self) -> int:
+        """Return the bytes that file and log take on the disk."""
+        total = 0
+        for tail in ("", "-wal"):
+            try:
+                total += self.path.with_name(self.path.name + tail).stat().st_size
+            except OSError:
+                continue
+        return total
+
+    def count(self) -> None:
+        """Count what went to the medium since the last time."""
+        self._wrote(self._medium.committed())
+
+    def _wrote(self, count: int) -> None:
+        self._unbooked += count
+        self.written += count
+
+
+def _day(now_ms: int) -> str:
+    return datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,173 @@
+"""The books: how many points came, and where each of them is. Pure.
+
+They lie in the buffer file itself and change in the same transaction as the rows, so
+that read = delivered + waiting + set aside + dropped at every moment.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from logger.domain.datamodel import Lane
+
+DAYS_KEPT = 8  # of the bytes written a day
+
+
+@dataclass(frozen=True, slots=True)
+class LaneBooks:
+    """Points of one lane. `drops` names why points were dropped: "limit", "age",
+    "memory", "discarded", "damaged", "invalid"."""
+
+    read: int = 0
+    delivered: int = 0
+    waiting: int = 0
+    set_aside: int = 0
+    drops: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def dropped(self) -> int:
+        """All dropped points, whatever the reason."""
+        return sum(self.drops.values())
+
+    @property
+    def balanced(self) -> bool:
+        """True if every point that was read is somewhere."""
+        return self.read == self.delivered + self.waiting + self.set_aside + self.dropped
+
+    def __add__(self, other: LaneBooks) -> LaneBooks:
+        return LaneBooks(
+            self.read + other.read,
+            self.delivered + other.delivered,
+            self.waiting + other.waiting,
+            self.set_aside + other.set_aside,
+            dict(Counter(self.drops) + Counter(other.drops)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The books of all lanes."""
+
+    lanes: Mapping[Lane, LaneBooks]
+
+    @property
+    def total(self) -> LaneBooks:
+        """The sum over all lanes."""
+        total = LaneBooks()
+        for lane in self.lanes.values():
+            total += lane
+        return total
+
+    @property
+    def balanced(self) -> bool:
+        """True if the books of every lane balance."""
+        return all(lane.balanced for lane in self.lanes.values())
+
+
+@dataclass(slots=True)
+class Account:
+    """The books of one lane while they change."""
+
+    read: int = 0
+    delivered: int = 0
+    waiting: int = 0
+    set_aside: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, reason: str, points: int, *, waiting: bool = True) -> None:
+        """Book `points` as dropped; they were waiting, or else set aside."""
+        if waiting:
+            self.waiting -= points
+        else:
+            self.set_aside -= points
+        self.drops[reason] += points
+
+    def frozen(self) -> LaneBooks:
+        """Return the books as they stand."""
+        drops = {reason: count for reason, count in self.drops.items() if count}
+        return LaneBooks(self.read, self.delivered, self.waiting, self.set_aside, drops)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the buffer knows about itself, kept in one checked row of the file.
+
+    `commit` counts the commits, `next_id` is the next row's number (never used twice),
+    `thinned_id` the last fast row that was thinned, `written` the bytes that went to the
+    medium by UTC day, `clean` whether the file was closed in order.
+    """
+
+    commit: int = 0
+    next_id: int = 1
+    thinned_id: int = 0
+    clean: bool = True
+    written: dict[str, int] = field(default_factory=dict)
+    lanes: dict[Lane, Account] = field(
+        default_factory=lambda: {lane: Account() for lane in Lane},
+    )
+
+    def books(self) -> Books:
+        """Return the books as they stand."""
+        return Books({lane: account.frozen() for lane, account in self.lanes.items()})
+
+    def wrote(self, day: str, count: int) -> None:
+        """Book `count` bytes written on `day`; old days are forgotten."""
+        self.written[day] = self.written.get(day, 0) + count
+        for old in sorted(self.written)[:-DAYS_KEPT]:
+            del self.written[old]
+
+    def dumps(self) -> str:
+        """Return the ledger as JSON."""
+        data: dict[str, Any] = {
+            "commit": self.commit,
+            "next_id": self.next_id,
+            "thinned_id": self.thinned_id,
+            "clean": self.clean,
+            "written": self.written,
+            "lanes": {
+                lane.value: {
+                    "read": account.read,
+                    "delivered": account.delivered,
+                    "waiting": account.waiting,
+                    "set_aside": account.set_aside,
+                    "drops": dict(account.drops),
+                }
+                for lane, account in self.lanes.items()
+            },
+        }
+        return json.dumps(data, separators=(",", ":"))
+
+    @classmethod
+    def loads(cls, text: str) -> Ledger:
+        """Return the ledger in `text`. Raises ValueError if it is not one."""
+        try:
+            data = json.loads(text)
+            lanes = {lane: _account(data["lanes"][lane.value]) for lane in Lane}
+            return cls(
+                int(data["commit"]),
+                int(data["next_id"]),
+                int(data["thinned_id"]),
+                bool(data["clean"]),
+                {str(day): int(count) for day, count in data["written"].items()},
+                lanes,
+            )
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
+            raise ValueError(f"not a ledger: {err}") from err
+
+
+def _account(data: Mapping[str, Any]) -> Account:
+    drops = Counter({str(reason): int(count) for reason, count in data["drops"].items()})
+    read, delivered, waiting, set_aside = (
+        int(data[name]) for name in ("read", "delivered", "waiting", "set_aside")
+    )
+    return Account(read, delivered, waiting, set_aside, drops)
+
+
+def checksum(text: str) -> int:
+    """Return the checksum that is stored beside the ledger."""
+    return zlib.crc32(text.encode("utf-8", "surrogateescape"))

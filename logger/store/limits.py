@@ -1,0 +1,167 @@
+"""The order of sacrifice at the buffer's limit, and what leaves it by age.
+
+1. delivered rows, oldest first;
+2. waiting fast rows, oldest first, thinned to one point a minute and series;
+3. those thinned rows, oldest first;
+4. rows set aside, oldest first;
+5. other waiting rows without energy counters, oldest first;
+6. energy counters, oldest first.
+
+Every point that goes is counted. Rows that are being sent right now (`busy`) stay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from logger.domain.datamodel import Lane
+from logger.store.database import Database
+from logger.store.ledger import Ledger
+from logger.store.rows import COLUMNS, Row, as_row, row_checksum
+
+CHUNK = 200  # rows a step: what one step writes has to fit into the log
+MINUTE_MS = 60_000
+
+
+def free_some(database: Database, ledger: Ledger, busy: Collection[int]) -> int:
+    """Take the next step in the order of sacrifice; return the rows it touched, 0 when
+    nothing is left to give."""
+    return (
+        free_delivered(database)
+        or thin_fast(database, ledger, busy)
+        or _drop_waiting(database, ledger, busy, "lane='fast'")
+        or _drop_set_aside(database, ledger)
+        or _drop_waiting(database, ledger, busy, "lane='main' AND counters=0")
+        or _drop_waiting(database, ledger, busy, "lane='main'")
+    )
+
+
+def free_delivered(database: Database) -> int:
+    """Delete the oldest delivered rows, `CHUNK` at most."""
+    return database.run(
+        "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE state=1 ORDER BY id LIMIT ?)",
+        CHUNK,
+    )
+
+
+def purge_kept(database: Database, before_ms: int) -> int:
+    """Delete rows delivered before `before_ms`, from the oldest on, `CHUNK` at most."""
+    gone: list[int] = []
+    for lane in Lane:
+        for number, changed in database.stream(
+            "SELECT id, changed_ms FROM rows WHERE state=1 AND lane=? ORDER BY id", lane.value
+        ):
+            if changed >= before_ms or len(gone) >= CHUNK:
+                break
+            gone.append(number)
+    return _delete(database, gone)
+
+
+def expire(database: Database, ledger: Ledger, before_ms: int, busy: Collection[int] = ()) -> int:
+    """Drop waiting rows whose newest point is older than `before_ms`; count them."""
+    gone: list[int] = []
+    for lane in Lane:
+        for number, points, last in database.stream(
+            "SELECT id, points, last_ms FROM rows WHERE state=0 AND lane=? ORDER BY id", lane.value
+        ):
+            if last >= before_ms or len(gone) >= CHUNK:
+                break
+            if number not in busy:
+                gone.append(number)
+                ledger.lanes[lane].drop("age", points)
+    return _delete(database, gone)
+
+
+def thin_fast(database: Database, ledger: Ledger, busy: Collection[int] = ()) -> int:
+    """Thin the oldest fast rows that were not thinned yet, whole minutes at a time, until
+    that gained something."""
+    while rows := _whole_minutes(database, ledger.thinned_id):
+        seen: set[tuple[str, int]] = set()
+        touched = sum(_thin(database, ledger, row, seen) for row in rows if row.id not in busy)
+        ledger.thinned_id = rows[-1].id
+        if touched:
+            return touched
+    return 0
+
+
+def _whole_minutes(database: Database, after: int) -> list[Row]:
+    rows: list[Row] = []
+    end_ms: int | None = None
+    sql = f"SELECT {COLUMNS} FROM rows WHERE state=0 AND lane='fast' AND id>? ORDER BY id"  # noqa: S608
+    for values in database.stream(sql, after):
+        row = as_row(values)
+        if end_ms is not None and row.first_ms >= end_ms:
+            break
+        rows.append(row)
+        if len(rows) == CHUNK:
+            end_ms = (row.first_ms // MINUTE_MS + 1) * MINUTE_MS
+        if len(rows) >= 4 * CHUNK:  # a minute without end: a clock that stands still
+            break
+    return rows
+
+
+def _thin(database: Database, ledger: Ledger, row: Row, seen: set[tuple[str, int]]) -> int:
+    """Thin one row; return 1 if it lost points, else 0."""
+    kept = thinned(row.lines, seen)
+    if len(kept) == row.points or not row.intact:
+        return 0
+    ledger.lanes[Lane.FAST].drop("limit", row.points - len(kept))
+    if not kept:
+        return database.run("DELETE FROM rows WHERE id=?", row.id)
+    body = "\n".join(kept)
+    crc = row_checksum(row.id, row.lane, len(kept), row.first_ms, row.last_ms, body)
+    return database.run(
+        "UPDATE rows SET points=?, crc=?, body=? WHERE id=?", len(kept), crc, body, row.id
+    )
+
+
+def thinned(lines: Sequence[str], seen: set[tuple[str, int]]) -> list[str]:
+    """Return the lines that are the first of their series in their minute; `seen` holds
+    the (series, minute) met so far and grows."""
+    kept = []
+    for line in lines:
+        key = (series(line), int(line.rsplit(" ", 1)[1]) // MINUTE_MS)
+        if key not in seen:
+            seen.add(key)
+            kept.append(line)
+    return kept
+
+
+def series(line: str) -> str:
+    """Return the measurement and tags of a line: all before the first bare space."""
+    end = line.find(" ")
+    while end > 0 and line[end - 1] == "\\":
+        end = line.find(" ", end + 1)
+    return line[:end]
+
+
+def _drop_waiting(database: Database, ledger: Ledger, busy: Collection[int], where: str) -> int:
+    gone: list[int] = []
+    sql = f"SELECT id, lane, points FROM rows WHERE state=0 AND {where} ORDER BY id"  # noqa: S608
+    for number, lane, points in database.stream(sql):
+        if number in busy:
+            continue
+        gone.append(number)
+        ledger.lanes[Lane(lane)].drop("limit", points)
+        if len(gone) >= CHUNK:
+            break
+    return _delete(database, gone)
+
+
+def _drop_set_aside(database: Database, ledger: Ledger) -> int:
+    gone = []
+    for number, lane, points in database.rows(
+        "SELECT id, lane, points FROM rows WHERE state=2 ORDER BY id LIMIT ?", CHUNK
+    ):
+        gone.append(number)
+        ledger.lanes[Lane(lane)].drop("limit", points, waiting=False)
+    return _delete(database, gone)
+
+
+def _delete(database: Database, numbers: Sequence[int]) -> int:
+    if numbers:
+        database.run(
+            "DELETE FROM rows WHERE id IN (SELECT value FROM json_each(?))", json.dumps(numbers)
+        )
+    return len(numbers)

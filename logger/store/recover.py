@@ -1,0 +1,226 @@
+"""Puts a damaged file aside and carries over every row that can still be read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from logger.domain.datamodel import Lane
+from logger.store.database import PAGE, Database, mapped
+from logger.store.ledger import Ledger
+from logger.store.rows import COLUMNS, NewRow, State, as_row, insert
+from logger.store.salvage import SavedRow, saved
+from logger.store.schema import load_ledger, migrate, save_ledger
+
+_CHUNK = 2000  # rows a transaction
+_SIDE_FILES = ("-wal", "-shm")
+
+# An intact row that was seen before: the newer image wins if its text differs (it was
+# thinned), else the state that is further on, so that nothing is booked twice.
+_KEEP = """\
+INSERT INTO rows (id, state, lane, points, first_ms, last_ms, changed_ms, counters, crc, reason,
+  body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET
+  state=CASE WHEN crc=excluded.crc THEN max(state, excluded.state) ELSE excluded.state END,
+  points=excluded.points, changed_ms=max(changed_ms, excluded.changed_ms), crc=excluded.crc,
+  reason=coalesce(excluded.reason, reason), body=excluded.body"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a recovery did: where the damaged file lies, points carried over and lost."""
+
+    aside: Path
+    waiting: int
+    set_aside: int
+    lost: int
+
+
+def rebuild(path: Path, now_ms: int) -> Recovery:
+    """Replace the damaged file `path` by a new one with all that can be read from it.
+
+    The damaged file and its log are kept beside it as NAME.corrupt-TIME. May be broken
+    off at any moment: `finish` completes it. Raises BufferDiskError.
+    """
+    with mapped(path):
+        path.touch()  # only its log may be left
+        draft = _beside(path, ".rebuild-draft")
+        _remove(draft)
+        database = Database.open(draft)
+        try:
+            migrate(database)
+            ledger = _carry_over(database, path)
+            database.checkpoint(truncate=True)
+        finally:
+            database.close()
+        draft.replace(_beside(path, ".rebuild"))
+        _sync_directory(path.parent)
+    aside = finish(path, now_ms)
+    books = ledger.books().total
+    return Recovery(aside or path, books.waiting, books.set_aside, books.drops.get("damaged", 0))
+
+
+def finish(path: Path, now_ms: int) -> Path | None:
+    """Complete a rebuild that was broken off; return where the damaged file went."""
+    with mapped(path):
+        ready = _beside(path, ".rebuild")
+        if not ready.exists():
+            return None
+        aside = None
+        if path.exists():
+            stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+            aside = _beside(path, f".corrupt-{stamp}")
+            number = 1
+            while aside.exists():
+                number += 1
+                aside = _beside(path, f".corrupt-{stamp}-{number}")
+            for side in _SIDE_FILES:
+                with contextlib.suppress(FileNotFoundError):
+                    _beside(path, side).replace(_beside(aside, side))
+            path.replace(aside)
+        for side in _SIDE_FILES:
+            _beside(path, side).unlink(missing_ok=True)
+        ready.replace(path)
+        _sync_directory(path.parent)
+        return aside
+
+
+def orphaned_log(path: Path) -> bool:
+    """Tell whether there is a log with rows and no database to it; SQLite would throw the
+    log away."""
+    log = _beside(path, "-wal")
+    with mapped(path):
+        size = path.stat().st_size if path.exists() else 0
+        return size == 0 and log.exists() and log.stat().st_size > PAGE
+
+
+def restore_copy(database: Database, path: Path) -> None:
+    """Write what an open connection still sees to `path`: its file was deleted."""
+    with mapped(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = _beside(path, ".rebuild-draft")
+        _remove(draft)
+        database.copy_to(draft)
+        for side in _SIDE_FILES:
+            _beside(path, side).unlink(missing_ok=True)
+        draft.replace(path)
+        _sync_directory(path.parent)
+
+
+def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> int:
+    """Add the rows of an open connection that wait or are set aside to another file, unless
+    it has them; return their number. They count as read there."""
+    count = 0
+    sql = f"SELECT state, reason, counters, {COLUMNS} FROM rows WHERE state IN (0, 2) ORDER BY id"  # noqa: S608
+    for state, reason, counters, *values in old.stream(sql):
+        row = as_row(values)
+        if not row.intact or new.value("SELECT 1 FROM rows WHERE id=? AND crc=?", row.id, row.crc):
+            continue
+        account = ledger.lanes[row.lane]
+        fresh = NewRow(row.lane, row.points, row.first_ms, row.last_ms, bool(counters), row.body)
+        insert(new, ledger, [fresh], now_ms, State(state), reason)
+        account.read += row.points
+        if state == State.WAITING:
+            account.waiting += row.points
+        else:
+            account.set_aside += row.points
+        count += 1
+    return count
+
+
+def _carry_over(database: Database, path: Path) -> Ledger:
+    """Fill the new file from the damaged one and balance its books."""
+    old: Ledger | None = None
+    chunk: list[SavedRow] = []
+    for found in saved(path):
+        if isinstance(found, Ledger):
+            if old is None or found.commit >= old.commit:
+                old = found
+            continue
+        chunk.append(found)
+        if len(chunk) >= _CHUNK:
+            _keep(database, chunk)
+    _keep(database, chunk)
+    with database.transaction():
+        ledger = _balance(database, old)
+        save_ledger(database, ledger)
+    return ledger
+
+
+def _keep(database: Database, chunk: list[SavedRow]) -> None:
+    with database.transaction():
+        database.many(
+            _KEEP,
+            (
+                (
+                    one.row.id,
+                    int(one.state),
+                    one.row.lane.value,
+                    one.row.points,
+                    one.row.first_ms,
+                    one.row.last_ms,
+                    one.changed_ms,
+                    int(one.counters),
+                    one.row.crc,
+                    one.reason,
+                    one.row.body,
+                )
+                for one in chunk
+            ),
+        )
+    chunk.clear()
+    database.checkpoint()
+
+
+def _balance(database: Database, old: Ledger | None) -> Ledger:
+    """Return books that agree with the rows: what the old ones knew of and is not here
+    is booked as dropped, "damaged"."""
+    ledger = old or load_ledger(database)
+    highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
+    # numbers of rows that were lost must not come again: a server may know them
+    ledger.next_id = max(ledger.next_id, highest + 1) + 1000
+    for lane in Lane:
+        account = ledger.lanes[lane]
+        count = {state: _points(database, lane, state) for state in State}
+        account.waiting = count[State.WAITING]
+        account.set_aside = count[State.SET_ASIDE]
+        account.delivered = max(account.delivered, count[State.DELIVERED])
+        known = account.delivered + account.waiting + account.set_aside + account.drops.total()
+        if known > account.read:
+            # rows that waited when the books were written were delivered since, or came
+            # after them; the books cannot tell, so what is here counts
+            account.read = known
+        else:
+            account.drops["damaged"] += account.read - known
+    return ledger
+
+
+def _points(database: Database, lane: Lane, state: State) -> int:
+    return int(
+        database.value(
+            "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
+            int(state),
+            lane.value,
+        )
+    )
+
+
+def _beside(path: Path, tail: str) -> Path:
+    return path.with_name(path.name + tail)
+
+
+def _remove(path: Path) -> None:
+    for tail in ("", *_SIDE_FILES):
+        _beside(path, tail).unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make renames last through a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

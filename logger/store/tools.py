@@ -1,0 +1,223 @@
+"""What commands do to a buffer file, beside a running logger or without one.
+
+Every change is one short transaction that keeps the books true. A logger that runs sees
+it with its next look into the file; nothing here needs its lock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferFileError
+from logger.store import rows, schema
+from logger.store.database import Database
+from logger.store.ledger import Books
+from logger.store.lock import OwnerLock
+from logger.store.rows import COLUMNS, NewRow, Row, State, as_row
+
+_CHUNK = 500  # rows a transaction: a running logger waits no longer than that
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a file says about itself. Times in milliseconds UTC, sizes in bytes;
+    `written` is what went to the medium by UTC day."""
+
+    path: Path
+    running: bool
+    books: Books
+    size: int
+    used: int
+    oldest_ms: int | None
+    newest_ms: int | None
+    written: dict[str, int]
+    corrupt: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that was set aside, and why."""
+
+    row: Row
+    reason: str
+    since_ms: int
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[Database]:
+    """Open an existing buffer file to change it. Raises BufferFileError."""
+    if not path.exists():
+        raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")
+    database = Database.open(path, schema.check_owner)
+    try:
+        schema.migrate(database)
+        yield database
+    finally:
+        database.checkpoint()
+        database.close()
+
+
+def look(path: Path) -> Look:
+    """Return what the file says about itself. Raises BufferFileError."""
+    database = Database.open_readonly(path)
+    try:
+        with database.snapshot():
+            schema.check_owner(database)
+            ledger = schema.load_ledger(database)
+            size, free = database.size()
+            waiting = [
+                database.value(
+                    "SELECT first_ms FROM rows WHERE state=0 AND lane=? ORDER BY id LIMIT 1",
+                    lane.value,
+                )
+                for lane in Lane
+            ]
+            newest = database.value("SELECT last_ms FROM rows ORDER BY id DESC LIMIT 1")
+    finally:
+        database.close()
+    oldest = min((time for time in waiting if time is not None), default=None)
+    files = [path, path.with_name(path.name + "-wal")]
+    return Look(
+        path,
+        OwnerLock(path).held_elsewhere(),
+        ledger.books(),
+        sum(file.stat().st_size for file in files if file.exists()),
+        size - free,
+        oldest,
+        newest,
+        ledger.written,
+        tuple(
+            file
+            for file in sorted(path.parent.glob(path.name + ".corrupt-*"))
+            if not file.name.endswith(("-wal", "-shm"))
+        ),
+    )
+
+
+def between(
+    database: Database, states: Sequence[State], from_ms: int | None, to_ms: int | None
+) -> Generator[Row, None, None]:
+    """Yield the rows in some states with a point from `from_ms` up to, without, `to_ms`."""
+    sql = (
+        f"SELECT {COLUMNS} FROM rows WHERE state IN (SELECT value FROM json_each(?)) "  # noqa: S608
+        "AND last_ms>=? AND first_ms<? ORDER BY id"
+    )
+    low = -(2**62) if from_ms is None else from_ms
+    high = 2**62 if to_ms is None else to_ms
+    with closing(database.stream(sql, json.dumps([int(s) for s in states]), low, high)) as found:
+        for values in found:
+            yield as_row(values)
+
+
+def replay(database: Database, from_ms: int, to_ms: int, now_ms: int, progress: Progress) -> int:
+    """Let rows of a time range that were delivered wait again; return their points."""
+    wanted = [row.id for row in between(database, [State.DELIVERED], from_ms, to_ms)]
+    return _move(database, wanted, State.DELIVERED, now_ms, progress)
+
+
+def retry(
+    database: Database, numbers: Iterable[int] | None, now_ms: int, progress: Progress
+) -> int:
+    """Let rows that were set aside wait again, all or those named; return their points."""
+    return _move(database, _aside(database, numbers), State.SET_ASIDE, now_ms, progress)
+
+
+def discard(database: Database, numbers: Iterable[int] | None, progress: Progress) -> int:
+    """Delete rows that were set aside, all or those named; return their points."""
+    wanted = _aside(database, numbers)
+    points = 0
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = json.dumps(wanted[start : start + _CHUNK])
+        with database.transaction():
+            ledger = schema.load_ledger(database)
+            for lane, count in _counts(database, chunk, State.SET_ASIDE):
+                ledger.lanes[lane].drop("discarded", count, waiting=False)
+                points += count
+            database.run(
+                "DELETE FROM rows WHERE state=2 AND id IN (SELECT value FROM json_each(?))", chunk
+            )
+            schema.save_ledger(database, ledger)
+        progress(min(start + _CHUNK, len(wanted)), len(wanted))
+    return points
+
+
+def refused(database: Database) -> Iterator[Refused]:
+    """Yield the rows that are set aside, oldest first."""
+    sql = f"SELECT reason, changed_ms, {COLUMNS} FROM rows WHERE state=2 ORDER BY id"  # noqa: S608
+    for reason, since, *values in database.stream(sql):
+        yield Refused(as_row(values), str(reason or ""), int(since))
+
+
+def add(database: Database, new: Sequence[NewRow], now_ms: int, progress: Progress) -> int:
+    """Add rows that wait for delivery; return their points."""
+    for start in range(0, len(new), 50):
+        with database.transaction():
+            ledger = schema.load_ledger(database)
+            rows.append(database, ledger, new[start : start + 50], now_ms)
+            schema.save_ledger(database, ledger)
+        if start % 1000 == 0:
+            database.checkpoint()
+        progress(min(start + 50, len(new)), len(new))
+    return sum(row.points for row in new)
+
+
+def _aside(database: Database, numbers: Iterable[int] | None) -> list[int]:
+    if numbers is None:
+        return [row[0] for row in database.rows("SELECT id FROM rows WHERE state=2 ORDER BY id")]
+    wanted = sorted(set(numbers))
+    found = database.rows(
+        "SELECT id FROM rows WHERE state=2 AND id IN (SELECT value FROM json_each(?))",
+        json.dumps(wanted),
+    )
+    missing = set(wanted) - {row[0] for row in found}
+    if missing:
+        raise BufferFileError(
+            f"no row is set aside under number {', '.join(map(str, sorted(missing)))}",
+            "buffer set-aside list shows the numbers",
+        )
+    return wanted
+
+
+def _move(
+    database: Database, wanted: Sequence[int], state: State, now_ms: int, progress: Progress
+) -> int:
+    """Let rows wait that are in `state`; return their points."""
+    points = 0
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = json.dumps(wanted[start : start + _CHUNK])
+        with database.transaction():
+            ledger = schema.load_ledger(database)
+            for lane, count in _counts(database, chunk, state):
+                account = ledger.lanes[lane]
+                account.waiting += count
+                if state is State.DELIVERED:
+                    account.delivered -= count
+                else:
+                    account.set_aside -= count
+                points += count
+            database.run(
+                "UPDATE rows SET state=0, changed_ms=?, reason=NULL "
+                "WHERE state=? AND id IN (SELECT value FROM json_each(?))",
+                now_ms,
+                int(state),
+                chunk,
+            )
+            schema.save_ledger(database, ledger)
+        progress(min(start + _CHUNK, len(wanted)), len(wanted))
+    return points
+
+
+def _counts(database: Database, chunk: str, state: State) -> list[tuple[Lane, int]]:
+    found = database.rows(
+        "SELECT lane, sum(points) FROM rows WHERE state=? "
+        "AND id IN (SELECT value FROM json_each(?)) GROUP BY lane",
+        int(state),
+        chunk,
+    )
+    return [(Lane(lane), int(count)) for lane, count in found]

@@ -1,0 +1,111 @@
+"""Recounts a buffer file and checks every row of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferCorruptError
+from logger.store.database import Database
+from logger.store.ledger import Books
+from logger.store.rows import DAMAGED, State, as_row
+from logger.store.schema import check_owner, load_ledger
+
+MAX_PROBLEMS = 100
+_SQL = "SELECT state, reason, id, lane, points, first_ms, last_ms, crc, body FROM rows ORDER BY id"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found. `rows` and `points` are those in the file."""
+
+    rows: int
+    points: int
+    problems: tuple[str, ...]
+    books: Books | None
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing is off."""
+        return not self.problems
+
+
+def unseen(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Report:
+    """Check structure, checksums and books of a file, beside a running logger or not.
+
+    `progress` is called with (rows done, rows in all). Raises BufferFileError if there
+    is no such file and BufferDiskError if it cannot be read.
+    """
+    try:
+        database = Database.open_readonly(path)
+    except BufferCorruptError as err:
+        return Report(0, 0, (err.message,), None)
+    try:
+        with database.snapshot():
+            return _verify(database, progress)
+    except BufferCorruptError as err:
+        return Report(0, 0, (err.message,), None)
+    finally:
+        database.close()
+
+
+def _verify(database: Database, progress: Callable[[int, int], None]) -> Report:
+    check_owner(database)
+    problems = [f"structure: {text}" for text in database.integrity()]
+    total = int(database.value("SELECT count(*) FROM rows"))
+    counts: Counter[tuple[str, State]] = Counter()
+    rows = points = highest = 0
+    for state, reason, *values in database.stream(_SQL):
+        rows += 1
+        if rows % 1000 == 0:
+            progress(rows, total)
+        row = as_row(values)
+        highest = row.id
+        known = state in set(State)
+        if known:
+            counts[row.lane, State(state)] += row.points
+            points += row.points
+        else:
+            problems.append(f"row {row.id}: no such state: {state}")
+        if not row.intact and reason != DAMAGED:
+            problems.append(f"row {row.id}: {DAMAGED.removeprefix('the row ')}")
+        elif row.intact and len(row.lines) != row.points:
+            problems.append(f"row {row.id}: {len(row.lines)} lines, counted as {row.points}")
+    progress(rows, total)
+    try:
+        ledger = load_ledger(database)
+    except BufferCorruptError as err:
+        return Report(rows, points, (*problems[:MAX_PROBLEMS], err.message), None)
+    books = ledger.books()
+    if highest >= ledger.next_id:
+        problems.append(f"row {highest} has a number that the books would give again")
+    for lane in Lane:
+        account = books.lanes[lane]
+        for name, booked, state in (
+            ("waiting", account.waiting, State.WAITING),
+            ("set aside", account.set_aside, State.SET_ASIDE),
+        ):
+            if booked != counts[lane, state]:
+                problems.append(
+                    f"books: {lane.value}: {booked} points {name}, but {counts[lane, state]} in "
+                    "the file"
+                )
+        if counts[lane, State.DELIVERED] > account.delivered:
+            problems.append(
+                f"books: {lane.value}: {account.delivered} points delivered, but "
+                f"{counts[lane, State.DELIVERED]} in the file"
+            )
+        if not account.balanced:
+            problems.append(
+                f"books: {lane.value}: {account.read} read is not {account.delivered} delivered "
+                f"+ {account.waiting} waiting + {account.set_aside} set aside "
+                f"+ {account.dropped} dropped"
+            )
+    return Report(rows, points, tuple(problems[:MAX_PROBLEMS]), books)

@@ -1,0 +1,1 @@
+"""Points out of the buffer as files, and files of points into it."""
