@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from logger import models
-from logger.config.derive import Wiring
 from logger.derive import About
+from logger.domain.wiring import Wiring
 from logger.meter.reading import Reading
 from logger.models import Job, Value
 from logger.points.line import Point

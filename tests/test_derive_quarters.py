@@ -6,7 +6,7 @@ import pytest
 
 from logger.derive import Derive
 from logger.derive.clock import Step
-from logger.derive.quarters import BANDS
+from logger.domain.limits import FREQUENCY_BANDS
 from logger.points.line import Point
 from tests.derive_rig import T0, about, fast, of
 
@@ -51,7 +51,7 @@ def test_a_quarter_adds_its_windows_up() -> None:
         "windows": 90, "valid": 89, "normal": 83, "wide": 87, "min": 46.9, "max": 53.5,
         "whole": True,
     }  # fmt: skip
-    assert BANDS == ((49.5, 50.5), (47.0, 52.0))
+    assert FREQUENCY_BANDS == ((49.5, 50.5), (47.0, 52.0))
 
 
 def test_a_quarter_is_whole_once_it_was_seen_from_its_beginning() -> None:

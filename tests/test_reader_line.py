@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logger import models
+from logger.domain.wiring import live_phases
 from logger.meter.adapt import RETRY_AFTER_MS, AdaptivePlan, Search
 from logger.meter.backoff import Pause
 from logger.meter.state import MeterState, StateStore
-from logger.meter.transformers import ct_problem, ct_ratio, expected_phases
+from logger.meter.transformers import ct_problem, ct_ratio
 from logger.models import Job
 from logger.models.plan import Block, plans, probes
 from logger.store.statefile import StateFile
@@ -250,6 +251,6 @@ def test_an_unset_ratio_is_a_problem_of_transformer_meters(
 
 
 def test_phases_by_wiring() -> None:
-    assert expected_phases("3P4W") == ("L1", "L2", "L3")
-    assert expected_phases("3P3W") == ("L1", "L3")
-    assert expected_phases("1P2W") == ("L1",)
+    assert live_phases("3P4W") == ("L1", "L2", "L3")
+    assert live_phases("3P3W") == ("L1", "L3")
+    assert live_phases("1P2W") == ("L1",)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from logger.derive import Derive
 from logger.derive.clock import Step
 from logger.derive.info import About, State
-from logger.derive.quarters import BANDS
+from logger.domain.limits import FREQUENCY_BANDS
 from logger.domain.timespan import TimeSpan
 from logger.points.line import Point
 from logger.report.frequency import tallies
@@ -29,7 +29,7 @@ from tests.report_rig import in_buffer, in_memory, write_influx
 WINDOWS, QUARTERS = "quality_frequency", "quality_frequency_15m"
 QUARTER, HOUR = 900_000, 3_600_000
 SITE = "s"
-ALL: Bands = {("",): BANDS}
+ALL: Bands = {("",): FREQUENCY_BANDS}
 # Borders of the bands and both sides of them, lower and higher ones.
 HERTZ = (46.99, 47.0, 49.49, 49.5, 49.99, 50.02, 50.5, 50.51, 52.0, 52.01)
 

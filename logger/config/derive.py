@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from logger.config.section import Section
 from logger.config.types import Seconds, seconds
-
-# How a meter is connected: four wires, three without neutral, one phase.
-Wiring = Literal["3P4W", "3P3W", "1P2W"]
+from logger.domain.limits import FREQUENCY_HIGH, FREQUENCY_LOW, VOLTAGE_HIGH, VOLTAGE_LOW
 
 _Volts = Annotated[float, Field(gt=0, le=1000)]
 _Hertz = Annotated[float, Field(gt=0, le=100)]
@@ -23,8 +21,8 @@ class Events(Section):
     they are taken times the square root of three."""
 
     # Means of ten minutes (EN 50160: 230 V +/- 10 %).
-    voltage_high: _Volts = 253.0
-    voltage_low: _Volts = 207.0
+    voltage_high: _Volts = VOLTAGE_HIGH
+    voltage_low: _Volts = VOLTAGE_LOW
     voltage_hysteresis: Annotated[float, Field(ge=0, le=50)] = 1.0
     # Single samples: so many in a row, and for at least so long.
     voltage_high_sample: _Volts = 260.0
@@ -33,8 +31,8 @@ class Events(Section):
     min_duration: Annotated[float, BeforeValidator(seconds), Field(ge=0)] = 0.0
     phase_lost_below: _Volts = 100.0
     # Means of ten seconds.
-    frequency_high: _Hertz = 50.5
-    frequency_low: _Hertz = 49.5
+    frequency_high: _Hertz = FREQUENCY_HIGH
+    frequency_low: _Hertz = FREQUENCY_LOW
     frequency_hysteresis: Annotated[float, Field(ge=0, le=5)] = 0.02
     # No answer for so long, and for at least three fast jobs.
     silent_after: Seconds = 60.0

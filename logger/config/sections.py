@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from logger.config.alerts import Alerts
-from logger.config.derive import Counters, Events, Prices, Wiring
+from logger.config.derive import Counters, Events, Prices
 from logger.config.metrics import Metrics
 from logger.config.section import MisplacedError, Section
 from logger.config.types import FilePath, Name, Seconds, Size
 from logger.domain.errors import ConfigError
+from logger.domain.wiring import Wiring
 
 TOKEN_VARIABLE = "INFLUXDB_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)

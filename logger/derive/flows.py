@@ -4,11 +4,7 @@ Sign of a power: positive is drawn (import), negative is fed back. A PV meter fe
 what the inverter produces, so its production is reverse energy; what the inverter draws
 at night is load. `invert` in the configuration has turned meters wired otherwise.
 
-    pv        = sum over PV meters of max(0, -power)
-    load      = grid + pv + discharge - charge
-    self-used = max(0, pv - max(0, -grid))
-
-and the same of counters: pv - export, import + pv - export + discharge - charge.
+The formulas are those of `domain.balance`.
 """
 
 from __future__ import annotations
@@ -19,6 +15,7 @@ from decimal import Decimal
 
 from logger.derive.info import About, State, exact
 from logger.derive.registers import Break
+from logger.domain import balance
 from logger.meter.reading import Reading
 from logger.models.register import Job
 from logger.points.line import Point
@@ -125,13 +122,14 @@ class SiteFlows:
             fields["grid_power"] = grid
         pv = None
         if all(name in values for name in self._pv):
-            pv = sum((max(zero, zero - values[name][0]) for name in self._pv), zero)
+            pv = sum((balance.production(values[name][0]) for name in self._pv), zero)
             fields["pv_power"] = pv
         if grid is not None and pv is not None:
-            fields["self_consumption_power"] = max(zero, pv - max(zero, zero - grid))
+            drawn, fed = max(zero, grid), balance.production(grid)
+            fields["self_consumption_power"] = max(zero, balance.self_consumed(pv, fed))
             if all(name in values for name in self._battery):
                 charge = sum((values[name][0] for name in self._battery), zero)
-                fields["load_power"] = grid + pv - charge
+                fields["load_power"] = balance.load(drawn, fed, pv, charge)
         return {name: float(value * 1000) for name, value in fields.items()}  # kW to W
 
     def _energy(self, values: Mapping[str, tuple[Decimal, ...]]) -> dict[str, float]:
@@ -145,10 +143,10 @@ class SiteFlows:
         if pv is not None:
             fields["pv_energy"] = pv[1]
         if grid is not None and pv is not None:
-            fields["self_consumed"] = pv[1] - grid[1]
+            fields["self_consumed"] = balance.self_consumed(pv[1], grid[1])
             if all(name in values for name in self._battery):
                 charged, discharged = self._sum("battery")
-                fields["load_energy"] = grid[0] + pv[1] - grid[1] + discharged - charged
+                fields["load_energy"] = balance.load(*grid, pv[1], charged, discharged)
         # Meters are read one after the other, so a difference of counters can go back by
         # a hair; the highest value is kept and nothing adds up.
         for name, value in fields.items():

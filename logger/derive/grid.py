@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from logger.config.derive import Events
 from logger.derive.episode import Episode, Rule
 from logger.derive.events import Kind, event, span
-from logger.derive.info import LINE_PHASES, SQRT3, About, State
+from logger.derive.info import About, State
 from logger.derive.minutes import Samples
+from logger.domain.limits import FREQUENCY_WINDOW_MS, VOLTAGE_WINDOW_MS
+from logger.domain.wiring import LINE_PHASES, SQRT3
 from logger.points.line import Point
 
 _FOREVER_MS = 1 << 62
-_WINDOW_MS = {"quality_voltage": 600_000, "quality_frequency": 10_000}
+_WINDOW_MS = {"quality_voltage": VOLTAGE_WINDOW_MS, "quality_frequency": FREQUENCY_WINDOW_MS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from logger.config.derive import Wiring
+from logger.domain.wiring import Wiring, watched_phases
 from logger.models.register import Model, Value
 
 State = dict[str, Any]
-
-NEUTRAL_PHASES = ("L1", "L2", "L3")
-LINE_PHASES = ("L1-L2", "L1-L3", "L2-L3")
-_WATCHED: dict[Wiring, tuple[str, ...]] = {
-    "3P4W": NEUTRAL_PHASES,
-    "3P3W": LINE_PHASES,  # without a neutral L1..L3 mean nothing
-    "1P2W": ("L1", "total"),
-}
-SQRT3 = 3**0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +27,7 @@ class About:
     @property
     def phases(self) -> tuple[str, ...]:
         """The phases whose voltage means something."""
-        return _WATCHED[self.wiring]
+        return watched_phases(self.wiring)
 
     @property
     def tags(self) -> dict[str, str]:

@@ -17,10 +17,9 @@ from collections.abc import Mapping
 from logger.derive.info import About, State
 from logger.derive.minutes import Samples
 from logger.derive.windows import Window, Windows
+from logger.domain.limits import FREQUENCY_WINDOW_MS, VOLTAGE_WINDOW_MS
 from logger.points.line import FieldValue, Point
 
-_TEN_MINUTES_MS = 600_000
-_TEN_SECONDS_MS = 10_000
 _FREQUENCY = "frequency"
 
 
@@ -29,8 +28,8 @@ class Quality:
 
     def __init__(self, meters: Mapping[str, About], site: str) -> None:
         self._meters, self._site = meters, site
-        self._voltage = Windows(_TEN_MINUTES_MS)
-        self._frequency = Windows(_TEN_SECONDS_MS)
+        self._voltage = Windows(VOLTAGE_WINDOW_MS)
+        self._frequency = Windows(FREQUENCY_WINDOW_MS)
 
     def feed(self, meter: str, taken_ms: int, samples: Samples) -> list[Point]:
         """Take the samples of one fast reading; return the windows they close."""
@@ -79,7 +78,7 @@ class Quality:
                 "min": low,
                 "max": high,
                 "samples": int(count),
-                "valid": window.valid(int(count), _TEN_MINUTES_MS, about.fast_ms),
+                "valid": window.valid(int(count), VOLTAGE_WINDOW_MS, about.fast_ms),
             }
             tags = {"site": self._site, **about.tags, "phase": phase}
             found.append(Point("quality_voltage", tags, fields, window.start_ms))
@@ -93,7 +92,7 @@ class Quality:
         fields: dict[str, FieldValue] = {
             "mean": total / count,
             "samples": int(count),
-            "valid": window.valid(int(count), _TEN_SECONDS_MS, about.fast_ms),
+            "valid": window.valid(int(count), FREQUENCY_WINDOW_MS, about.fast_ms),
         }
         tags = {"site": self._site, **about.tags}
         return [Point("quality_frequency", tags, fields, window.start_ms)]

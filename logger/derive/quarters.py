@@ -15,11 +15,9 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
 from logger.derive.info import About, State, finite, whole
+from logger.domain.limits import FREQUENCY_BANDS, QUARTER_MS
 from logger.points.line import FieldValue, Point
 
-QUARTER_MS = 900_000
-# What is normal, and what is never left, of a grid of 50 Hz; both borders included.
-BANDS = ((49.5, 50.5), (47.0, 52.0))
 # The last window closes after its grace, and no reading is under way for longer.
 _GRACE_MS = 60_000
 
@@ -41,8 +39,8 @@ class _Quarter:
         self.windows += 1
         if valid:
             self.valid += 1
-            self.normal += BANDS[0][0] <= mean <= BANDS[0][1]
-            self.wide += BANDS[1][0] <= mean <= BANDS[1][1]
+            self.normal += FREQUENCY_BANDS[0][0] <= mean <= FREQUENCY_BANDS[0][1]
+            self.wide += FREQUENCY_BANDS[1][0] <= mean <= FREQUENCY_BANDS[1][1]
 
 
 class Quarters:

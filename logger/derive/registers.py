@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from logger.domain.datamodel import MEASUREMENT_OF
+from logger.domain.limits import MAX_VOLTAGE
+from logger.domain.wiring import NEUTRAL_PHASES
 from logger.models.register import Value
 
 # Counters that never fall. `active` and `reactive` may, by the combination code, and the
@@ -24,7 +26,6 @@ RISING = (
 )
 RESETTABLE = "day_counter"
 
-_MAX_VOLTAGE = 276.0  # 230 V + 20 %
 # A CT meter whose ratio is not known may have any; 9995/5 is the largest (Ambition).
 _UNKNOWN_AMPS = 9995.0
 _MS_PER_HOUR = 3_600_000
@@ -78,7 +79,7 @@ def exponent(value: Decimal) -> int:
 def ceiling(key: str, amps: float | None, margin: float, passed_ms: int) -> Decimal:
     """Return the largest rise of counter `key` in `passed_ms`, in kWh or kvarh."""
     phases = 1 if "/L" in key else 3
-    kilowatts = (amps or _UNKNOWN_AMPS) * _MAX_VOLTAGE * phases * margin / 1000
+    kilowatts = (amps or _UNKNOWN_AMPS) * MAX_VOLTAGE * phases * margin / 1000
     return Decimal(kilowatts * max(passed_ms, 0) / _MS_PER_HOUR)
 
 
@@ -148,7 +149,7 @@ def sums(keys: Iterable[str]) -> list[Sum]:
     for name in RISING:
         total = f"{name}/total/total"
         for parts in (
-            tuple(f"{name}/{phase}/total" for phase in ("L1", "L2", "L3")),
+            tuple(f"{name}/{phase}/total" for phase in NEUTRAL_PHASES),
             tuple(f"{name}/total/{tariff}" for tariff in ("T1", "T2", "T3", "T4")),
         ):
             there = tuple(part for part in parts if part in known)

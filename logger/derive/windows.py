@@ -12,10 +12,10 @@ from itertools import islice
 from typing import Any
 
 from logger.derive.info import finite, planned, whole
+from logger.domain.limits import VALID_SHARE
 
 GRACE_MS = 5000  # a job may be that late on a busy line and still be counted
 _AT_ONCE = 50  # windows that are closed together
-_SHARE = 0.8  # of the planned samples, by design
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Window:
     def valid(self, samples: int, length_ms: int, interval_ms: int) -> bool:
         """Tell whether enough samples came and the clock was not moved inside."""
         due = planned(self.start_ms, self.start_ms + length_ms, interval_ms)
-        return not self.stepped and samples > 0 and samples >= _SHARE * due
+        return not self.stepped and samples > 0 and samples >= VALID_SHARE * due
 
 
 class Windows:

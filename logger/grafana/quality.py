@@ -4,6 +4,7 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+from logger.domain.limits import FREQUENCY_BANDS, NOMINAL_V, voltage_bands
 from logger.grafana.frame import QUALITY, dashboard, events, variables
 from logger.grafana.options import Settings
 from logger.grafana.panels import (
@@ -28,10 +29,8 @@ from logger.grafana.query import METER, PHASES, RANGE, SITE, ZONE, where
 NO_CLAIM = "Indication, not an EN 50160 measurement."
 _VALID = '"valid" = true'
 _WEEK = "time(1w, 4d)"  # InfluxDB's weeks begin on Thursdays; four days on is Monday
-_NOMINAL = 230.0
-# EN 50160: within 10 % for 95 % of the week, within +10/-15 % always; 230 V.
-_TEN, _FIFTEEN = (207.0, 253.0), (195.5, 253.0)
-_NORMAL, _WIDE = (49.5, 50.5), (47.0, 52.0)
+_TEN, _FIFTEEN = voltage_bands()
+_NORMAL, _WIDE = FREQUENCY_BANDS
 
 
 def _share(source: str, low: float, high: float, group: str = "", *more: str) -> str:
@@ -93,7 +92,7 @@ def _voltage(settings: Settings) -> list[Json]:
         curves(
             "Highest ten-minute means",
             "Root mean square of ten minutes per phase; where a pixel holds several windows, the "
-            f"highest. Dashed: {low:g}, {_NOMINAL:g} +/- 10 % is 207 to 253 V. {NO_CLAIM}",
+            f"highest. Dashed: {low:g}, {NOMINAL_V:g} +/- 10 % is 207 to 253 V. {NO_CLAIM}",
             [target(_window('max("mean")', "quality_voltage", PHASES, by='"phase"') + " fill(null)",
                     "$tag_phase")],
             legend=("max",), **common,

@@ -1,19 +1,10 @@
-"""What the settings of a meter say about its wiring. Pure."""
+"""What the settings of a meter say about its current transformers. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from logger.models.register import Model, Value
-
-_ALL = ("L1", "L2", "L3")
-# On three wires L2 is the reference of the other two, and reads 0 V by design.
-_PHASES = {"3P4W": _ALL, "3P3W": ("L1", "L3"), "1P2W": ("L1",)}
-
-
-def expected_phases(wiring: str) -> tuple[str, ...]:
-    """Return the phases that have a voltage with `wiring`; others read 0 V by design."""
-    return _PHASES[wiring]
 
 
 def is_ct(model: Model, values: Mapping[str, Value]) -> bool:

@@ -1,11 +1,9 @@
 """The energy report: what was drawn, fed back, produced and used, and what it cost. Pure.
 
-    self-consumed    = PV - export
-    load             = import + PV - export + discharge - charge
-    self-consumption = self-consumed / PV
-    self-sufficiency = self-consumed / load
-    cost             = sum over tariffs and days of import x price
-    revenue          = sum over days of export x price
+    cost    = sum over tariffs and days of import x price
+    revenue = sum over days of export x price
+
+Load, self-consumption and self-sufficiency are those of `domain.balance`.
 
 Ratios are ratios of sums over the shown period, blank where the divisor is 0. All from
 differences of counters; power is never integrated.
@@ -21,6 +19,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from logger.config.derive import Price, Prices
+from logger.domain import balance
 from logger.report.calendar import Period, day_of, midnight_ms
 from logger.report.knots import AT_MS, Break, Knots, Series
 
@@ -56,27 +55,30 @@ class Row:
         """PV energy used on site."""
         if self.pv is None or self.grid_export is None:
             return None
-        return max(_ZERO, self.pv - self.grid_export)
+        return max(_ZERO, balance.self_consumed(self.pv, self.grid_export))
 
     @property
     def load(self) -> Decimal | None:
         """What the site consumed; without PV that is what it drew."""
         if self.grid_import is None or self.grid_export is None:
             return None
-        battery = (self.discharge or _ZERO) - (self.charge or _ZERO)
-        return self.grid_import + (self.pv or _ZERO) - self.grid_export + battery
+        return balance.load(
+            self.grid_import,
+            self.grid_export,
+            self.pv or _ZERO,
+            self.charge or _ZERO,
+            self.discharge or _ZERO,
+        )
 
     @property
     def self_consumption(self) -> Decimal | None:
         """Self-consumed over PV, 0..1."""
-        used = self.self_consumed
-        return used / self.pv if used is not None and self.pv else None
+        return balance.ratio(self.self_consumed, self.pv)
 
     @property
     def self_sufficiency(self) -> Decimal | None:
         """Self-consumed over load, 0..1."""
-        used, load = self.self_consumed, self.load
-        return used / load if used is not None and load is not None and load > 0 else None
+        return balance.ratio(self.self_consumed, self.load)
 
 
 def cuts(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from operator import add, itemgetter
 from typing import NamedTuple
 
-from logger.derive.quarters import BANDS, QUARTER_MS
+from logger.domain.limits import FREQUENCY_BANDS, QUARTER_MS
 from logger.domain.timespan import TimeSpan, merged
 from logger.points.line import Point
 from logger.report.source import Bands, Source, Tags, Tally
@@ -21,7 +21,7 @@ _WINDOWS, _QUARTERS = "quality_frequency", "quality_frequency_15m"
 _FIELDS = ("windows", "valid", "normal", "wide", "min", "max", "whole")
 _NAMES = frozenset(_FIELDS)
 
-_BANDS: Bands = {("",): BANDS}
+_BANDS: Bands = {("",): FREQUENCY_BANDS}
 
 # A series of windows: its meter and its role.
 _Series = tuple[str, str]
@@ -49,7 +49,7 @@ _NOTHING = _Sums(0, 0, (0, 0), 0.0, 0.0)
 
 
 def tallies(source: Source, spans: Sequence[TimeSpan], tags: Tags) -> list[Tally]:
-    """Return the tallies of frequency windows with `BANDS`, for each span and series."""
+    """Return the tallies of frequency windows with `FREQUENCY_BANDS`, for each span and series."""
     ordered = sorted(spans)
     starts = [start for start, _ in ordered]
     quarters = _quarters(source.read(_QUARTERS, ordered, tags, _FIELDS), ordered)

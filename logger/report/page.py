@@ -8,12 +8,12 @@ from html import escape
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from logger.derive.info import LINE_PHASES, SQRT3
+from logger.domain.limits import VOLTAGE_WINDOW_MS, voltage_bands
+from logger.domain.wiring import voltage_factor
 from logger.points.line import Point
 from logger.report import svg
-from logger.report.quality import BINS, NOMINAL_V, REASONS, TITLE, VOLTAGE_BANDS, Line
+from logger.report.quality import BINS, REASONS, TITLE, Line
 
-_WINDOW_MS = 600_000
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto;
@@ -90,19 +90,16 @@ def _voltage(meter: str, windows: Sequence[Point], zone: ZoneInfo) -> list[str]:
     lines = []
     factor = 1.0
     for phase, own in groupby(windows, key=lambda point: point.tags["phase"]):
-        factor = SQRT3 if phase in LINE_PHASES else 1.0
+        factor = voltage_factor(phase)
         points: list[tuple[float, float | None]] = []
         for point in own:
             if not point.fields["valid"]:
                 continue
-            if points and point.time_ms - points[-1][0] > 1.5 * _WINDOW_MS:
-                points.append((points[-1][0] + _WINDOW_MS, None))  # no line across a hole
+            if points and point.time_ms - points[-1][0] > 1.5 * VOLTAGE_WINDOW_MS:
+                points.append((points[-1][0] + VOLTAGE_WINDOW_MS, None))  # no line across a hole
             points.append((float(point.time_ms), float(point.fields["mean"])))
         lines.append(svg.Curve(phase, points))
-    limits = [
-        (share * NOMINAL_V * factor, f"{share * NOMINAL_V * factor:.1f} V")
-        for share in VOLTAGE_BANDS[0]
-    ]
+    limits = [(volts, f"{volts:.1f} V") for volts in voltage_bands(factor)[0]]
     plot = svg.curves(
         lines,
         limits,

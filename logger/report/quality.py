@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from logger.derive.info import LINE_PHASES, NEUTRAL_PHASES, SQRT3
+from logger.domain.limits import (
+    FREQUENCY_SHARES,
+    FREQUENCY_WINDOW_MS,
+    VOLTAGE_SHARES,
+    VOLTAGE_WINDOW_MS,
+    voltage_bands,
+)
+from logger.domain.wiring import LINE_PHASES, NEUTRAL_PHASES, SQRT3
 from logger.report import frequency
 from logger.report.calendar import Period
 from logger.report.source import Bands, Source, Tags, Tally
@@ -26,14 +33,8 @@ REASONS = (
     "A window counts only with at least 80 % of its planned samples and no step of the clock.",
 )
 
-NOMINAL_V = 230.0
-# Supply voltage: 95 % of a week's means within +/-10 %, all within +10/-15 %.
-VOLTAGE_BANDS = ((0.90, 1.10), (0.85, 1.10))
-VOLTAGE_SHARES = (0.95, 1.0)
-# Frequency: 99.5 % of the means within 1 %, all within +4/-6 %; see the bands of `quarters`.
-FREQUENCY_SHARES = (0.995, 1.0)
 _ENOUGH = 0.5  # of the windows of the period must be valid for a verdict
-_WINDOW_MS = {"voltage": 600_000, "frequency": 10_000}
+_WINDOW_MS = {"voltage": VOLTAGE_WINDOW_MS, "frequency": FREQUENCY_WINDOW_MS}
 BINS = tuple(round(49.80 + 0.02 * step, 2) for step in range(20))
 
 
@@ -60,10 +61,7 @@ def quality(source: Source, shown: Sequence[Period], tags: Tags) -> list[Line]:
     spans = list(labels)
     found: list[Line] = []
     bands: Bands = {
-        phases: [
-            (round(low * NOMINAL_V * factor, 6), round(high * NOMINAL_V * factor, 6))
-            for low, high in VOLTAGE_BANDS
-        ]
+        phases: voltage_bands(factor)
         for phases, factor in (((*NEUTRAL_PHASES, "total"), 1.0), (LINE_PHASES, SQRT3))
     }
     tallies = source.tally("quality_voltage", spans, tags, bands)

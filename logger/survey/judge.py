@@ -10,14 +10,13 @@ from decimal import Decimal
 
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
+from logger.domain.limits import NO_MAINS_V, VOLTAGE_HIGH, VOLTAGE_LOW
+from logger.domain.wiring import NEUTRAL_PHASES, live_phases
 from logger.meter.identify import ratio_text
-from logger.meter.transformers import ct_problem, expected_phases
+from logger.meter.transformers import ct_problem
 from logger.models import Model, Value
 from logger.survey.finding import Finding, fail, note, ok, warn
 
-PHASES = ("L1", "L2", "L3")
-# Below this a phase has no mains; EN 50160 allows 230 V +/-10 %.
-_NO_MAINS_V, _LOW_V, _HIGH_V = Decimal(20), Decimal(207), Decimal(253)
 # Below this power (kW) the direction of a current means nothing.
 _CLEAR_KW = Decimal("0.05")
 # Loads have a power factor above this; transformers on each other's phases do not.
@@ -95,11 +94,11 @@ def transformers(
 
 def phases(meter: MeterConfig, values: Mapping[str, Value]) -> Iterator[Finding]:
     """Judge the voltages."""
-    voltages = {phase: _number(values, f"voltage/{phase}") for phase in PHASES}
+    voltages = {phase: _number(values, f"voltage/{phase}") for phase in NEUTRAL_PHASES}
     if all(value is None for value in voltages.values()):
         return
-    wanted = expected_phases(meter.wiring)
-    dead = [p for p in wanted if (v := voltages[p]) is not None and v < _NO_MAINS_V]
+    wanted = live_phases(meter.wiring)
+    dead = [p for p in wanted if (v := voltages[p]) is not None and v < NO_MAINS_V]
     shown = ", ".join(f"{p} {v:.1f} V" for p, v in voltages.items() if v is not None)
     if dead:
         yield fail(
@@ -113,7 +112,9 @@ def phases(meter: MeterConfig, values: Mapping[str, Value]) -> Iterator[Finding]
     odd = [
         p
         for p in wanted
-        if (v := voltages[p]) is not None and not _LOW_V <= v <= _HIGH_V and meter.wiring != "3P3W"
+        if (v := voltages[p]) is not None
+        and not VOLTAGE_LOW <= v <= VOLTAGE_HIGH
+        and meter.wiring != "3P3W"
     ]
     if odd:
         yield warn(
@@ -132,14 +133,16 @@ def directions(
     """Judge which way the currents flow, by what the meter measures."""
     powers = {
         phase: power
-        for phase in PHASES
+        for phase in NEUTRAL_PHASES
         if (power := _number(values, f"active_power/{phase}")) is not None
         and abs(power) >= _CLEAR_KW
     }
-    letters = {phase: str(values.get(f"direction_{phase.lower()}", ""))[-1:] for phase in PHASES}
+    letters = {
+        phase: str(values.get(f"direction_{phase.lower()}", ""))[-1:] for phase in NEUTRAL_PHASES
+    }
     quadrants = ", ".join(
         f"{phase} Q{values[f'quadrant_{phase.lower()}']}"
-        for phase in PHASES
+        for phase in NEUTRAL_PHASES
         if f"quadrant_{phase.lower()}" in values
     )
     shown = ", ".join(
@@ -274,8 +277,8 @@ def status_word(meter: MeterConfig, word: str) -> Finding:
             f"{' and '.join(bad)} failed (S{digits})",
             "the manual says: return the meter",
         )
-    missing = [p for p, one in zip(PHASES, digits[2:], strict=True) if one == "0"]
-    lacking = [p for p in missing if p in expected_phases(meter.wiring)]
+    missing = [p for p, one in zip(NEUTRAL_PHASES, digits[2:], strict=True) if one == "0"]
+    lacking = [p for p in missing if p in live_phases(meter.wiring)]
     if lacking:
         return warn(
             meter.name,

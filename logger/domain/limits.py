@@ -1,0 +1,40 @@
+"""Nominal values, bands, window lengths and shares: the one place that defines them. Pure.
+
+Bands follow EN 50160:2010, 4.2.1 (frequency) and 4.2.2 (supply voltage), for a grid of
+230 V and 50 Hz. What is made of them here is an indication, not a measurement by that
+standard.
+"""
+
+from __future__ import annotations
+
+NOMINAL_V = 230.0  # to neutral; between two phases times the square root of three
+NOMINAL_HZ = 50.0
+
+# Lowest and highest mean, both included; first the normal band, then the wide one.
+VOLTAGE_BANDS = ((0.90, 1.10), (0.85, 1.10))  # shares of the nominal voltage
+FREQUENCY_BANDS = ((49.5, 50.5), (47.0, 52.0))  # Hz
+# Which share of the means of a week (voltage) or year (frequency) has to be within each.
+VOLTAGE_SHARES = (0.95, 1.0)
+FREQUENCY_SHARES = (0.995, 1.0)
+
+VOLTAGE_WINDOW_MS = 600_000
+FREQUENCY_WINDOW_MS = 10_000
+QUARTER_MS = 900_000
+VALID_SHARE = 0.8  # of the planned samples, for a window to count
+
+NO_MAINS_V = 20.0  # a phase below this is not connected
+# The most that counts as a voltage when an upper bound of energy is computed.
+MAX_VOLTAGE = round(NOMINAL_V * 1.2, 6)
+
+
+def voltage_bands(factor: float = 1.0) -> tuple[tuple[float, float], ...]:
+    """Return `VOLTAGE_BANDS` in volts, for a nominal voltage times `factor`."""
+    return tuple(
+        (round(low * NOMINAL_V * factor, 6), round(high * NOMINAL_V * factor, 6))
+        for low, high in VOLTAGE_BANDS
+    )
+
+
+# The normal band in volts to neutral: 207 and 253.
+VOLTAGE_LOW, VOLTAGE_HIGH = voltage_bands()[0]
+FREQUENCY_LOW, FREQUENCY_HIGH = FREQUENCY_BANDS[0]
