@@ -13,7 +13,7 @@ from logger.delivery.outlet import BufferOutlet
 from logger.domain.datamodel import Lane
 from logger.points.line import Point
 from logger.store.database import Database
-from logger.store.rows import Row, Settlement, waiting
+from logger.store.rows import Settlement, StoredRow, waiting
 from logger.store.verify import verify
 
 T0 = 1_700_000_000_000
@@ -86,7 +86,7 @@ def make(path: Path, clock: Clock) -> Iterator[Callable[..., Buffer]]:
     assert report.problems == ()
 
 
-def rows_of(path: Path, lane: Lane) -> list[Row]:
+def rows_of(path: Path, lane: Lane) -> list[StoredRow]:
     database = Database.open_readonly(path)
     try:
         return list(waiting(database, lane, 0))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from logger import models
-from logger.derive import About
+from logger.derive import MeterInfo
 from logger.domain.wiring import Wiring
 from logger.meter.reading import Reading
 from logger.models import Job, Value
@@ -18,14 +18,14 @@ PRO380 = models.load("pro380")
 T0 = 1_793_577_600_000
 
 
-def about(
+def info(
     name: str = "house",
     role: str = "grid",
     fast_ms: int = 1000,
     slow_ms: int = 60_000,
     wiring: Wiring = "3P4W",
-) -> About:
-    return About(
+) -> MeterInfo:
+    return MeterInfo(
         name=name, role=role, model=PRO380, fast_ms=fast_ms, slow_ms=slow_ms, wiring=wiring
     )
 

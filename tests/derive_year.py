@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from logger.derive import About, Derive
+from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Step
-from logger.meter.reading import Harvest, Reading
+from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job
 from logger.models.decode import decode
 from logger.models.plan import plan
@@ -258,7 +258,7 @@ class Player:
         # All counters that were ever at a place, and since when.
         self.ledgers = {name: [(start, meter.ledger)] for name, meter in self.meters.items()}
         self.abouts = [
-            About(
+            MeterInfo(
                 name=name, role=_ROLES[name], model=PRO380,
                 fast_ms=1000 * FAST_S, slow_ms=1000 * SLOW_S,
             )
@@ -353,7 +353,7 @@ class Player:
 
     def _read(self, name: str, job: Job, now: int, late: float) -> Reading:
         meter = self.meters[name]
-        harvest = Harvest()
+        harvest = ReadingBuilder()
         for block in _BLOCKS[job]:
             words = list(meter.read_words(block.address, block.count, now + late))
             if job is Job.SLOW and (kind := self.plan.glitches.get((now, name))) is not None:

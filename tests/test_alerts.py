@@ -11,14 +11,14 @@ import pytest
 
 from logger.config.alerts import Alerts
 from logger.config.derive import Events
-from logger.grafana import Settings, dashboards
+from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.grafana.build import DASHBOARD_FOLDER
 from logger.grafana.notify import TELEGRAM, VARIABLES, notifications
 from tests.grafana_queries import Json, unknown_names
 
-BOARDS = dashboards(Settings())
-(GROUP,) = rules(Settings(), list(BOARDS.values()))["groups"]
+BOARDS = dashboards(DashboardOptions())
+(GROUP,) = rules(DashboardOptions(), list(BOARDS.values()))["groups"]
 RULES = {rule["title"]: rule for rule in GROUP["rules"]}
 
 
@@ -115,7 +115,7 @@ def test_a_rule_is_linked_to_its_panel(rule: Json) -> None:
 def test_limits_come_from_one_place() -> None:
     events = Events(voltage_high=248.5, frequency_low=49.25, phase_lost_below=90.0)
     own = Alerts(voltage_warning=244.5, silent_after=1260.0, buffer_age=1980.0, repeat=5400.0)
-    made = rules(Settings(events=events, alerts=own), list(BOARDS.values()))
+    made = rules(DashboardOptions(events=events, alerts=own), list(BOARDS.values()))
     found = {rule["title"]: json.dumps(rule) for rule in made["groups"][0]["rules"]}
     assert '"params": [248.5]' in found["Voltage too high"]
     assert "above 248.5 V" in found["Voltage too high"]
@@ -125,7 +125,7 @@ def test_limits_come_from_one_place() -> None:
     assert '"from": 1260' in found["Meter silent"]
     assert "for 21 minutes" in found["No data at all"]
     assert '"params": [1980.0]' in found["Points wait too long"]
-    policy = notifications(Settings(alerts=own), {})["policies"][0]
+    policy = notifications(DashboardOptions(alerts=own), {})["policies"][0]
     assert policy["repeat_interval"] == "90m"
 
 
@@ -133,7 +133,7 @@ def test_limits_come_from_one_place() -> None:
     "names", [c for n in range(len(VARIABLES) + 1) for c in itertools.combinations(VARIABLES, n)]
 )
 def test_any_environment_gives_contact_points_that_load(names: tuple[str, ...]) -> None:
-    made = notifications(Settings(), dict.fromkeys(names, "value"))
+    made = notifications(DashboardOptions(), dict.fromkeys(names, "value"))
     (point,) = made["contactPoints"]
     (policy,) = made["policies"]
     assert policy["receiver"] == point["name"]
@@ -149,7 +149,7 @@ def test_any_environment_gives_contact_points_that_load(names: tuple[str, ...]) 
 
 
 def test_the_message_says_what_where_and_since_when() -> None:
-    (template,) = notifications(Settings(), {})["templates"]
+    (template,) = notifications(DashboardOptions(), {})["templates"]
     text: Any = template["template"]
     assert ".Annotations.summary" in text
     assert ".StartsAt" in text

@@ -29,7 +29,7 @@ from logger.domain.datamodel import Lane
 from logger.store.database import Database
 from logger.store.rows import waiting
 from logger.store.schema import VERSION, migrate
-from logger.store.tools import look
+from logger.store.tools import summary
 from logger.store.verify import verify
 from tests.conftest import Target
 from tests.engines.rig import T0, Rig, energy, now_ms, power
@@ -67,7 +67,7 @@ def test_another_program_that_looks_does_no_harm(tmp_path: Path) -> None:
         for _ in range(200):
             with closing(sqlite3.connect(path)) as connection:
                 assert connection.execute("SELECT count(*) FROM rows").fetchone()
-            assert look(path).books.total.balanced
+            assert summary(path).books.total.balanced
             assert process.poll() is None
     finally:
         process.kill()
@@ -151,9 +151,9 @@ def test_killed_while_migrating(tmp_path: Path) -> None:
         copy.parent.mkdir()
         copy.write_bytes(kept)
         copy.with_name(copy.name + "-wal").write_bytes(wal[:cut])
-        look = Database.open_readonly(copy)
-        assert look.value("PRAGMA user_version") in range(1, VERSION + 1)
-        look.close()
+        summary = Database.open_readonly(copy)
+        assert summary.value("PRAGMA user_version") in range(1, VERSION + 1)
+        summary.close()
         buffer = Buffer(copy, now_ms=now_ms)
         buffer.open()
         assert buffer.state().ok

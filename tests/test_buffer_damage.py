@@ -19,7 +19,7 @@ from logger.points.line import Point
 from logger.store.database import PAGE, Database
 from logger.store.ledger import Ledger
 from logger.store.recover import rebuild
-from logger.store.rows import Settlement, State, waiting
+from logger.store.rows import RowState, Settlement, waiting
 from logger.store.salvage import SavedRow, saved
 from logger.store.verify import verify
 from tests.engines.rig import T0, energy, now_ms, power, until
@@ -99,10 +99,10 @@ def test_all_rows_are_found_without_sqlite(path: Path) -> None:
     lines = [line for one in rows.values() for line in one.row.lines]
     assert everything() <= set(lines)
     assert any(len(line) > 50_000 for line in lines)  # along its overflow pages
-    states = {state: sum(one.state is state for one in rows.values()) for state in State}
+    states = {state: sum(one.state is state for one in rows.values()) for state in RowState}
     # the row that was split is still seen on older pages, as it was
-    assert states[State.SET_ASIDE] == 1
-    assert states[State.DELIVERED] >= 100
+    assert states[RowState.SET_ASIDE] == 1
+    assert states[RowState.DELIVERED] >= 100
     assert max(ledgers, key=lambda ledger: ledger.commit).books().balanced
 
 

@@ -24,7 +24,7 @@ from logger.domain.datamodel import Lane
 from logger.store import tools
 from logger.store.database import Database
 from logger.store.recover import rebuild
-from logger.store.rows import Row, Settlement, State, waiting
+from logger.store.rows import RowState, Settlement, StoredRow, waiting
 from logger.store.verify import unseen, verify
 
 T0 = 1_700_000_000_000
@@ -36,7 +36,7 @@ class Line:
 
     text: str
     lane: Lane
-    state: State | None  # None: dropped
+    state: RowState | None  # None: dropped
 
 
 class BufferMachine(RuleBasedStateMachine):
@@ -72,7 +72,7 @@ class BufferMachine(RuleBasedStateMachine):
             self.number += 1
             lines.append(f'm,n={self.number} s="{"x" * width}" {T0 + self.number}')
         self.exchange.add(new_rows(lane, lines, [T0 + self.number] * count), Drops())
-        self.fresh += [Line(line, lane, State.WAITING) for line in lines]
+        self.fresh += [Line(line, lane, RowState.WAITING) for line in lines]
 
     @rule()
     def commit(self) -> None:
@@ -84,7 +84,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.committed += self.fresh
         self.fresh = []
 
-    def take(self, lane: Lane, count: int) -> list[Row]:
+    def take(self, lane: Lane, count: int) -> list[StoredRow]:
         database = Database.open_readonly(self.path)
         try:
             rows = [row for row, _ in zip(waiting(database, lane, self.now_ms), range(count))]  # noqa: B905
@@ -98,7 +98,7 @@ class BufferMachine(RuleBasedStateMachine):
         for _ in range(1 + twice):
             self.exchange.settle(Settlement(rows))
         self.commit()
-        self.mark({line for row in rows for line in row.lines}, State.DELIVERED)
+        self.mark({line for row in rows for line in row.lines}, RowState.DELIVERED)
 
     @rule(lane=st.sampled_from(Lane), every=st.integers(1, 3))
     def reject(self, lane: Lane, every: int) -> None:
@@ -108,10 +108,10 @@ class BufferMachine(RuleBasedStateMachine):
         self.commit()
         for row in rows:
             lines = row.lines
-            self.mark({lines[n] for n in bad[row.id]}, State.SET_ASIDE)
-            self.mark({x for n, x in enumerate(lines) if n not in bad[row.id]}, State.DELIVERED)
+            self.mark({lines[n] for n in bad[row.id]}, RowState.SET_ASIDE)
+            self.mark({x for n, x in enumerate(lines) if n not in bad[row.id]}, RowState.DELIVERED)
 
-    def mark(self, lines: set[str], state: State | None) -> None:
+    def mark(self, lines: set[str], state: RowState | None) -> None:
         for line in self.committed:
             if line.text in lines:
                 line.state = state
@@ -121,15 +121,15 @@ class BufferMachine(RuleBasedStateMachine):
         with tools.changing(self.path) as database:
             tools.retry(database, None, self.now_ms, unseen)
         for line in self.committed:
-            if line.state is State.SET_ASIDE:
-                line.state = State.WAITING
+            if line.state is RowState.SET_ASIDE:
+                line.state = RowState.WAITING
 
     @rule()
     def discard(self) -> None:
         with tools.changing(self.path) as database:
             self.discarded += tools.discard(database, None, unseen)
         for line in self.committed:
-            if line.state is State.SET_ASIDE:
+            if line.state is RowState.SET_ASIDE:
                 line.state = None
 
     @rule()
@@ -137,11 +137,11 @@ class BufferMachine(RuleBasedStateMachine):
         with tools.changing(self.path) as database:
             kept = {
                 line
-                for row in tools.between(database, [State.DELIVERED], None, None)
+                for row in tools.between(database, [RowState.DELIVERED], None, None)
                 for line in row.lines
             }
             tools.replay(database, 0, 2**60, self.now_ms, unseen)
-        self.mark(kept, State.WAITING)
+        self.mark(kept, RowState.WAITING)
 
     @rule()
     def age(self) -> None:
@@ -174,7 +174,7 @@ class BufferMachine(RuleBasedStateMachine):
     def rebuild(self) -> None:
         """A rebuild of a file that is well loses nothing that waits."""
         self.commit()
-        before = Counter(x.text for x in self.committed if x.state is State.WAITING)
+        before = Counter(x.text for x in self.committed if x.state is RowState.WAITING)
         self.writer.close(self.now_ms)
         rebuild(self.path, self.now_ms)
         self.now_ms += 2000  # rows of free pages that are gone may come back for a while
@@ -204,16 +204,16 @@ class BufferMachine(RuleBasedStateMachine):
         if self.limited:
             assert books.balanced
             return
-        self.writer.look()
+        self.writer.refresh()
         books = self.writer.state.books
         assert books.balanced
         for lane in Lane:
             count = Counter(line.state for line in self.committed if line.lane is lane)
             account = books.lanes[lane]
             assert account.read == count.total()
-            assert account.waiting == count[State.WAITING]
-            assert account.delivered == count[State.DELIVERED]
-            assert account.set_aside == count[State.SET_ASIDE]
+            assert account.waiting == count[RowState.WAITING]
+            assert account.delivered == count[RowState.DELIVERED]
+            assert account.set_aside == count[RowState.SET_ASIDE]
             assert account.dropped == count[None]
 
     @invariant()
@@ -227,7 +227,7 @@ class BufferMachine(RuleBasedStateMachine):
                 expected = [
                     line.text
                     for line in self.committed
-                    if line.lane is lane and line.state is State.WAITING
+                    if line.lane is lane and line.state is RowState.WAITING
                 ]
                 assert sorted(found) == sorted(expected)
         finally:

@@ -4,7 +4,7 @@ fault                              | what the bus does
 silence                            | SilentError after the timeout
 exception frame                    | RefusedError with the code, at once
 late answer, other length          | skipped, the right one is taken
-late answer, same length           | GarbledError until `settle` has matched again
+late answer, same length           | GarbledError until `resynchronise` has matched again
 echo                               | skipped, reported once
 babble                             | GarbledError within a bounded time
 """
@@ -140,7 +140,7 @@ def test_a_late_answer_of_the_same_length_is_not_believed() -> None:
         with pytest.raises(GarbledError, match="earlier question"):
             bus.read(1, Block(0x2008, 2))
         line.script = lambda request: [honest(request)]
-        bus.settle(1, PROBES)
+        bus.resynchronise(1, PROBES)
         assert not bus.unsure(1)
         assert bus.read(1, Block(0x2008, 2)) == words_at(0x2008, 2)
         bus.close()
@@ -163,7 +163,7 @@ def test_settling_needs_two_matches() -> None:
         for _ in range(6):
             clock.now += 60
             with pytest.raises(GarbledError):
-                bus.settle(1, PROBES)
+                bus.resynchronise(1, PROBES)
         assert bus.unsure(1)
         bus.close()
 
@@ -227,7 +227,7 @@ def test_endless_babble_never_blocks(line: VirtualLine) -> None:
         assert words == list(meter.read_words(FAST.address, FAST.count, NOW))
     assert bus.stats.busy_s < 3 * 3
     line.set_quirks([])
-    bus.settle(1, PROBES)
+    bus.resynchronise(1, PROBES)
     assert bus.read(1, FAST) == list(meter.read_words(FAST.address, FAST.count, NOW))
     bus.close()
 
@@ -239,6 +239,6 @@ def test_a_flood_ends_the_transaction() -> None:
             bus.read(1, FAST)
         assert "more)" in caught.value.message
         line.script = lambda request: [honest(request)]
-        bus.settle(1, PROBES)
+        bus.resynchronise(1, PROBES)
         assert bus.read(1, FAST) == words_at(FAST.address, FAST.count)
         bus.close()

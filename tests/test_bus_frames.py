@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.framer.rtu import FramerRTU
 
-from logger.bus.frames import Stray, crc16, search, strays
-from logger.bus.late import LATE_AT_MOST_S, Doubt
+from logger.bus.frames import Unsolicited, crc16, search, unsolicited
+from logger.bus.late import LATE_AT_MOST_S, LateAnswers
 from logger.models.plan import Block
 from tests.lines import answer_to, honest, seal
 
@@ -103,8 +103,8 @@ def test_echo_and_late_answers_are_skipped(zeros: int, late: list[tuple[int, int
     assert found.frame == _FRAME
     assert found.echoes == 1
     assert found.junk == zeros
-    assert found.strays == tuple(Stray(address, count) for address, count in late)
-    assert strays(others) == found.strays
+    assert found.unsolicited == tuple(Unsolicited(address, count) for address, count in late)
+    assert unsolicited(others) == found.unsolicited
 
 
 def test_every_beginning_tells_how_much_is_missing() -> None:
@@ -151,29 +151,29 @@ def test_a_write_of_many_is_answered_in_short() -> None:
 
 
 def test_doubt_lasts_until_question_and_answer_match() -> None:
-    doubt = Doubt()
-    doubt.failed(48, now=0.0)
-    assert doubt.unsure
-    assert doubt.ambiguous(48, now=1.0)
-    assert not doubt.ambiguous(2, now=1.0)
-    doubt.late(75)
-    assert doubt.ambiguous(48, now=1.0)
-    doubt.late(48)
-    assert not doubt.ambiguous(48, now=1.0)
-    doubt.failed(2, now=1.0)
-    assert not doubt.ambiguous(2, now=1.0 + LATE_AT_MOST_S)
-    assert doubt.unsure
-    doubt.settled()
-    assert not doubt.unsure
+    late = LateAnswers()
+    late.failed(48, now=0.0)
+    assert late.unsure
+    assert late.ambiguous(48, now=1.0)
+    assert not late.ambiguous(2, now=1.0)
+    late.late(75)
+    assert late.ambiguous(48, now=1.0)
+    late.late(48)
+    assert not late.ambiguous(48, now=1.0)
+    late.failed(2, now=1.0)
+    assert not late.ambiguous(2, now=1.0 + LATE_AT_MOST_S)
+    assert late.unsure
+    late.settled()
+    assert not late.unsure
 
 
 def test_the_safest_probe_is_one_whose_length_is_not_open() -> None:
-    doubt = Doubt()
+    late = LateAnswers()
     probes = [Block(0x4000, 2), Block(0x4000, 3), Block(0x4000, 4)]
-    assert doubt.safest(probes, 0, now=0.0).count == 2
-    doubt.failed(2, now=0.0)
-    assert doubt.safest(probes, 0, now=0.1).count == 3
-    assert doubt.safest(probes, 3, now=0.1).count == 4
-    doubt.failed(3, now=0.1)
-    doubt.failed(4, now=0.2)
-    assert doubt.safest(probes, 0, now=0.3).count == 2
+    assert late.safest(probes, 0, now=0.0).count == 2
+    late.failed(2, now=0.0)
+    assert late.safest(probes, 0, now=0.1).count == 3
+    assert late.safest(probes, 3, now=0.1).count == 4
+    late.failed(3, now=0.1)
+    late.failed(4, now=0.2)
+    assert late.safest(probes, 0, now=0.3).count == 2

@@ -29,7 +29,7 @@ from logger.simulate.ledger import Books
 from logger.simulate.world import World
 from logger.survey import surroundings
 from logger.survey.check import load
-from logger.survey.finding import Finding, Verdict
+from logger.survey.finding import Finding, Severity
 from logger.survey.judge import directions, health, phases, status_word
 from tests.lines import meter_config
 
@@ -294,7 +294,7 @@ def test_swapped_transformers_show_in_the_power_factor() -> None:
         active_power__L1=0.5, active_power__L2=0.4, power_factor__L1=0.45, power_factor__L2=-0.38
     )
     found = list(directions(meter_config(role="grid"), values, True))
-    assert found[-1].verdict is Verdict.WARN
+    assert found[-1].verdict is Severity.WARN
     assert "power factor" in found[-1].about
 
 
@@ -340,12 +340,12 @@ def test_status_words_are_decoded_as_far_as_the_manual_goes(
 def test_error_codes_are_decoded_by_the_ambitions_bits() -> None:
     ambition = load_model("ambition-2pu-ct")
     found = list(health(meter_config(), ambition, {"error_code": 0x81}))
-    assert found[0].verdict is Verdict.FAIL
+    assert found[0].verdict is Severity.FAIL
     assert "EEPROM cannot be initialised" in found[0].text
     assert "main and backup" in found[0].text
     other = list(health(meter_config(), load_model("pro380"), {"error_code": 2}))
     assert "not in the manual" in other[0].text
-    assert next(iter(health(meter_config(), ambition, {"error_code": 0}))).verdict is Verdict.OK
+    assert next(iter(health(meter_config(), ambition, {"error_code": 0}))).verdict is Severity.OK
 
 
 def _config(**more: object) -> Config:
@@ -358,14 +358,14 @@ def _config(**more: object) -> Config:
 def test_a_bus_that_cannot_keep_up_is_a_failure() -> None:
     models = {name: load_model(name) for name in available()}
     good = _config()
-    assert next(load(good, good.bus[0], models)).verdict is Verdict.OK
+    assert next(load(good, good.bus[0], models)).verdict is Severity.OK
     busy = _config(intervals={"fast": 0.1})
     found = next(load(busy, busy.bus[0], models))
-    assert found.verdict is Verdict.FAIL
+    assert found.verdict is Severity.FAIL
     assert "300ms" in found.text  # a counter job of 211 ms has to fit between two turns
 
 
-def _verdicts(found: Iterable[Finding]) -> list[Verdict]:
+def _verdicts(found: Iterable[Finding]) -> list[Severity]:
     return [one.verdict for one in found]
 
 
@@ -382,21 +382,21 @@ def test_each_bucket_is_tried() -> None:
 
     found = list(surroundings.influxdb(config, try_write))
     assert tried == ["energy", "live"]
-    assert _verdicts(found) == [Verdict.OK, Verdict.FAIL]
+    assert _verdicts(found) == [Severity.OK, Severity.FAIL]
     assert found[1].remedy == "check the token"
-    assert _verdicts(surroundings.influxdb(_config(), try_write)) == [Verdict.NOTE]
+    assert _verdicts(surroundings.influxdb(_config(), try_write)) == [Severity.NOTE]
 
 
 def test_the_clock_and_the_disk_are_judged(tmp_path: Path) -> None:
-    assert _verdicts(surroundings.clock(True, True)) == [Verdict.OK]
-    assert _verdicts(surroundings.clock(True, False)) == [Verdict.WARN]
-    assert _verdicts(surroundings.clock(False, True)) == [Verdict.FAIL]
+    assert _verdicts(surroundings.clock(True, True)) == [Severity.OK]
+    assert _verdicts(surroundings.clock(True, False)) == [Severity.WARN]
+    assert _verdicts(surroundings.clock(False, True)) == [Severity.FAIL]
     models = {"pro380": load_model("pro380")}
     config = _config()
     # Four points of power each 5 s; six of energy and the tariff each minute; one an hour.
     assert surroundings.points_a_day(config, models) == pytest.approx(4 * 17280 + 7 * 1440 + 24)
-    assert surroundings.room(tmp_path, 10**6, config, models).verdict is Verdict.WARN
-    assert surroundings.room(tmp_path, 10**11, config, models).verdict is Verdict.OK
+    assert surroundings.room(tmp_path, 10**6, config, models).verdict is Severity.WARN
+    assert surroundings.room(tmp_path, 10**11, config, models).verdict is Severity.OK
     assert _verdicts(surroundings.disk(config, models))
 
 

@@ -15,11 +15,11 @@ import yaml
 from logger.config import load_config
 from logger.config.derive import Price, Prices
 from logger.domain.datamodel import MEASUREMENTS, Lane
-from logger.grafana import Settings, Source, dashboards, files, settings, write
+from logger.grafana import DashboardOptions, Source, dashboard_options, dashboards, files, write
 from tests.grafana_queries import Json, panels, queries, unknown_names
 
 ROOT = Path(__file__).parent.parent
-BOARDS = dashboards(Settings())
+BOARDS = dashboards(DashboardOptions())
 PANELS = {
     f"{name}: {panel['title']}": panel for name, board in BOARDS.items() for panel in panels(board)
 }
@@ -55,7 +55,7 @@ def panel(request: pytest.FixtureRequest) -> Json:
 def test_the_files_in_the_repository_are_what_the_program_writes() -> None:
     config = load_config(ROOT / "config" / "logger.toml")
     made = files(
-        settings(config.site.timezone, config.prices, config.events, config.alerts),
+        dashboard_options(config.site.timezone, config.prices, config.events, config.alerts),
         Source(),
         PurePosixPath("/etc/grafana/provisioning"),
         {},
@@ -210,7 +210,7 @@ def test_prices_and_time_zone_come_from_the_configuration() -> None:
             ),
         ],
     )
-    made = dashboards(settings("Australia/Adelaide", prices))["energy.json"]
+    made = dashboards(dashboard_options("Australia/Adelaide", prices))["energy.json"]
     values = {v["name"]: v["query"] for v in made["templating"]["list"]}
     assert values["tz"] == made["timezone"] == "Australia/Adelaide"
     assert values["price_t1"] == values["price_t3"] == "2.25"
@@ -223,23 +223,23 @@ def test_prices_and_time_zone_come_from_the_configuration() -> None:
 def test_limits_come_from_the_configuration() -> None:
     text = json.dumps(BOARDS["quality.json"])
     assert "253.0" in text
-    changed = Settings().events.model_copy(update={"voltage_high": 249.5})
-    assert "249.5" in json.dumps(dashboards(Settings(events=changed))["quality.json"])
+    changed = DashboardOptions().events.model_copy(update={"voltage_high": 249.5})
+    assert "249.5" in json.dumps(dashboards(DashboardOptions(events=changed))["quality.json"])
 
 
 def test_writing_again_touches_nothing(tmp_path: Path) -> None:
-    made = files(Settings(), Source(), PurePosixPath("/x"), {})
+    made = files(DashboardOptions(), Source(), PurePosixPath("/x"), {})
     assert sorted(write(made, tmp_path)) == sorted(made)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert write(made, tmp_path) == []
-    changed = files(Settings(zone="Asia/Tokyo"), Source(), PurePosixPath("/x"), {})
+    changed = files(DashboardOptions(zone="Asia/Tokyo"), Source(), PurePosixPath("/x"), {})
     assert len(write(changed, tmp_path)) == 6
     assert set(stamps) == {path for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_data_sources_hold_no_token(tmp_path: Path) -> None:
     source = Source(url="http://db:8086", bucket="a", fast_bucket="b", token_file="/run/t")
-    made = files(Settings(), source, PurePosixPath("/prov"), {})
+    made = files(DashboardOptions(), source, PurePosixPath("/prov"), {})
     loaded: Any = yaml.safe_load(made["datasources/inepro-logger.yaml"])
     found = {one["uid"]: one for one in loaded["datasources"]}
     assert {uid: one["jsonData"]["dbName"] for uid, one in found.items()} == {

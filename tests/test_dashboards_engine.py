@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from logger.grafana import Settings, dashboards
+from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.points.line import FieldValue, Point
 from tests.engines import InfluxServer
@@ -20,7 +20,7 @@ from tests.virtual_month import DAYS, END, START, ZONE, Month
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("month")]
 
 NOW = END * 1000
-BOARDS = dashboards(Settings(zone=ZONE))
+BOARDS = dashboards(DashboardOptions(zone=ZONE))
 PANELS = {
     f"{name}: {panel['title']}": (board, panel)
     for name, board in BOARDS.items()
@@ -28,7 +28,7 @@ PANELS = {
 }
 RULES = {
     rule["title"]: rule
-    for group in rules(Settings(zone=ZONE), list(BOARDS.values()))["groups"]
+    for group in rules(DashboardOptions(zone=ZONE), list(BOARDS.values()))["groups"]
     for rule in group["rules"]
 }
 # Queries that may find nothing: months before the data, tariffs the meter has not, and
@@ -123,7 +123,7 @@ def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
     consumed = imported + own
     assert value(month, "pv.json: Self-sufficiency", "A", range_) == step(own / consumed, abs=1e-3)
     by_tariff = [grid.between(start, end, "active_import", tariff=number) for number in (1, 2)]
-    buy, sell = Settings().buy, Settings().sell
+    buy, sell = DashboardOptions().buy, DashboardOptions().sell
     cost = by_tariff[0] * buy[0] + by_tariff[1] * buy[1]
     assert min(by_tariff) > 10
     assert value(month, "energy.json: Cost in this range", "A", range_) == step(cost, abs=0.02)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from logger.delivery.backoff import JITTER, PAUSES, Backoff
 from logger.delivery.bisect import MAX_FRUITLESS, send
-from logger.influx.outcome import DELIVERED, MAX_RETRY_AFTER_S, Kind, Outcome, classify, retry_after
+from logger.influx.outcome import (
+    DELIVERED,
+    MAX_RETRY_AFTER_S,
+    Outcome,
+    OutcomeKind,
+    classify,
+    retry_after,
+)
 
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
@@ -26,15 +33,15 @@ def test_every_status_keeps_the_points_unless_it_is_an_acknowledgement(status: i
         case 204:
             assert outcome == DELIVERED
         case 413:
-            assert outcome.kind is Kind.TOO_LARGE
+            assert outcome.kind is OutcomeKind.TOO_LARGE
         case 400 | 422:
-            assert (outcome.kind, outcome.sure) == (Kind.REJECTED, False)
+            assert (outcome.kind, outcome.sure) == (OutcomeKind.REJECTED, False)
         case 408 | 425 | 429:
-            assert outcome.kind is Kind.BUSY
+            assert outcome.kind is OutcomeKind.BUSY
         case _ if status >= 500:
-            assert outcome.kind is Kind.BUSY
+            assert outcome.kind is OutcomeKind.BUSY
         case _:
-            assert outcome.kind is Kind.WRONG_TARGET
+            assert outcome.kind is OutcomeKind.WRONG_TARGET
             assert outcome.hint
 
 
@@ -86,7 +93,7 @@ def test_rejections_are_told_from_wrong_requests(
     status: int, body: str, sure: bool, dropped: int | None
 ) -> None:
     outcome = classify(status, {}, body, 0.0)
-    assert (outcome.kind, outcome.sure, outcome.dropped) == (Kind.REJECTED, sure, dropped)
+    assert (outcome.kind, outcome.sure, outcome.dropped) == (OutcomeKind.REJECTED, sure, dropped)
 
 
 def test_texts_name_what_a_person_has_to_know() -> None:
@@ -121,13 +128,13 @@ class Server:
         assert isinstance(lines, list)
         self.requests += 1
         if len(lines) > self.most:
-            return Outcome(Kind.TOO_LARGE, "413")
+            return Outcome(OutcomeKind.TOO_LARGE, "413")
         bad = [line for line in lines if line in self.bad]
         if not bad:
             self.taken += lines
             return DELIVERED
         quoted = "".join(f"unable to parse '{line}': bad\n" for line in bad)
-        return Outcome(Kind.REJECTED, quoted if self.quote else "bad", sure=self.sure)
+        return Outcome(OutcomeKind.REJECTED, quoted if self.quote else "bad", sure=self.sure)
 
 
 @given(
@@ -151,7 +158,7 @@ def test_bisection_takes_every_good_line_and_refuses_only_bad_ones(
         assert sorted(server.taken) == sorted(lines[n] for n in verdict.accepted)
     else:  # all refused, and nobody said that the lines are at fault: nothing is decided
         assert verdict.stopped is not None
-        assert verdict.stopped.kind is Kind.WRONG_TARGET
+        assert verdict.stopped.kind is OutcomeKind.WRONG_TARGET
         assert not verdict.refused
 
 
@@ -171,13 +178,13 @@ def test_a_server_that_refuses_everything_is_a_wrong_target() -> None:
     server = Server(set(lines), quote=False, sure=False, most=10**9)
     verdict = send(lines, server.write, lambda: False)
     assert verdict.stopped is not None
-    assert verdict.stopped.kind is Kind.WRONG_TARGET
+    assert verdict.stopped.kind is OutcomeKind.WRONG_TARGET
     assert not verdict.refused
     assert server.requests <= MAX_FRUITLESS + 2
 
 
 def test_a_partial_write_that_dropped_all_lines_needs_no_bisection() -> None:
-    answers = iter([Outcome(Kind.REJECTED, "beyond retention", sure=True, dropped=100)])
+    answers = iter([Outcome(OutcomeKind.REJECTED, "beyond retention", sure=True, dropped=100)])
     verdict = send(["x"] * 100, lambda lines: next(answers), lambda: False)
     assert len(verdict.refused) == 100
 
@@ -185,9 +192,9 @@ def test_a_partial_write_that_dropped_all_lines_needs_no_bisection() -> None:
 def test_a_failure_in_between_leaves_the_rest_undecided() -> None:
     answers = iter(
         [
-            Outcome(Kind.REJECTED, "bad", sure=True),
+            Outcome(OutcomeKind.REJECTED, "bad", sure=True),
             DELIVERED,
-            Outcome(Kind.UNREACHABLE, "gone"),
+            Outcome(OutcomeKind.UNREACHABLE, "gone"),
         ]
     )
     verdict = send(["a", "b", "c", "d"], lambda lines: next(answers), lambda: False)
@@ -198,7 +205,7 @@ def test_a_failure_in_between_leaves_the_rest_undecided() -> None:
 
 def test_pauses_double_up_to_a_bound_and_begin_anew() -> None:
     backoff = Backoff(lambda: 0.5)  # no jitter
-    busy, gone = Outcome(Kind.BUSY), Outcome(Kind.UNREACHABLE)
+    busy, gone = Outcome(OutcomeKind.BUSY), Outcome(OutcomeKind.UNREACHABLE)
     assert [backoff.after(busy) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
     assert backoff.after(gone) == 0.25
     assert backoff.after(busy) == 0.5
@@ -207,19 +214,19 @@ def test_pauses_double_up_to_a_bound_and_begin_anew() -> None:
 
 
 @given(st.sampled_from(list(PAUSES)), st.floats(0, 1), st.integers(1, 30))
-def test_pauses_stay_within_their_bounds(kind: Kind, chance: float, attempts: int) -> None:
+def test_pauses_stay_within_their_bounds(kind: OutcomeKind, chance: float, attempts: int) -> None:
     backoff = Backoff(lambda: chance)
     first, longest = PAUSES[kind]
     for _ in range(attempts):
         pause = backoff.after(Outcome(kind))
         assert first * (1 - JITTER) <= pause <= longest * (1 + JITTER)
-    if kind is Kind.UNREACHABLE:
+    if kind is OutcomeKind.UNREACHABLE:
         assert pause < 2  # dashboards are live within two seconds of the server's return
 
 
 def test_retry_after_is_never_undercut() -> None:
     for backoff in (Backoff(lambda: 0.0), Backoff(lambda: 1.0)):
-        assert backoff.after(Outcome(Kind.BUSY, retry_after_s=50.0)) >= 50
+        assert backoff.after(Outcome(OutcomeKind.BUSY, retry_after_s=50.0)) >= 50
 
 
 def test_a_line_with_an_open_quote_goes_alone() -> None:
@@ -230,7 +237,7 @@ def test_a_line_with_an_open_quote_goes_alone() -> None:
         assert isinstance(part, list)
         sent.append(part)
         bad = any(line.endswith("open") for line in part)
-        return Outcome(Kind.REJECTED, "unbalanced quotes", sure=True) if bad else DELIVERED
+        return Outcome(OutcomeKind.REJECTED, "unbalanced quotes", sure=True) if bad else DELIVERED
 
     verdict = send(lines, write, lambda: False)
     assert sent == [["m v=1", "m v=2", 'm s="a \\" b"', "m v=3"], ['m s="open'], ['m s="open']]

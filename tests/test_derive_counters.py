@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logger.derive.counters import CounterGuard
-from logger.derive.registers import Verdict, ceiling, granule, primary_amps
+from logger.derive.registers import GuardResult, ceiling, float32_step, primary_amps
 from logger.meter.reading import Reading
 from logger.models import Job, Value
 from logger.models.decode import shortest
@@ -31,7 +31,7 @@ def ready(drawn: float = 5000.0, fed: float = 800.0) -> tuple[CounterGuard, int]
     return guard, T0 + 4 * MINUTE
 
 
-def feed(guard: CounterGuard, one: Reading) -> tuple[list[Decimal], list[Verdict]]:
+def feed(guard: CounterGuard, one: Reading) -> tuple[list[Decimal], list[GuardResult]]:
     """Return what passes of total import, and the verdicts."""
     passed, verdicts = guard.feed(one)
     values = [each.values[IMPORT] for each in passed if IMPORT in each.values]
@@ -124,7 +124,7 @@ def test_a_swap_seen_by_the_counters_first_is_still_one_swap() -> None:
         for number in range(2, 6)
         for verdict in feed(guard, slow(at + MINUTE * number, 12.5 + number / 8, 0.0))[1]
     ]
-    assert [verdict.swapped for verdict in verdicts if not verdict.told] == [True]
+    assert [verdict.swapped for verdict in verdicts if not verdict.reported] == [True]
     assert all(verdict.swapped for verdict in verdicts)
     assert verdicts[0].at_ms == at + MINUTE + 300
 
@@ -200,7 +200,7 @@ def test_large_counters_that_tick_in_float32_steps_are_no_glitch() -> None:
         passed, verdicts = guard.feed(reading(values, T0 + MINUTE * number, Job.SLOW))
         assert verdicts == []
         assert set(passed[0].values) == set(values)
-    assert granule(Decimal(412_345)) == Decimal("0.03125")
+    assert float32_step(Decimal(412_345)) == Decimal("0.03125")
 
 
 def test_the_day_counter_may_be_reset_without_an_event() -> None:

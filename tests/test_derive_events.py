@@ -10,13 +10,13 @@ import pytest
 
 from logger import models
 from logger.config.derive import Events
-from logger.derive import MEANING, Derive, Kind
+from logger.derive import EVENT_TEXTS, Derive, EventKind
 from logger.derive.clock import Step
 from logger.meter.reading import Reading
 from logger.models import Job
 from logger.points.line import Point
 from logger.report.events import Event
-from tests.derive_rig import T0, about, events, fast, identity, of, reading, slow
+from tests.derive_rig import T0, events, fast, identity, info, of, reading, slow
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 FINE = (230.1, 230.2, 230.3)
@@ -41,14 +41,14 @@ def only(points: list[Point]) -> Event:
 
 
 def test_every_kind_has_a_meaning() -> None:
-    assert set(MEANING) == set(Kind)
+    assert set(EVENT_TEXTS) == set(EventKind)
 
 
 @pytest.mark.parametrize(
     ("level", "kind", "extreme"), [(255.5, "voltage_high", 255.5), (203.5, "voltage_low", 203.5)]
 )
 def test_ten_minute_mean_beyond_its_limit(level: float, kind: str, extreme: float) -> None:
-    found = only(volts(Derive([about()], "s"), [(600, 230), (1200, level), (1200, 230)], phase=2))
+    found = only(volts(Derive([info()], "s"), [(600, 230), (1200, level), (1200, 230)], phase=2))
     assert (found.kind, found.meter, found.phase) == (kind, "house", "L2")
     assert found.start_ms == T0 + 600 * SECOND
     assert found.duration_s == 1200
@@ -59,7 +59,7 @@ def test_ten_minute_mean_beyond_its_limit(level: float, kind: str, extreme: floa
 
 def test_a_mean_within_the_hysteresis_does_not_end_an_event() -> None:
     levels = [(600, 254.0), (600, 252.5), (600, 253.5), (600, 251.9)]
-    found = only(volts(Derive([about()], "s"), levels))
+    found = only(volts(Derive([info()], "s"), levels))
     assert found.duration_s == 1800
     assert found.extreme == pytest.approx(254.0)
 
@@ -69,7 +69,7 @@ def test_a_mean_within_the_hysteresis_does_not_end_an_event() -> None:
 )
 @pytest.mark.parametrize(("seconds", "seen"), [(2, False), (3, True), (40, True)])
 def test_several_samples_in_a_row(level: float, kind: str, seconds: int, seen: bool) -> None:
-    points = volts(Derive([about()], "s"), [(60, 230), (seconds, level), (60, 230)])
+    points = volts(Derive([info()], "s"), [(60, 230), (seconds, level), (60, 230)])
     if not seen:
         assert events(points) == []
         return
@@ -81,20 +81,20 @@ def test_several_samples_in_a_row(level: float, kind: str, seconds: int, seen: b
 
 def test_flutter_around_a_limit_is_one_event() -> None:
     levels = [(10, 230), *[(1, 261.0), (1, 259.5)] * 20, (3, 261.5), *[(1, 261.0), (1, 259.5)] * 9]
-    found = only(volts(Derive([about()], "s"), [*levels, (20, 230)]))
+    found = only(volts(Derive([info()], "s"), [*levels, (20, 230)]))
     assert (found.kind, found.extreme) == ("voltage_high_sample", 261.5)
 
 
 def test_a_minimum_duration_is_kept() -> None:
     config = Events(min_duration=30.0)
-    short = volts(Derive([about()], "s", config), [(60, 230), (29, 265.0), (60, 230)])
+    short = volts(Derive([info()], "s", config), [(60, 230), (29, 265.0), (60, 230)])
     assert events(short) == []
-    found = only(volts(Derive([about()], "s", config), [(60, 230), (45, 265.0), (60, 230)]))
+    found = only(volts(Derive([info()], "s", config), [(60, 230), (45, 265.0), (60, 230)]))
     assert found.duration_s == 45
 
 
 def test_samples_before_a_gap_do_not_count() -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     points = volts(derive, [(10, 230), (2, 265.0)])
     at = T0 + 40 * SECOND
     points += [p for n in range(2) for p in derive.feed(fast(at + n * SECOND, (265.0, 230, 230)))]
@@ -102,13 +102,13 @@ def test_samples_before_a_gap_do_not_count() -> None:
 
 
 def test_a_lost_phase_is_that_alone() -> None:
-    found = only(volts(Derive([about()], "s"), [(700, 230), (300, 0.0), (900, 230)], phase=3))
+    found = only(volts(Derive([info()], "s"), [(700, 230), (300, 0.0), (900, 230)], phase=3))
     assert (found.kind, found.phase, found.duration_s) == ("phase_lost", "L3", 300)
 
 
 @pytest.mark.parametrize(("level", "kind"), [(50.71, "frequency_high"), (49.31, "frequency_low")])
 def test_frequency(level: float, kind: str) -> None:
-    derive = Derive([about("roof", "pv"), about("house", "grid")], "s")
+    derive = Derive([info("roof", "pv"), info("house", "grid")], "s")
     points: list[Point] = []
     for second in range(120):
         hertz = level if 30 <= second < 70 else 50.02
@@ -122,7 +122,7 @@ def test_frequency(level: float, kind: str) -> None:
 def test_three_wires_are_judged_between_the_phases() -> None:
     """To neutral they mean nothing; between two phases limits are 1.732 times as high."""
     ambition = models.load("ambition-2pu-ct")
-    derive = Derive([replace(about(wiring="3P3W"), model=ambition)], "s")
+    derive = Derive([replace(info(wiring="3P3W"), model=ambition)], "s")
     points: list[Point] = []
     for second in range(30):
         values = {"voltage/L1": 0.0, "voltage/L2": 11.0, "voltage/L3": 270.0}
@@ -134,7 +134,7 @@ def test_three_wires_are_judged_between_the_phases() -> None:
     assert (found.kind, found.phase, found.duration_s) == ("voltage_high_sample", "L1-L3", 10)
 
 
-def life(
+def record(
     derive: Derive, readings: Iterable[Reading], until_ms: int, from_ms: int = T0
 ) -> list[Point]:
     """Feed readings at their time, with a tick each second."""
@@ -148,35 +148,35 @@ def life(
 
 
 def test_a_silent_meter_is_told_while_it_lasts_and_when_it_is_back() -> None:
-    derive = Derive([about(), about("roof", "pv")], "s")
+    derive = Derive([info(), info("roof", "pv")], "s")
     other = [fast(T0 + n * SECOND, meter="roof", role="pv") for n in range(300)]
     heard = [fast(T0 + n * SECOND) for n in (*range(20), *range(200, 300))]
-    before = life(derive, [*other, *heard], T0 + 150 * SECOND)
+    before = record(derive, [*other, *heard], T0 + 150 * SECOND)
     (begin,) = of(before, "event")
     assert begin.fields["state"] == "begin"
     assert begin.time_ms == T0 + 19 * SECOND + 300
     rest = [one for one in [*other, *heard] if one.taken_ms >= T0 + 150 * SECOND]
-    after = life(derive, rest, T0 + 300 * SECOND, T0 + 150 * SECOND)
+    after = record(derive, rest, T0 + 300 * SECOND, T0 + 150 * SECOND)
     found = only(before + after)
     assert (found.kind, found.meter, found.duration_s) == ("meter_silent", "house", 181)
     assert derive.wanted() == {"house"}
 
 
 def test_a_meter_that_never_answers_is_silent_from_the_start() -> None:
-    derive = Derive([about()], "s")
-    (event,) = of(life(derive, [], T0 + 100 * SECOND), "event")
+    derive = Derive([info()], "s")
+    (event,) = of(record(derive, [], T0 + 100 * SECOND), "event")
     assert (event.fields["state"], event.time_ms) == ("begin", T0)
 
 
 @pytest.mark.parametrize(("downs", "mains"), [(7, False), (8, True)])
 def test_after_a_gap_the_power_down_counter_tells(downs: int, mains: bool) -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     readings = [identity(T0, downs=7), slow(T0 + SECOND, 100.0, 50.0)]
     readings += [fast(T0 + n * SECOND) for n in range(2, 20)]
     readings += [fast(T0 + n * SECOND) for n in range(600, 700)]
     readings += [identity(T0 + 610 * SECOND, downs=downs)]
     readings += [identity(T0 + 611 * SECOND, downs=downs), slow(T0 + 612 * SECOND, 101.5, 50.25)]
-    found = events(life(derive, readings, T0 + 700 * SECOND))
+    found = events(record(derive, readings, T0 + 700 * SECOND))
     kinds = {one.kind: one for one in found}
     assert set(kinds) == ({"meter_silent", "mains_outage"} if mains else {"meter_silent"})
     assert len(found) == len(kinds)
@@ -191,7 +191,7 @@ def test_after_a_gap_the_power_down_counter_tells(downs: int, mains: bool) -> No
 def test_after_a_restart_it_tells_whether_the_mains_or_the_logger_was_off(
     downs: int, kind: str
 ) -> None:
-    meters = [about(), about("roof", "pv")]
+    meters = [info(), info("roof", "pv")]
     first, second = Derive(meters, "s"), Derive(meters, "s")
     readings = []
     for start, count, energy in ((T0, 7, 0.0), (T0 + HOUR, downs, 0.75)):
@@ -201,9 +201,9 @@ def test_after_a_restart_it_tells_whether_the_mains_or_the_logger_was_off(
                 slow(start + SECOND, 100.0 + energy, 40.5 + energy, name, role),
             ]
             readings += [fast(start + n * SECOND, meter=name, role=role) for n in range(2, 30)]
-    points = life(first, [one for one in readings if one.taken_ms < T0 + HOUR], T0 + 30 * SECOND)
+    points = record(first, [one for one in readings if one.taken_ms < T0 + HOUR], T0 + 30 * SECOND)
     assert second.restore(json.loads(json.dumps(first.state())))
-    points += life(
+    points += record(
         second, [one for one in readings if one.taken_ms > T0 + HOUR], T0 + HOUR + 30 * SECOND,
         T0 + HOUR,
     )  # fmt: skip
@@ -216,8 +216,8 @@ def test_after_a_restart_it_tells_whether_the_mains_or_the_logger_was_off(
 
 
 def test_a_meter_without_a_power_down_counter_is_asked_once() -> None:
-    derive = Derive([about()], "s")
-    life(derive, [fast(T0), fast(T0 + 200 * SECOND)], T0 + 202 * SECOND)
+    derive = Derive([info()], "s")
+    record(derive, [fast(T0), fast(T0 + 200 * SECOND)], T0 + 202 * SECOND)
     assert derive.wanted() == {"house"}
     derive.feed(reading({"serial": "22091039"}, T0 + 203 * SECOND, Job.IDENTITY))
     assert derive.wanted() == set()
@@ -226,22 +226,22 @@ def test_a_meter_without_a_power_down_counter_is_asked_once() -> None:
 
 
 def test_a_short_stop_is_no_event() -> None:
-    first, second = Derive([about()], "s"), Derive([about()], "s")
-    life(first, [fast(T0 + n * SECOND) for n in range(20)], T0 + 20 * SECOND)
+    first, second = Derive([info()], "s"), Derive([info()], "s")
+    record(first, [fast(T0 + n * SECOND) for n in range(20)], T0 + 20 * SECOND)
     assert second.restore(first.state())
     at = T0 + 60 * SECOND
-    assert events(life(second, [fast(at + n * SECOND) for n in range(9)], at + 9000, at)) == []
+    assert events(record(second, [fast(at + n * SECOND) for n in range(9)], at + 9000, at)) == []
 
 
 def test_a_blink_of_the_mains_between_two_readings_is_told_by_the_counter() -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     points = derive.feed(identity(T0, downs=7)) + derive.feed(identity(T0 + SECOND, downs=8))
     found = only(points)
     assert (found.kind, found.duration_s) == ("mains_outage", 0)
 
 
 def test_swap_and_reset_are_told_with_their_numbers() -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     derive.feed(identity(T0))
     points: list[Point] = []
     for number in range(4):
@@ -269,7 +269,7 @@ def test_swap_and_reset_are_told_with_their_numbers() -> None:
     ],
 )
 def test_changed_settings(field: str, before: int | str, after: int | str, kind: str) -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     points: list[Point] = []
     for number, value in enumerate([before, before, after, after]):
         points += derive.feed(identity(T0 + number * HOUR, more={field: value}))
@@ -279,7 +279,7 @@ def test_changed_settings(field: str, before: int | str, after: int | str, kind:
 
 
 def test_a_clock_step_is_told_and_does_not_lengthen_what_lasts() -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     points = volts(derive, [(60, 230), (30, 265.0)])
     now = T0 + 90 * SECOND
     points += derive.clock_step(Step(now, now + HOUR))
@@ -293,7 +293,7 @@ def test_a_clock_step_is_told_and_does_not_lengthen_what_lasts() -> None:
 
 
 def test_the_buffer_near_its_limit() -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     points: list[Point] = []
     for number, share in enumerate([0.5, 0.79, 0.81, 0.97, 0.78, 0.74, 0.5]):
         points += derive.buffer(share, T0 + number * MINUTE)
@@ -306,7 +306,7 @@ def test_the_buffer_near_its_limit() -> None:
 
 def test_begin_and_end_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="logger.events"):
-        volts(Derive([about()], "s"), [(60, 230), (30, 265.0), (30, 230)])
+        volts(Derive([info()], "s"), [(60, 230), (30, 265.0), (30, 230)])
     assert [(r.levelname, "house, L1: voltage" in r.message) for r in caplog.records] == [
         ("WARNING", True),
         ("INFO", True),
@@ -314,7 +314,7 @@ def test_begin_and_end_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_an_event_goes_on_over_a_restart() -> None:
-    first, second = Derive([about()], "s"), Derive([about()], "s")
+    first, second = Derive([info()], "s"), Derive([info()], "s")
     points = volts(first, [(60, 230), (30, 265.0)])
     assert first.dirty
     state = json.loads(json.dumps(first.state()))

@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.derive import About, Derive
+from logger.derive import Derive, MeterInfo
 from logger.derive.flows import SiteFlows
 from logger.derive.registers import Break
 from logger.meter.reading import Reading, inverted
 from logger.models import Job
 from logger.points.line import Point
-from tests.derive_rig import T0, about, fast, of, reading, slow
+from tests.derive_rig import T0, fast, info, of, reading, slow
 
 SECOND = 1000
 
 
-def site(pvs: int = 2, battery: bool = True) -> list[About]:
-    made = [about("house", "grid")]
-    made += [about(f"roof{n}", "pv") for n in range(pvs)]
-    return made + ([about("cellar", "battery")] if battery else [])
+def site(pvs: int = 2, battery: bool = True) -> list[MeterInfo]:
+    made = [info("house", "grid")]
+    made += [info(f"roof{n}", "pv") for n in range(pvs)]
+    return made + ([info("cellar", "battery")] if battery else [])
 
 
 def power(meter: str, role: str, watts: float, at_ms: int) -> Reading:
@@ -154,7 +154,7 @@ def test_values_of_different_rounds_are_never_mixed() -> None:
     "roles", [["grid"], ["pv"], ["grid", "grid", "pv"], ["load", "grid"]], ids=str
 )
 def test_no_site_without_one_grid_and_a_pv_meter(roles: list[str]) -> None:
-    flows = SiteFlows([about(f"m{n}", role) for n, role in enumerate(roles)], "s")
+    flows = SiteFlows([info(f"m{n}", role) for n, role in enumerate(roles)], "s")
     for n, role in enumerate(roles):
         assert flows.feed(power(f"m{n}", role, 100.0, T0)) == []
     assert flows.tick(T0 + 60_000) == []
@@ -212,7 +212,7 @@ def test_a_meter_that_joins_or_leaves_makes_no_jump() -> None:
     joined.feed(counters("roof0", "pv", Decimal(0), Decimal(61), at))
     (point,) = joined.feed(counters("roof1", "pv", Decimal(0), Decimal(4000), at))
     assert point.fields["pv_energy"] == 61.0
-    alone = SiteFlows([about("house", "grid"), about("roof1", "pv")], "s")
+    alone = SiteFlows([info("house", "grid"), info("roof1", "pv")], "s")
     alone.restore(joined.state())
     at += 60_000
     alone.feed(counters("house", "grid", Decimal(100), Decimal(21), at))
@@ -221,7 +221,7 @@ def test_a_meter_that_joins_or_leaves_makes_no_jump() -> None:
 
 
 def test_site_points_come_out_of_the_whole_pipeline() -> None:
-    derive = Derive([about("house", "grid"), about("roof", "pv")], "s")
+    derive = Derive([info("house", "grid"), info("roof", "pv")], "s")
     points = derive.feed(fast(T0, kilowatts=-0.5, meter="house", role="grid"))
     points += derive.feed(fast(T0, kilowatts=-2.0, meter="roof", role="pv"))
     points += derive.feed(slow(T0, 10.5, 4.25, "house", "grid"))

@@ -12,15 +12,20 @@ from hypothesis import strategies as st
 from logger.config.derive import Events, Price, Prices
 from logger.derive import Derive, MeterChanges
 from logger.derive.clock import Step
-from logger.domain.datamodel import MEASUREMENTS, Kind
+from logger.domain.datamodel import MEASUREMENTS, FieldType
 from logger.models import Job
-from tests.derive_rig import T0, about, fast, identity, of, reading, slow
+from tests.derive_rig import T0, fast, identity, info, of, reading, slow
 
-TYPES = {Kind.FLOAT: float, Kind.INTEGER: int, Kind.TEXT: str, Kind.BOOLEAN: bool}
+TYPES = {
+    FieldType.FLOAT: float,
+    FieldType.INTEGER: int,
+    FieldType.TEXT: str,
+    FieldType.BOOLEAN: bool,
+}
 
 
 def busy() -> Derive:
-    derive = Derive([about(), about("roof", "pv")], "s")
+    derive = Derive([info(), info("roof", "pv")], "s")
     for name, role in (("house", "grid"), ("roof", "pv")):
         derive.feed(identity(T0, meter=name, role=role, more={"tariff": 1}))
         for number in range(3):
@@ -31,7 +36,7 @@ def busy() -> Derive:
 
 
 def test_every_point_keeps_to_the_data_model() -> None:
-    derive = Derive([about(), about("roof", "pv")], "s")
+    derive = Derive([info(), info("roof", "pv")], "s")
     points = []
     for second in range(0, 1300, 10):
         for name, role in (("house", "grid"), ("roof", "pv")):
@@ -53,7 +58,7 @@ def test_every_point_keeps_to_the_data_model() -> None:
 
 
 def test_the_state_survives_json_and_goes_on_alike() -> None:
-    first, second = busy(), Derive([about(), about("roof", "pv")], "s")
+    first, second = busy(), Derive([info(), info("roof", "pv")], "s")
     state = first.state(stopping=True)
     assert second.restore(json.loads(json.dumps(state)))
     assert second.state(stopping=True) == state
@@ -94,7 +99,7 @@ def test_a_state_with_anything_in_it_is_taken_or_refused_but_never_breaks(
         inner[path[-1]] = junk
     else:
         state = junk
-    derive = Derive([about(), about("roof", "pv")], "s")
+    derive = Derive([info(), info("roof", "pv")], "s")
     if not derive.restore(state):
         assert derive.state()["guard"] == {}
     for number in range(5):  # and whatever was taken can be worked with
@@ -113,7 +118,7 @@ def test_a_state_of_another_version_is_refused() -> None:
 
 
 def test_two_readings_at_one_time_keep_apart() -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     points = derive.feed(fast(T0)) + derive.feed(fast(T0))
     assert [point.time_ms - T0 for point in of(points, "power") if point.tags["phase"] == "L1"] == [
         300,
@@ -122,7 +127,7 @@ def test_two_readings_at_one_time_keep_apart() -> None:
 
 
 def test_an_empty_reading_gives_nothing_and_is_no_sign_of_life() -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     assert derive.feed(reading({}, T0)) == []
     derive.tick(T0)
     assert of(derive.tick(T0 + 100_000), "event")
@@ -130,7 +135,7 @@ def test_an_empty_reading_gives_nothing_and_is_no_sign_of_life() -> None:
 
 def test_a_meter_that_was_not_announced_is_a_mistake() -> None:
     with pytest.raises(KeyError):
-        Derive([about()], "s").feed(fast(T0, meter="cellar"))
+        Derive([info()], "s").feed(fast(T0, meter="cellar"))
 
 
 def test_facts_of_a_slow_job_become_a_point_only_when_they_change() -> None:
@@ -172,7 +177,7 @@ def test_prices_hold_from_their_day_on() -> None:
 def test_a_reading_under_way_when_the_clock_is_moved_gets_the_new_time(
     size_ms: int, first: bool
 ) -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     derive.clock_step(Step(T0 + 1000, T0 + 1000 + size_ms, first=first))
     points = derive.feed(fast(T0 + 900))  # stamped by the clock as it was
     assert {p.time_ms for p in of(points, "power")} == {T0 + 1200 + size_ms}

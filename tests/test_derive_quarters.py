@@ -8,7 +8,7 @@ from logger.derive import Derive
 from logger.derive.clock import Step
 from logger.domain.limits import FREQUENCY_BANDS
 from logger.points.line import Point
-from tests.derive_rig import T0, about, fast, of
+from tests.derive_rig import T0, fast, info, of
 
 QUARTER = 900_000
 
@@ -23,7 +23,7 @@ def feed(derive: Derive, start: int, end: int, hertz: float = 50.01) -> list[Poi
 
 
 def fresh(role: str = "grid") -> Derive:
-    return Derive([about(role=role, fast_ms=10_000)], "s")
+    return Derive([info(role=role, fast_ms=10_000)], "s")
 
 
 def shown(points: list[Point]) -> list[tuple[int, object, object]]:
@@ -35,7 +35,7 @@ def shown(points: list[Point]) -> list[tuple[int, object, object]]:
 
 
 def test_a_quarter_adds_its_windows_up() -> None:
-    derive = Derive([about(fast_ms=5000)], "s")  # two samples a window
+    derive = Derive([info(fast_ms=5000)], "s")  # two samples a window
     points = []
     values = {0: 46.9, 1: 47.0, 2: 49.4, 3: 49.5, 4: 50.5, 5: 50.6, 6: 52.0, 7: 52.1}
     for window in range(-90, 92):
@@ -117,7 +117,7 @@ def test_a_restart_goes_on_with_the_quarter_when_the_state_was_kept() -> None:
 def test_a_restart_that_lost_windows_tells_no_quarter_of_them(loss: str) -> None:
     derive, again = fresh(), fresh("load" if loss == "another role" else "grid")
     if loss == "a meter is gone":
-        derive = Derive([about(fast_ms=10_000), about("roof", "pv", 10_000)], "s")
+        derive = Derive([info(fast_ms=10_000), info("roof", "pv", 10_000)], "s")
         derive.feed(fast(T0 + QUARTER, meter="roof", role="pv"))
         derive.feed(fast(T0 + QUARTER + 10_000, meter="roof", role="pv"))
     feed(derive, 0, QUARTER + 300_000)
@@ -126,8 +126,8 @@ def test_a_restart_that_lost_windows_tells_no_quarter_of_them(loss: str) -> None
         del state["quarters"]
     assert again.restore(state)
     points = feed(again, QUARTER + 300_000, 3 * QUARTER) + again.tick(T0 + 4 * QUARTER)
-    told = [(at, whole) for at, _, whole in shown(points)]
-    assert told == [(900, False)] * (loss != "a meter is gone") + [(1800, True)]
+    reported = [(at, whole) for at, _, whole in shown(points)]
+    assert reported == [(900, False)] * (loss != "a meter is gone") + [(1800, True)]
 
 
 def test_what_was_told_before_a_step_back_is_not_believed_after_a_kill() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from logger.derive import Derive
 from logger.derive.clock import Step
 from logger.points.line import Point
-from tests.derive_rig import T0, about, fast, of
+from tests.derive_rig import T0, fast, info, of
 
 MINUTE, TEN_MINUTES, TEN_SECONDS = 60_000, 600_000, 10_000
 
@@ -37,7 +37,7 @@ _SAMPLE = st.tuples(
 @given(st.lists(_SAMPLE, min_size=1, max_size=200, unique_by=lambda sample: sample[0]))
 def test_windows_equal_numpy_on_the_raw_samples(raw: list[tuple[int, float, float, float]]) -> None:
     samples = [(1000 * second, v, hz, kw) for second, v, hz, kw in sorted(raw)]
-    points = run(Derive([about()], "s"), samples, 3_600_000)
+    points = run(Derive([info()], "s"), samples, 3_600_000)
     taken = np.array([offset + 300 for offset, *_ in samples])
     volts, hertz = (np.array([s[i] for s in samples]) for i in (1, 2))
     watts = np.array([float(Decimal(repr(s[3])) * 1000) for s in samples])
@@ -78,7 +78,7 @@ def test_a_window_needs_80_percent_of_the_planned_samples(samples: int, valid: b
     raw = [(1000 * second, 230.0, 50.0, 1.0) for second in range(samples)]
     (window,) = [
         p
-        for p in of(run(Derive([about()], "s"), raw, 700_000), "quality_voltage")
+        for p in of(run(Derive([info()], "s"), raw, 700_000), "quality_voltage")
         if p.tags["phase"] == "L2"
     ]
     assert window.fields["valid"] is valid
@@ -87,7 +87,7 @@ def test_a_window_needs_80_percent_of_the_planned_samples(samples: int, valid: b
 
 @pytest.mark.parametrize("size_ms", [90_000, -90_000])
 def test_no_window_with_a_clock_step_inside_is_valid(size_ms: int) -> None:
-    derive = Derive([about()], "s")
+    derive = Derive([info()], "s")
     points: list[Point] = []
     now = T0
     for second in range(2400):
@@ -108,7 +108,7 @@ def test_no_window_with_a_clock_step_inside_is_valid(size_ms: int) -> None:
 
 
 def test_slow_polling_plans_fewer_samples() -> None:
-    derive = Derive([about(fast_ms=30_000)], "s")
+    derive = Derive([info(fast_ms=30_000)], "s")
     points = [p for offset in range(0, 1_200_000, 30_000) for p in derive.feed(fast(T0 + offset))]
     points += derive.tick(T0 + 3_600_000)
     assert all(p.fields["valid"] for p in of(points, "quality_frequency"))
@@ -118,15 +118,15 @@ def test_slow_polling_plans_fewer_samples() -> None:
 
 def test_a_minute_says_how_many_samples_it_had_and_an_empty_one_says_nothing() -> None:
     raw = [(1000 * second, 230.0, 50.0, 1.0) for second in [*range(0, 60, 2), *range(120, 180)]]
-    points = run(Derive([about()], "s"), raw, 400_000)
+    points = run(Derive([info()], "s"), raw, 400_000)
     minutes = [p for p in of(points, "power_1m") if p.tags["phase"] == "L3"]
     assert [(p.time_ms - T0, p.fields["samples"]) for p in minutes] == [(0, 30), (120_000, 60)]
 
 
 def test_a_restart_loses_no_sample_when_the_state_was_kept_at_the_stop() -> None:
     raw = [(1000 * second, 230.0 + second / 100, 50.0, 1.0) for second in range(60)]
-    whole = run(Derive([about()], "s"), raw, 700_000)
-    first, second = Derive([about()], "s"), Derive([about()], "s")
+    whole = run(Derive([info()], "s"), raw, 700_000)
+    first, second = Derive([info()], "s"), Derive([info()], "s")
     points = run(first, raw[:31], 0)
     assert second.restore(first.state(stopping=True))
     points += run(second, raw[31:], 700_000)
@@ -136,7 +136,7 @@ def test_a_restart_loses_no_sample_when_the_state_was_kept_at_the_stop() -> None
 
 
 def test_an_old_state_never_brings_a_window_out_again() -> None:
-    derive, restarted = Derive([about()], "s"), Derive([about()], "s")
+    derive, restarted = Derive([info()], "s"), Derive([info()], "s")
     for second in range(30):
         derive.feed(fast(T0 + 1000 * second))
     assert restarted.restore(derive.state())
@@ -145,7 +145,7 @@ def test_an_old_state_never_brings_a_window_out_again() -> None:
 
 
 def test_phases_that_mean_nothing_are_not_judged() -> None:
-    derive = Derive([about(wiring="1P2W")], "s")
+    derive = Derive([info(wiring="1P2W")], "s")
     points = [
         p for second in range(700) for p in derive.feed(fast(T0 + 1000 * second, (231.0, 0.0, 0.0)))
     ]

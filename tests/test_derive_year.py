@@ -17,9 +17,9 @@ import pytest
 
 from logger.config.derive import Price, Prices
 from logger.report.calendar import By, Period, midnight_ms, periods
-from logger.report.energy import Row, cuts, report
+from logger.report.countervalues import AT_MS, counter_values
+from logger.report.energy import EnergyRow, cuts, report
 from logger.report.influx import InfluxSource
-from logger.report.knots import AT_MS, knots
 from logger.report.source import BufferSource
 from tests.conftest import Target
 from tests.derive_rig import events, of
@@ -65,9 +65,9 @@ def _source(case: Case) -> BufferSource:
     return BufferSource(lambda _name, _spans: lines)
 
 
-def _rows(case: Case, by: By) -> tuple[list[Row], Row]:
+def _rows(case: Case, by: By) -> tuple[list[EnergyRow], EnergyRow]:
     shown = _shown(case, by)
-    return report(knots(_source(case), cuts(shown, PRICES, ZONE), {}), shown, PRICES, ZONE)
+    return report(counter_values(_source(case), cuts(shown, PRICES, ZONE), {}), shown, PRICES, ZONE)
 
 
 @_LENGTHS
@@ -101,7 +101,7 @@ def _exact_borders(player: Player, name: str, quantity: str, tariff: str) -> set
     return found
 
 
-def _values(row: Row) -> Mapping[tuple[str, str, str], Decimal | None]:
+def _values(row: EnergyRow) -> Mapping[tuple[str, str, str], Decimal | None]:
     return {
         ("house", "active_import", "total"): row.grid_import,
         ("house", "active_import", "T1"): row.tariffs["T1"],
@@ -272,5 +272,5 @@ def test_reports_are_the_same_after_outages_of_the_server(
     stored = InfluxSource(target.engine.url, target.bucket, "", site)
     for by in (By.DAY, By.MONTH):
         shown = _shown(case, by)
-        found = report(knots(stored, cuts(shown, PRICES, ZONE), {}), shown, PRICES, ZONE)
+        found = report(counter_values(stored, cuts(shown, PRICES, ZONE), {}), shown, PRICES, ZONE)
         assert found == _rows(case, by)

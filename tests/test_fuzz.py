@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from logger.derive import Derive
 from logger.domain.errors import ModelError, ReportError
-from logger.influx.outcome import Kind, classify, error_message, retry_after
+from logger.influx.outcome import OutcomeKind, classify, error_message, retry_after
 from logger.models import load_file
 from logger.report.influx import InfluxSource
 from logger.store.ledger import Ledger
 from logger.store.statefile import StateFile
-from tests.derive_rig import T0, about, fast
+from tests.derive_rig import T0, fast, info
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS, quietly
@@ -63,7 +63,7 @@ def test_any_bytes_break_nothing(name: str, data: bytes) -> None:
 
 
 def test_a_state_file_of_another_shape_is_set_aside(tmp_path: Path) -> None:
-    derive = Derive([about()], "home")
+    derive = Derive([info()], "home")
     for second in range(90):
         derive.feed(fast(T0 + 1000 * second))
     file = StateFile(tmp_path / "derived.json")
@@ -94,7 +94,7 @@ def test_books_that_nest_deeply_are_no_books() -> None:
 
 def test_an_answer_that_nests_deeply_has_no_message() -> None:
     assert error_message(DEEP) is None
-    assert classify(503, {}, DEEP, 0.0).kind is Kind.BUSY
+    assert classify(503, {}, DEEP, 0.0).kind is OutcomeKind.BUSY
 
 
 @pytest.mark.parametrize("value", ["²", "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"])

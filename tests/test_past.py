@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from logger.buffer import Buffer
 from logger.cli.past import simulate_past
-from logger.domain.datamodel import MEASUREMENTS, Kind
+from logger.domain.datamodel import MEASUREMENTS, FieldType
 from logger.points.line import Point
 from logger.simulate import Trouble, virtual_site
-from logger.simulate.past import Past, Span, troubles
+from logger.simulate.past import Past, PastSpan, troubles
 
 START = 1_780_272_000  # 2026-06-01 00:00 UTC
 NAMES = {1: "grid", 2: "roof"}
@@ -42,7 +42,7 @@ path = "buffer.sqlite"
 
 def points_of(hours: int, seed: int = 5) -> list[Point]:
     site = virtual_site(seed, start=START, step_s=10)
-    span = Span(
+    span = PastSpan(
         start_ms=START * 1000,
         end_ms=(START + hours * 3600) * 1000,
         fast_ms=60_000,
@@ -54,7 +54,12 @@ def points_of(hours: int, seed: int = 5) -> list[Point]:
 def test_every_measurement_is_there_in_its_own_types() -> None:
     found = points_of(3)
     assert {p.measurement for p in found} == set(MEASUREMENTS) - {"event"}
-    kinds = {Kind.FLOAT: float, Kind.INTEGER: int, Kind.TEXT: str, Kind.BOOLEAN: bool}
+    kinds = {
+        FieldType.FLOAT: float,
+        FieldType.INTEGER: int,
+        FieldType.TEXT: str,
+        FieldType.BOOLEAN: bool,
+    }
     for point in found:
         measurement = MEASUREMENTS[point.measurement]
         assert set(point.tags) <= {"site", *measurement.tags}

@@ -14,7 +14,7 @@ from influxdb_client.client.write.point import Point as ClientPoint
 from influxdb_client.domain.write_precision import WritePrecision
 
 from logger import models
-from logger.domain.datamodel import MEASUREMENTS, Kind, Lane
+from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
 from logger.meter.reading import Reading, inverted
 from logger.models import Job, Value
 from logger.points.line import FieldValue, Point, encode
@@ -122,7 +122,12 @@ def test_nothing_read_gives_no_point() -> None:
 
 def test_every_register_of_the_table_keeps_its_type() -> None:
     """Each field gets one type, whatever the value: InfluxDB refuses any other for ever."""
-    python = {Kind.FLOAT: float, Kind.INTEGER: int, Kind.TEXT: str, Kind.BOOLEAN: bool}
+    python = {
+        FieldType.FLOAT: float,
+        FieldType.INTEGER: int,
+        FieldType.TEXT: str,
+        FieldType.BOOLEAN: bool,
+    }
     samples: dict[str, Value] = {}
     for number, register in enumerate(PRO380.registers, start=1):
         of_kind: dict[str, Value] = {

@@ -75,7 +75,7 @@ def test_a_gateway_that_hangs_is_connected_anew_with_growing_pauses() -> None:
             connections.append(line.connections)
         assert [connections.count(number) for number in (1, 2, 3)] == [4, 7, 13]
         line.script = lambda request: [honest(request)]
-        bus.settle(1, PROBES)
+        bus.resynchronise(1, PROBES)
         assert bus.read(1, FAST) == words_at(FAST.address, FAST.count)
         bus.close()
 

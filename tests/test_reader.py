@@ -360,9 +360,9 @@ def test_the_wrong_model_is_named_once(
     assert f"it is a {sold_as}" in errors[0]
     assert f"({there}), configured as {configured}" in errors[0]
     assert f'model = "{there}"' in errors[0]
-    assert isinstance(reader.likeness.wrong, BusError)
-    assert isinstance(again.likeness.wrong, BusError)
-    assert right.likeness.wrong is None
+    assert isinstance(reader.model_check.wrong, BusError)
+    assert isinstance(again.model_check.wrong, BusError)
+    assert right.model_check.wrong is None
     if reader.last_good:
         assert reader.error is not None
 
@@ -373,7 +373,7 @@ def test_a_right_model_costs_no_question_more() -> None:
             reader = setup.readers[0]
             reading = reader.read(Job.IDENTITY, NOW_MS)
             assert setup.bus.stats.requests == reading.requests == len(reader.blocks(Job.IDENTITY))
-            assert reader.likeness.wrong is None
+            assert reader.model_check.wrong is None
 
 
 def test_what_a_meter_lacks_is_one_line_a_search(

@@ -44,7 +44,7 @@ def test_a_search_finds_the_longest_parts_in_few_questions(data: st.DataObject) 
         return
     search, questions = Search(registers), 0
     while search.block is not None:
-        search.told(answers(search.block))
+        search.record(answers(search.block))
         questions += 1
     assert all(answers(part) for part in search.parts)
     for register in registers:
@@ -63,7 +63,7 @@ def _plan() -> AdaptivePlan:
 def _cut(plan: AdaptivePlan, block: Block, border: int, now_ms: int) -> None:
     search = plan.searches[block]
     while search.block is not None:
-        search.told(not search.block.address < border < search.block.end)
+        search.record(not search.block.address < border < search.block.end)
     assert plan.finish(block, now_ms) == []
 
 

@@ -15,8 +15,8 @@ from logger.config.derive import Price, Prices
 from logger.domain.timespan import merged
 from logger.points.line import Point
 from logger.report.calendar import By, Period, midnight_ms, periods, weeks
-from logger.report.energy import Row, cuts, report
-from logger.report.knots import knots
+from logger.report.countervalues import counter_values
+from logger.report.energy import EnergyRow, cuts, report
 from logger.report.source import BufferSource
 
 AMSTERDAM, UTC = ZoneInfo("Europe/Amsterdam"), ZoneInfo("UTC")
@@ -58,10 +58,10 @@ def broken(at_ms: int, kind: str, meter: str = "house") -> Point:
 
 def rows(
     points: Sequence[Point], shown: list[Period], zone: ZoneInfo = UTC, prices: Prices = NO_PRICES
-) -> tuple[list[Row], Row]:
+) -> tuple[list[EnergyRow], EnergyRow]:
     lines = [point.line() for point in points]
     source = BufferSource(lambda _name, _spans: lines)
-    return report(knots(source, cuts(shown, prices, zone), {}), shown, prices, zone)
+    return report(counter_values(source, cuts(shown, prices, zone), {}), shown, prices, zone)
 
 
 def days(first: str, last: str, by: By = By.DAY, zone: ZoneInfo = UTC) -> list[Period]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from logger.derive import Derive
 from logger.derive.clock import Step
-from logger.derive.info import About, State
+from logger.derive.info import MeterInfo, SavedState
 from logger.domain.limits import FREQUENCY_BANDS
 from logger.domain.timespan import TimeSpan
 from logger.points.line import Point
@@ -22,7 +22,7 @@ from logger.report.source import Bands, BufferSource, Source, Tags, Tally
 from logger.store.database import Database
 from logger.store.query import StoredLines
 from tests.conftest import Target
-from tests.derive_rig import T0, about, fast
+from tests.derive_rig import T0, fast, info
 from tests.old_buffer import make_version_two
 from tests.report_rig import in_buffer, in_memory, write_influx
 
@@ -39,10 +39,10 @@ def life(dice: random.Random, hours: float) -> Iterator[Point]:
     gaps, missing windows, kills, restarts in order, changed roles, steps of the clock."""
     roles = {"house": "grid", "roof": "pv"}
 
-    def meters() -> list[About]:
-        return [about(name, role, fast_ms=10_000) for name, role in roles.items()]
+    def meters() -> list[MeterInfo]:
+        return [info(name, role, fast_ms=10_000) for name, role in roles.items()]
 
-    def restarted(state: State) -> Derive:
+    def restarted(state: SavedState) -> Derive:
         fresh = Derive(meters(), SITE)
         assert fresh.restore(state)
         return fresh
@@ -202,7 +202,7 @@ class Watched:
 
 
 def test_only_what_no_whole_quarter_covers_is_counted_by_windows() -> None:
-    derive, points = Derive([about(fast_ms=10_000), about("roof", "pv", 10_000)], SITE), []
+    derive, points = Derive([info(fast_ms=10_000), info("roof", "pv", 10_000)], SITE), []
     for offset in range(5000, 3 * HOUR, 10_000):
         points += derive.feed(fast(T0 + offset))
         if offset < HOUR or offset > 2 * HOUR:

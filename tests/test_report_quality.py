@@ -16,10 +16,10 @@ from logger.config.derive import Prices
 from logger.domain.errors import ReportError
 from logger.points.line import Point
 from logger.report.calendar import By, midnight_ms, periods, weeks
+from logger.report.countervalues import counter_values
 from logger.report.energy import cuts, report
 from logger.report.events import joined
 from logger.report.influx import InfluxSource
-from logger.report.knots import knots
 from logger.report.page import page, percent
 from logger.report.quality import REASONS, TITLE, histogram, quality
 from logger.report.source import Source
@@ -165,7 +165,9 @@ def test_the_histogram_counts_every_valid_window_once(make: Maker) -> None:
 def test_energy_and_events_are_the_same_on_every_source(make: Maker) -> None:
     source = make(fortnight())
     shown = periods(MONDAY, MONDAY + dt.timedelta(days=13), By.DAY, ZONE)
-    rows, total = report(knots(source, cuts(shown, Prices(), ZONE), {}), shown, Prices(), ZONE)
+    rows, total = report(
+        counter_values(source, cuts(shown, Prices(), ZONE), {}), shown, Prices(), ZONE
+    )
     assert [float(row.grid_import or 0) for row in rows] == [
         25 / 24 * 72 if row.label == "2026-10-25" else 72.0 for row in rows
     ]

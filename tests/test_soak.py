@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from logger.delivery.bisect import send
-from logger.influx.outcome import DELIVERED, Kind, Outcome
+from logger.influx.outcome import DELIVERED, Outcome, OutcomeKind
 from tests.benchmark.faults import CLOCK, DISK, INCIDENTS, NOISE, PROCESS, SERVER, draw
 from tests.running import ROOT
 
-_PROXY = Outcome(Kind.REJECTED, "answered 400: bad request")  # no word of InfluxDB in it
+_PROXY = Outcome(OutcomeKind.REJECTED, "answered 400: bad request")  # no word of InfluxDB in it
 
 
 def test_a_proxy_that_refused_for_a_while_costs_no_line() -> None:
@@ -45,7 +45,7 @@ def test_a_line_that_is_refused_again_is_set_aside() -> None:
 
 def test_a_server_that_goes_before_the_second_question_keeps_the_line_waiting() -> None:
     lines = [f"m f={number} 1" for number in range(4)]
-    gone = Outcome(Kind.UNREACHABLE, "refused")
+    gone = Outcome(OutcomeKind.UNREACHABLE, "refused")
     seen = 0
 
     def write(part: Sequence[str]) -> Outcome:

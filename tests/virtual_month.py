@@ -9,7 +9,7 @@ from logger.domain.datamodel import Lane
 from logger.points.line import Point
 from logger.points.readings import by_lane
 from logger.simulate import Incident, Trouble, VirtualSite, virtual_site
-from logger.simulate.past import Past, Span, troubles
+from logger.simulate.past import Past, PastSpan, troubles
 from tests.engines import InfluxServer
 
 ZONE = "Europe/Amsterdam"
@@ -52,8 +52,8 @@ class Month:
         past = Past(self.site, NAMES, "home")
         self._lines: dict[Lane, list[str]] = {lane: [] for lane in BUCKETS}
         for span in (
-            Span(start_ms=START * 1000, end_ms=DETAIL * 1000, fast_ms=600_000, slow_ms=600_000),
-            Span(start_ms=DETAIL * 1000, end_ms=END * 1000, fast_ms=10_000, slow_ms=60_000),
+            PastSpan(start_ms=START * 1000, end_ms=DETAIL * 1000, fast_ms=600_000, slow_ms=600_000),
+            PastSpan(start_ms=DETAIL * 1000, end_ms=END * 1000, fast_ms=10_000, slow_ms=60_000),
         ):
             for points in past.points(span):
                 self._take(points)

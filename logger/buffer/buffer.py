@@ -215,7 +215,7 @@ class Buffer:
             more = self._writer.maintain(self.exchange.busy(), now_ms)
             self._maintain_at = time.monotonic() + (_MAINTAIN_MORE_S if more else _MAINTAIN_S)
         state = self.state()
-        self._level.look(state.full, state.waiting)
+        self._level.refresh(state.full, state.waiting)
 
     def _commit(self, now_ms: int) -> bool:
         """Commit a part of what waits; return True if there is more."""
@@ -228,7 +228,7 @@ class Buffer:
             self.exchange.failed(batch)
             raise
         try:
-            self._writer.look()
+            self._writer.refresh()
         except BufferFileError as err:
             self.exchange.suspect(err)  # what is committed stays so, whatever a look meets
         return self.exchange.committed(batch)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from logger.buffer.pending import Drops, Pending
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferFileError
-from logger.store.rows import NewRow, Row, Settlement
+from logger.store.rows import NewRow, Settlement, StoredRow
 
 SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
 SETTLE_LAST_ROWS = 100  # the same, at the end of a backlog
@@ -85,14 +85,14 @@ class Exchange:
 
     # For the delivery.
 
-    def claim(self, rows: Iterable[Row]) -> list[Row]:
+    def claim(self, rows: Iterable[StoredRow]) -> list[StoredRow]:
         """Return those rows that nobody is sending, and mark them as being sent."""
         with self.changed:
             free = [row for row in rows if row.id not in self._busy]
             self._busy.update(row.id for row in free)
             return free
 
-    def release(self, rows: Iterable[Row]) -> None:
+    def release(self, rows: Iterable[StoredRow]) -> None:
         """Rows that were claimed are not being sent any more; they wait."""
         with self.changed:
             for row in rows:
@@ -114,7 +114,7 @@ class Exchange:
             if sum(len(each.rows) for each in self._settled) >= SETTLE_LAST_ROWS:
                 self._settle_in(0.0)
 
-    def damage(self, rows: Iterable[Row]) -> None:
+    def damage(self, rows: Iterable[StoredRow]) -> None:
         """Rows fail their checksum: they are to be set aside."""
         with self.changed:
             self._damaged += [row.id for row in rows]

@@ -8,7 +8,7 @@ from typing import Any
 
 from logger.buffer.state import WARNINGS
 from logger.store.ledger import LaneBooks
-from logger.store.tools import look
+from logger.store.tools import summary
 
 
 def report(path: Path, max_size: int, live: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def report(path: Path, max_size: int, live: dict[str, Any] | None = None) -> dic
     `live` is the running logger's own BufferState, if it could be asked. Raises
     BufferFileError if there is no such file.
     """
-    found = look(path)
+    found = summary(path)
     full = found.used / max_size
     books = {lane.value: _plain(account) for lane, account in found.books.lanes.items()}
     problems = []

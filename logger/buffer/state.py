@@ -37,7 +37,7 @@ class Level:
     def __init__(self) -> None:
         self._warned = 0.0
 
-    def look(self, full: float, waiting: int) -> None:
+    def refresh(self, full: float, waiting: int) -> None:
         """Take notice of the share in use and the points that wait."""
         level = max((share for share in WARNINGS if full >= share), default=0.0)
         if level > self._warned:

@@ -57,15 +57,15 @@ class Writer:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
         BufferFileError for a file that is not this program's."""
         self.file.open(now_ms)
-        self.look()
+        self.refresh()
 
     def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
         """A reader says that the file is damaged: look, and mend it."""
         self.file.rebuild(err, now_ms)
-        self.look()
+        self.refresh()
 
     def commit(self, batch: Batch, now_ms: int) -> None:
-        """Put everything into the file in one transaction; `look` is to follow.
+        """Put everything into the file in one transaction; `refresh` is to follow.
 
         Raises BufferFileError; then nothing of it is in the file.
         """
@@ -114,7 +114,7 @@ class Writer:
                 self.file.count()
 
         self.file.mending(attempt, now_ms)
-        self.look()
+        self.refresh()
         return more
 
     def close(self, now_ms: int) -> None:
@@ -137,7 +137,7 @@ class Writer:
             if not self.file.transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
                 return
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Note what the file is now, for those who ask without touching the disk."""
         database = self.file.database()
         times = database.row(

@@ -43,7 +43,7 @@ def sealed(frame: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class Unsolicited:
     """An answer to some other question: its address and how many registers it holds."""
 
     address: int
@@ -61,7 +61,7 @@ class Heard:
 
     frame: bytes = b""
     echoes: int = 0
-    strays: tuple[Stray, ...] = ()
+    unsolicited: tuple[Unsolicited, ...] = ()
     missing: int = 0
     junk: int = 0
 
@@ -74,7 +74,7 @@ def search(request: bytes, size: int, heard: bytes, echo: bool | None = None) ->
     """
     at = junk = echoes = 0
     missing = size
-    found: list[Stray] = []
+    found: list[Unsolicited] = []
     twins = request[1:2] == bytes((WRITE_ONE,))
     while at < len(heard):
         rest = heard[at:]
@@ -89,8 +89,8 @@ def search(request: bytes, size: int, heard: bytes, echo: bool | None = None) ->
             echoes += 1
             at += len(request)
             missing = size
-        elif other := _stray(rest):
-            found.append(_as_stray(rest[0], other))
+        elif other := _unsolicited_size(rest):
+            found.append(_as_unsolicited(rest[0], other))
             at += other
             missing = size
         else:
@@ -101,21 +101,21 @@ def search(request: bytes, size: int, heard: bytes, echo: bool | None = None) ->
     return Heard(b"", echoes, tuple(found), missing, junk)
 
 
-def strays(heard: bytes) -> tuple[Stray, ...]:
+def unsolicited(heard: bytes) -> tuple[Unsolicited, ...]:
     """Return the whole answers to reads in `heard`, whoever asked for them."""
-    found: list[Stray] = []
+    found: list[Unsolicited] = []
     at = 0
     while at < len(heard):
         rest = heard[at:]
-        size = _stray(rest)
+        size = _unsolicited_size(rest)
         if size:
-            found.append(_as_stray(rest[0], size))
+            found.append(_as_unsolicited(rest[0], size))
         at += size or 1
     return tuple(found)
 
 
-def _as_stray(address: int, size: int) -> Stray:
-    return Stray(address, (size - _ANSWER_HEAD - _CHECKSUM) // 2)
+def _as_unsolicited(address: int, size: int) -> Unsolicited:
+    return Unsolicited(address, (size - _ANSWER_HEAD - _CHECKSUM) // 2)
 
 
 def _wanted(request: bytes, size: int, rest: bytes) -> int:
@@ -133,7 +133,7 @@ def _wanted(request: bytes, size: int, rest: bytes) -> int:
     return _WRITTEN_SIZE if rest[2:6] == request[2:6][: len(rest) - 2] else 0
 
 
-def _stray(rest: bytes) -> int:
+def _unsolicited_size(rest: bytes) -> int:
     """Return the size of the whole answer to a read that begins here, 0 for none."""
     if len(rest) <= SHORTEST or rest[1] != READ or rest[2] % 2 or not rest[2]:
         return 0

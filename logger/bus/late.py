@@ -19,7 +19,7 @@ _REMEMBERED = 16
 
 
 @dataclass(slots=True)
-class Doubt:
+class LateAnswers:
     """The open questions to one meter: their lengths in registers, and when."""
 
     _open: list[tuple[int, float]] = field(default_factory=list)

@@ -19,7 +19,7 @@ import serial
 import serial.rs485
 
 from logger.bus.faults import explain
-from logger.bus.frames import SHORTEST, Heard, Stray, search, strays
+from logger.bus.frames import SHORTEST, Heard, Unsolicited, search, unsolicited
 from logger.config import Bus as BusConfig
 from logger.domain.errors import PortError
 
@@ -51,8 +51,8 @@ class Port:
         self.echo: bool | None = None if config.local_echo == "auto" else config.local_echo
         self.last_answer = b""
         self.latency_s: float | None = None
-        self.strays: tuple[Stray, ...] = ()
-        self.stray_bytes = 0
+        self.unsolicited: tuple[Unsolicited, ...] = ()
+        self.unsolicited_bytes = 0
 
     # What minimalmodbus looks at.
 
@@ -149,8 +149,8 @@ class Port:
                 port.timeout = patience
         except _FAULTS as err:
             raise self._lost(err) from err
-        self.strays = strays(drained)
-        self.stray_bytes += len(drained)
+        self.unsolicited = unsolicited(drained)
+        self.unsolicited_bytes += len(drained)
 
     def reset_output_buffer(self) -> None:
         """Nothing waits for output: every write is flushed."""
@@ -195,19 +195,19 @@ class Port:
                 self._opened().timeout = slice_s
         except _FAULTS as err:
             raise self._lost(err) from err
-        heard, found, before = b"", Heard(missing=size), self.strays
+        heard, found, before = b"", Heard(missing=size), self.unsolicited
         self.latency_s = None
         while True:
             more = self._some(found.missing if heard else min(size, 3))
             now = time.monotonic()
             if more:
                 heard += more
-                known, found = len(found.strays), search(self._request, size, heard, self.echo)
+                known, found = len(found.unsolicited), search(self._request, size, heard, self.echo)
                 if self.latency_s is None and len(heard) > found.echoes * len(self._request):
                     self.latency_s = max(now - sent, 0.0)
                 if found.frame and not found.missing:
                     break
-                if len(found.strays) > known <= 1:  # the meter was busy with an older question
+                if len(found.unsolicited) > known <= 1:  # the meter was busy with an older question
                     until = now + self.timeout
                     latest += self.timeout
                 elif found.junk >= SHORTEST or found.missing < size:
@@ -217,7 +217,7 @@ class Port:
             if now >= latest or len(heard) > _LONGEST or (not more and now >= until):
                 break
         self._note_echo(found)
-        self.strays = before + found.strays
+        self.unsolicited = before + found.unsolicited
         self.last_answer = found.frame or heard[found.echoes * len(self._request) :]
         return found.frame
 

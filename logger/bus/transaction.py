@@ -12,8 +12,8 @@ from typing import TypeVar
 import minimalmodbus
 
 from logger.bus.faults import EXCEPTIONS, shown
-from logger.bus.frames import WRITE_MANY, WRITE_ONE, Stray
-from logger.bus.late import Doubt
+from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited
+from logger.bus.late import LateAnswers
 from logger.bus.port import Port
 from logger.config import Bus as BusConfig
 from logger.domain.errors import BusError, GarbledError, PortError, RefusedError, SilentError
@@ -63,7 +63,7 @@ class Bus:
         self._reopen_after_s = _REOPEN_FIRST_S
         self._silent_since: float | None = None
         self._renew_after_s = _RENEW_FIRST_S
-        self._doubts: defaultdict[int, Doubt] = defaultdict(Doubt)
+        self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
 
     @property
     def name(self) -> str:
@@ -81,9 +81,9 @@ class Bus:
         return self._port.latency_s
 
     @property
-    def strays(self) -> Sequence[Stray]:
+    def unsolicited(self) -> Sequence[Unsolicited]:
         """The answers to other questions that came by during the last transaction."""
-        return self._port.strays
+        return self._port.unsolicited
 
     def read(self, address: int, block: Block, timeout_s: float | None = None) -> list[int]:
         """Return the words of `block` (FC03) from the meter at `address`, 0..0xFFFF each.
@@ -91,7 +91,7 @@ class Bus:
         An answer that may belong to an earlier question is not believed. Raises
         SilentError, GarbledError, RefusedError or PortError.
         """
-        doubt, what = self._doubts[address], f"reading {block}"
+        late, what = self._late_answers[address], f"reading {block}"
         asked = self._clock()
         try:
             words: list[int] = self._transact(
@@ -103,41 +103,43 @@ class Bus:
         except PortError:
             raise
         except KeyboardInterrupt:
-            doubt.failed(block.count, asked)  # its answer may come yet
+            late.failed(block.count, asked)  # its answer may come yet
             raise
         except BusError as err:
             self._note_strays()
-            if isinstance(err, RefusedError) and not doubt.unsure:
+            if isinstance(err, RefusedError) and not late.unsure:
                 raise
-            doubt.failed(block.count, asked)
+            late.failed(block.count, asked)
             raise
         self._note_strays()
-        if doubt.ambiguous(block.count, asked):
-            doubt.late(block.count)
-            doubt.failed(block.count, asked)
+        if late.ambiguous(block.count, asked):
+            late.late(block.count)
+            late.failed(block.count, asked)
             self.stats.garbled += 1
             raise GarbledError(
                 f"{self._where(address, what)}: the answer may belong to an earlier question",
                 "the meter answers later than the timeout: raise the timeout",
             )
-        doubt.answered()
+        late.answered()
         return words
 
     def unsure(self, address: int) -> bool:
-        """Tell whether answers of the meter at `address` may be late ones: `settle` first."""
-        return self._doubts[address].unsure
+        """Return whether late answers of the meter at `address` may come: `resynchronise` first."""
+        return self._late_answers[address].unsure
 
-    def settle(self, address: int, probes: Sequence[Block], timeout_s: float | None = None) -> None:
+    def resynchronise(
+        self, address: int, probes: Sequence[Block], timeout_s: float | None = None
+    ) -> None:
         """Ask the meter short questions until question and answer match again.
 
         `probes` are blocks that every meter of the model answers, of different lengths.
         Raises like `read` when they do not match.
         """
-        doubt, last = self._doubts[address], 0
+        late, last = self._late_answers[address], 0
         left = list(probes)
         needed = min(2, len({probe.count for probe in probes}))
         while left and needed:
-            probe = doubt.safest(left, last, self._clock())
+            probe = late.safest(left, last, self._clock())
             try:
                 self.read(address, probe, timeout_s)
             except RefusedError:
@@ -145,7 +147,7 @@ class Bus:
                 continue
             needed -= 1
             last = probe.count
-        doubt.settled()
+        late.settled()
 
     def write(
         self,
@@ -207,8 +209,8 @@ class Bus:
         return f"bus {self.name}, address {address}, {what}"
 
     def _note_strays(self) -> None:
-        for stray in self._port.strays:
-            self._doubts[stray.address].late(stray.count)
+        for stray in self._port.unsolicited:
+            self._late_answers[stray.address].late(stray.count)
 
     def _ready(self) -> minimalmodbus.Instrument:
         if not self._port.is_open:
@@ -241,7 +243,7 @@ class Bus:
             return err
         answer = self._port.last_answer
         if isinstance(err, minimalmodbus.NoResponseError):
-            if not answer and not self._port.strays:
+            if not answer and not self._port.unsolicited:
                 self.stats.silent += 1
                 self._heard_nothing()
                 return SilentError(

@@ -167,7 +167,7 @@ def _deliver(
             rate=rate,
             patience_s=patience,
         )
-    books = tools.look(place.path).books.total
+    books = tools.summary(place.path).books.total
     result = {
         "stopped": stopped,
         "waiting": books.waiting,

@@ -90,7 +90,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
 
 def _try_write(settings: Influx, bucket: str) -> tuple[str, str]:
     """Send a write without points: the server checks everything but the points."""
-    from logger.influx.outcome import Kind
+    from logger.influx.outcome import OutcomeKind
     from logger.influx.write import Client
 
     client = Client(settings, bucket)
@@ -98,7 +98,7 @@ def _try_write(settings: Influx, bucket: str) -> tuple[str, str]:
         outcome = client.write(["# inepro-logger check"])
     finally:
         client.close()
-    if outcome.kind in (Kind.DELIVERED, Kind.REJECTED):
+    if outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.REJECTED):
         return "", ""
     return f"{outcome.kind.value}: {outcome.text}", outcome.hint
 

@@ -30,14 +30,14 @@ def events(
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
-    from logger.derive.events import Kind
+    from logger.derive.events import EventKind
     from logger.report import shape
     from logger.report.calendar import By, midnight_ms, periods
     from logger.report.events import joined
 
     for name in kind or ():
-        if name not in set(Kind):
-            raise typer.BadParameter(f"{name!r} is no kind of event: {', '.join(Kind)}")
+        if name not in set(EventKind):
+            raise typer.BadParameter(f"{name!r} is no kind of event: {', '.join(EventKind)}")
     loaded = load_config(config)
     zone = ZoneInfo(loaded.site.timezone)
     begin, end = days(first, last, loaded)

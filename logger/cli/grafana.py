@@ -39,10 +39,10 @@ def grafana(
     from pathlib import PurePosixPath
 
     from logger.config import load_config
-    from logger.grafana import files, settings, write
+    from logger.grafana import dashboard_options, files, write
 
     loaded = load_config(config)
-    figures = settings(loaded.site.timezone, loaded.prices, loaded.events, loaded.alerts)
+    figures = dashboard_options(loaded.site.timezone, loaded.prices, loaded.events, loaded.alerts)
     made = files(figures, _source(loaded, tokens, url), PurePosixPath(place), os.environ)
     changed = write(made, out)
     for path in changed:

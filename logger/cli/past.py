@@ -86,14 +86,14 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:
     from rich.progress import Progress
 
     from logger.buffer import Buffer
-    from logger.simulate.past import Past, Span
+    from logger.simulate.past import Past, PastSpan
 
     logging.getLogger("logger.events").setLevel(logging.ERROR)  # old events are no news
     names = {meter.address: meter.name for bus in config.bus for meter in bus.meter}
     past = Past(site, names, config.site.name)
     lately = max(start, end - _USUAL_S)
     spans = [
-        Span(start_ms=a * 1000, end_ms=b * 1000, fast_ms=fast, slow_ms=slow)
+        PastSpan(start_ms=a * 1000, end_ms=b * 1000, fast_ms=fast, slow_ms=slow)
         for a, b, (fast, slow) in ((start, lately, _PAST_MS), (lately, end, _USUAL_MS))
         if a < b
     ]

@@ -52,7 +52,7 @@ def read(
         readings = [reader.read(job, 0) for job in order if reader.blocks(job)]
     finally:
         bus.close()
-    wrong, failures = reader.likeness.wrong, [one for each in readings for one in each.failures]
+    wrong, failures = reader.model_check.wrong, [one for each in readings for one in each.failures]
     if failures and not any(reading.values for reading in readings):
         with port_from(config):
             raise wrong or failures[0].error

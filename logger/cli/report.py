@@ -13,7 +13,7 @@ from logger.cli.source import BufferOption, FromOption, MeterOption, ToOption, d
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from logger.report.energy import Row
+    from logger.report.energy import EnergyRow
     from logger.report.quality import Line
 
 app = typer.Typer(help="Energy and quality over days, weeks, months.", no_args_is_help=True)
@@ -40,7 +40,7 @@ def energy(
     from logger.report import energy as report
     from logger.report import shape
     from logger.report.calendar import By, periods
-    from logger.report.knots import knots
+    from logger.report.countervalues import counter_values
 
     if by not in set(By):
         raise typer.BadParameter(f"--by {by}: expected {', '.join(By)}")
@@ -50,7 +50,7 @@ def energy(
     shown = periods(begin, end, By(by), zone)
     tags = {"role": ("grid", "pv", "battery")}
     with source(loaded, from_buffer) as points:
-        found = knots(points, report.cuts(shown, loaded.prices, zone), tags)
+        found = counter_values(points, report.cuts(shown, loaded.prices, zone), tags)
     rows, total = report.report(found, shown, loaded.prices, zone)
     if not rows:
         raise ReportError(
@@ -70,7 +70,7 @@ def energy(
         _show_energy(rows, total, currency)
 
 
-def _show_energy(rows: list[Row], total: Row, currency: str) -> None:
+def _show_energy(rows: list[EnergyRow], total: EnergyRow, currency: str) -> None:
     from rich.table import Table
 
     from logger.cli.console import columns_that_fit, console, fitting
@@ -107,7 +107,7 @@ def _show_energy(rows: list[Row], total: Row, currency: str) -> None:
         )
 
 
-def _energy_cells(row: Row, tariffs: list[str]) -> list[str]:
+def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
     def kwh(value: Decimal | None) -> str:
         return "" if value is None else f"{value:.2f}"
 

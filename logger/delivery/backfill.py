@@ -18,11 +18,11 @@ from logger.delivery.health import Health
 from logger.delivery.outlet import batch
 from logger.delivery.worker import Worker
 from logger.domain.datamodel import Lane
-from logger.influx.outcome import Kind
+from logger.influx.outcome import OutcomeKind
 from logger.influx.write import Client
 from logger.store import schema
 from logger.store.database import Database
-from logger.store.rows import LEASE_MS, Row, Settlement, set_aside_damaged, settle, waiting
+from logger.store.rows import LEASE_MS, Settlement, StoredRow, set_aside_damaged, settle, waiting
 
 
 class LeasedOutlet:
@@ -34,11 +34,11 @@ class LeasedOutlet:
         self._now_ms = now_ms
         self._lease = random.getrandbits(62)  # its number: no two commands have the same
 
-    def newest(self, after: int, lines: int) -> list[Row]:  # noqa: ARG002 - an Outlet
+    def newest(self, after: int, lines: int) -> list[StoredRow]:  # noqa: ARG002 - an Outlet
         """Return nothing: the newest rows are the running logger's."""
         return []
 
-    def oldest(self, after: int, lines: int, size: int) -> list[Row]:
+    def oldest(self, after: int, lines: int, size: int) -> list[StoredRow]:
         """Take the oldest waiting rows that nobody else has."""
         database, now_ms = self._database, self._now_ms()
         with database.transaction():
@@ -71,7 +71,7 @@ class LeasedOutlet:
             self._end()
         self._database.checkpoint()
 
-    def release(self, rows: Sequence[Row]) -> None:
+    def release(self, rows: Sequence[StoredRow]) -> None:
         """End the lease of rows that were not sent after all."""
         if rows:
             with self._database.transaction():
@@ -128,7 +128,7 @@ def backfill(
                 elif pause and time.monotonic() + pause - quiet_since > patience_s:
                     state = health.state(lane)
                     problems.append(f"bucket {bucket_of(target, lane)!r}: {state.error}")
-                    if state.status == Kind.UNREACHABLE.value:
+                    if state.status == OutcomeKind.UNREACHABLE.value:
                         patience_s = 0.0  # nor will it answer for the other bucket
                     break
                 if pause:

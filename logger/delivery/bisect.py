@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from logger.influx.outcome import Kind, Outcome
+from logger.influx.outcome import Outcome, OutcomeKind
 
 # Refusals in a row, without one line taken, after which the request is at fault and not
 # the lines: more than it takes to halve 10,000 lines down to one, twice.
@@ -15,7 +15,7 @@ Write = Callable[[Sequence[str]], Outcome]
 
 
 @dataclass(slots=True)
-class Verdict:
+class SendResult:
     """What became of lines, by index. Lines in neither set wait. `stopped` is the answer
     that ended it early; `too_large` the smallest request that was too large, in lines."""
 
@@ -25,13 +25,13 @@ class Verdict:
     too_large: int | None = None
 
 
-def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Verdict:
+def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> SendResult:
     """Write all lines; halve what is refused until the bad lines are alone.
 
     A line that is refused alone is set aside if the server names a fault of lines, or if
     it took others: a server or proxy that refuses everything is a wrong target.
     """
-    verdict = Verdict()
+    verdict = SendResult()
     suspects: dict[int, Outcome] = {}
     # A quote that is not closed would swallow the lines after it, up to the next quote, and
     # the server might call that a text: such a line only ever goes alone.
@@ -48,12 +48,12 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Ve
         part = todo.pop()
         whole = len(part) == len(lines)
         outcome = write(lines if whole else [lines[index] for index in part])
-        if outcome.kind is Kind.DELIVERED:
+        if outcome.kind is OutcomeKind.DELIVERED:
             verdict.accepted.update(part)
             continue
-        if outcome.kind is Kind.TOO_LARGE:
+        if outcome.kind is OutcomeKind.TOO_LARGE:
             verdict.too_large = min(len(part), verdict.too_large or len(part))
-        elif outcome.kind is not Kind.REJECTED:
+        elif outcome.kind is not OutcomeKind.REJECTED:
             verdict.stopped = outcome
             break
         fruitless += 1
@@ -62,7 +62,7 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Ve
         elif len(part) == 1:
             suspects[part[0]] = outcome
         elif not outcome.sure and not verdict.accepted and fruitless > MAX_FRUITLESS:
-            verdict.stopped = replace(outcome, kind=Kind.WRONG_TARGET)
+            verdict.stopped = replace(outcome, kind=OutcomeKind.WRONG_TARGET)
             break
         else:
             # the last one pushed goes first: what is likely good, to learn the rest sooner
@@ -71,12 +71,12 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Ve
         _ask_again(verdict, suspects, lines, write, stopping)
     elif suspects and verdict.stopped is None:
         outcome = next(iter(suspects.values()))
-        verdict.stopped = replace(outcome, kind=Kind.WRONG_TARGET)
+        verdict.stopped = replace(outcome, kind=OutcomeKind.WRONG_TARGET)
     return verdict
 
 
 def _ask_again(
-    verdict: Verdict,
+    verdict: SendResult,
     suspects: Mapping[int, Outcome],
     lines: Sequence[str],
     write: Write,
@@ -88,9 +88,9 @@ def _ask_again(
         if verdict.stopped is not None or stopping():
             return
         outcome = write([lines[index]])
-        if outcome.kind is Kind.DELIVERED:
+        if outcome.kind is OutcomeKind.DELIVERED:
             verdict.accepted.add(index)
-        elif outcome.kind is Kind.REJECTED:
+        elif outcome.kind is OutcomeKind.REJECTED:
             verdict.refused[index] = outcome.text
         else:
             verdict.stopped = outcome

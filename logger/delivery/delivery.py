@@ -14,7 +14,7 @@ from logger.delivery.health import Health, LaneState
 from logger.delivery.outlet import BufferOutlet, SecondOutlet
 from logger.delivery.worker import Worker
 from logger.domain.datamodel import Lane
-from logger.influx.write import Client, Settings
+from logger.influx.write import Client, WriteTarget
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _LONG_LINES = 20_000
 _LONG_LOOK_S = 0.25
 
 
-class Target(Settings, Protocol):
+class Target(WriteTarget, Protocol):
     """The section [influxdb]."""
 
     @property

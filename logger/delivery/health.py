@@ -10,11 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from logger.domain.datamodel import Lane
-from logger.influx.outcome import Kind, Outcome
+from logger.influx.outcome import Outcome, OutcomeKind
 
 log = logging.getLogger(__name__)
 
-_SHARED = {Kind.UNREACHABLE, Kind.TIMEOUT, Kind.BUSY}  # what fails for both buckets alike
+_SHARED = {
+    OutcomeKind.UNREACHABLE,
+    OutcomeKind.TIMEOUT,
+    OutcomeKind.BUSY,
+}  # what fails for both buckets alike
 _REASONS = 200  # different reasons of refusal that are remembered
 
 

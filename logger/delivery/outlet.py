@@ -9,7 +9,7 @@ from logger.buffer import Buffer
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferFileError
 from logger.store.database import Database
-from logger.store.rows import Row, Settlement, waiting
+from logger.store.rows import Settlement, StoredRow, waiting
 
 
 class BufferOutlet:
@@ -21,11 +21,11 @@ class BufferOutlet:
         self._database: Database | None = None
         self._epoch = -1
 
-    def newest(self, after: int, lines: int) -> list[Row]:
+    def newest(self, after: int, lines: int) -> list[StoredRow]:
         """Return waiting rows above number `after`, the newest ones, in order."""
         return self._fetch(after, lines, None, newest=True)[::-1]
 
-    def oldest(self, after: int, lines: int, size: int) -> list[Row]:
+    def oldest(self, after: int, lines: int, size: int) -> list[StoredRow]:
         """Return the oldest waiting rows above `after`, up to so many lines and bytes.
 
         Reading goes on where the last reader of the lane ended, whoever that was.
@@ -43,7 +43,7 @@ class BufferOutlet:
         """Hand the marks to the thread that keeps the file."""
         self._buffer.exchange.settle(done)
 
-    def release(self, rows: Sequence[Row]) -> None:
+    def release(self, rows: Sequence[StoredRow]) -> None:
         """Rows were not sent after all."""
         self._buffer.exchange.release(rows)
 
@@ -57,7 +57,7 @@ class BufferOutlet:
             self._database.close()
             self._database = None
 
-    def _fetch(self, after: int, lines: int, size: int | None, *, newest: bool) -> list[Row]:
+    def _fetch(self, after: int, lines: int, size: int | None, *, newest: bool) -> list[StoredRow]:
         exchange = self._buffer.exchange
         busy = exchange.busy()
         try:
@@ -94,19 +94,19 @@ class SecondOutlet(BufferOutlet):
         super().__init__(buffer, lane)
         self._wanted = wanted
 
-    def newest(self, after: int, lines: int) -> list[Row]:  # noqa: ARG002 - an Outlet
+    def newest(self, after: int, lines: int) -> list[StoredRow]:  # noqa: ARG002 - an Outlet
         """Return nothing: live points are the first worker's."""
         return []
 
-    def oldest(self, after: int, lines: int, size: int) -> list[Row]:
+    def oldest(self, after: int, lines: int, size: int) -> list[StoredRow]:
         """Return the oldest rows that the first worker is not sending, in half batches:
         two whole ones at a time would cost memory."""
         return super().oldest(after, lines // 2 or 1, size // 2) if self._wanted() else []
 
 
-def batch(found: Iterable[Row], lines: int, size: int | None) -> list[Row]:
+def batch(found: Iterable[StoredRow], lines: int, size: int | None) -> list[StoredRow]:
     """Return the first rows, up to so many lines and bytes, but one at least."""
-    rows: list[Row] = []
+    rows: list[StoredRow] = []
     count = length = 0
     for row in found:
         count += row.points

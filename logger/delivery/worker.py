@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from logger.delivery.backoff import Backoff
-from logger.delivery.bisect import Verdict, Write, send
+from logger.delivery.bisect import SendResult, Write, send
 from logger.delivery.health import Health
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferFileError
-from logger.influx.outcome import Kind, Outcome
-from logger.store.rows import Row, Settlement
+from logger.influx.outcome import Outcome, OutcomeKind
+from logger.store.rows import Settlement, StoredRow
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +27,11 @@ _GROW_AFTER = 10  # good batches, until a batch that was made smaller may grow a
 class Outlet(Protocol):
     """Where rows come from and where their marks go."""
 
-    def newest(self, after: int, lines: int) -> list[Row]:
+    def newest(self, after: int, lines: int) -> list[StoredRow]:
         """Return waiting rows above number `after`, the newest ones, in order."""
         ...
 
-    def oldest(self, after: int, lines: int, size: int) -> list[Row]:
+    def oldest(self, after: int, lines: int, size: int) -> list[StoredRow]:
         """Return the oldest waiting rows above `after`, up to so many lines and bytes."""
         ...
 
@@ -39,7 +39,7 @@ class Outlet(Protocol):
         """Note what became of rows."""
         ...
 
-    def release(self, rows: Sequence[Row]) -> None:
+    def release(self, rows: Sequence[StoredRow]) -> None:
         """Rows were not sent after all."""
         ...
 
@@ -97,7 +97,7 @@ class Worker:
             self._cursor = rows[-1].id
         return 0.0
 
-    def _send(self, rows: list[Row]) -> Verdict:
+    def _send(self, rows: list[StoredRow]) -> SendResult:
         """Send rows, settle those that are decided, release the others."""
         lines = [line for row in rows for line in row.lines]
         verdict = send(lines, self._write, self._stop.is_set)
@@ -121,7 +121,9 @@ class Worker:
             self._settle(done, kept, verdict)
         return verdict
 
-    def _settle(self, done: list[Row], kept: dict[int, dict[int, str]], verdict: Verdict) -> None:
+    def _settle(
+        self, done: list[StoredRow], kept: dict[int, dict[int, str]], verdict: SendResult
+    ) -> None:
         """Hand over decided rows, with the reasons of those lines that were refused."""
         self._outlet.settle(Settlement(done, kept))
         aside = [reason for reasons in kept.values() for reason in reasons.values()]
@@ -135,12 +137,12 @@ class Worker:
                 self._outlet.waiting,
             )
 
-    def _resize(self, verdict: Verdict) -> None:
+    def _resize(self, verdict: SendResult) -> None:
         """Make batches smaller after 413 or a timeout, and larger again in time."""
         stopped = verdict.stopped
         if verdict.too_large is not None:
             self._lines, self._good = max(1, verdict.too_large // 2), 0
-        elif stopped is not None and stopped.kind is Kind.TIMEOUT:
+        elif stopped is not None and stopped.kind is OutcomeKind.TIMEOUT:
             self._lines, self._good = max(100, self._lines // 2), 0
         elif stopped is None:
             self._good += 1
@@ -157,7 +159,7 @@ class Worker:
                 pause = 1.0  # the buffer says in the log what is wrong with it
             except Exception as err:
                 log.exception("delivery of %s: unexpected", self.lane.value)
-                self._health.failed(self.lane, Outcome(Kind.BUSY, f"unexpected: {err}"))
+                self._health.failed(self.lane, Outcome(OutcomeKind.BUSY, f"unexpected: {err}"))
                 pause = 10.0
             if pause is None:
                 idle()

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
 from logger.config.derive import Events
-from logger.derive.events import Kind, event, span
-from logger.derive.info import About, State, finite, whole
+from logger.derive.events import EventKind, event, span
+from logger.derive.info import MeterInfo, SavedState, finite, whole
 from logger.meter.reading import Reading
 from logger.models.register import Job
 from logger.points.line import Point
@@ -36,7 +36,7 @@ class _Gap:
 
 
 @dataclass(slots=True)
-class _Life:
+class _MeterRecord:
     heard_ms: int | None = None
     silent_ms: int | None = None  # since when, if an event has begun
     serial: str = ""
@@ -53,16 +53,16 @@ class _Restart:
     to_ms: int
     waiting: set[str]
     mains: bool = False
-    told: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
     drawn: float = 0.0
 
 
-class Life:
+class Availability:
     """Watches that every meter is heard, and explains the gaps."""
 
-    def __init__(self, meters: Mapping[str, About], site: str, config: Events) -> None:
+    def __init__(self, meters: Mapping[str, MeterInfo], site: str, config: Events) -> None:
         self._meters, self._site, self._config = meters, site, config
-        self._lives = {name: _Life() for name in meters}
+        self._records = {name: _MeterRecord() for name in meters}
         self._started_ms: int | None = None
         self._alive_ms: int | None = None  # the last sign of life before a restart
         self._restart: _Restart | None = None
@@ -71,83 +71,85 @@ class Life:
         """Return the meters whose identity would settle a question."""
         return {
             name
-            for name, life in self._lives.items()
-            if life.gap is not None and not life.gap.asked
+            for name, record in self._records.items()
+            if record.gap is not None and not record.gap.asked
         }
 
-    def limit_ms(self, about: About) -> int:
+    def limit_ms(self, info: MeterInfo) -> int:
         """Return after how long without an answer a meter is silent."""
-        return max(round(self._config.silent_after * 1000), 3 * about.fast_ms)
+        return max(round(self._config.silent_after * 1000), 3 * info.fast_ms)
 
     def heard(self, reading: Reading) -> list[Point]:
         """Take any reading with values, with its counters already believed."""
         self._begin(reading.taken_ms if self._started_ms is None else self._started_ms)
-        about, life = self._meters[reading.meter], self._lives[reading.meter]
+        info, record = self._meters[reading.meter], self._records[reading.meter]
         found: list[Point] = []
         at_ms = reading.taken_ms
-        before_ms = life.heard_ms
-        if before_ms is not None and at_ms - before_ms > self.limit_ms(about):
-            if life.gap is not None:  # never explained, and now it cannot be any more
-                found += self._settle(about, life)
-            life.gap = _Gap(before_ms, at_ms, list(life.energy))
-        if life.silent_ms is not None:
-            seconds = (at_ms - life.silent_ms) / 1000
-            text = f"{about.name}: answers again after {span(seconds)}"
-            found.append(self._event(Kind.METER_SILENT, "end", at_ms, text, about, seconds))
-            life.silent_ms = None
-        life.heard_ms = max(at_ms, before_ms or 0)
-        found += self._identity(about, life, reading)
+        before_ms = record.heard_ms
+        if before_ms is not None and at_ms - before_ms > self.limit_ms(info):
+            if record.gap is not None:  # never explained, and now it cannot be any more
+                found += self._settle(info, record)
+            record.gap = _Gap(before_ms, at_ms, list(record.energy))
+        if record.silent_ms is not None:
+            seconds = (at_ms - record.silent_ms) / 1000
+            text = f"{info.name}: answers again after {span(seconds)}"
+            found.append(self._event(EventKind.METER_SILENT, "end", at_ms, text, info, seconds))
+            record.silent_ms = None
+        record.heard_ms = max(at_ms, before_ms or 0)
+        found += self._identity(info, record, reading)
         energy = [reading.values.get(key) for key in (_IMPORT, _EXPORT)]
         if all(isinstance(value, Decimal) for value in energy):
-            life.energy = [float(value) for value in energy if isinstance(value, Decimal)]
-            if life.gap is not None:
-                life.gap.now = life.energy
-        if life.gap is not None and life.gap.asked and life.gap.now:
-            found += self._settle(about, life)
+            record.energy = [float(value) for value in energy if isinstance(value, Decimal)]
+            if record.gap is not None:
+                record.gap.now = record.energy
+        if record.gap is not None and record.gap.asked and record.gap.now:
+            found += self._settle(info, record)
         return found
 
-    def _identity(self, about: About, life: _Life, reading: Reading) -> list[Point]:
-        serial = str(reading.values.get("serial", life.serial))
+    def _identity(self, info: MeterInfo, record: _MeterRecord, reading: Reading) -> list[Point]:
+        serial = str(reading.values.get("serial", record.serial))
         downs = reading.values.get("power_down_count")
-        if life.gap is not None and reading.job is Job.IDENTITY:
-            life.gap.asked = True  # even if the meter has no such counter
+        if record.gap is not None and reading.job is Job.IDENTITY:
+            record.gap.asked = True  # even if the meter has no such counter
         if not isinstance(downs, int):
             return []
         rose = 0
-        if serial == life.serial and life.downs is not None:
-            rose = max(0, downs - life.downs)
-        life.serial, life.downs = serial, downs
-        if life.gap is not None:
-            life.gap.mains |= rose > 0
+        if serial == record.serial and record.downs is not None:
+            rose = max(0, downs - record.downs)
+        record.serial, record.downs = serial, downs
+        if record.gap is not None:
+            record.gap.mains |= rose > 0
             return []
         if not rose:
             return []
         times = "once" if rose == 1 else f"{rose} times"
-        text = f"{about.name}: lost its supply {times} for a moment, since its last report"
-        return [self._event(Kind.MAINS_OUTAGE, "end", reading.taken_ms, text, about, 0.0)]
+        text = f"{info.name}: lost its supply {times} for a moment, since its last report"
+        return [self._event(EventKind.MAINS_OUTAGE, "end", reading.taken_ms, text, info, 0.0)]
 
-    def _settle(self, about: About, life: _Life) -> list[Point]:
+    def _settle(self, info: MeterInfo, record: _MeterRecord) -> list[Point]:
         """Say what the gap of one meter was."""
-        gap = life.gap
+        gap = record.gap
         assert gap is not None
-        life.gap = None
+        record.gap = None
         moved = _moved(gap)
         found: list[Point] = []
         seconds = (gap.to_ms - gap.from_ms) / 1000
         if gap.mains:
-            text = f"{about.name}: the mains were off for up to {span(seconds)}{_told(moved)}"
-            begin = f"{about.name}: the mains went off"
+            text = f"{info.name}: the mains were off for up to {span(seconds)}{_reported(moved)}"
+            begin = f"{info.name}: the mains went off"
             found = [
-                self._event(Kind.MAINS_OUTAGE, "begin", gap.from_ms, begin, about),
-                self._event(Kind.MAINS_OUTAGE, "end", gap.to_ms, text, about, seconds, moved[:1]),
+                self._event(EventKind.MAINS_OUTAGE, "begin", gap.from_ms, begin, info),
+                self._event(
+                    EventKind.MAINS_OUTAGE, "end", gap.to_ms, text, info, seconds, moved[:1]
+                ),
             ]
         restart = self._restart
-        if restart is not None and about.name in restart.waiting:
-            restart.waiting.discard(about.name)
+        if restart is not None and info.name in restart.waiting:
+            restart.waiting.discard(info.name)
             restart.mains |= gap.mains
             if moved:
                 restart.drawn += moved[0]
-                restart.told.append(f"{about.name}{_told(moved)}")
+                restart.reported.append(f"{info.name}{_reported(moved)}")
             if not restart.waiting:
                 found += self._explain(restart)
         return found
@@ -157,10 +159,10 @@ class Life:
         if restart.mains:  # told meter by meter
             return []
         seconds = (restart.to_ms - restart.from_ms) / 1000
-        counted = f"; {'; '.join(restart.told)}" if restart.told else ""
+        counted = f"; {'; '.join(restart.reported)}" if restart.reported else ""
         text = f"nothing was read for {span(seconds)}, the meters were on{counted}"
         begin = f"the logger read nothing for {span(seconds)} from here on"
-        kind, drawn = Kind.LOGGER_OUTAGE, [restart.drawn] if restart.told else []
+        kind, drawn = EventKind.LOGGER_OUTAGE, [restart.drawn] if restart.reported else []
         return [
             self._event(kind, "begin", restart.from_ms, begin),
             self._event(kind, "end", restart.to_ms, text, None, seconds, drawn),
@@ -171,15 +173,15 @@ class Life:
         if self._started_ms is None:
             self._started_ms = now_ms
         found: list[Point] = []
-        for name, life in self._lives.items():
-            about = self._meters[name]
-            if life.gap is not None and now_ms - life.gap.to_ms > _VERDICT_MS:
-                found += self._settle(about, life)
-            last = max(life.heard_ms or 0, self._started_ms)
-            if life.silent_ms is None and now_ms - last > self.limit_ms(about):
-                life.silent_ms = last
+        for name, record in self._records.items():
+            info = self._meters[name]
+            if record.gap is not None and now_ms - record.gap.to_ms > _VERDICT_MS:
+                found += self._settle(info, record)
+            last = max(record.heard_ms or 0, self._started_ms)
+            if record.silent_ms is None and now_ms - last > self.limit_ms(info):
+                record.silent_ms = last
                 text = f"{name}: no answer for {span((now_ms - last) / 1000)}"
-                found.append(self._event(Kind.METER_SILENT, "begin", last, text, about))
+                found.append(self._event(EventKind.METER_SILENT, "begin", last, text, info))
         restart = self._restart
         if restart is not None and now_ms - restart.to_ms > _VERDICT_MS:
             found += self._explain(restart)
@@ -191,52 +193,52 @@ class Life:
         if self._alive_ms is None:
             return
         alive_ms, self._alive_ms = self._alive_ms, None
-        limits = [self.limit_ms(about) for about in self._meters.values()]
+        limits = [self.limit_ms(info) for info in self._meters.values()]
         if at_ms - alive_ms > min(limits, default=0):
             waiting = {
                 name
-                for name, life in self._lives.items()
-                if life.silent_ms is None and life.heard_ms is not None
+                for name, record in self._records.items()
+                if record.silent_ms is None and record.heard_ms is not None
             }
             self._restart = _Restart(alive_ms, at_ms, waiting)
 
     def _event(
         self,
-        kind: Kind,
+        kind: EventKind,
         state: str,
         at_ms: int,
         text: str,
-        about: About | None = None,
+        info: MeterInfo | None = None,
         duration_s: float = 0.0,
         extreme: list[float] | None = None,
     ) -> Point:
         worst = extreme[0] if extreme else None
         return event(
             self._site, kind, state, at_ms, text,
-            about=about, duration_s=duration_s, extreme=worst,
+            info=info, duration_s=duration_s, extreme=worst,
         )  # fmt: skip
 
     def clock_step(self, size_ms: int) -> None:
         """Take note that the clock was moved: nobody was silent for that."""
         if self._started_ms is not None:
             self._started_ms += size_ms
-        for life in self._lives.values():
-            if life.heard_ms is not None:
-                life.heard_ms += size_ms
-            if life.silent_ms is not None:
-                life.silent_ms += size_ms
+        for record in self._records.values():
+            if record.heard_ms is not None:
+                record.heard_ms += size_ms
+            if record.silent_ms is not None:
+                record.silent_ms += size_ms
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return what is known of every meter, as JSON can hold it."""
-        return {name: asdict(life) for name, life in self._lives.items()}
+        return {name: asdict(record) for name, record in self._records.items()}
 
-    def restore(self, state: State, alive_ms: int | None = None) -> None:
+    def restore(self, state: SavedState, alive_ms: int | None = None) -> None:
         """Take up where `state` was made. `alive_ms` is the newest point in the buffer:
         the logger was alive at least until then, and so were the meters it heard."""
         for name, saved in state.items():
-            if name not in self._lives:
+            if name not in self._records:
                 continue
-            life = _Life(
+            record = _MeterRecord(
                 heard_ms=_maybe(saved["heard_ms"]),
                 silent_ms=_maybe(saved["silent_ms"]),
                 serial=str(saved["serial"]),
@@ -244,10 +246,12 @@ class Life:
                 energy=[finite(value) for value in saved["energy"]],
                 gap=None if saved["gap"] is None else _restored(saved["gap"]),
             )
-            if alive_ms is not None and life.heard_ms is not None and life.silent_ms is None:
-                life.heard_ms = max(life.heard_ms, alive_ms)
-            self._lives[name] = life
-        heard = [life.heard_ms for life in self._lives.values() if life.heard_ms is not None]
+            if alive_ms is not None and record.heard_ms is not None and record.silent_ms is None:
+                record.heard_ms = max(record.heard_ms, alive_ms)
+            self._records[name] = record
+        heard = [
+            record.heard_ms for record in self._records.values() if record.heard_ms is not None
+        ]
         self._alive_ms = max(heard, default=None)
 
 
@@ -255,7 +259,7 @@ def _maybe(value: object) -> int | None:
     return None if value is None else whole(value)
 
 
-def _restored(saved: State) -> _Gap:
+def _restored(saved: SavedState) -> _Gap:
     return _Gap(
         from_ms=whole(saved["from_ms"]),
         to_ms=whole(saved["to_ms"]),
@@ -274,5 +278,5 @@ def _moved(gap: _Gap) -> list[float]:
     return moved if min(moved) >= 0 else []
 
 
-def _told(moved: list[float]) -> str:
+def _reported(moved: list[float]) -> str:
     return f": {moved[0]:.2f} kWh drawn, {moved[1]:.2f} kWh fed back meanwhile" if moved else ""

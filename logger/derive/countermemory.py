@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from logger.derive.info import State, exact, finite, whole
+from logger.derive.info import SavedState, exact, finite, whole
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class CounterMemory:
 class Fit:
     """How well a sum has held: its rest, and for how many readings in a row."""
 
-    rest: Decimal
+    residual: Decimal
     stable: int
 
 
@@ -41,17 +41,17 @@ class MeterMemory:
 
     serial: str = ""
     former: str = ""  # the serial number before the last swap
-    told: bool = True  # whether that swap was reported
+    reported: bool = True  # whether that swap was reported
     amps: float | None = None
     counters: dict[str, CounterMemory] = field(default_factory=dict)
     fits: dict[str, Fit] = field(default_factory=dict)
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return it as JSON can hold it."""
         return {
             "serial": self.serial,
             "former": self.former,
-            "told": self.told,
+            "told": self.reported,
             "amps": self.amps,
             "counters": {
                 key: [
@@ -62,16 +62,16 @@ class MeterMemory:
                 ]
                 for key, counter in self.counters.items()
             },
-            "fits": {key: [str(fit.rest), fit.stable] for key, fit in self.fits.items()},
+            "fits": {key: [str(fit.residual), fit.stable] for key, fit in self.fits.items()},
         }
 
     @classmethod
-    def restored(cls, saved: State) -> MeterMemory:
+    def restored(cls, saved: SavedState) -> MeterMemory:
         """Return the memory of which `saved` was made."""
         return cls(
             serial=str(saved["serial"]),
             former=str(saved["former"]),
-            told=bool(saved["told"]),
+            reported=bool(saved["told"]),
             amps=None if saved["amps"] is None else finite(saved["amps"]),
             counters={
                 key: CounterMemory(
@@ -82,5 +82,7 @@ class MeterMemory:
                 )
                 for key, (value, at_ms, foreign, held) in saved["counters"].items()
             },
-            fits={key: Fit(exact(rest), whole(n)) for key, (rest, n) in saved["fits"].items()},
+            fits={
+                key: Fit(exact(residual), whole(n)) for key, (residual, n) in saved["fits"].items()
+            },
         )

@@ -13,16 +13,16 @@ from dataclasses import replace
 from decimal import Decimal
 
 from logger.derive.countermemory import CounterMemory, Fit, Held, MeterMemory
-from logger.derive.info import State
+from logger.derive.info import SavedState
 from logger.derive.registers import (
     RESETTABLE,
     RISING,
     Break,
+    GuardResult,
     Sum,
-    Verdict,
     ceiling,
     counters,
-    granule,
+    float32_step,
     primary_amps,
     resolution,
     sums,
@@ -50,7 +50,7 @@ class CounterGuard:
             if any(counter.held for counter in meter.counters.values())
         }
 
-    def feed(self, reading: Reading) -> tuple[list[Reading], list[Verdict]]:
+    def feed(self, reading: Reading) -> tuple[list[Reading], list[GuardResult]]:
         """Return the readings that may go on, oldest first, and what was found out.
 
         Held values come out later under the time they were read at.
@@ -87,12 +87,12 @@ class CounterGuard:
             counter.value, counter.at_ms = value, reading.taken_ms
             passed[key] = value
         self._learn(meter, passed)
-        rest = {key: value for key, value in reading.values.items() if key not in found}
+        residual = {key: value for key, value in reading.values.items() if key not in found}
         readings = [
             replace(reading, taken_ms=taken, round_ms=due, values=values, failures=(), rejected=())
             for (taken, due), values in sorted(released.items())
         ]
-        readings.append(replace(reading, values={**rest, **passed}))
+        readings.append(replace(reading, values={**residual, **passed}))
         return readings, self._verdicts(reading.meter, meter, breaks)
 
     def _identify(self, meter: MeterMemory, reading: Reading) -> None:
@@ -100,7 +100,7 @@ class CounterGuard:
         serial = str(reading.values.get("serial", ""))
         if serial and serial != meter.serial:
             if meter.serial:
-                meter.former, meter.told = meter.serial, False
+                meter.former, meter.reported = meter.serial, False
                 meter.fits.clear()
                 for counter in meter.counters.values():
                     counter.foreign = counter.value is not None
@@ -115,11 +115,11 @@ class CounterGuard:
             if doubtful.intersection(relation.keys):
                 continue
             fit = meter.fits.get(relation.name)
-            rest = relation.rest(found)
+            residual = relation.residual(found)
             if fit is None or fit.stable < _STABLE:
-                if fit is None and abs(rest) <= relation.tolerance(found):
+                if fit is None and abs(residual) <= relation.tolerance(found):
                     fitting.update(relation.keys)
-            elif abs(rest - fit.rest) <= relation.tolerance(found):
+            elif abs(residual - fit.residual) <= relation.tolerance(found):
                 fitting.update(relation.keys)
             else:
                 misfits.append(relation)
@@ -136,7 +136,7 @@ class CounterGuard:
         name = key.partition("/")[0]
         if rise < 0 and (name in RISING or name == RESETTABLE):
             return True
-        last_digit = 2 * max(granule(value), granule(counter.value), Decimal("0.01"))
+        last_digit = 2 * max(float32_step(value), float32_step(counter.value), Decimal("0.01"))
         limit = ceiling(key, meter.amps, self._margin, at_ms - counter.at_ms)
         return abs(rise) > limit + last_digit
 
@@ -153,7 +153,7 @@ class CounterGuard:
             rise = held.value - last.value
             limit = ceiling(key, meter.amps, self._margin, held.taken_ms - last.taken_ms)
             falls = rise < 0 and key.partition("/")[0] in RISING
-            if falls or abs(rise) > limit + 2 * max(granule(held.value), Decimal("0.01")):
+            if falls or abs(rise) > limit + 2 * max(float32_step(held.value), Decimal("0.01")):
                 self.glitches += len(counter.held)
                 counter.held.clear()
         counter.held.append(held)
@@ -176,7 +176,7 @@ class CounterGuard:
         passed_ms = first.taken_ms - counter.at_ms
         limit = ceiling(key, meter.amps, self._margin, passed_ms)
         rise = first.value - before
-        noise = 4 * max(granule(before), resolution((before, first.value)))
+        noise = 4 * max(float32_step(before), resolution((before, first.value)))
         if counter.foreign:
             return Break(key, before, first.value, Decimal(0))
         if -noise <= rise <= limit + noise:
@@ -186,21 +186,21 @@ class CounterGuard:
 
     def _learn(self, meter: MeterMemory, passed: Mapping[str, Decimal]) -> None:
         for relation in sums(passed):
-            rest = relation.rest(passed)
+            residual = relation.residual(passed)
             tolerance = relation.tolerance(passed)
             fit = meter.fits.get(relation.name)
             if fit is None:
-                stable = _STABLE if abs(rest) <= tolerance else 0
-                meter.fits[relation.name] = Fit(rest, stable)
-            elif abs(rest - fit.rest) <= tolerance:
+                stable = _STABLE if abs(residual) <= tolerance else 0
+                meter.fits[relation.name] = Fit(residual, stable)
+            elif abs(residual - fit.residual) <= tolerance:
                 fit.stable = min(_STABLE, fit.stable + 1)
-                fit.rest += (rest - fit.rest) / 8  # rounding must not add up
+                fit.residual += (residual - fit.residual) / 8  # rounding must not add up
             else:
-                meter.fits[relation.name] = Fit(rest, 0)
+                meter.fits[relation.name] = Fit(residual, 0)
 
     def _verdicts(
         self, name: str, meter: MeterMemory, breaks: list[tuple[int, Break, bool]]
-    ) -> list[Verdict]:
+    ) -> list[GuardResult]:
         found = []
         for swapped in (True, False):
             own = [(at_ms, each) for at_ms, each, foreign in breaks if foreign is swapped]
@@ -208,11 +208,11 @@ class CounterGuard:
                 continue
             serials = (meter.former, meter.serial)
             # Counters that were held at different moments make one swap all the same.
-            told = swapped and meter.told
-            meter.told |= swapped
+            reported = swapped and meter.reported
+            meter.reported |= swapped
             first_ms = min(at_ms for at_ms, _ in own)
             breaks_ = tuple(each for _, each in own)
-            found.append(Verdict(name, first_ms, swapped, breaks_, serials, told))
+            found.append(GuardResult(name, first_ms, swapped, breaks_, serials, reported))
         return found
 
     def clock_step(self, size_ms: int) -> None:
@@ -222,11 +222,11 @@ class CounterGuard:
                 counter.at_ms += size_ms
                 counter.held.clear()
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return what is known of all counters, as JSON can hold it."""
         return {name: meter.state() for name, meter in self._meters.items()}
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: SavedState) -> None:
         """Take up where `state` was made."""
         self._meters = {name: MeterMemory.restored(saved) for name, saved in state.items()}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from logger.derive.info import About
+from logger.derive.info import MeterInfo
 from logger.points.line import FieldValue, Point
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """The tag `kind` of an event, for ever."""
 
     VOLTAGE_HIGH = "voltage_high"
@@ -32,35 +32,35 @@ class Kind(StrEnum):
 
 
 # What each kind means, and what its field `extreme` holds.
-MEANING: Mapping[Kind, tuple[str, str]] = {
-    Kind.VOLTAGE_HIGH: ("mean of ten minutes above the limit", "highest mean, V"),
-    Kind.VOLTAGE_LOW: ("mean of ten minutes below the limit", "lowest mean, V"),
-    Kind.VOLTAGE_HIGH_SAMPLE: ("several samples in a row above the limit", "highest, V"),
-    Kind.VOLTAGE_LOW_SAMPLE: ("several samples in a row below the limit", "lowest, V"),
-    Kind.PHASE_LOST: ("a phase without voltage while the meter lives", "lowest, V"),
-    Kind.FREQUENCY_HIGH: ("mean of ten seconds above the limit", "highest mean, Hz"),
-    Kind.FREQUENCY_LOW: ("mean of ten seconds below the limit", "lowest mean, Hz"),
-    Kind.METER_SILENT: ("a meter does not answer, whatever the reason", "-"),
-    Kind.COUNTER_RESET: ("counters went on from another value", "import before, kWh"),
-    Kind.METER_SWAPPED: ("another serial number at this place", "import of the old one, kWh"),
-    Kind.CLOCK_STEP: ("the machine's clock was set", "size, s"),
-    Kind.MAINS_OUTAGE: ("the meter itself lost its supply", "kWh drawn meanwhile"),
-    Kind.LOGGER_OUTAGE: ("nothing was read, but the meters lived on", "kWh drawn meanwhile"),
-    Kind.TARIFF_SWITCHED: ("the meter counts in another tariff", "the new tariff"),
-    Kind.COMBINATION_CODE_CHANGED: ("the display's total means something else", "new code"),
-    Kind.CT_RATIO_CHANGED: ("the current transformer ratio was set", "-"),
-    Kind.BUFFER_NEAR_LIMIT: ("the buffer is nearly full", "largest share, %"),
+EVENT_TEXTS: Mapping[EventKind, tuple[str, str]] = {
+    EventKind.VOLTAGE_HIGH: ("mean of ten minutes above the limit", "highest mean, V"),
+    EventKind.VOLTAGE_LOW: ("mean of ten minutes below the limit", "lowest mean, V"),
+    EventKind.VOLTAGE_HIGH_SAMPLE: ("several samples in a row above the limit", "highest, V"),
+    EventKind.VOLTAGE_LOW_SAMPLE: ("several samples in a row below the limit", "lowest, V"),
+    EventKind.PHASE_LOST: ("a phase without voltage while the meter lives", "lowest, V"),
+    EventKind.FREQUENCY_HIGH: ("mean of ten seconds above the limit", "highest mean, Hz"),
+    EventKind.FREQUENCY_LOW: ("mean of ten seconds below the limit", "lowest mean, Hz"),
+    EventKind.METER_SILENT: ("a meter does not answer, whatever the reason", "-"),
+    EventKind.COUNTER_RESET: ("counters went on from another value", "import before, kWh"),
+    EventKind.METER_SWAPPED: ("another serial number at this place", "import of the old one, kWh"),
+    EventKind.CLOCK_STEP: ("the machine's clock was set", "size, s"),
+    EventKind.MAINS_OUTAGE: ("the meter itself lost its supply", "kWh drawn meanwhile"),
+    EventKind.LOGGER_OUTAGE: ("nothing was read, but the meters lived on", "kWh drawn meanwhile"),
+    EventKind.TARIFF_SWITCHED: ("the meter counts in another tariff", "the new tariff"),
+    EventKind.COMBINATION_CODE_CHANGED: ("the display's total means something else", "new code"),
+    EventKind.CT_RATIO_CHANGED: ("the current transformer ratio was set", "-"),
+    EventKind.BUFFER_NEAR_LIMIT: ("the buffer is nearly full", "largest share, %"),
 }
 
 
 def event(
     site: str,
-    kind: Kind,
+    kind: EventKind,
     state: str,
     at_ms: int,
     text: str,
     *,
-    about: About | None = None,
+    info: MeterInfo | None = None,
     phase: str = "",
     duration_s: float | None = None,
     extreme: float | None = None,
@@ -68,8 +68,8 @@ def event(
     """Return the point of an event; `state` is begin or end. What only happens at one
     moment has an end alone, with a duration of 0."""
     tags = {"site": site, "kind": str(kind)}
-    if about is not None:
-        tags |= about.tags
+    if info is not None:
+        tags |= info.tags
     if phase:
         tags["phase"] = phase
     fields: dict[str, FieldValue] = {"state": state, "text": text}

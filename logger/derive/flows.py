@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from logger.derive.info import About, State, exact
+from logger.derive.info import MeterInfo, SavedState, exact
 from logger.derive.registers import Break
 from logger.domain import balance
 from logger.meter.reading import Reading
@@ -35,15 +35,13 @@ class _Round:
 class SiteFlows:
     """Makes `site` points. There are none without exactly one grid and a PV meter."""
 
-    def __init__(self, meters: Iterable[About], site: str) -> None:
+    def __init__(self, meters: Iterable[MeterInfo], site: str) -> None:
         known = list(meters)
         self._site = site
-        self._grid = [about.name for about in known if about.role == "grid"]
-        self._pv = [about.name for about in known if about.role == "pv"]
-        self._battery = [about.name for about in known if about.role == "battery"]
-        self._meters = {
-            about.name: about for about in known if about.role in {"grid", "pv", "battery"}
-        }
+        self._grid = [info.name for info in known if info.role == "grid"]
+        self._pv = [info.name for info in known if info.role == "pv"]
+        self._battery = [info.name for info in known if info.role == "battery"]
+        self._meters = {info.name: info for info in known if info.role in {"grid", "pv", "battery"}}
         self.enabled = len(self._grid) == 1 and bool(self._pv)
         self._open: dict[Job, dict[int, _Round]] = {Job.FAST: {}, Job.SLOW: {}}
         self._done: dict[Job, int] = {Job.FAST: 0, Job.SLOW: 0}
@@ -64,15 +62,15 @@ class SiteFlows:
     def feed(self, reading: Reading) -> list[Point]:
         """Return the points of the rounds that `reading` completes or leaves behind."""
         keys = _KEYS.get(reading.job)
-        about = self._meters.get(reading.meter)
-        if not self.enabled or keys is None or about is None:
+        info = self._meters.get(reading.meter)
+        if not self.enabled or keys is None or info is None:
             return []
         rounds, due = self._open[reading.job], reading.round_ms
         if due <= self._done[reading.job]:
             return []
         values = tuple(v for key in keys if isinstance(v := reading.values.get(key), Decimal))
         current = rounds.setdefault(due, _Round())
-        interval = about.fast_ms if reading.job is Job.FAST else about.slow_ms
+        interval = info.fast_ms if reading.job is Job.FAST else info.slow_ms
         if len(values) == len(keys) and reading.taken_ms - due < max(interval, 2000):
             current.values[reading.meter] = values
             current.taken_ms = max(current.taken_ms, reading.taken_ms)
@@ -165,14 +163,14 @@ class SiteFlows:
 
     def _sum(self, role: str) -> tuple[Decimal, Decimal]:
         """Return the running totals (drawn, fed back) of all meters of `role`."""
-        own = [self._totals[name] for name, about in self._meters.items() if about.role == role]
+        own = [self._totals[name] for name, info in self._meters.items() if info.role == role]
         before = self._former.get(role, [Decimal(0), Decimal(0)])
         return (
             before[0] + sum((total[0] for total in own), Decimal(0)),
             before[1] + sum((total[1] for total in own), Decimal(0)),
         )
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return offsets and totals, as JSON can hold them."""
         return {
             "offset": {
@@ -187,7 +185,7 @@ class SiteFlows:
             "highest": {name: str(value) for name, value in self._highest.items()},
         }
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: SavedState) -> None:
         """Take up where `state` was made; meters that are gone keep their share."""
         self._former = {
             role: [exact(drawn), exact(fed)] for role, (drawn, fed) in state["former"].items()

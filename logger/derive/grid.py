@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from logger.config.derive import Events
 from logger.derive.episode import Episode, Rule
-from logger.derive.events import Kind, event, span
-from logger.derive.info import About, State
+from logger.derive.events import EventKind, event, span
+from logger.derive.info import MeterInfo, SavedState
 from logger.derive.minutes import Samples
 from logger.domain.limits import FREQUENCY_WINDOW_MS, VOLTAGE_WINDOW_MS
 from logger.domain.wiring import LINE_PHASES, SQRT3
@@ -31,11 +31,11 @@ class _Text:
 class GridEvents:
     """Watches samples and quality windows; gives events when something begins or ends."""
 
-    def __init__(self, meters: Mapping[str, About], site: str, config: Events) -> None:
+    def __init__(self, meters: Mapping[str, MeterInfo], site: str, config: Events) -> None:
         self._meters, self._site, self._config = meters, site, config
-        self._episodes: dict[tuple[Kind, str, str], Episode] = {}
+        self._episodes: dict[tuple[EventKind, str, str], Episode] = {}
         # All meters share one grid frequency; one of them is enough.
-        grid = [about.name for about in meters.values() if about.role == "grid"]
+        grid = [info.name for info in meters.values() if info.role == "grid"]
         self._frequency_meter = (grid or [*meters, ""])[0]
         self._rules = {False: self._voltage_rules(1.0), True: self._voltage_rules(SQRT3)}
         high, low, band = (
@@ -44,11 +44,11 @@ class GridEvents:
             config.frequency_hysteresis,
         )
         self._frequency_rules = {
-            Kind.FREQUENCY_HIGH: _above(high, band, "frequency (mean of 10 s)", "Hz"),
-            Kind.FREQUENCY_LOW: _below(low, band, "frequency (mean of 10 s)", "Hz"),
+            EventKind.FREQUENCY_HIGH: _above(high, band, "frequency (mean of 10 s)", "Hz"),
+            EventKind.FREQUENCY_LOW: _below(low, band, "frequency (mean of 10 s)", "Hz"),
         }
 
-    def _voltage_rules(self, factor: float) -> dict[Kind, tuple[Rule, _Text]]:
+    def _voltage_rules(self, factor: float) -> dict[EventKind, tuple[Rule, _Text]]:
         config = self._config
         band = config.voltage_hysteresis * factor
         ten = "voltage (mean of 10 min)"
@@ -58,25 +58,29 @@ class GridEvents:
         back = low_sample + band
         low = Rule(lambda v: lost <= v < low_sample, lambda v: v >= back or v < lost, min, *often)
         return {
-            Kind.VOLTAGE_HIGH: _above(config.voltage_high * factor, band, ten, "V"),
-            Kind.VOLTAGE_LOW: _below(config.voltage_low * factor, band, ten, "V"),
-            Kind.VOLTAGE_HIGH_SAMPLE: _above(
+            EventKind.VOLTAGE_HIGH: _above(config.voltage_high * factor, band, ten, "V"),
+            EventKind.VOLTAGE_LOW: _below(config.voltage_low * factor, band, ten, "V"),
+            EventKind.VOLTAGE_HIGH_SAMPLE: _above(
                 config.voltage_high_sample * factor, band, "voltage", "V", often
             ),
-            Kind.VOLTAGE_LOW_SAMPLE: (low, _Text("voltage", "V", low_sample, "below")),
-            Kind.PHASE_LOST: _below(lost, band, "phase lost, voltage", "V", often),
+            EventKind.VOLTAGE_LOW_SAMPLE: (low, _Text("voltage", "V", low_sample, "below")),
+            EventKind.PHASE_LOST: _below(lost, band, "phase lost, voltage", "V", often),
         }
 
     def feed(self, meter: str, taken_ms: int, samples: Samples) -> list[Point]:
         """Take the samples of one fast reading."""
-        about = self._meters[meter]
+        info = self._meters[meter]
         found: list[Point] = []
-        for phase in about.phases:
+        for phase in info.phases:
             value = samples.get(phase, {}).get("voltage")
             if value is None:
                 continue
             volts = float(value)
-            for kind in (Kind.VOLTAGE_HIGH_SAMPLE, Kind.VOLTAGE_LOW_SAMPLE, Kind.PHASE_LOST):
+            for kind in (
+                EventKind.VOLTAGE_HIGH_SAMPLE,
+                EventKind.VOLTAGE_LOW_SAMPLE,
+                EventKind.PHASE_LOST,
+            ):
                 rule, text = self._rules[phase in LINE_PHASES][kind]
                 episode = self._episodes.get((kind, meter, phase))
                 if episode is None:
@@ -84,7 +88,7 @@ class GridEvents:
                         continue
                     episode = self._episodes[(kind, meter, phase)] = Episode()
                 found += self._judge(
-                    kind, about, phase, (rule, text), episode, volts, taken_ms, 3 * about.fast_ms
+                    kind, info, phase, (rule, text), episode, volts, taken_ms, 3 * info.fast_ms
                 )
         return found
 
@@ -92,40 +96,45 @@ class GridEvents:
         """Take a closed quality window. One that is not valid says nothing."""
         if not point.fields["valid"]:
             return []
-        about = self._meters[point.tags["meter"]]
+        info = self._meters[point.tags["meter"]]
         mean = float(point.fields["mean"])
         if point.measurement == "quality_frequency":
-            if about.name != self._frequency_meter:
+            if info.name != self._frequency_meter:
                 return []
             rules, phase = self._frequency_rules, ""
         else:
             phase = point.tags["phase"]
             rules = self._rules[phase in LINE_PHASES]
         found: list[Point] = []
-        kinds = (Kind.FREQUENCY_HIGH, Kind.FREQUENCY_LOW, Kind.VOLTAGE_HIGH, Kind.VOLTAGE_LOW)
+        kinds = (
+            EventKind.FREQUENCY_HIGH,
+            EventKind.FREQUENCY_LOW,
+            EventKind.VOLTAGE_HIGH,
+            EventKind.VOLTAGE_LOW,
+        )
         for kind in kinds:
             if kind not in rules:
                 continue
             rule, text = rules[kind]
             # A lost phase is reported as such; its mean says nothing about the grid.
-            if kind is Kind.VOLTAGE_LOW and self._rules[phase in LINE_PHASES][Kind.PHASE_LOST][
-                0
-            ].bad(float(point.fields["min"])):
+            if kind is EventKind.VOLTAGE_LOW and self._rules[phase in LINE_PHASES][
+                EventKind.PHASE_LOST
+            ][0].bad(float(point.fields["min"])):
                 continue
-            episode = self._episodes.get((kind, about.name, phase))
+            episode = self._episodes.get((kind, info.name, phase))
             if episode is None:
                 if not rule.bad(mean):
                     continue
-                episode = self._episodes[(kind, about.name, phase)] = Episode()
+                episode = self._episodes[(kind, info.name, phase)] = Episode()
             found += self._judge(
-                kind, about, phase, (rule, text), episode, mean, point.time_ms, _FOREVER_MS
+                kind, info, phase, (rule, text), episode, mean, point.time_ms, _FOREVER_MS
             )
         return found
 
     def _judge(
         self,
-        kind: Kind,
-        about: About,
+        kind: EventKind,
+        info: MeterInfo,
         phase: str,
         rule: tuple[Rule, _Text],
         episode: Episode,
@@ -135,7 +144,7 @@ class GridEvents:
     ) -> list[Point]:
         began_ms = episode.active_ms
         change = episode.judge(rule[0], value, at_ms, gap_ms)
-        where = f"{about.name}, {phase}" if phase else about.name
+        where = f"{info.name}, {phase}" if phase else info.name
         text = rule[1]
         worst = f"{episode.extreme:.2f}" if text.unit == "Hz" else f"{episode.extreme:.1f}"
         if change == "begin" and episode.active_ms is not None:
@@ -146,11 +155,11 @@ class GridEvents:
             return [
                 event(
                     self._site, kind, "begin", episode.active_ms, words,
-                    about=about, phase=phase, extreme=episode.extreme,
+                    info=info, phase=phase, extreme=episode.extreme,
                 )
             ]  # fmt: skip
         if change == "end" and began_ms is not None:
-            del self._episodes[(kind, about.name, phase)]
+            del self._episodes[(kind, info.name, phase)]
             duration = (episode.since_ms - began_ms) / 1000
             farthest = "highest" if text.beyond == "above" else "lowest"
             words = (
@@ -159,12 +168,12 @@ class GridEvents:
             )
             return [
                 event(
-                    self._site, kind, "end", episode.since_ms, words, about=about,
+                    self._site, kind, "end", episode.since_ms, words, info=info,
                     phase=phase, duration_s=duration, extreme=episode.extreme,
                 )
             ]  # fmt: skip
         if episode.idle:
-            del self._episodes[(kind, about.name, phase)]
+            del self._episodes[(kind, info.name, phase)]
         return []
 
     def clock_step(self, size_ms: int) -> None:
@@ -174,17 +183,17 @@ class GridEvents:
                 episode.active_ms += size_ms
             episode.count = 0
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return what has begun, as JSON can hold it."""
         return {"|".join(key): episode.state() for key, episode in self._episodes.items()}
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: SavedState) -> None:
         """Take up where `state` was made; meters that are gone are forgotten."""
         for key, saved in state.items():
             kind, rest = key.split("|", 1)
             meter, phase = rest.rsplit("|", 1)
             if meter in self._meters:
-                self._episodes[(Kind(kind), meter, phase)] = Episode.restored(saved)
+                self._episodes[(EventKind(kind), meter, phase)] = Episode.restored(saved)
 
 
 def _above(

@@ -10,11 +10,11 @@ from typing import Any
 from logger.domain.wiring import Wiring, watched_phases
 from logger.models.register import Model, Value
 
-State = dict[str, Any]
+SavedState = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class MeterInfo:
     """A meter: its place, its role, its table, its planned intervals in ms, its wiring."""
 
     name: str
@@ -62,7 +62,7 @@ def exact(value: object) -> Decimal:
     return number
 
 
-def facts(state: object) -> dict[str, dict[str, Value]]:
+def values_by_meter(state: object) -> dict[str, dict[str, Value]]:
     """Return names and values by meter out of a state file; ValueError for anything else."""
     if not isinstance(state, dict):
         raise ValueError(f"not a table: {state!r}")

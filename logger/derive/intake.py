@@ -59,7 +59,7 @@ class Intake:
         if found:
             self._keep(found)
 
-    def look(self) -> Step | None:
+    def refresh(self) -> Step | None:
         """Compare the clocks and close what time has ended; call it about once a second.
 
         Returns the step of the wall clock, if there was one.

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Mapping
 from sys import intern
 
-from logger.derive.info import About, State
+from logger.derive.info import MeterInfo, SavedState
 from logger.derive.windows import Window, Windows
 from logger.points.line import FieldValue, Point
 
@@ -23,7 +23,7 @@ Samples = Mapping[str, Mapping[str, FieldValue]]
 class Minutes:
     """Collects the samples of all meters and gives a point per meter, phase, minute."""
 
-    def __init__(self, meters: Mapping[str, About], site: str) -> None:
+    def __init__(self, meters: Mapping[str, MeterInfo], site: str) -> None:
         self._meters, self._site = meters, site
         self._windows = Windows(_MINUTE_MS)
 
@@ -65,8 +65,8 @@ class Minutes:
         ]
 
     def _points(self, meter: str, window: Window) -> list[Point]:
-        about = self._meters.get(meter)
-        if about is None:
+        info = self._meters.get(meter)
+        if info is None:
             return []
         phases: dict[str, dict[str, FieldValue]] = {}
         counts: dict[str, int] = {}
@@ -80,17 +80,17 @@ class Minutes:
         return [
             Point(
                 "power_1m",
-                {"site": self._site, **about.tags, "phase": phase},
+                {"site": self._site, **info.tags, "phase": phase},
                 {**fields, "samples": counts[phase]},
                 window.start_ms,
             )
             for phase, fields in phases.items()
         ]
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return the open minutes, as JSON can hold them."""
         return self._windows.state()
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: SavedState) -> None:
         """Take up where `state` was made."""
         self._windows.restore(state)

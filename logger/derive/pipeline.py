@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from logger.config.derive import Counters, Events
-from logger.derive.availability import Life
+from logger.derive.availability import Availability
 from logger.derive.changes import MeterChanges
 from logger.derive.clock import Stamps, Step
 from logger.derive.counters import CounterGuard
 from logger.derive.flows import SiteFlows
 from logger.derive.grid import GridEvents
-from logger.derive.info import About, State
+from logger.derive.info import MeterInfo, SavedState
 from logger.derive.minutes import Minutes
 from logger.derive.quality import Quality
 from logger.derive.quarters import Quarters
-from logger.derive.settingswatch import Facts
+from logger.derive.settingswatch import SettingsWatch
 from logger.meter.reading import Reading
 from logger.models.register import Job
 from logger.points.line import Point
@@ -42,12 +42,12 @@ class Derive:
 
     def __init__(
         self,
-        meters: Iterable[About],
+        meters: Iterable[MeterInfo],
         site: str,
         events: Events | None = None,
         counters: Counters | None = None,
     ) -> None:
-        self._meters = {about.name: about for about in meters}
+        self._meters = {info.name: info for info in meters}
         self._site = site
         self._events = events or Events()
         self._counters = counters or Counters()
@@ -63,8 +63,8 @@ class Derive:
         self._quality = Quality(meters, site)
         self._quarters = Quarters(meters, site)
         self._grid = GridEvents(meters, site, self._events)
-        self._life = Life(meters, site, self._events)
-        self._facts = Facts(meters, site, self._events)
+        self._availability = Availability(meters, site, self._events)
+        self._settings_watch = SettingsWatch(meters, site, self._events)
         self._dirty = False
         self._moved: Step | None = None  # the last step of the clock, while it is fresh
 
@@ -81,14 +81,14 @@ class Derive:
     def wanted(self) -> set[str]:
         """Return the meters whose identity job should run soon: after a gap, and while
         counters are held back."""
-        return self._life.wanted() | self._guard.holding()
+        return self._availability.wanted() | self._guard.holding()
 
     def feed(self, reading: Reading) -> list[Point]:
         """Return the points of one reading and of what follows from it.
 
         Raises KeyError for a meter that was not announced.
         """
-        about = self._meters[reading.meter]
+        info = self._meters[reading.meter]
         if not reading.values:
             return []
         reading = self._as_moved(reading)
@@ -96,18 +96,18 @@ class Derive:
         if taken_ms != reading.taken_ms:
             reading = replace(reading, taken_ms=taken_ms)
         if reading.job is Job.FAST:
-            return self._feed_fast(reading, about)
+            return self._feed_fast(reading, info)
         found: list[Point] = []
-        derived = self._facts.feed(reading)
+        derived = self._settings_watch.feed(reading)
         believed, verdicts = self._guard.feed(reading)
         for verdict in verdicts:
-            if not verdict.told:
-                derived += self._facts.verdict(verdict)
+            if not verdict.reported:
+                derived += self._settings_watch.verdict(verdict)
             self._flows.broke(verdict.meter, verdict.breaks)
         for each in believed:
-            derived += self._life.heard(each)
+            derived += self._availability.heard(each)
             derived += self._flows.feed(each)
-            found += points(self._changes.keep(each), about.model, self._site)
+            found += points(self._changes.keep(each), info.model, self._site)
         return found + self._stamped(derived)
 
     def _as_moved(self, reading: Reading) -> Reading:
@@ -128,11 +128,11 @@ class Derive:
         if self._moved is not None and now_ms > self._moved.to_ms + _UNDER_WAY_MS:
             self._moved = None
 
-    def _feed_fast(self, reading: Reading, about: About) -> list[Point]:
-        found = list(points(reading, about.model, self._site))
+    def _feed_fast(self, reading: Reading, info: MeterInfo) -> list[Point]:
+        found = list(points(reading, info.model, self._site))
         samples = {point.tags["phase"]: point.fields for point in found if "phase" in point.tags}
         name, taken_ms = reading.meter, reading.taken_ms
-        derived = self._life.heard(reading)
+        derived = self._availability.heard(reading)
         derived += self._flows.feed(reading)
         derived += self._minutes.feed(name, taken_ms, samples)
         derived += self._watched(self._quality.feed(name, taken_ms, samples))
@@ -147,7 +147,7 @@ class Derive:
         derived += self._minutes.tick(now_ms)
         derived += self._watched(self._quality.tick(now_ms))
         derived += self._quarters.tick(now_ms)
-        derived += self._life.tick(now_ms)
+        derived += self._availability.tick(now_ms)
         return self._stamped(derived)
 
     def clock_step(self, step: Step) -> list[Point]:
@@ -163,14 +163,14 @@ class Derive:
             self._quarters.clock_step()
             self._flows.clock_step()
             self._grid.clock_step(step.size_ms)
-            self._life.clock_step(step.size_ms)
+            self._availability.clock_step(step.size_ms)
             self._guard.clock_step(step.size_ms)
-        derived += self._facts.clock_step(step)
+        derived += self._settings_watch.clock_step(step)
         return self._stamped(derived)
 
     def buffer(self, share: float, now_ms: int) -> list[Point]:
         """Take the share of the buffer's limit that is in use, 0..1."""
-        return self._stamped(self._facts.buffer(share, now_ms))
+        return self._stamped(self._settings_watch.buffer(share, now_ms))
 
     def _watched(self, windows: list[Point]) -> list[Point]:
         events = [event for window in windows for event in self._grid.window(window)]
@@ -194,7 +194,7 @@ class Derive:
             found.append(point if stamp == point.time_ms else replace(point, time_ms=stamp))
         return found
 
-    def state(self, *, stopping: bool = False) -> State:
+    def state(self, *, stopping: bool = False) -> SavedState:
         """Return the state as JSON can hold it.
 
         Open windows are part of it only when `stopping`: an old state must never make a
@@ -208,15 +208,15 @@ class Derive:
             "changes": self._changes.state(),
             "flows": self._flows.state(),
             "grid": self._grid.state(),
-            "life": self._life.state(),
-            "facts": self._facts.state(),
+            "life": self._availability.state(),
+            "facts": self._settings_watch.state(),
             "quarters": self._quarters.state(stopping=stopping),
         }
         if stopping:
             saved |= {"minutes": self._minutes.state(), "quality": self._quality.state()}
         return saved
 
-    def restore(self, state: State, alive_ms: int | None = None) -> bool:
+    def restore(self, state: SavedState, alive_ms: int | None = None) -> bool:
         """Take up where `state` was made; `alive_ms` is the newest point in the buffer.
 
         Returns False and starts afresh when the state makes no sense.
@@ -229,8 +229,8 @@ class Derive:
             self._changes.restore(state["changes"])
             self._flows.restore(state["flows"])
             self._grid.restore(state["grid"])
-            self._life.restore(state["life"], alive_ms)
-            self._facts.restore(state["facts"])
+            self._availability.restore(state["life"], alive_ms)
+            self._settings_watch.restore(state["facts"])
             if "quarters" in state:  # older versions had none
                 self._quarters.restore(state["quarters"])
             if "minutes" in state:

@@ -14,7 +14,7 @@ import math
 from array import array
 from collections.abc import Mapping
 
-from logger.derive.info import About, State
+from logger.derive.info import MeterInfo, SavedState
 from logger.derive.minutes import Samples
 from logger.derive.windows import Window, Windows
 from logger.domain.limits import FREQUENCY_WINDOW_MS, VOLTAGE_WINDOW_MS
@@ -26,22 +26,22 @@ _FREQUENCY = "frequency"
 class Quality:
     """Collects voltages and frequencies of all meters and gives a point per window."""
 
-    def __init__(self, meters: Mapping[str, About], site: str) -> None:
+    def __init__(self, meters: Mapping[str, MeterInfo], site: str) -> None:
         self._meters, self._site = meters, site
         self._voltage = Windows(VOLTAGE_WINDOW_MS)
         self._frequency = Windows(FREQUENCY_WINDOW_MS)
 
     def feed(self, meter: str, taken_ms: int, samples: Samples) -> list[Point]:
         """Take the samples of one fast reading; return the windows they close."""
-        about = self._meters.get(meter)
-        if about is None:
+        info = self._meters.get(meter)
+        if info is None:
             return []
         found: list[Point] = []
         window, closed = self._voltage.at(meter, taken_ms)
         if closed is not None:
             found += self._voltages(meter, closed)
         if window is not None:
-            for phase in about.phases:
+            for phase in info.phases:
                 value = samples.get(phase, {}).get("voltage")
                 if value is not None:
                     _add(window, phase, float(value), square=True)
@@ -70,7 +70,7 @@ class Quality:
         return found
 
     def _voltages(self, meter: str, window: Window) -> list[Point]:
-        about = self._meters[meter]
+        info = self._meters[meter]
         found = []
         for phase, (count, total, low, high) in window.sums.items():
             fields: dict[str, FieldValue] = {
@@ -78,30 +78,30 @@ class Quality:
                 "min": low,
                 "max": high,
                 "samples": int(count),
-                "valid": window.valid(int(count), VOLTAGE_WINDOW_MS, about.fast_ms),
+                "valid": window.valid(int(count), VOLTAGE_WINDOW_MS, info.fast_ms),
             }
-            tags = {"site": self._site, **about.tags, "phase": phase}
+            tags = {"site": self._site, **info.tags, "phase": phase}
             found.append(Point("quality_voltage", tags, fields, window.start_ms))
         return found
 
     def _frequencies(self, meter: str, window: Window) -> list[Point]:
-        about = self._meters[meter]
+        info = self._meters[meter]
         if _FREQUENCY not in window.sums:
             return []
         count, total, _, _ = window.sums[_FREQUENCY]
         fields: dict[str, FieldValue] = {
             "mean": total / count,
             "samples": int(count),
-            "valid": window.valid(int(count), FREQUENCY_WINDOW_MS, about.fast_ms),
+            "valid": window.valid(int(count), FREQUENCY_WINDOW_MS, info.fast_ms),
         }
-        tags = {"site": self._site, **about.tags}
+        tags = {"site": self._site, **info.tags}
         return [Point("quality_frequency", tags, fields, window.start_ms)]
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return the open windows, as JSON can hold them."""
         return {"voltage": self._voltage.state(), "frequency": self._frequency.state()}
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: SavedState) -> None:
         """Take up where `state` was made; windows of meters that are gone are dropped."""
         for windows, saved in (
             (self._voltage, state["voltage"]),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 
-from logger.derive.info import About, State, finite, whole
+from logger.derive.info import MeterInfo, SavedState, finite, whole
 from logger.domain.limits import FREQUENCY_BANDS, QUARTER_MS
 from logger.points.line import FieldValue, Point
 
@@ -46,7 +46,7 @@ class _Quarter:
 class Quarters:
     """Adds the frequency windows of all meters up and gives a point per quarter hour."""
 
-    def __init__(self, meters: Mapping[str, About], site: str) -> None:
+    def __init__(self, meters: Mapping[str, MeterInfo], site: str) -> None:
         self._meters, self._site = meters, site
         self._open: dict[str, _Quarter] = {}
         # Quarters that begin earlier than this may hold windows that were not seen here.
@@ -115,7 +115,7 @@ class Quarters:
         tags = {"site": self._site, **self._meters[meter].tags}
         return Point("quality_frequency_15m", tags, fields, start_ms)
 
-    def state(self, *, stopping: bool) -> State:
+    def state(self, *, stopping: bool) -> SavedState:
         """Return what JSON can hold: what is passed, and when `stopping` the open quarters."""
         return {
             "passed": dict(self._whole_from),
@@ -126,7 +126,7 @@ class Quarters:
             },
         }
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: SavedState) -> None:
         """Take up where `state` was made.
 
         A series that is gone leaves windows that no quarter counts. A reader takes the
@@ -135,7 +135,7 @@ class Quarters:
         passed = {meter: whole(at) for meter, at in state["passed"].items()}
         self._whole_from = {meter: at for meter, at in passed.items() if meter in self._meters}
         self._unsure = set(self._whole_from)
-        roles = {meter: about.role for meter, about in self._meters.items()}
+        roles = {meter: info.role for meter, info in self._meters.items()}
         saved = state["open"]
         all_there = all(roles.get(meter) == role for meter, (role, *_) in saved.items())
         for meter, (role, start_ms, seen, *counts, low, high) in saved.items():

@@ -57,7 +57,7 @@ def primary_amps(values: Mapping[str, Value]) -> float | None:
     return float(ratio) if ratio > 6 else _UNKNOWN_AMPS
 
 
-def granule(value: Decimal) -> Decimal:
+def float32_step(value: Decimal) -> Decimal:
     """Return the step of a float32 of this size: 0.0156 above 131,072."""
     if not value:
         return Decimal(0)
@@ -100,10 +100,10 @@ class Break:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GuardResult:
     """Counters of one meter restarted at `at_ms`: the meter was swapped, or reset.
 
-    `told` when the same swap was reported before, for other counters.
+    `reported` when the same swap was reported before, for other counters.
     """
 
     meter: str
@@ -111,7 +111,7 @@ class Verdict:
     swapped: bool
     breaks: tuple[Break, ...]
     serials: tuple[str, str] = ("", "")
-    told: bool = False
+    reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +131,15 @@ class Sum:
         """All counters concerned."""
         return (self.total, *self.parts)
 
-    def rest(self, values: Mapping[str, Decimal]) -> Decimal:
+    def residual(self, values: Mapping[str, Decimal]) -> Decimal:
         """Return how far the total is from the sum of the parts."""
         return values[self.total] - sum((values[part] for part in self.parts), Decimal(0))
 
     def tolerance(self, values: Mapping[str, Decimal]) -> Decimal:
-        """Return how far `rest` may move by the counters' last digits alone."""
+        """Return how far `residual` may move by the counters' last digits alone."""
         family = [values[key] for key in self.keys]
         last = resolution(family)
-        return sum((max(last, granule(value)) for value in family), Decimal(0))
+        return sum((max(last, float32_step(value)) for value in family), Decimal(0))
 
 
 def sums(keys: Iterable[str]) -> list[Sum]:

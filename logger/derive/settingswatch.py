@@ -7,26 +7,26 @@ from datetime import UTC, datetime
 
 from logger.config.derive import Events
 from logger.derive.clock import Step
-from logger.derive.events import Kind, event, span
-from logger.derive.info import About, State, facts, finite, whole
-from logger.derive.registers import Break, Verdict
+from logger.derive.events import EventKind, event, span
+from logger.derive.info import MeterInfo, SavedState, finite, values_by_meter, whole
+from logger.derive.registers import Break, GuardResult
 from logger.meter.reading import Reading
 from logger.models.register import Value
 from logger.points.line import Point
 
 _FACTS = {
-    "tariff": (Kind.TARIFF_SWITCHED, "tariff"),
-    "combination_code": (Kind.COMBINATION_CODE_CHANGED, "combination code"),
-    "ct_ratio": (Kind.CT_RATIO_CHANGED, "CT ratio"),
+    "tariff": (EventKind.TARIFF_SWITCHED, "tariff"),
+    "combination_code": (EventKind.COMBINATION_CODE_CHANGED, "combination code"),
+    "ct_ratio": (EventKind.CT_RATIO_CHANGED, "CT ratio"),
 }
 _IMPORT = "active_import/total/total"
 _BUFFER_BAND = 0.05
 
 
-class Facts:
+class SettingsWatch:
     """Compares what meters and machine report with what they reported before."""
 
-    def __init__(self, meters: Mapping[str, About], site: str, config: Events) -> None:
+    def __init__(self, meters: Mapping[str, MeterInfo], site: str, config: Events) -> None:
         self._meters, self._site, self._config = meters, site, config
         self._known: dict[str, dict[str, Value]] = {}
         self._full_ms: int | None = None
@@ -49,7 +49,7 @@ class Facts:
             found.append(self._event(kind, reading.taken_ms, text, reading.meter, extreme))
         return found
 
-    def verdict(self, verdict: Verdict) -> list[Point]:
+    def verdict(self, verdict: GuardResult) -> list[Point]:
         """Return the event for counters that went on from other values."""
         swapped = verdict.swapped
         moved = [found for found in verdict.breaks if found.before != found.after]
@@ -62,7 +62,7 @@ class Facts:
         else:
             text = f"{verdict.meter}: counters went on from other values{_list(shown)}"
         imports = [found.before for found in verdict.breaks if found.key == _IMPORT]
-        kind = Kind.METER_SWAPPED if swapped else Kind.COUNTER_RESET
+        kind = EventKind.METER_SWAPPED if swapped else EventKind.COUNTER_RESET
         extreme = float(imports[0]) if imports else None
         return [self._event(kind, verdict.at_ms, text, verdict.meter, extreme)]
 
@@ -72,7 +72,7 @@ class Facts:
         way = "forward" if size > 0 else "back"
         what = "the clock was not set at the start; it went" if step.first else "the clock went"
         text = f"{what} {way} by {span(abs(size))}, from {_utc(step.from_ms)} to {_utc(step.to_ms)}"
-        return [self._event(Kind.CLOCK_STEP, step.to_ms, text, "", size)]
+        return [self._event(EventKind.CLOCK_STEP, step.to_ms, text, "", size)]
 
     def buffer(self, share: float, now_ms: int) -> list[Point]:
         """Return an event when the buffer has become nearly full, or is no longer.
@@ -87,7 +87,7 @@ class Facts:
             text = f"the buffer is {share:.0%} full"
             return [
                 event(
-                    self._site, Kind.BUFFER_NEAR_LIMIT, "begin", now_ms, text,
+                    self._site, EventKind.BUFFER_NEAR_LIMIT, "begin", now_ms, text,
                     extreme=100 * share,
                 )
             ]  # fmt: skip
@@ -99,25 +99,27 @@ class Facts:
         self._full_ms = None
         return [
             event(
-                self._site, Kind.BUFFER_NEAR_LIMIT, "end", now_ms, text,
+                self._site, EventKind.BUFFER_NEAR_LIMIT, "end", now_ms, text,
                 duration_s=seconds, extreme=100 * self._fullest,
             )
         ]  # fmt: skip
 
-    def _event(self, kind: Kind, at_ms: int, text: str, meter: str, extreme: float | None) -> Point:
-        about = self._meters.get(meter)
-        return event(self._site, kind, "end", at_ms, text, about=about, extreme=extreme)
+    def _event(
+        self, kind: EventKind, at_ms: int, text: str, meter: str, extreme: float | None
+    ) -> Point:
+        info = self._meters.get(meter)
+        return event(self._site, kind, "end", at_ms, text, info=info, extreme=extreme)
 
-    def state(self) -> State:
+    def state(self) -> SavedState:
         """Return what is known, as JSON can hold it."""
         return {
             "known": {name: dict(known) for name, known in self._known.items()},
             "full": [self._full_ms, self._fullest],
         }
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: SavedState) -> None:
         """Take up where `state` was made."""
-        self._known = facts(state["known"])
+        self._known = values_by_meter(state["known"])
         full, fullest = state["full"]
         self._full_ms = None if full is None else whole(full)
         self._fullest = finite(fullest)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class FieldType(StrEnum):
     """The type of a field in InfluxDB, for ever."""
 
     FLOAT = "float"
@@ -32,7 +32,7 @@ class Lane(StrEnum):
 class Field:
     """A field: its type, its unit in InfluxDB, what it says; `units` a meter may send."""
 
-    kind: Kind
+    kind: FieldType
     unit: str
     text: str
     units: tuple[str, ...] = ()
@@ -61,15 +61,15 @@ SCALE: Mapping[str, Decimal] = {
 
 
 def _float(unit: str, text: str, *units: str) -> Field:
-    return Field(Kind.FLOAT, unit, text, units or (unit,))
+    return Field(FieldType.FLOAT, unit, text, units or (unit,))
 
 
 def _integer(unit: str, text: str) -> Field:
-    return Field(Kind.INTEGER, unit, text)
+    return Field(FieldType.INTEGER, unit, text)
 
 
 def _text(text: str) -> Field:
-    return Field(Kind.TEXT, "", text)
+    return Field(FieldType.TEXT, "", text)
 
 
 _POWER = {
@@ -162,7 +162,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
             "min": _float("V", "lowest sample"),
             "max": _float("V", "highest sample"),
             "samples": _integer("", "readings in the window"),
-            "valid": Field(Kind.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+            "valid": Field(FieldType.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
         },
         "ten-minute voltage windows; an indication, not an EN 50160 measurement",
     ),
@@ -172,7 +172,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         {
             "mean": _float("Hz", "mean of the samples of ten seconds"),
             "samples": _integer("", "readings in the window"),
-            "valid": Field(Kind.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+            "valid": Field(FieldType.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
         },
         "ten-second frequency windows; an indication, not an EN 50160 measurement",
     ),
@@ -186,7 +186,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
             "wide": _integer("", "valid ones with a mean within 47..52 Hz"),
             "min": _float("Hz", "lowest mean"),
             "max": _float("Hz", "highest mean"),
-            "whole": Field(Kind.BOOLEAN, "", "false: not counted here, look at the windows"),
+            "whole": Field(FieldType.BOOLEAN, "", "false: not counted here, look at the windows"),
         },
         "frequency windows added up, aligned to quarter hours; for long reports",
     ),

@@ -1,6 +1,6 @@
 """Dashboards and alert rules for Grafana, made from the logger's configuration."""
 
 from logger.grafana.build import Source, dashboards, files, write
-from logger.grafana.options import Settings, settings
+from logger.grafana.options import DashboardOptions, dashboard_options
 
-__all__ = ["Settings", "Source", "dashboards", "files", "settings", "write"]
+__all__ = ["DashboardOptions", "Source", "dashboard_options", "dashboards", "files", "write"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logger.grafana.frame import HEALTH, PHASES, QUALITY, TARIFFS
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import Json
 from logger.grafana.rule import Rules, ask, reduce, step, threshold
 
@@ -29,7 +29,7 @@ def _value(ref: str = "B", form: str = "%.1f") -> str:
     return f'{{{{ printf "{form}" $values.{ref}.Value }}}}'
 
 
-def _voltage(rules: Rules, settings: Settings) -> None:
+def _voltage(rules: Rules, settings: DashboardOptions) -> None:
     low, high = settings.events.voltage_low, settings.events.voltage_high
     warning = settings.alerts.voltage_warning
     # A window is stamped with its beginning and comes when it is over.
@@ -67,7 +67,7 @@ def _voltage(rules: Rules, settings: Settings) -> None:
     )  # fmt: skip
 
 
-def _grid(rules: Rules, settings: Settings) -> None:
+def _grid(rules: Rules, settings: DashboardOptions) -> None:
     low, high = settings.events.frequency_low, settings.events.frequency_high
     rules.add(
         "frequency",
@@ -107,7 +107,7 @@ def _grid(rules: Rules, settings: Settings) -> None:
     )  # fmt: skip
 
 
-def _life(rules: Rules, settings: Settings) -> None:
+def _life(rules: Rules, settings: DashboardOptions) -> None:
     quiet = settings.alerts.silent_after
     minutes = f"{quiet / 60:g} minutes"
     of_meter = f'FROM "logger" WHERE {_TIME} AND "meter" != \'\' GROUP BY "site", "bus", "meter"'
@@ -202,7 +202,7 @@ def _life(rules: Rules, settings: Settings) -> None:
     )  # fmt: skip
 
 
-def rules(settings: Settings, dashboards: Sequence[Json]) -> Json:
+def rules(settings: DashboardOptions, dashboards: Sequence[Json]) -> Json:
     """Return the file of alert rules; each is linked to a panel of `dashboards`."""
     panels = {
         (dashboard["uid"], panel["title"]): panel["id"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from logger.grafana import alerts, health, home, notify, phases, quality, solar, tariffs
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
 
 BOARDS = "dashboards"  # Grafana skips other files than YAML there
@@ -28,7 +28,7 @@ class Source:
     token_file: str = "/etc/grafana/influxdb-token"  # noqa: S105 - a path, not a secret
 
 
-def dashboards(settings: Settings) -> dict[str, Json]:
+def dashboards(settings: DashboardOptions) -> dict[str, Json]:
     """Return every dashboard by the name of its file."""
     made = {
         "home": home.home(settings),
@@ -79,7 +79,7 @@ def _provider(path: PurePosixPath) -> Json:
 
 
 def files(
-    settings: Settings,
+    settings: DashboardOptions,
     source: Source,
     place: PurePosixPath,
     given: Mapping[str, str],

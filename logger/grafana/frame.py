@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json, placed
 from logger.grafana.query import SITE
 
@@ -63,7 +63,7 @@ def _text(name: str, label: str, value: str, *, hidden: bool) -> Json:
     }
 
 
-def variables(settings: Settings, *, meter: str = "", prices: str = "") -> list[Json]:
+def variables(settings: DashboardOptions, *, meter: str = "", prices: str = "") -> list[Json]:
     """Return site and time zone, and if wanted `meter` ("one", "many") and prices
     ("shown", "hidden")."""
     found = [_query("site", "Site", 'SHOW TAG VALUES FROM "energy" WITH KEY = "site"')]
@@ -118,7 +118,7 @@ def dashboard(
     uid: str,
     text: str,
     panels: Sequence[Json],
-    settings: Settings,
+    settings: DashboardOptions,
     *,
     names: Sequence[Json],
     start: str,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from logger.grafana.frame import HEALTH, dashboard, events, variables
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import LIVE, Json, curves, limits, row, stat, table, target
 from logger.grafana.quality import events_table
 from logger.grafana.query import METER, RANGE, SITE, where
@@ -19,7 +19,7 @@ def _latest(field: str) -> str:
     return f'SELECT last("{field}") FROM "logger" {where(RANGE, SITE, _OF_BUFFER)}'
 
 
-def _buffer(settings: Settings) -> list[Json]:
+def _buffer(settings: DashboardOptions) -> list[Json]:
     common = {"last": "15m", "width": 4, "height": 4, "empty": "nothing for 15 minutes"}
     late = settings.alerts.buffer_age
     return [
@@ -143,7 +143,7 @@ def _rate(field: str, *conditions: str, by: str) -> str:
     )
 
 
-def health(settings: Settings) -> Json:
+def health(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     common = {"interval": "5m", "points": 300, "width": 12, "height": 7, "decimals": 0}
     few = {"axis": {"axisSoftMax": 5}}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import HOME, QUALITY, SOLAR, TARIFFS, dashboard, events, variables
 from logger.grafana.frame import PHASES as PHASE_BOARD
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
     LIVE,
@@ -42,7 +42,7 @@ _SILENT, _NO_FLOW = "no reading for 5 minutes", "no PV reading"
 _FLOWS = "from the site's flows: load = grid + PV (import positive, export negative)"
 
 
-def _now(settings: Settings) -> list[Json]:
+def _now(settings: DashboardOptions) -> list[Json]:
     total = "\"phase\" = 'total'"
     power = (
         f'SELECT mean("active_power") FROM "power" {where(RANGE, SITE, GRID, total)} '
@@ -144,7 +144,7 @@ def _site(field: str, times: str = "") -> str:
     return f'SELECT ({grown(field)}){times} FROM "site" {where(RANGE, SITE)}'
 
 
-def _sums(settings: Settings) -> list[Json]:
+def _sums(settings: DashboardOptions) -> list[Json]:
     found = []
     for title, last in (("Today", "now/d"), ("This month", "now/M"), ("This year", "now/y")):
         found.append(
@@ -250,7 +250,7 @@ def _charts() -> list[Json]:
     ]  # fmt: skip
 
 
-def home(settings: Settings) -> Json:
+def home(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     sums = _sums(settings)
     return dashboard(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import Json
 
 NAME = "inepro-logger"
@@ -83,7 +83,7 @@ def _duration(seconds: float) -> str:
     return f"{whole // 60}m" if whole % 60 == 0 else f"{whole}s"
 
 
-def notifications(settings: Settings, given: Mapping[str, str]) -> Json:
+def notifications(settings: DashboardOptions, given: Mapping[str, str]) -> Json:
     """Return contact point, root policy and message template."""
     return {
         "apiVersion": 1,

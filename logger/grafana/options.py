@@ -9,7 +9,7 @@ from logger.config.derive import Events, Price, Prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class DashboardOptions:
     """The figures behind every dashboard and rule, all from one configuration file.
 
     `zone` is the IANA time zone of the installation: days begin and end there. Prices
@@ -30,19 +30,19 @@ class Settings:
         return known.get(self.currency, f"suffix: {self.currency}")
 
 
-def settings(
+def dashboard_options(
     zone: str,
     prices: Prices | None = None,
     events: Events | None = None,
     alerts: Alerts | None = None,
-) -> Settings:
+) -> DashboardOptions:
     """Return the settings of a configuration; the newest prices are the ones shown."""
-    made = Settings(zone=zone, events=events or Events(), alerts=alerts or Alerts())
+    made = DashboardOptions(zone=zone, events=events or Events(), alerts=alerts or Alerts())
     if prices is None or not prices.valid:
         return made
     newest: Price = max(prices.valid, key=lambda price: price.since)
     t1, t2, t3, t4 = (newest.buying(f"T{number}") for number in (1, 2, 3, 4))
-    return Settings(
+    return DashboardOptions(
         zone=zone,
         currency=prices.currency,
         buy=(t1, t2, t3, t4),

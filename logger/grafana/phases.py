@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import PHASES as UID
 from logger.grafana.frame import dashboard, events, variables
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     LIVE,
     PHASE_COLOURS,
@@ -65,7 +65,7 @@ def _colours() -> list[Json]:
     return [by_pattern(f" {phase}$", colour) for phase, colour in PHASE_COLOURS.items()]
 
 
-def phases(settings: Settings) -> Json:
+def phases(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     low, high = settings.events.voltage_low, settings.events.voltage_high
     name = "$tag_meter $tag_phase"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.domain.limits import FREQUENCY_BANDS, NOMINAL_V, voltage_bands
 from logger.grafana.frame import QUALITY, dashboard, events, variables
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
     LOAD,
@@ -79,7 +79,7 @@ def _weeks(title: str, text: str, edges: tuple[float, float], least: float) -> J
     )  # fmt: skip
 
 
-def _voltage(settings: Settings) -> list[Json]:
+def _voltage(settings: DashboardOptions) -> list[Json]:
     low, high = settings.events.voltage_low, settings.events.voltage_high
     edges = limits((low, "transparent"), (high, "red"), base="blue")
     axis = {"axisSoftMin": 225, "axisSoftMax": 240}
@@ -166,7 +166,7 @@ def _summary() -> list[Json]:
     ]  # fmt: skip
 
 
-def _frequency(settings: Settings) -> list[Json]:
+def _frequency(settings: DashboardOptions) -> list[Json]:
     low, high = settings.events.frequency_low, settings.events.frequency_high
     histogram = panel(
         "histogram",
@@ -243,7 +243,7 @@ def _column(name: str, width: int | None, **more: object) -> Json:
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
 
 
-def quality(settings: Settings) -> Json:
+def quality(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     panels = [
         row("The range shown"),

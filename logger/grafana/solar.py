@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import SOLAR, dashboard, variables
 from logger.grafana.home import NO_PV
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
     LOAD,
@@ -82,7 +82,7 @@ def _months(title: str, field: str, colour: str, text: str) -> Json:
     )  # fmt: skip
 
 
-def solar(settings: Settings) -> Json:
+def solar(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     sums = {
         "Produced": ("pv_energy", SUN, "Energy of all PV meters."),

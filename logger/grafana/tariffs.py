@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import TARIFFS as UID
 from logger.grafana.frame import dashboard, variables
-from logger.grafana.options import Settings
+from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
     SELL,
@@ -86,7 +86,7 @@ def _counters() -> Json:
     )  # fmt: skip
 
 
-def _money(settings: Settings) -> list[Json]:
+def _money(settings: DashboardOptions) -> list[Json]:
     cost = [
         target(priced(SITE, METER, signs="buy"), "Import"),
         target(priced(SITE, METER, signs="sell"), "Feed-in"),
@@ -120,7 +120,7 @@ def _money(settings: Settings) -> list[Json]:
     ]  # fmt: skip
 
 
-def tariffs(settings: Settings) -> Json:
+def tariffs(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     panels = [
         row("The range shown and the one before"),

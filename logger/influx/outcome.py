@@ -16,7 +16,7 @@ MAX_RETRY_AFTER_S = 3600.0
 _MAX_TEXT = 300
 
 
-class Kind(StrEnum):
+class OutcomeKind(StrEnum):
     """What to do with the points that were sent."""
 
     DELIVERED = "delivered"  # they are in the database
@@ -33,7 +33,7 @@ class Outcome:
     """One answer. `sure` says that a rejection is about lines and not about the request;
     `dropped` is how many lines a partial write left out, if it says so."""
 
-    kind: Kind
+    kind: OutcomeKind
     text: str = ""
     hint: str = ""
     retry_after_s: float | None = None
@@ -41,7 +41,7 @@ class Outcome:
     dropped: int | None = None
 
 
-DELIVERED = Outcome(Kind.DELIVERED)
+DELIVERED = Outcome(OutcomeKind.DELIVERED)
 
 # How servers name what is wrong with single lines.
 _LINE_FAULTS = (
@@ -68,11 +68,11 @@ def classify(status: int, headers: Mapping[str, str], body: str, now_s: float) -
     if status == 204:
         return DELIVERED
     if status == 413:
-        return Outcome(Kind.TOO_LARGE, text, "raise the body limit of the server or proxy")
+        return Outcome(OutcomeKind.TOO_LARGE, text, "raise the body limit of the server or proxy")
     if status in {400, 422} or (status >= 500 and faults):
         # versions differ on the status of a partial write, not on its words
         return Outcome(
-            Kind.REJECTED,
+            OutcomeKind.REJECTED,
             text if message else f"answered {status}: {plain(body)}",
             "if all points are refused, check url, org and bucket",
             sure=faults or (status == 422 and message is not None),
@@ -80,14 +80,16 @@ def classify(status: int, headers: Mapping[str, str], body: str, now_s: float) -
         )
     if status in {408, 425, 429} or status >= 500:
         shown = text if message else f"answered {status}: {plain(body)}"
-        return Outcome(Kind.BUSY, shown, "", retry_after(headers, now_s))
+        return Outcome(OutcomeKind.BUSY, shown, "", retry_after(headers, now_s))
     if 300 <= status < 400:
         where = _header(headers, "Location") or "nowhere"
         return Outcome(
-            Kind.WRONG_TARGET, f"{status}: redirects to {where}", "set influxdb.url to that address"
+            OutcomeKind.WRONG_TARGET,
+            f"{status}: redirects to {where}",
+            "set influxdb.url to that address",
         )
     return Outcome(
-        Kind.WRONG_TARGET,
+        OutcomeKind.WRONG_TARGET,
         text if message else f"answered {status}: {plain(body)}",
         _hint(status),
         retry_after(headers, now_s),

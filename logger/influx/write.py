@@ -10,14 +10,14 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from logger.domain.errors import ConfigError
-from logger.influx.outcome import DELIVERED, Kind, Outcome, classify
+from logger.influx.outcome import DELIVERED, Outcome, OutcomeKind, classify
 
 _CONNECT_S = 5.0  # the longest wait for a connection
 _PATIENCE = 8  # a slow server gets up to so many times the configured timeout
 _GZIP_LEVEL = 1  # 3 takes 40 % longer and saves 8 %
 
 
-class Settings(Protocol):
+class WriteTarget(Protocol):
     """What this module needs of the section [influxdb]."""
 
     @property
@@ -36,7 +36,7 @@ class Settings(Protocol):
 class Client:
     """Writes line protocol to one bucket. For one thread."""
 
-    def __init__(self, settings: Settings, bucket: str) -> None:
+    def __init__(self, settings: WriteTarget, bucket: str) -> None:
         self._settings = settings
         self.bucket = bucket
         self._client: Any = None  # its module is imported late: that takes 0.2 s
@@ -49,11 +49,11 @@ class Client:
         try:
             self._connect()
         except ConfigError as err:
-            return Outcome(Kind.WRONG_TARGET, err.message, err.hint)
+            return Outcome(OutcomeKind.WRONG_TARGET, err.message, err.hint)
         outcome = self._post("\n".join(lines).encode())
-        if outcome.kind is Kind.WRONG_TARGET:
+        if outcome.kind is OutcomeKind.WRONG_TARGET:
             self.close()  # the token may be mended by now: it is read again
-        elif outcome.kind is Kind.TIMEOUT:
+        elif outcome.kind is OutcomeKind.TIMEOUT:
             self._patience = min(2 * self._patience, _PATIENCE)
         if outcome.text and self._token:
             text = outcome.text.replace(self._token, "***")
@@ -99,24 +99,26 @@ class Client:
         except ApiException as err:
             if not err.status:
                 return Outcome(
-                    Kind.UNREACHABLE,
+                    OutcomeKind.UNREACHABLE,
                     f"TLS: {reason_of(err.reason)}",
                     "check certificate, clock and whether the server speaks TLS at all",
                 )
             answer = err.body if isinstance(err.body, str) else ""
             return classify(int(err.status), dict(err.headers or {}), answer, time.time())
         except UnicodeDecodeError:
-            return Outcome(Kind.BUSY, "the answer is not text")
+            return Outcome(OutcomeKind.BUSY, "the answer is not text")
         except http.ReadTimeoutError:
             return Outcome(
-                Kind.TIMEOUT,
+                OutcomeKind.TIMEOUT,
                 f"no answer within {timeout_ms / 1000:g} s",
                 "if the server is only slow, raise influxdb.timeout",
             )
         except (http.HTTPError, OSError) as err:
-            return Outcome(Kind.UNREACHABLE, reason_of(err), _unreachable_hint(err))
+            return Outcome(OutcomeKind.UNREACHABLE, reason_of(err), _unreachable_hint(err))
         except ValueError as err:
-            return Outcome(Kind.WRONG_TARGET, f"not a usable URL: {err}", "correct influxdb.url")
+            return Outcome(
+                OutcomeKind.WRONG_TARGET, f"not a usable URL: {err}", "correct influxdb.url"
+            )
         if status == 204:
             return DELIVERED
         return classify(int(status), dict(headers), "", time.time())

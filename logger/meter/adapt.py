@@ -40,7 +40,7 @@ class Search:
         """The block to ask for next; None when the search is over."""
         return _block(self._left[: self._next()]) if self._left else None
 
-    def told(self, answered: bool) -> None:
+    def record(self, answered: bool) -> None:
         """Note whether the meter answered `block`."""
         if answered:
             self._works = self._next()

@@ -15,7 +15,7 @@ from logger.models.plan import Block
 from logger.models.register import Encoding, Job, Model, Value
 
 
-class Meaning:
+class DataTypeGuard:
     """The setting of one meter that its numbers depend on, where its model has one."""
 
     def __init__(self, model: Model, meter: str) -> None:

@@ -11,7 +11,7 @@ from logger.meter.transformers import ct_problem, ct_ratio, is_ct
 from logger.models import Model, Register, Value
 from logger.models.decode import decode
 from logger.models.plan import Block, probes
-from logger.models.register import Span
+from logger.models.register import AddressSpan
 
 # Meters of the same maker that have no table here, by meter code.
 _STRANGERS = {0x0101: "PRO1", 0x2009: "PRO1 (Solar-Log)", 0x2010: "PRO2"}
@@ -58,7 +58,7 @@ class Questions:
             tries += 1
             try:
                 if self._bus.unsure(self._address):
-                    self._bus.settle(self._address, self._probes)
+                    self._bus.resynchronise(self._address, self._probes)
                 words = self._bus.read(self._address, block)
             except PortError:
                 raise
@@ -83,7 +83,7 @@ class Questions:
         except ValueError:
             return None
 
-    def has(self, span: Span) -> bool:
+    def has(self, span: AddressSpan) -> bool:
         """Tell whether the meter answers `span`."""
         return self.ask(Block(*span)) is not None
 

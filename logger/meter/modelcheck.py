@@ -25,7 +25,7 @@ def wrong_model(found: Found, configured: str) -> tuple[str, str] | None:
     )
 
 
-class Likeness:
+class ModelCheck:
     """Compares one meter with its table; asks it for more only when its code does not fit."""
 
     def __init__(self, bus: Bus, meter: MeterConfig, model: Model) -> None:
@@ -35,7 +35,7 @@ class Likeness:
         self._model = model
         self._judged: tuple[int | None, str] | None = None
 
-    def look(self, values: Mapping[str, Value], lacking: bool) -> None:
+    def check(self, values: Mapping[str, Value], lacking: bool) -> None:
         """Judge by the values of a job, and say so when the judgement changes.
 
         `lacking` tells that the meter does not answer all that its table has. Without a

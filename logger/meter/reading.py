@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from logger.domain.datamodel import FIELDS, Kind
+from logger.domain.datamodel import FIELDS, FieldType
 from logger.domain.errors import BusError
 from logger.models.decode import decode
 from logger.models.plan import Block
@@ -58,7 +58,7 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Harvest:
+class ReadingBuilder:
     """The values and refusals collected while the blocks of one job come in."""
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -90,7 +90,12 @@ def _check_limits(model: Model, register: Register, value: Value) -> None:
     if isinstance(value, Decimal) and 0 < abs(value) < _SMALLEST:
         raise ValueError(f"{value}: {INTEGER_BITS}")
     known = FIELDS.get(register.field)
-    if known and known.kind is Kind.INTEGER and isinstance(value, str) and not value.isdecimal():
+    if (
+        known
+        and known.kind is FieldType.INTEGER
+        and isinstance(value, str)
+        and not value.isdecimal()
+    ):
         raise ValueError(f"{value}: these digits are no number")
     limits = model.limits.get(register.field)
     if limits is None or isinstance(value, str):

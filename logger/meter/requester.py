@@ -19,7 +19,7 @@ _NO_SUCH_REGISTERS = (2, 3)
 _PATIENCE, _PATIENCE_AT_LEAST_S = 8.0, 0.25
 
 
-class Over(Exception):  # noqa: N818 - the end of a job, not a failure of ours
+class JobAborted(Exception):  # noqa: N818 - the end of a job, not a failure of ours
     """The job ends here: the meter is away, or the line not to be trusted."""
 
     def __init__(self, block: Block, error: BusError) -> None:
@@ -35,7 +35,7 @@ def is_lacking(error: BusError) -> bool:
     return isinstance(error, SilentError)
 
 
-class Asker:
+class Requester:
     """Asks one meter for blocks. `clock` is monotonic, in seconds."""
 
     def __init__(
@@ -58,23 +58,23 @@ class Asker:
         Raises BusError when this block failed, Over when the meter is away or when
         question and answer do not match.
         """
-        self.settle(block)
+        self.resynchronise(block)
         self.last = self._counted(lambda: self._bus.read(self._meter.address, block, self._timeout))
         return self.last
 
-    def settle(self, block: Block) -> None:
+    def resynchronise(self, block: Block) -> None:
         """Make sure that the next answer is to the next question. Raises Over (`block`)."""
         if not self._bus.unsure(self._meter.address):
             return
         try:
             self._counted(
-                lambda: self._bus.settle(self._meter.address, self._probes, self._patience_s)
+                lambda: self._bus.resynchronise(self._meter.address, self._probes, self._patience_s)
             )
         except SilentError as err:
             self.pause.silent(self._clock())
-            raise Over(block, err) from err
+            raise JobAborted(block, err) from err
         except BusError as err:
-            raise Over(block, err) from err
+            raise JobAborted(block, err) from err
         self.pause.answered()
 
     def _counted(self, question: Callable[[], _T]) -> _T:

@@ -11,10 +11,10 @@ from logger.bus import Bus
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError, RefusedError, SilentError
 from logger.meter.adapt import AdaptivePlan, named
-from logger.meter.guard import Meaning
-from logger.meter.modelcheck import Likeness
-from logger.meter.reading import Failure, Harvest, Reading, inverted
-from logger.meter.requester import Asker, Over, is_lacking
+from logger.meter.guard import DataTypeGuard
+from logger.meter.modelcheck import ModelCheck
+from logger.meter.reading import Failure, Reading, ReadingBuilder, inverted
+from logger.meter.requester import JobAborted, Requester, is_lacking
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem
 from logger.models import Job, Model
@@ -32,7 +32,7 @@ class _Round:
 
     job: Job
     started: float
-    harvest: Harvest = field(default_factory=Harvest)
+    builder: ReadingBuilder = field(default_factory=ReadingBuilder)
     failures: list[Failure] = field(default_factory=list)
     repeats: int = 1
 
@@ -67,12 +67,12 @@ class MeterReader:
         self._now_ms = now_ms
         self._clock = clock
         self._states = states
-        self._asker = Asker(bus, meter, model, clock)
+        self._requester = Requester(bus, meter, model, clock)
         self._plan = AdaptivePlan(plans(model), {job: model.of_job(job) for job in Job})
         self._state = MeterState(meter=meter.name, model=model.name)
         self._restore()
-        self._meaning = Meaning(model, meter.name)
-        self.likeness = Likeness(bus, meter, model)
+        self._meaning = DataTypeGuard(model, meter.name)
+        self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
         self._reported: set[type[BusError]] = set()
 
@@ -84,7 +84,7 @@ class MeterReader:
     @property
     def away(self) -> bool:
         """Tell whether the meter is silent and only asked now and then."""
-        return self._asker.pause.length_s > 0
+        return self._requester.pause.length_s > 0
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -102,20 +102,20 @@ class MeterReader:
         costing its neighbours a timeout for each block; a silent meter is then left alone
         for a while, and its readings hold no request.
         """
-        asker = self._asker
-        asker.requests = asker.answered = asker.failed = 0
+        requester = self._requester
+        requester.requests = requester.answered = requester.failed = 0
         blocks = self._plan.blocks(job)
         this = _Round(job, self._clock(), repeats=1 + len(blocks) // 10)
-        if asker.pause.lasts(this.started) and self.error is not None and blocks:
+        if requester.pause.lasts(this.started) and self.error is not None and blocks:
             this.failures.append(Failure(blocks[0], self.error))
             return self._reading(this, round_ms)
         try:
             self._do(this)
-        except Over as over:
+        except JobAborted as over:
             this.failures.append(Failure(over.block, over.error))
         if job is Job.IDENTITY:
             self._identify(this)
-        asker.last = []  # a list a meter is worth letting go of
+        requester.last = []  # a list a meter is worth letting go of
         reading = self._reading(this, round_ms)
         self._account(reading)
         return inverted(reading) if self.meter.invert else reading
@@ -128,21 +128,23 @@ class MeterReader:
             if block != done and block not in self._plan.searches:
                 self._fetch(block, this)
         if this.job is Job.IDENTITY or self._plan.searches:
-            self.likeness.look(this.harvest.values, bool(self._plan.searches or self._plan.cuts))
+            self.model_check.check(
+                this.builder.values, bool(self._plan.searches or self._plan.cuts)
+            )
         self._search_on(this)
-        if self._meaning.suspicious(this.harvest.rejected) and not self._can_mean(this):
-            this.harvest.values.clear()
+        if self._meaning.suspicious(this.builder.rejected) and not self._can_mean(this):
+            this.builder.values.clear()
 
     def _ask(self, block: Block, this: _Round | None) -> BusError | None:
         """Ask for `block` and keep its values; return why it failed, if it did."""
         try:
-            words = self._asker.ask(block)
+            words = self._requester.ask(block)
         except PortError as err:
-            raise Over(block, err) from err
+            raise JobAborted(block, err) from err
         except BusError as err:
             return err
         if this is not None:
-            this.harvest.take(self.model, self.model.of_job(this.job), block, words)
+            this.builder.take(self.model, self.model.of_job(this.job), block, words)
         return None
 
     def _fetch(self, block: Block, this: _Round) -> None:
@@ -165,8 +167,8 @@ class MeterReader:
                 if error is not None and not is_lacking(error):
                     break
                 if isinstance(error, SilentError):
-                    self._asker.settle(part)  # a meter that went away refuses nothing
-                search.told(error is None)
+                    self._requester.resynchronise(part)  # a meter that went away refuses nothing
+                search.record(error is None)
             if part is None:
                 self._found(block)
             elif mine:
@@ -207,7 +209,7 @@ class MeterReader:
         if meaning.to_ask(this.job):
             error = self._ask(meaning.block, None)
             if error is None:
-                meaning.heard(self._asker.last)
+                meaning.heard(self._requester.last)
             elif isinstance(error, RefusedError):
                 meaning.refused()
             else:
@@ -220,7 +222,7 @@ class MeterReader:
 
     def _identify(self, this: _Round) -> None:
         """Take note of who answered the identity job."""
-        values = this.harvest.values
+        values = this.builder.values
         self._meaning.identified(values)
         if self._meaning.wrong is not None:
             this.failures.append(Failure(self._meaning.block, self._meaning.wrong))
@@ -264,16 +266,16 @@ class MeterReader:
             job=this.job,
             taken_ms=self._now_ms(),
             round_ms=round_ms,
-            values=this.harvest.values,
+            values=this.builder.values,
             failures=tuple(this.failures),
-            rejected=tuple(this.harvest.rejected),
-            requests=self._asker.requests,
+            rejected=tuple(this.builder.rejected),
+            requests=self._requester.requests,
             elapsed_ms=(self._clock() - this.started) * 1000,
         )
 
     def _account(self, reading: Reading) -> None:
-        self.reads += self._asker.answered
-        self.errors += self._asker.failed
+        self.reads += self._requester.answered
+        self.errors += self._requester.failed
         self.rejected += len(reading.rejected)
         self.last_ms = reading.elapsed_ms
         for one in reading.rejected:
@@ -287,7 +289,7 @@ class MeterReader:
         else:
             if self._reported:
                 log.info("meter %s: reads again", self.meter.name)
-            self.error = self.likeness.wrong
+            self.error = self.model_check.wrong
             self._reported.clear()
         if reading.values:
             self.last_good = reading.taken_ms

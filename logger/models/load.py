@@ -14,8 +14,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from logger.domain.errors import ModelError
-from logger.models.register import MAX_REGISTERS_PER_REQUEST, Code, Guard, Model, Register, Span
-from logger.models.row import Row
+from logger.models.register import (
+    MAX_REGISTERS_PER_REQUEST,
+    AddressSpan,
+    Code,
+    Guard,
+    Model,
+    Register,
+)
+from logger.models.row import TableRow
 
 _BUILT_IN = Path(__file__).parent
 _HINT = "the bundled tables in logger/meters/ show the format"
@@ -164,7 +171,7 @@ def _codes(path: Path, text: str, given: Mapping[str, _Code]) -> Mapping[int, Co
     return found
 
 
-def _spans(given: Iterable[Sequence[int]]) -> tuple[Span, ...]:
+def _spans(given: Iterable[Sequence[int]]) -> tuple[AddressSpan, ...]:
     return tuple((address, length) for address, length in given)
 
 
@@ -196,7 +203,7 @@ def _registers(path: Path, text: str, rows: list[Any]) -> tuple[Register, ...]:
     for index, row in enumerate(rows):
         place = f"{path}:{lines[index] if index < len(lines) else '?'}"
         try:
-            register = Row.model_validate(row).register()
+            register = TableRow.model_validate(row).register()
         except ValidationError as err:
             first = _first(err)
             key = ".".join(str(part) for part in first["loc"])

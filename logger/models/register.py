@@ -111,7 +111,7 @@ class Guard:
 
 
 # A run of registers: address and length.
-Span = tuple[int, int]
+AddressSpan = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +130,8 @@ class Model:
     max_block: int = MAX_REGISTERS_PER_REQUEST
     max_gap: int = MAX_REGISTERS_PER_REQUEST
     # What tells this model from others whose meter code is not known.
-    answers: tuple[Span, ...] = ()
-    refuses: tuple[Span, ...] = ()
+    answers: tuple[AddressSpan, ...] = ()
+    refuses: tuple[AddressSpan, ...] = ()
     guard: Guard | None = None
     # Plausible range by field, in the meter's own unit; outside it nothing is believed.
     limits: Mapping[str, tuple[Decimal, Decimal]] = dataclasses.field(default_factory=dict)

@@ -15,7 +15,7 @@ from logger.models.register import MAX_REGISTERS_PER_REQUEST, Encoding, Job, Reg
 _E = TypeVar("_E", bound=StrEnum)
 
 
-class Row(BaseModel):
+class TableRow(BaseModel):
     """One line of a table as it stands in the file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)

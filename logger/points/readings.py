@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from logger.domain.datamodel import MEASUREMENT_OF, MEASUREMENTS, SCALE, Kind, Lane
+from logger.domain.datamodel import MEASUREMENT_OF, MEASUREMENTS, SCALE, FieldType, Lane
 from logger.meter.reading import Reading
 from logger.models.register import Model, Register, Value
 from logger.points.line import FieldValue, Point
@@ -46,10 +46,10 @@ def field_value(register: Register, value: Value) -> FieldValue:
     """Return `value` in the unit and type that the data model gives its field."""
     kind = MEASUREMENTS[MEASUREMENT_OF[register.field]].fields[register.field].kind
     match kind:
-        case Kind.FLOAT:
+        case FieldType.FLOAT:
             number = value if isinstance(value, Decimal) else Decimal(value)
             return float(number * SCALE.get(register.unit, Decimal(1)))
-        case Kind.INTEGER:
+        case FieldType.INTEGER:
             return int(value)
         case _:
             return _text(register, value)

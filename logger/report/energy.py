@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from logger.config.derive import Price, Prices
 from logger.domain import balance
 from logger.report.calendar import Period, day_of, midnight_ms
-from logger.report.knots import AT_MS, Break, Knots, Series
+from logger.report.countervalues import AT_MS, Break, CounterValues, Series
 
 _ZERO = Decimal(0)
 _IMPORT, _EXPORT = "active_import", "active_export"
@@ -32,7 +32,7 @@ _SPLIT_MS = 7_200_000  # dividing a longer gap between two periods is worth a re
 
 
 @dataclass(slots=True)
-class Row:
+class EnergyRow:
     """Energy in kWh of one period. None where no meter tells."""
 
     label: str
@@ -90,18 +90,18 @@ def cuts(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:
 
 
 def report(
-    found: Knots, shown: Sequence[Period], prices: Prices, zone: ZoneInfo
-) -> tuple[list[Row], Row]:
+    found: CounterValues, shown: Sequence[Period], prices: Prices, zone: ZoneInfo
+) -> tuple[list[EnergyRow], EnergyRow]:
     """Return a row for each period with data, and one for all of them."""
     moments = cuts(shown, prices, zone)
     parts: dict[Series, list[tuple[Decimal, Decimal] | None]] = {
         series: _parts(values, [b for b in found.breaks if b.meter == series.meter], moments)
         for series, values in found.values.items()
     }
-    total = Row("total", shown[0].start_ms, shown[-1].end_ms)
+    total = EnergyRow("total", shown[0].start_ms, shown[-1].end_ms)
     rows = []
     for period in shown:
-        row = Row(period.label, period.start_ms, period.end_ms)
+        row = EnergyRow(period.label, period.start_ms, period.end_ms)
         first = bisect_left(moments, period.start_ms)
         for place in range(first, bisect_left(moments, period.end_ms)):
             cell = {series: own[place] for series, own in parts.items()}
@@ -114,7 +114,7 @@ def report(
 
 
 def _count(
-    row: Row, cell: Mapping[Series, tuple[Decimal, Decimal] | None], price: Price | None
+    row: EnergyRow, cell: Mapping[Series, tuple[Decimal, Decimal] | None], price: Price | None
 ) -> None:
     """Add the energy of one cell (within one period and one price) to `row`."""
     drawn, fed = _ZERO, _ZERO

@@ -13,7 +13,7 @@ from typing import Any
 
 import urllib3
 
-from logger.domain.datamodel import MEASUREMENTS, Kind
+from logger.domain.datamodel import MEASUREMENTS, FieldType
 from logger.domain.errors import ReportError
 from logger.domain.timespan import TimeSpan, merged
 from logger.points.line import FieldValue, Point
@@ -62,10 +62,10 @@ class InfluxSource:
             for _, series in self._ask(statements):
                 columns = series["columns"]
                 own = {key: value for key, value in series.get("tags", {}).items() if value}
-                kinds = [known[name].kind if name in known else Kind.TEXT for name in columns]
+                kinds = [known[name].kind if name in known else FieldType.TEXT for name in columns]
                 for row in series["values"]:
                     values: dict[str, FieldValue] = {
-                        name: float(value) if kind is Kind.FLOAT else value
+                        name: float(value) if kind is FieldType.FLOAT else value
                         for name, kind, value in zip(columns, kinds, row, strict=True)
                         if value is not None and name != "time"
                     }

@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from logger.report.energy import Row
+from logger.report.energy import EnergyRow
 from logger.report.events import Event
 from logger.report.quality import Line
 
 Plain = dict[str, Any]
 
 
-def energy(row: Row, currency: str) -> Plain:
+def energy(row: EnergyRow, currency: str) -> Plain:
     """Return one period of the energy report; kWh, money and ratios as they are."""
     return {
         "period": row.label,

@@ -17,7 +17,7 @@ from logger.buffer import Buffer
 from logger.bus import Bus, busload
 from logger.config import Config
 from logger.delivery import Delivery
-from logger.derive import About, Derive
+from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock
 from logger.derive.intake import Intake
 from logger.meter.reading import Reading
@@ -98,7 +98,7 @@ class App:
             else None
         )
         self._derive = Derive(
-            [self._about(reader) for reader in self.readers],
+            [self._info(reader) for reader in self.readers],
             config.site.name,
             config.events,
             config.counters,
@@ -127,9 +127,9 @@ class App:
         """Return the time of this run, milliseconds UTC."""
         return self.clock.now_ms()
 
-    def _about(self, reader: MeterReader) -> About:
+    def _info(self, reader: MeterReader) -> MeterInfo:
         meter = reader.meter
-        return About(
+        return MeterInfo(
             name=meter.name,
             role=meter.role,
             model=reader.model,
@@ -188,11 +188,11 @@ class App:
         """Return what `status` shows."""
         return self.overview.state(clock_trusted=self.clock.trusted)
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Do what time alone brings; called about once a second."""
         if self.intake is None:
             return
-        if self.intake.look() is not None:
+        if self.intake.refresh() is not None:
             self.schedule.clock_stepped()
         for name in self.intake.wanted():
             now = time.monotonic()

@@ -52,7 +52,7 @@ def _wait(app: App, stop: threading.Event, for_s: float | None, watchdog_s: floa
         pause = look_s if left is None else min(look_s, left)
         if stop.wait(pause):
             return
-        app.look()
+        app.refresh()
         if not (stuck := app.schedule.stuck(_STUCK_S)):
             service.notify("WATCHDOG=1")
         else:

@@ -86,7 +86,7 @@ class Overview:
                 read_ms=reader.last_ms,
                 last_good=reader.last_good,
                 error=str(reader.error) if reader.error is not None else "",
-                wrong_model=str(reader.likeness.wrong or ""),
+                wrong_model=str(reader.model_check.wrong or ""),
             )
             for reader in self._readers
         ]

@@ -42,7 +42,7 @@ class _Talk:
         for _ in range(_TRIES):
             try:
                 if self._bus.unsure(self.address):
-                    self._bus.settle(self.address, self._probes)
+                    self._bus.resynchronise(self.address, self._probes)
                 return self._bus.read(self.address, block)
             except (PortError, RefusedError):
                 raise

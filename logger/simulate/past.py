@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from logger.derive import About, Derive
-from logger.meter.reading import Harvest, Reading
+from logger.derive import Derive, MeterInfo
+from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job
 from logger.models.plan import Block, plan
 from logger.points.line import FieldValue, Point
@@ -23,7 +23,7 @@ _ANSWER_MS = 190
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class PastSpan:
     """A part of the past, [start, end) in ms UTC, and its intervals in ms."""
 
     start_ms: int
@@ -41,7 +41,7 @@ class Past:
         self._derive: Derive | None = None
         self._written = 0
 
-    def points(self, span: Span) -> Iterator[list[Point]]:
+    def points(self, span: PastSpan) -> Iterator[list[Point]]:
         """Yield the points of each round of `span`, oldest first.
 
         Spans are to follow each other; the counters of a virtual meter never go back.
@@ -61,10 +61,10 @@ class Past:
             self._written += len(found)
             yield found
 
-    def _begin(self, span: Span) -> None:
+    def _begin(self, span: PastSpan) -> None:
         state = self._derive.state() if self._derive is not None else None
         self._derive = Derive(
-            (reader.about(span) for reader in self._meters),
+            (reader.info(span) for reader in self._meters),
             self._tag,
         )
         if state is not None:
@@ -79,7 +79,7 @@ class Past:
                 found += self._derive.feed(reading)
         return found
 
-    def _health(self, span: Span, due_ms: int) -> list[Point]:
+    def _health(self, span: PastSpan, due_ms: int) -> list[Point]:
         """Return the `logger` points; the line's load is the share of time it was in use."""
         meters = [reader.health(span) for reader in self._meters]
         busy = sum(_ANSWER_MS * span.slow_ms / span.fast_ms + 2 * _ANSWER_MS for _ in meters)
@@ -116,8 +116,8 @@ class _Reader:
             job: plan(meter.model.of_job(job)) for job in Job
         }
 
-    def about(self, span: Span) -> About:
-        return About(
+    def info(self, span: PastSpan) -> MeterInfo:
+        return MeterInfo(
             name=self.name,
             role=self.meter.role,
             model=self.meter.model,
@@ -128,7 +128,7 @@ class _Reader:
     def read(self, job: Job, due_ms: int, taken_ms: int) -> Reading:
         """Return the reading; without values while the meter is dead or dumb."""
         at = taken_ms / 1000
-        harvest = Harvest()
+        harvest = ReadingBuilder()
         if self.meter.answers(at):
             registers = self.meter.model.of_job(job)
             for block in self._blocks[job]:
@@ -147,7 +147,7 @@ class _Reader:
             values=harvest.values,
         )
 
-    def health(self, span: Span) -> health.MeterHealth:
+    def health(self, span: PastSpan) -> health.MeterHealth:
         return health.MeterHealth(
             name=self.name,
             bus="virtual",

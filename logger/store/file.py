@@ -14,7 +14,7 @@ from logger.store import limits, recover, schema
 from logger.store.database import Database, mapped
 from logger.store.ledger import Ledger
 from logger.store.medium import FRAME, Medium
-from logger.store.rows import State
+from logger.store.rows import RowState
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ class BufferFile:
             raise BufferCorruptError(f"{self.path}: {found[0]}")
         for lane, account in ledger.lanes.items():
             for state, booked in (
-                (State.WAITING, account.waiting),
-                (State.SET_ASIDE, account.set_aside),
+                (RowState.WAITING, account.waiting),
+                (RowState.SET_ASIDE, account.set_aside),
             ):
                 counted = database.value(
                     "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",

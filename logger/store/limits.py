@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from logger.domain.datamodel import Lane
 from logger.store.database import Database
 from logger.store.ledger import Ledger
-from logger.store.rows import COLUMNS, Row, as_row, row_checksum
+from logger.store.rows import COLUMNS, StoredRow, as_row, row_checksum
 
 CHUNK = 200  # rows a step: what one step writes has to fit into the log
 MINUTE_MS = 60_000
@@ -85,8 +85,8 @@ def thin_fast(database: Database, ledger: Ledger, busy: Collection[int] = ()) ->
     return 0
 
 
-def _whole_minutes(database: Database, after: int) -> list[Row]:
-    rows: list[Row] = []
+def _whole_minutes(database: Database, after: int) -> list[StoredRow]:
+    rows: list[StoredRow] = []
     end_ms: int | None = None
     sql = f"SELECT {COLUMNS} FROM rows WHERE state=0 AND lane='fast' AND id>? ORDER BY id"  # noqa: S608
     for values in database.stream(sql, after):
@@ -101,7 +101,7 @@ def _whole_minutes(database: Database, after: int) -> list[Row]:
     return rows
 
 
-def _thin(database: Database, ledger: Ledger, row: Row, seen: set[tuple[str, int]]) -> int:
+def _thin(database: Database, ledger: Ledger, row: StoredRow, seen: set[tuple[str, int]]) -> int:
     """Thin one row; return 1 if it lost points, else 0."""
     kept = thinned(row.lines, seen)
     if len(kept) == row.points or not row.intact:

@@ -11,7 +11,7 @@ from typing import Any
 from logger.domain.datamodel import Lane
 from logger.domain.timespan import TimeSpan
 from logger.store.database import Database
-from logger.store.rows import COLUMNS, State, as_row
+from logger.store.rows import COLUMNS, RowState, as_row
 from logger.store.schema import SELDOM
 
 # Searching the text in SQL spares taking most rows apart. Of the marks each byte stands for
@@ -67,7 +67,7 @@ class StoredLines:
         base = start - start % cell - cell
         values = {
             "lane": Lane.MAIN.value,
-            "aside": int(State.SET_ASIDE),
+            "aside": int(RowState.SET_ASIDE),
             "start": start,
             "end": end,
             "cell": cell,
@@ -79,7 +79,7 @@ class StoredLines:
 
     def _seldom(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[tuple[Any, ...]]:
         """Yield rows that an index names; a file of an older version is read through."""
-        aside, head = int(State.SET_ASIDE), f"{measurement},"
+        aside, head = int(RowState.SET_ASIDE), f"{measurement},"
         if len(spans) == 1:
             sql = _ALL_OF.format(SELDOM[measurement])
             yield from self._database.stream(sql, *spans[0], aside, head)

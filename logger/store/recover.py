@@ -11,7 +11,7 @@ from pathlib import Path
 from logger.domain.datamodel import Lane
 from logger.store.database import PAGE, Database, mapped
 from logger.store.ledger import Ledger
-from logger.store.rows import COLUMNS, NewRow, State, as_row, insert
+from logger.store.rows import COLUMNS, NewRow, RowState, as_row, insert
 from logger.store.salvage import SavedRow, saved
 from logger.store.schema import load_ledger, migrate, save_ledger
 
@@ -121,9 +121,9 @@ def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> 
             continue
         account = ledger.lanes[row.lane]
         fresh = NewRow(row.lane, row.points, row.first_ms, row.last_ms, bool(counters), row.body)
-        insert(new, ledger, [fresh], now_ms, State(state), reason)
+        insert(new, ledger, [fresh], now_ms, RowState(state), reason)
         account.read += row.points
-        if state == State.WAITING:
+        if state == RowState.WAITING:
             account.waiting += row.points
         else:
             account.set_aside += row.points
@@ -184,10 +184,10 @@ def _balance(database: Database, old: Ledger | None) -> Ledger:
     ledger.next_id = max(ledger.next_id, highest + 1) + 1000
     for lane in Lane:
         account = ledger.lanes[lane]
-        count = {state: _points(database, lane, state) for state in State}
-        account.waiting = count[State.WAITING]
-        account.set_aside = count[State.SET_ASIDE]
-        account.delivered = max(account.delivered, count[State.DELIVERED])
+        count = {state: _points(database, lane, state) for state in RowState}
+        account.waiting = count[RowState.WAITING]
+        account.set_aside = count[RowState.SET_ASIDE]
+        account.delivered = max(account.delivered, count[RowState.DELIVERED])
         known = account.delivered + account.waiting + account.set_aside + account.drops.total()
         if known > account.read:
             # rows that waited when the books were written were delivered since, or came
@@ -198,7 +198,7 @@ def _balance(database: Database, old: Ledger | None) -> Ledger:
     return ledger
 
 
-def _points(database: Database, lane: Lane, state: State) -> int:
+def _points(database: Database, lane: Lane, state: RowState) -> int:
     return int(
         database.value(
             "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",

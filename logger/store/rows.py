@@ -19,7 +19,7 @@ LEASE_MS = 120_000  # how long a command may keep rows from a running logger
 DAMAGED = "the row fails its checksum"
 
 
-class State(IntEnum):
+class RowState(IntEnum):
     """Where a row is."""
 
     WAITING = 0
@@ -40,7 +40,7 @@ class NewRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class StoredRow:
     """A row of the file."""
 
     id: int
@@ -69,7 +69,7 @@ class Settlement:
     """What became of rows that were sent: `rows` as they were sent, and for those with
     refused lines the reason by line number. All other lines were acknowledged."""
 
-    rows: Sequence[Row]
+    rows: Sequence[StoredRow]
     refused: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
 
 
@@ -91,12 +91,12 @@ def row_checksum(
     return zlib.crc32(body.encode("utf-8", "surrogateescape"), zlib.crc32(head.encode()))
 
 
-def as_row(values: Sequence[object]) -> Row:
+def as_row(values: Sequence[object]) -> StoredRow:
     """Return a row from `COLUMNS`; a field of a wrong type makes it not intact."""
     number, lane, points, first_ms, last_ms, crc, body = values
     known = _LANES.get(lane)
     good = known is not None and isinstance(body, str)
-    return Row(
+    return StoredRow(
         number if isinstance(number, int) else int(str(number)),
         known or Lane.MAIN,
         points if isinstance(points, int) else 0,
@@ -112,7 +112,7 @@ def insert(
     ledger: Ledger,
     new: Iterable[NewRow],
     now_ms: int,
-    state: State = State.WAITING,
+    state: RowState = RowState.WAITING,
     reason: str | None = None,
 ) -> list[int]:
     """Add rows in order and return their numbers. The ledger's counts are the caller's."""
@@ -150,7 +150,7 @@ def append(database: Database, ledger: Ledger, new: Iterable[NewRow], now_ms: in
 
 def waiting(
     database: Database, lane: Lane, now_ms: int, *, after: int = 0, newest: bool = False
-) -> Generator[Row, None, None]:
+) -> Generator[StoredRow, None, None]:
     """Yield waiting rows of a lane with numbers above `after`, oldest or newest first;
     those that a command is delivering just now are left to it."""
     order = "DESC" if newest else "ASC"
@@ -196,7 +196,7 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
         )
 
 
-def _settle_all(database: Database, ledger: Ledger, sent: Sequence[Row], now_ms: int) -> bool:
+def _settle_all(database: Database, ledger: Ledger, sent: Sequence[StoredRow], now_ms: int) -> bool:
     """Mark rows of one lane delivered, at once, if they are all that waits between the
     first and the last of them, unchanged, as nearly always; tell whether that was so."""
     lanes = {row.lane for row in sent}
@@ -218,7 +218,7 @@ def _settle_all(database: Database, ledger: Ledger, sent: Sequence[Row], now_ms:
 
 
 def _split(
-    database: Database, ledger: Ledger, row: Row, reasons: Mapping[int, str], now_ms: int
+    database: Database, ledger: Ledger, row: StoredRow, reasons: Mapping[int, str], now_ms: int
 ) -> None:
     """Keep the acknowledged lines of a row as delivered and set the others aside."""
     lines = row.lines
@@ -231,13 +231,13 @@ def _split(
     account.waiting -= row.points
     if good:
         account.delivered += len(good)
-        insert(database, ledger, [_part(row, good)], now_ms, State.DELIVERED)
+        insert(database, ledger, [_part(row, good)], now_ms, RowState.DELIVERED)
     for reason, bad in groups.items():
         account.set_aside += len(bad)
-        insert(database, ledger, [_part(row, bad)], now_ms, State.SET_ASIDE, reason)
+        insert(database, ledger, [_part(row, bad)], now_ms, RowState.SET_ASIDE, reason)
 
 
-def _part(row: Row, lines: Sequence[str]) -> NewRow:
+def _part(row: StoredRow, lines: Sequence[str]) -> NewRow:
     counters = any(line.startswith("energy") for line in lines)
     return NewRow(row.lane, len(lines), row.first_ms, row.last_ms, counters, "\n".join(lines))
 

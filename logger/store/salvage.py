@@ -18,7 +18,7 @@ from logger.domain.datamodel import Lane
 from logger.store.database import PAGE
 from logger.store.ledger import Ledger, checksum
 from logger.store.medium import FRAME
-from logger.store.rows import Row, State, as_row
+from logger.store.rows import RowState, StoredRow, as_row
 
 _TABLE_LEAF = 0x0D
 _FILE_HEADER = 100  # bytes before the b-tree of page 1
@@ -40,8 +40,8 @@ Pages = Callable[[int], bytes]
 class SavedRow:
     """An intact row found in a damaged file, in the state it was in."""
 
-    row: Row
-    state: State
+    row: StoredRow
+    state: RowState
     changed_ms: int
     counters: bool
     reason: str | None
@@ -197,11 +197,11 @@ def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
     if len(values) != 11:
         return None
     _, state, lane, points, first_ms, last_ms, changed_ms, counters, crc, reason, body = values
-    if lane not in set(Lane) or state not in set(State) or not isinstance(state, int):
+    if lane not in set(Lane) or state not in set(RowState) or not isinstance(state, int):
         return None
     row = as_row((rowid, lane, points, first_ms, last_ms, crc, body))
     if not row.intact:
         return None
     changed = changed_ms if isinstance(changed_ms, int) else row.last_ms
     text = reason if isinstance(reason, str) else None
-    return SavedRow(row, State(state), changed, counters == 1, text)
+    return SavedRow(row, RowState(state), changed, counters == 1, text)

@@ -18,14 +18,14 @@ from logger.store import rows, schema
 from logger.store.database import Database
 from logger.store.ledger import Books
 from logger.store.lock import OwnerLock
-from logger.store.rows import COLUMNS, NewRow, Row, State, as_row
+from logger.store.rows import COLUMNS, NewRow, RowState, StoredRow, as_row
 
 _CHUNK = 500  # rows a transaction: a running logger waits no longer than that
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileSummary:
     """What a file says about itself. Times in milliseconds UTC, sizes in bytes;
     `written` is what went to the medium by UTC day."""
 
@@ -44,7 +44,7 @@ class Look:
 class Refused:
     """A row that was set aside, and why."""
 
-    row: Row
+    row: StoredRow
     reason: str
     since_ms: int
 
@@ -63,7 +63,7 @@ def changing(path: Path) -> Iterator[Database]:
         database.close()
 
 
-def look(path: Path) -> Look:
+def summary(path: Path) -> FileSummary:
     """Return what the file says about itself. Raises BufferFileError."""
     database = Database.open_readonly(path)
     try:
@@ -83,7 +83,7 @@ def look(path: Path) -> Look:
         database.close()
     oldest = min((time for time in waiting if time is not None), default=None)
     files = [path, path.with_name(path.name + "-wal")]
-    return Look(
+    return FileSummary(
         path,
         OwnerLock(path).held_elsewhere(),
         ledger.books(),
@@ -101,8 +101,8 @@ def look(path: Path) -> Look:
 
 
 def between(
-    database: Database, states: Sequence[State], from_ms: int | None, to_ms: int | None
-) -> Generator[Row, None, None]:
+    database: Database, states: Sequence[RowState], from_ms: int | None, to_ms: int | None
+) -> Generator[StoredRow, None, None]:
     """Yield the rows in some states with a point from `from_ms` up to, without, `to_ms`."""
     sql = (
         f"SELECT {COLUMNS} FROM rows WHERE state IN (SELECT value FROM json_each(?)) "  # noqa: S608
@@ -117,15 +117,15 @@ def between(
 
 def replay(database: Database, from_ms: int, to_ms: int, now_ms: int, progress: Progress) -> int:
     """Let rows of a time range that were delivered wait again; return their points."""
-    wanted = [row.id for row in between(database, [State.DELIVERED], from_ms, to_ms)]
-    return _move(database, wanted, State.DELIVERED, now_ms, progress)
+    wanted = [row.id for row in between(database, [RowState.DELIVERED], from_ms, to_ms)]
+    return _move(database, wanted, RowState.DELIVERED, now_ms, progress)
 
 
 def retry(
     database: Database, numbers: Iterable[int] | None, now_ms: int, progress: Progress
 ) -> int:
     """Let rows that were set aside wait again, all or those named; return their points."""
-    return _move(database, _aside(database, numbers), State.SET_ASIDE, now_ms, progress)
+    return _move(database, _aside(database, numbers), RowState.SET_ASIDE, now_ms, progress)
 
 
 def discard(database: Database, numbers: Iterable[int] | None, progress: Progress) -> int:
@@ -136,7 +136,7 @@ def discard(database: Database, numbers: Iterable[int] | None, progress: Progres
         chunk = json.dumps(wanted[start : start + _CHUNK])
         with database.transaction():
             ledger = schema.load_ledger(database)
-            for lane, count in _counts(database, chunk, State.SET_ASIDE):
+            for lane, count in _counts(database, chunk, RowState.SET_ASIDE):
                 ledger.lanes[lane].drop("discarded", count, waiting=False)
                 points += count
             database.run(
@@ -185,7 +185,7 @@ def _aside(database: Database, numbers: Iterable[int] | None) -> list[int]:
 
 
 def _move(
-    database: Database, wanted: Sequence[int], state: State, now_ms: int, progress: Progress
+    database: Database, wanted: Sequence[int], state: RowState, now_ms: int, progress: Progress
 ) -> int:
     """Let rows wait that are in `state`; return their points."""
     points = 0
@@ -196,7 +196,7 @@ def _move(
             for lane, count in _counts(database, chunk, state):
                 account = ledger.lanes[lane]
                 account.waiting += count
-                if state is State.DELIVERED:
+                if state is RowState.DELIVERED:
                     account.delivered -= count
                 else:
                     account.set_aside -= count
@@ -213,7 +213,7 @@ def _move(
     return points
 
 
-def _counts(database: Database, chunk: str, state: State) -> list[tuple[Lane, int]]:
+def _counts(database: Database, chunk: str, state: RowState) -> list[tuple[Lane, int]]:
     found = database.rows(
         "SELECT lane, sum(points) FROM rows WHERE state=? "
         "AND id IN (SELECT value FROM json_each(?)) GROUP BY lane",

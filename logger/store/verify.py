@@ -11,7 +11,7 @@ from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
 from logger.store.database import Database
 from logger.store.ledger import Books
-from logger.store.rows import DAMAGED, State, as_row
+from logger.store.rows import DAMAGED, RowState, as_row
 from logger.store.schema import check_owner, load_ledger
 
 MAX_PROBLEMS = 100
@@ -19,7 +19,7 @@ _SQL = "SELECT state, reason, id, lane, points, first_ms, last_ms, crc, body FRO
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Verification:
     """What a check found. `rows` and `points` are those in the file."""
 
     rows: int
@@ -37,7 +37,7 @@ def unseen(done: int, total: int) -> None:
     """Show no progress."""
 
 
-def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Report:
+def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Verification:
     """Check structure, checksums and books of a file, beside a running logger or not.
 
     `progress` is called with (rows done, rows in all). Raises BufferFileError if there
@@ -46,21 +46,21 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Report:
     try:
         database = Database.open_readonly(path)
     except BufferCorruptError as err:
-        return Report(0, 0, (err.message,), None)
+        return Verification(0, 0, (err.message,), None)
     try:
         with database.snapshot():
             return _verify(database, progress)
     except BufferCorruptError as err:
-        return Report(0, 0, (err.message,), None)
+        return Verification(0, 0, (err.message,), None)
     finally:
         database.close()
 
 
-def _verify(database: Database, progress: Callable[[int, int], None]) -> Report:
+def _verify(database: Database, progress: Callable[[int, int], None]) -> Verification:
     check_owner(database)
     problems = [f"structure: {text}" for text in database.integrity()]
     total = int(database.value("SELECT count(*) FROM rows"))
-    counts: Counter[tuple[str, State]] = Counter()
+    counts: Counter[tuple[str, RowState]] = Counter()
     rows = points = highest = 0
     for state, reason, *values in database.stream(_SQL):
         rows += 1
@@ -68,9 +68,9 @@ def _verify(database: Database, progress: Callable[[int, int], None]) -> Report:
             progress(rows, total)
         row = as_row(values)
         highest = row.id
-        known = state in set(State)
+        known = state in set(RowState)
         if known:
-            counts[row.lane, State(state)] += row.points
+            counts[row.lane, RowState(state)] += row.points
             points += row.points
         else:
             problems.append(f"row {row.id}: no such state: {state}")
@@ -82,25 +82,25 @@ def _verify(database: Database, progress: Callable[[int, int], None]) -> Report:
     try:
         ledger = load_ledger(database)
     except BufferCorruptError as err:
-        return Report(rows, points, (*problems[:MAX_PROBLEMS], err.message), None)
+        return Verification(rows, points, (*problems[:MAX_PROBLEMS], err.message), None)
     books = ledger.books()
     if highest >= ledger.next_id:
         problems.append(f"row {highest} has a number that the books would give again")
     for lane in Lane:
         account = books.lanes[lane]
         for name, booked, state in (
-            ("waiting", account.waiting, State.WAITING),
-            ("set aside", account.set_aside, State.SET_ASIDE),
+            ("waiting", account.waiting, RowState.WAITING),
+            ("set aside", account.set_aside, RowState.SET_ASIDE),
         ):
             if booked != counts[lane, state]:
                 problems.append(
                     f"books: {lane.value}: {booked} points {name}, but {counts[lane, state]} in "
                     "the file"
                 )
-        if counts[lane, State.DELIVERED] > account.delivered:
+        if counts[lane, RowState.DELIVERED] > account.delivered:
             problems.append(
                 f"books: {lane.value}: {account.delivered} points delivered, but "
-                f"{counts[lane, State.DELIVERED]} in the file"
+                f"{counts[lane, RowState.DELIVERED]} in the file"
             )
         if not account.balanced:
             problems.append(
@@ -108,4 +108,4 @@ def _verify(database: Database, progress: Callable[[int, int], None]) -> Report:
                 f"+ {account.waiting} waiting + {account.set_aside} set aside "
                 f"+ {account.dropped} dropped"
             )
-    return Report(rows, points, tuple(problems[:MAX_PROBLEMS]), books)
+    return Verification(rows, points, tuple(problems[:MAX_PROBLEMS]), books)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """How good it is. Only `fail` makes the exit code 1."""
 
     OK = "ok"
@@ -21,26 +21,26 @@ class Finding:
 
     subject: str
     about: str
-    verdict: Verdict
+    verdict: Severity
     text: str
     remedy: str = ""
 
 
 def ok(subject: str, about: str, text: str) -> Finding:
     """Return a finding that all is well."""
-    return Finding(subject=subject, about=about, verdict=Verdict.OK, text=text)
+    return Finding(subject=subject, about=about, verdict=Severity.OK, text=text)
 
 
 def note(subject: str, about: str, text: str, remedy: str = "") -> Finding:
     """Return a finding that is worth knowing."""
-    return Finding(subject=subject, about=about, verdict=Verdict.NOTE, text=text, remedy=remedy)
+    return Finding(subject=subject, about=about, verdict=Severity.NOTE, text=text, remedy=remedy)
 
 
 def warn(subject: str, about: str, text: str, remedy: str) -> Finding:
     """Return a finding that something is probably not what was meant."""
-    return Finding(subject=subject, about=about, verdict=Verdict.WARN, text=text, remedy=remedy)
+    return Finding(subject=subject, about=about, verdict=Severity.WARN, text=text, remedy=remedy)
 
 
 def fail(subject: str, about: str, text: str, remedy: str) -> Finding:
     """Return a finding that something does not work."""
-    return Finding(subject=subject, about=about, verdict=Verdict.FAIL, text=text, remedy=remedy)
+    return Finding(subject=subject, about=about, verdict=Severity.FAIL, text=text, remedy=remedy)

@@ -55,7 +55,9 @@ class _Sweep:
             pass
         else:
             self.heard.add(address)
-        self.heard |= {stray.address for stray in self.bus.strays if stray.count == block.count}
+        self.heard |= {
+            stray.address for stray in self.bus.unsolicited if stray.count == block.count
+        }
 
 
 def all_settings() -> Iterator[tuple[int, str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logger.buffer.buffer import new_rows
-from logger.domain.datamodel import MEASUREMENTS, Kind, Lane
+from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
 from logger.domain.errors import BufferFileError
 from logger.points.line import FieldValue
 from logger.points.parse import decode
@@ -16,7 +16,12 @@ from logger.store.rows import NewRow
 PRECISIONS = ("s", "ms", "us", "ns")
 _EARLIEST_MS = 946_684_800_000  # 2000; with it, each unit's range of numbers is its own
 _LATEST_MS = 4_102_444_800_000  # 2100
-_TYPES = {Kind.FLOAT: float, Kind.INTEGER: int, Kind.TEXT: str, Kind.BOOLEAN: bool}
+_TYPES = {
+    FieldType.FLOAT: float,
+    FieldType.INTEGER: int,
+    FieldType.TEXT: str,
+    FieldType.BOOLEAN: bool,
+}
 _MAX_LINE = 65_536  # characters: the longest series key that the server takes
 
 
@@ -86,7 +91,7 @@ def _check(text: str, precision: str) -> tuple[Lane, str, int]:
     return lane, f"{head} {time_ms}", time_ms
 
 
-def _fits(value: FieldValue, kind: Kind) -> bool:
+def _fits(value: FieldValue, kind: FieldType) -> bool:
     return type(value) is _TYPES[kind]
 
 

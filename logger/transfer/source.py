@@ -8,15 +8,15 @@ from pathlib import Path
 
 from logger.store.database import Database
 from logger.store.limits import series
-from logger.store.rows import State
+from logger.store.rows import RowState
 from logger.store.schema import check_owner
 from logger.store.tools import between
 
-STATES: Mapping[str, Sequence[State]] = {
-    "all": (State.WAITING, State.DELIVERED),
-    "waiting": (State.WAITING,),
-    "delivered": (State.DELIVERED,),
-    "set-aside": (State.SET_ASIDE,),
+STATES: Mapping[str, Sequence[RowState]] = {
+    "all": (RowState.WAITING, RowState.DELIVERED),
+    "waiting": (RowState.WAITING,),
+    "delivered": (RowState.DELIVERED,),
+    "set-aside": (RowState.SET_ASIDE,),
 }
 
 

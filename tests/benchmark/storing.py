@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from logger.buffer import Buffer
-from logger.meter.reading import Harvest, Reading
+from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job, load
 from logger.models.plan import plans
 from logger.points.line import Point
@@ -34,7 +34,7 @@ def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -
     found = []
     for number in range(count):
         at = START + number * step_s
-        harvest = Harvest()
+        harvest = ReadingBuilder()
         for block in plans(model)[job]:
             answer = meter.answer(struct.pack(">BHH", 3, block.address, block.count), at)
             words = struct.unpack(f">{block.count}H", answer[2:])

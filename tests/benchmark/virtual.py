@@ -93,7 +93,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
                     break
                 clock.now = max(clock.now, due + dice.uniform(0.01, 0.2))
                 if due - looked >= 1.0:
-                    app.look()
+                    app.refresh()
                     looked = due
                 task.run(round(due * 1000))
                 if next(_hold) % 64 == 0:

@@ -15,7 +15,7 @@ from logger.models.plan import Block
 from logger.simulate.frame import seal
 from logger.store.ledger import Ledger
 from logger.store.statefile import StateFile
-from tests.derive_rig import T0, about, fast, reading
+from tests.derive_rig import T0, fast, info, reading
 
 _ROOT = Path(__file__).parent.parent.parent
 _DEEP = b"[" * 50_000
@@ -79,7 +79,7 @@ def seeds(target: str) -> tuple[bytes, ...]:
 
 
 def _derived() -> tuple[bytes, bytes]:
-    derive = Derive([about(), about("roof", "pv")], "home")
+    derive = Derive([info(), info("roof", "pv")], "home")
     for second in range(90):
         for meter, role in (("house", "grid"), ("roof", "pv")):
             volts = (230.0, 230.0, 3.0 if second > 60 else 230.0)

@@ -21,7 +21,7 @@ from logger.config import Meter as MeterConfig
 from logger.config import load_config
 from logger.derive import Derive
 from logger.domain.errors import BusError, ConfigError, ModelError, ReportError
-from logger.influx.outcome import Kind, classify, plain
+from logger.influx.outcome import OutcomeKind, classify, plain
 from logger.meter.session import MeterReader
 from logger.meter.state import MeterState, StateStore
 from logger.models import Job
@@ -32,7 +32,7 @@ from logger.report.influx import InfluxSource
 from logger.simulate.frame import seal
 from logger.store.ledger import Ledger
 from logger.store.statefile import StateFile
-from tests.derive_rig import T0, about, fast, reading
+from tests.derive_rig import T0, fast, info, reading
 from tests.fuzz.wire import Wire
 
 Target = Callable[[bytes], None]
@@ -131,13 +131,13 @@ def derived_state(data: bytes) -> None:
     path = _place() / "derived.json"
     path.write_bytes(data)
     state = StateFile(path).load()
-    derive = Derive([about(), about("roof", "pv")], "home")
+    derive = Derive([info(), info("roof", "pv")], "home")
     with contextlib.suppress(ValueError, RecursionError):
         any_shape = json.loads(data)
         inner = any_shape.get("state") if isinstance(any_shape, dict) else None
         if isinstance(inner, dict):
             derive.restore(inner, T0 - 60_000)
-    derive = Derive([about(), about("roof", "pv")], "home")
+    derive = Derive([info(), info("roof", "pv")], "home")
     if state is not None:
         derive.restore(state, T0 - 60_000)
     for second in range(3):
@@ -184,7 +184,7 @@ def influx_answer(data: bytes) -> None:
         name = ("Retry-After", "Location", "Content-Type")[number % 3]
         headers[name] = text
     outcome = classify(status, headers, body.decode("utf-8", errors="replace"), _NOW)
-    assert (outcome.kind is Kind.DELIVERED) == (status == 204)
+    assert (outcome.kind is OutcomeKind.DELIVERED) == (status == 204)
     assert outcome.retry_after_s is None or 0 <= outcome.retry_after_s <= 3600
     assert len(plain(body.decode("utf-8", errors="replace"))) <= 310
 

@@ -41,7 +41,7 @@ class Break:
 
 
 @dataclass(slots=True)
-class Knots:
+class CounterValues:
     """Values of all counters, each at increasing times, and the breaks among them."""
 
     values: dict[Series, list[tuple[int, Decimal]]] = field(default_factory=dict)
@@ -65,11 +65,11 @@ def breaks(source: Source, span: TimeSpan) -> list[Break]:
     return sorted(found, key=lambda found: found.at_ms)
 
 
-def knots(source: Source, boundaries: Sequence[int], tags: Tags) -> Knots:
+def counter_values(source: Source, boundaries: Sequence[int], tags: Tags) -> CounterValues:
     """Return the counter values at `boundaries` (ms UTC) and around breaks, as far as
     there are any, for the meters that `tags` choose."""
     margin = _REACHES_MS[1]
-    found = Knots(breaks=breaks(source, (boundaries[0] - margin, boundaries[-1] + margin)))
+    found = CounterValues(breaks=breaks(source, (boundaries[0] - margin, boundaries[-1] + margin)))
     chosen: Tags = {"phase": ("total",), **tags}
     found.add(_read(source, [(at, at + AT_MS) for at in boundaries], chosen))
     seen = 0  # how far around a lacking boundary everything is known
@@ -82,7 +82,7 @@ def knots(source: Source, boundaries: Sequence[int], tags: Tags) -> Knots:
 
 
 def _lacking(
-    found: Knots, boundaries: Sequence[int], seen: int, reach: int
+    found: CounterValues, boundaries: Sequence[int], seen: int, reach: int
 ) -> dict[str, list[TimeSpan]]:
     """Return the spans to read, by meter ("" for all), for what `seen` did not show."""
     if not found.values:
