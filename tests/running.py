@@ -15,7 +15,7 @@ from typing import Any, Self
 
 COMMAND = [sys.executable, "-m", "logger"]
 ROOT = Path(__file__).parent.parent
-PATIENCE_S = 30.0
+PATIENCE_S = 300.0
 # What SIGTERM is promised to take at most, with time for a slow machine to notice.
 STOP_S = 5.0
 
@@ -37,7 +37,7 @@ def command(
         [*COMMAND, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
         cwd=ROOT,
         env={**os.environ, **(env or {})},

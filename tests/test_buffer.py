@@ -104,7 +104,7 @@ def test_a_second_process_is_refused(make: Callable[..., Buffer], path: Path) ->
     queue: multiprocessing.Queue[str] = context.Queue()
     process = context.Process(target=_open_and_report, args=(path, queue))
     process.start()
-    said = queue.get(timeout=30)
+    said = queue.get(timeout=300)
     process.join()
     assert "is logging to this buffer" in said
     assert "buffer.path" in said

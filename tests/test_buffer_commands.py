@@ -319,7 +319,7 @@ def test_backfill_beside_a_running_logger_counts_once(rig: Rig, tmp_path: Path) 
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert command.returncode == 0, command.stderr
     for number in range(6000, 6010):

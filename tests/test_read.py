@@ -196,7 +196,7 @@ def test_mbpoll_gets_what_the_logger_gets(tmp_path: Path) -> None:
                 capture_output=True,
                 text=True,
                 check=True,
-                timeout=20,
+                timeout=300,
             )
             (shown,) = re.findall(r"^\[\d+\]:\s+(\S+)\s*$", done.stdout, re.MULTILINE)
             # mbpoll prints six digits of the float32.

@@ -240,7 +240,7 @@ def test_an_interrupted_scan_shows_what_it_found(tmp_path: Path) -> None:
         try:
             wait_until(lambda: any(request[0] == 4 for request in list(line.requests)))
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == 130

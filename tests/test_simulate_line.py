@@ -140,7 +140,7 @@ def mbpoll(path: str, address: int, first: int, count: int) -> tuple[int, ...]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=300,
     )
     found = re.findall(r"^\[(\d+)\]:\s+0x([0-9A-F]{4})\s*$", done.stdout, re.MULTILINE)
     assert [int(place) for place, _ in found] == list(range(first, first + count)), done.stdout
