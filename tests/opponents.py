@@ -16,7 +16,7 @@ from pymodbus import FramerType
 from pymodbus.server import ModbusBaseServer, ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-PATIENCE_S = 10.0
+PATIENCE_S = 300.0
 # Serves a meter; gives the name of its port for the configuration.
 Serve = Callable[[SimDevice], AbstractContextManager[str]]
 
