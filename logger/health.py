@@ -67,8 +67,9 @@ def meter_problems(meters: Sequence[MeterHealth], started_ms: int, now_ms: int) 
 
 
 def buffer_problems(state: BufferState) -> list[str]:
-    """Return a sentence when the buffer is not well."""
-    return [] if state.ok else [f"buffer: {state.problem}"]
+    """Return a sentence when the buffer is not well, and for damage since the start."""
+    found = [] if state.ok else [f"buffer: {state.problem}"]
+    return found + [f"buffer: damaged: {damage.text}" for damage in state.damages]
 
 
 def delivery_problems(lanes: Mapping[Lane, LaneState]) -> list[str]:

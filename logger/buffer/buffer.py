@@ -156,6 +156,7 @@ class Buffer:
                 max_size=self._writer.max_size,
                 full=file.used / self._writer.room,
                 written_per_day=int(file.written / elapsed * 86_400) if elapsed > 3600 else None,
+                damages=self._writer.file.damages,
             )
 
     # The keeping thread.

@@ -12,13 +12,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from logger.buffer import rows, schema
-from logger.buffer.database import Database
+from logger.buffer import rows, schema, wal
+from logger.buffer.database import Database, mapped
 from logger.buffer.ledger import Books
 from logger.buffer.lock import OwnerLock
 from logger.buffer.rows import COLUMNS, NewRow, Row, State, as_row
 from logger.datamodel import Lane
-from logger.errors import BufferFileError
+from logger.errors import BufferCorruptError, BufferFileError
 
 _CHUNK = 500  # rows a transaction: a running logger waits no longer than that
 Progress = Callable[[int, int], None]
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a file says about itself. Times in milliseconds UTC, sizes in bytes;
-    `written` is what went to the medium by UTC day."""
+    `written` is what went to the medium by UTC day, `damage` what is wrong with the log."""
 
     path: Path
     running: bool
@@ -38,6 +38,7 @@ class Look:
     newest_ms: int | None
     written: dict[str, int]
     corrupt: tuple[Path, ...]
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ def changing(path: Path) -> Iterator[Database]:
     """Open an existing buffer file to change it. Raises BufferFileError."""
     if not path.exists():
         raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")
+    with mapped(path):
+        if found := wal.damage(wal.log_of(path)):
+            raise BufferCorruptError(f"{path}: {found}", "start the logger: it mends its buffer")
     database = Database.open(path, schema.check_owner)
     try:
         schema.migrate(database)
@@ -67,6 +71,8 @@ def look(path: Path) -> Look:
     """Return what the file says about itself. Raises BufferFileError."""
     database = Database.open_readonly(path)
     try:
+        with mapped(path):
+            damage = wal.damage(wal.log_of(path))
         with database.snapshot():
             schema.check_owner(database)
             ledger = schema.load_ledger(database)
@@ -97,6 +103,7 @@ def look(path: Path) -> Look:
             for file in sorted(path.parent.glob(path.name + ".corrupt-*"))
             if not file.name.endswith(("-wal", "-shm"))
         ),
+        damage,
     )
 
 

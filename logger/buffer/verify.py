@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from logger.buffer.database import Database
+from logger.buffer.database import Database, mapped
 from logger.buffer.ledger import Books
 from logger.buffer.rows import DAMAGED, State, as_row
 from logger.buffer.schema import check_owner, load_ledger
+from logger.buffer.wal import damage, log_of
 from logger.datamodel import Lane
 from logger.errors import BufferCorruptError
 
@@ -43,15 +44,19 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Report:
     `progress` is called with (rows done, rows in all). Raises BufferFileError if there
     is no such file and BufferDiskError if it cannot be read.
     """
+    with mapped(path):
+        found = damage(log_of(path))
+    problems = (found,) if found else ()
     try:
         database = Database.open_readonly(path)
     except BufferCorruptError as err:
-        return Report(0, 0, (err.message,), None)
+        return Report(0, 0, (*problems, err.message), None)
     try:
         with database.snapshot():
-            return _verify(database, progress)
+            report = _verify(database, progress)
+        return replace(report, problems=(*problems, *report.problems))
     except BufferCorruptError as err:
-        return Report(0, 0, (err.message,), None)
+        return Report(0, 0, (*problems, err.message), None)
     finally:
         database.close()
 

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     COMBINATION_CODE_CHANGED = "combination_code_changed"
     CT_RATIO_CHANGED = "ct_ratio_changed"
     BUFFER_NEAR_LIMIT = "buffer_near_limit"
+    BUFFER_DAMAGED = "buffer_damaged"
 
 
 # What each kind means, and what its field `extreme` holds.
@@ -50,6 +51,7 @@ MEANING: Mapping[Kind, tuple[str, str]] = {
     Kind.COMBINATION_CODE_CHANGED: ("the display's total means something else", "new code"),
     Kind.CT_RATIO_CHANGED: ("the current transformer ratio was set", "-"),
     Kind.BUFFER_NEAR_LIMIT: ("the buffer is nearly full", "largest share, %"),
+    Kind.BUFFER_DAMAGED: ("the buffer file was damaged, and mended", "points lost"),
 }
 
 

@@ -172,6 +172,10 @@ class Derive:
         """Take the share of the buffer's limit that is in use, 0..1."""
         return self._stamped(self._facts.buffer(share, now_ms))
 
+    def damaged(self, text: str, lost: int, at_ms: int) -> list[Point]:
+        """Take note that the buffer file was damaged and mended, `lost` points lost."""
+        return self._stamped(self._facts.damaged(text, lost, at_ms))
+
     def _watched(self, windows: list[Point]) -> list[Point]:
         events = [event for window in windows for event in self._grid.window(window)]
         return self._summed(windows) + events
