@@ -38,6 +38,8 @@ class _Gap:
 @dataclass(slots=True)
 class _Life:
     heard_ms: int | None = None
+    measured_ms: int | None = None  # the last measured values: a meter may answer without
+    refused_ms: int | None = None  # the last refusal: an answer, too
     silent_ms: int | None = None  # since when, if an event has begun
     serial: str = ""
     downs: int | None = None
@@ -79,6 +81,10 @@ class Life:
         """Return after how long without an answer a meter is silent."""
         return max(round(self._config.silent_after * 1000), 3 * about.fast_ms)
 
+    def refused(self, reading: Reading) -> None:
+        """Take a reading without values whose meter answers, but only to refuse."""
+        self._lives[reading.meter].refused_ms = reading.taken_ms
+
     def heard(self, reading: Reading) -> list[Point]:
         """Take any reading with values, with its counters already believed."""
         self._begin(reading.taken_ms if self._started_ms is None else self._started_ms)
@@ -90,7 +96,10 @@ class Life:
             if life.gap is not None:  # never explained, and now it cannot be any more
                 found += self._settle(about, life)
             life.gap = _Gap(before_ms, at_ms, list(life.energy))
-        if life.silent_ms is not None:
+        measured = reading.job is Job.FAST or not about.model.of_job(Job.FAST)
+        if measured:
+            life.measured_ms = max(at_ms, life.measured_ms or 0)
+        if measured and life.silent_ms is not None:
             seconds = (at_ms - life.silent_ms) / 1000
             text = f"{about.name}: answers again after {span(seconds)}"
             found.append(self._event(Kind.METER_SILENT, "end", at_ms, text, about, seconds))
@@ -175,10 +184,13 @@ class Life:
             about = self._meters[name]
             if life.gap is not None and now_ms - life.gap.to_ms > _VERDICT_MS:
                 found += self._settle(about, life)
-            last = max(life.heard_ms or 0, self._started_ms)
+            last = max(life.measured_ms or 0, self._started_ms)
             if life.silent_ms is None and now_ms - last > self.limit_ms(about):
                 life.silent_ms = last
-                text = f"{name}: no answer for {span((now_ms - last) / 1000)}"
+                signs = {life.heard_ms, life.refused_ms} - {None, life.measured_ms}
+                answers = any(at is not None and at >= last for at in signs)
+                what = "answers, but no measured value" if answers else "no answer"
+                text = f"{name}: {what} for {span((now_ms - last) / 1000)}"
                 found.append(self._event(Kind.METER_SILENT, "begin", last, text, about))
         restart = self._restart
         if restart is not None and now_ms - restart.to_ms > _VERDICT_MS:
@@ -223,6 +235,8 @@ class Life:
         for life in self._lives.values():
             if life.heard_ms is not None:
                 life.heard_ms += size_ms
+            if life.measured_ms is not None:
+                life.measured_ms += size_ms
             if life.silent_ms is not None:
                 life.silent_ms += size_ms
 
@@ -238,6 +252,7 @@ class Life:
                 continue
             life = _Life(
                 heard_ms=_maybe(saved["heard_ms"]),
+                measured_ms=_maybe(saved.get("measured_ms", saved["heard_ms"])),
                 silent_ms=_maybe(saved["silent_ms"]),
                 serial=str(saved["serial"]),
                 downs=_maybe(saved["downs"]),
@@ -246,6 +261,7 @@ class Life:
             )
             if alive_ms is not None and life.heard_ms is not None and life.silent_ms is None:
                 life.heard_ms = max(life.heard_ms, alive_ms)
+                life.measured_ms = max(life.measured_ms or 0, alive_ms)
             self._lives[name] = life
         heard = [life.heard_ms for life in self._lives.values() if life.heard_ms is not None]
         self._alive_ms = max(heard, default=None)

@@ -21,6 +21,7 @@ from logger.derive.life import Life
 from logger.derive.minutes import Minutes
 from logger.derive.quality import Quality
 from logger.derive.quarters import Quarters
+from logger.errors import RefusedError
 from logger.lineprotocol import Point
 from logger.meters.register import Job
 from logger.points import points
@@ -90,6 +91,8 @@ class Derive:
         """
         about = self._meters[reading.meter]
         if not reading.values:
+            if any(isinstance(one.error, RefusedError) for one in reading.failures):
+                self._life.refused(reading)
             return []
         reading = self._as_moved(reading)
         taken_ms = self._stamps.take(reading.meter, reading.taken_ms)

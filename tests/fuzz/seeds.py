@@ -10,7 +10,7 @@ from typing import Any
 
 from logger.buffer.ledger import Ledger
 from logger.derive import Derive
-from logger.line import MeterState, StateStore
+from logger.line import Cut, MeterState, StateStore
 from logger.meters import Job, Value
 from logger.plan import Block
 from logger.simulate.frame import seal
@@ -104,6 +104,6 @@ def _saved(state: dict[str, Any]) -> bytes:
 def _meter() -> bytes:
     with tempfile.TemporaryDirectory() as name:
         store = StateStore(Path(name))
-        cuts = {Block(0x502A, 8): (Block(0x502A, 2), Block(0x502C, 6))}
-        store.save(MeterState(meter="house", model="pro380", serial="1", cuts=cuts, tried_ms=5))
+        cuts = {Block(0x502A, 8): Cut((Block(0x502A, 2), Block(0x502C, 6)), 5)}
+        store.save(MeterState(meter="house", model="pro380", serial="1", cuts=cuts))
         return next(Path(name).glob("*.json")).read_bytes()
