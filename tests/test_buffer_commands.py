@@ -128,7 +128,13 @@ def test_status_of_a_missing_or_damaged_file(shell: Shell, store: Buffer, tmp_pa
 
 
 def test_verify_finds_one_changed_byte(shell: Shell, store: Buffer, tmp_path: Path) -> None:
-    assert shell.json("verify") == {"ok": True, "rows": 24, "points": 36, "problems": []}
+    assert shell.json("verify") == {
+        "ok": True,
+        "rows": 24,
+        "points": 36,
+        "problems": [],
+        "damaged": 0,
+    }
     store.close()
     data = store.path.read_bytes()
     at = data.index(b"active_power=110")

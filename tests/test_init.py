@@ -92,14 +92,16 @@ def test_an_adapter_is_named_as_the_container_sees_it(tmp_path: Path) -> None:
 
 def test_a_few_questions_are_enough(tmp_path: Path) -> None:
     keys = ["farm", "Europe/Oslo", "socket://gw:502", "2", "1", "grid", "house", "5", "pv", "shed"]
-    run(tmp_path, keys="\n".join([*keys, "me@example.org", ""]))
+    run(tmp_path, keys="\n".join([*keys, "me@example.org", "http://farm.local:3000/", ""]))
     config = load_config(tmp_path / "config" / "local.toml")
     assert config.site.name == "farm"
     assert [(m.name, m.address, m.role) for m in config.bus[0].meter] == [
         ("house", 1, "grid"),
         ("shed", 5, "pv"),
     ]
-    assert values(tmp_path / ".env")["ALERT_EMAIL"] == "me@example.org"
+    env = values(tmp_path / ".env")
+    assert env["ALERT_EMAIL"] == "me@example.org"
+    assert env["GRAFANA_URL"] == "http://farm.local:3000/"
 
 
 @pytest.mark.parametrize("meter", ["x:grid", "1", "1:roof"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from logger import models
 from logger.domain.wiring import live_phases
-from logger.meter.adapt import RETRY_AFTER_MS, AdaptivePlan, Search
+from logger.meter.adapt import RETRY_AFTER_MS, AdaptivePlan, Cut, Search
 from logger.meter.backoff import Pause
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem, ct_ratio
@@ -21,7 +21,6 @@ from logger.models.plan import Block, plans, probes
 from logger.store.statefile import StateFile
 
 PRO380 = models.load("pro380")
-WEEK = RETRY_AFTER_MS
 
 
 @given(st.data())
@@ -64,49 +63,100 @@ def _cut(plan: AdaptivePlan, block: Block, border: int, now_ms: int) -> None:
     search = plan.searches[block]
     while search.block is not None:
         search.record(not search.block.address < border < search.block.end)
-    assert plan.finish(block, now_ms) == []
+    assert plan.finish(block, now_ms)
 
 
 def test_a_block_that_worked_is_only_cut_after_several_jobs() -> None:
     plan = _plan()
     fast = plan.blocks(Job.FAST)[0]
     plan.worked(fast)
-    assert [plan.failed(fast, Job.FAST) for _ in range(3)] == [False, False, True]
+    assert [plan.failed(fast, Job.FAST, 0) for _ in range(3)] == [False, False, True]
     plan = _plan()
     plan.worked(fast)
-    plan.failed(fast, Job.FAST)
-    plan.failed(fast, Job.FAST)
+    plan.failed(fast, Job.FAST, 0)
+    plan.failed(fast, Job.FAST, 0)
     plan.worked(fast)
-    assert not plan.failed(fast, Job.FAST)
+    assert not plan.failed(fast, Job.FAST, 0)
 
 
-def test_cuts_are_tried_in_full_once_a_week() -> None:
+def test_cuts_are_tried_in_full_after_minutes_then_hours_then_days() -> None:
     plan = _plan()
     fast = plan.blocks(Job.FAST)[0]
-    assert plan.failed(fast, Job.FAST)
+    assert plan.failed(fast, Job.FAST, 0)
     _cut(plan, fast, 0x502C, now_ms=1000)
     parts = [Block(0x5002, 42), Block(0x502C, 6)]
     assert plan.blocks(Job.FAST) == parts
-    assert plan.to_retry(Job.FAST, 1000 + WEEK - 1) is None
-    assert plan.to_retry(Job.SLOW, 1000 + WEEK) is None
-    assert plan.to_retry(Job.FAST, 1000 + WEEK) == fast
-    plan.retried(fast, False, 1000 + WEEK)
-    assert plan.blocks(Job.FAST) == parts
-    assert plan.to_retry(Job.FAST, 1000 + WEEK + 1) is None
-    plan.retried(fast, True, 1000 + 2 * WEEK)
+    now_ms, waits = 1000, (*RETRY_AFTER_MS, RETRY_AFTER_MS[-1])
+    assert [round(wait / 60_000) for wait in waits] == [5, 60, 360, 1440, 10_080, 10_080]
+    for wait in waits:
+        assert plan.to_retry(Job.FAST, now_ms + wait - 1) is None
+        now_ms += wait
+        assert plan.to_retry(Job.SLOW, now_ms) is None
+        assert plan.to_retry(Job.FAST, now_ms) == fast
+        plan.retried(fast, False, now_ms)
+        assert plan.blocks(Job.FAST) == parts
+    assert plan.to_retry(Job.FAST, 5) is None  # the clock was put back
+    assert plan.to_retry(Job.FAST, 5 + RETRY_AFTER_MS[-1]) == fast
+    plan.retried(fast, True, now_ms)
     assert plan.blocks(Job.FAST) == [fast]
-    plan.tried_ms = 9_000_000
-    assert plan.to_retry(Job.FAST, 5) is None
-    assert plan.tried_ms == 5
+
+
+def test_a_search_in_vain_leaves_the_plan_and_pauses() -> None:
+    plan = _plan()
+    (fast,) = plan.blocks(Job.FAST)
+    assert plan.failed(fast, Job.FAST, 100.0)
+    search = plan.searches[fast]
+    while search.block is not None and not search.baseless:
+        search.record(False)
+    assert not plan.finish(fast, 1)
+    plan.give_up(fast, 100.0)
+    assert plan.blocks(Job.FAST) == [fast]
+    assert not plan.failed(fast, Job.FAST, 101.9)
+    assert plan.failed(fast, Job.FAST, 102.0)
+    plan.give_up(fast, 102.0)
+    assert not plan.failed(fast, Job.FAST, 105.9)
+    plan.worked(fast)
+    assert [plan.failed(fast, Job.FAST, 105.9) for _ in range(3)] == [False, False, True]
+
+
+def test_what_is_found_missing_is_asked_for_once_more() -> None:
+    registers = PRO380.of_job(Job.FAST)
+    lacks = {registers[3].address, registers[20].address}
+
+    def found(again: set[int]) -> Search:
+        search, whole = Search(registers), False
+        while (part := search.block) is not None:
+            whole |= part == Block(0x5002, 48)
+            gone = again if whole else lacks
+            search.record(not any(part.address <= one < part.end for one in gone))
+        return search
+
+    assert not found(lacks).refuted
+    assert {one.address for one in found(lacks).lacking} == lacks
+    assert found(set()).refuted
+    assert found({registers[3].address}).refuted
+
+
+def test_no_job_is_left_without_a_block() -> None:
+    legacy = models.load("pro380-legacy")
+    plan = AdaptivePlan(plans(legacy), {job: legacy.of_job(job) for job in Job})
+    blocks = plan.blocks(Job.IDENTITY)
+    for number, block in enumerate(blocks, start=1):
+        assert plan.failed(block, Job.IDENTITY, 0)
+        search = plan.searches[block]
+        search.evident = True
+        search.record(False)
+        assert plan.finish(block, 1) == (number < len(blocks))
+    assert plan.blocks(Job.IDENTITY) == blocks[-1:]
 
 
 def test_a_part_that_fails_later_is_cut_again() -> None:
     plan = _plan()
     slow = plan.blocks(Job.SLOW)[0]
-    plan.failed(slow, Job.SLOW)
+    plan.failed(slow, Job.SLOW, 0)
     _cut(plan, slow, 0x6024, 1)
     first = plan.blocks(Job.SLOW)[0]
-    assert [plan.failed(first, Job.SLOW) for _ in range(3)] == [False, False, True]
+    assert [plan.failed(first, Job.SLOW, 0) for _ in range(3)] == [False, False, True]
     _cut(plan, first, 0x600C, 1)
     assert [block.address for block in plan.blocks(Job.SLOW)] == [0x6000, 0x600C, 0x6024]
     assert not plan.left_out()
@@ -119,15 +169,15 @@ def test_cuts_that_do_not_fit_the_table_are_not_taken_over() -> None:
     slow = plan.blocks(Job.SLOW)[0]
     plan.restore(
         {
-            Block(0x5002, 44): (Block(0x5002, 2),),
-            slow: (Block(0x6000, 2), Block(0x7000, 2)),
-            plan.blocks(Job.FAST)[0]: (Block(0x5002, 42), Block(0x502C, 6)),
-        },
-        7,
+            Block(0x5002, 44): Cut((Block(0x5002, 2),), 7),
+            slow: Cut((Block(0x6000, 2), Block(0x7000, 2)), 7),
+            plan.blocks(Job.IDENTITY)[0]: Cut((), 7),
+            plan.blocks(Job.FAST)[0]: Cut((Block(0x5002, 42), Block(0x502C, 6)), 7),
+        }
     )
     assert plan.blocks(Job.SLOW) == [slow]
     assert len(plan.blocks(Job.FAST)) == 2
-    assert plan.tried_ms == 7
+    assert len(plan.blocks(Job.IDENTITY)) == 1
 
 
 def test_pauses_grow_to_a_minute() -> None:
@@ -164,8 +214,9 @@ def test_state_comes_back_as_it_was_kept(tmp_path: Path) -> None:
         model="pro380",
         serial="22091039",
         software_version="2.18",
-        cuts={Block(0x5002, 48): (Block(0x5002, 42), Block(0x502C, 6))},
-        tried_ms=1_750_000_000_123,
+        address=7,
+        port="/dev/ttyUSB0",
+        cuts={Block(0x5002, 48): Cut((Block(0x5002, 42), Block(0x502C, 6)), 1_750_000_000_123, 2)},
     )
     store.save(state)
     assert store.load("main board/grid") == state
@@ -181,7 +232,7 @@ def test_state_comes_back_as_it_was_kept(tmp_path: Path) -> None:
         "[" * 100_000,
         '{"version": 2, "meter": "grid", "model": "pro380"}',
         '{"version": 1, "meter": "pv", "model": "pro380"}',
-        '{"version": 1, "meter": "grid", "model": "pro380", "tried_ms": -1}',
+        '{"version": 1, "meter": "grid", "model": "pro380", "address": "x"}',
         '{"version": 1, "meter": "grid", "model": "pro380", "cuts": [{"block": [1, 0]}]}',
     ],
 )

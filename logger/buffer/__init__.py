@@ -1,7 +1,7 @@
 """The buffer: a SQLite file that holds every point until InfluxDB has acknowledged it."""
 
 from logger.buffer.buffer import Buffer
-from logger.buffer.state import BufferState
 from logger.store.ledger import Books, LaneBooks
+from logger.store.state import BufferState
 
 __all__ = ["Books", "Buffer", "BufferState", "LaneBooks"]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from logger.buffer.exchange import Exchange
 from logger.buffer.pending import MEMORY_BYTES, Drops, Pending
-from logger.buffer.state import BufferState, Level
 from logger.buffer.writer import Writer
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferDiskError, BufferFileError
@@ -19,6 +18,7 @@ from logger.points.readings import by_lane
 from logger.store.ledger import Books, LaneBooks
 from logger.store.lock import OwnerLock
 from logger.store.rows import NewRow
+from logger.store.state import BufferState, Level
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +156,7 @@ class Buffer:
                 max_size=self._writer.max_size,
                 full=file.used / self._writer.room,
                 written_per_day=int(file.written / elapsed * 86_400) if elapsed > 3600 else None,
+                damages=self._writer.file.damages,
             )
 
     # The keeping thread.

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from logger.buffer.state import WARNINGS
 from logger.store.ledger import LaneBooks
+from logger.store.state import WARNINGS
 from logger.store.tools import summary
 
 
@@ -23,6 +23,8 @@ def report(path: Path, max_size: int, live: dict[str, Any] | None = None) -> dic
     problems = []
     if not found.books.balanced:
         problems.append("the books do not balance: run buffer verify")
+    if found.damage:
+        problems.append(f"{found.damage}: start the logger, it mends its buffer")
     if full >= WARNINGS[-1]:
         problems.append(f"{full:.0%} of max_size in use: points will be dropped")
     if live is not None and live["problem"]:

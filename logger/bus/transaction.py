@@ -135,8 +135,7 @@ class Bus:
         `probes` are blocks that every meter of the model answers, of different lengths.
         Raises like `read` when they do not match.
         """
-        late, last = self._late_answers[address], 0
-        left = list(probes)
+        late, last, left = self._late_answers[address], 0, list(probes)
         needed = min(2, len({probe.count for probe in probes}))
         while left and needed:
             probe = late.safest(left, last, self._clock())

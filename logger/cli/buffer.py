@@ -91,6 +91,7 @@ def verify(
     place = opened(config, file)
     with bar("checking rows", as_json) as progress:
         found = check(place.path, progress)
+    damaged = found.books.total.drops.get("damaged", 0) if found.books is not None else 0
     if as_json:
         emit(
             {
@@ -98,10 +99,13 @@ def verify(
                 "rows": found.rows,
                 "points": found.points,
                 "problems": list(found.problems),
+                "damaged": damaged,
             }
         )
     else:
         typer.echo(f"{place.path}: {found.rows} rows, {found.points} points")
+        if damaged:
+            typer.secho(f"  {damaged} points were lost to damage and are booked so", fg="red")
         for problem in found.problems:
             typer.secho(f"  {problem}", fg="red")
         typer.echo("everything agrees" if found.ok else f"{len(found.problems)} problems")

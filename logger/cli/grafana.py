@@ -33,14 +33,19 @@ def grafana(
 
     Time zone, prices and limits come from the configuration. Contact points follow the
     variables ALERT_EMAIL, ALERT_WEBHOOK_URL, ALERT_NTFY_URL, ALERT_TELEGRAM_TOKEN and
-    ALERT_TELEGRAM_CHAT; Grafana needs the same variables. Restart Grafana afterwards.
+    ALERT_TELEGRAM_CHAT; Grafana needs the same variables. Those, SMTP_ENABLED, SMTP_FROM,
+    SMTP_HOST and GRAFANA_URL are checked: with a value that it does not take Grafana would
+    not start. Restart Grafana afterwards.
     """
     import os
     from pathlib import PurePosixPath
 
     from logger.config import load_config
-    from logger.grafana import dashboard_options, files, write
+    from logger.domain.errors import ConfigError
+    from logger.grafana import dashboard_options, demands, files, write
 
+    if wrong := demands.problems(os.environ):
+        raise ConfigError("; ".join(wrong), "correct it in .env or the environment of Grafana")
     loaded = load_config(config)
     figures = dashboard_options(loaded.site.timezone, loaded.prices, loaded.events, loaded.alerts)
     made = files(figures, _source(loaded, tokens, url), PurePosixPath(place), os.environ)
@@ -48,6 +53,8 @@ def grafana(
     for path in changed:
         typer.echo(f"{out / path}")
     typer.echo(f"{len(changed)} of {len(made)} files changed")
+    for remark in demands.remarks(os.environ):
+        typer.echo(f"note: {remark}")
 
 
 def _source(config: Config, tokens: str, url: str) -> Source:

@@ -28,6 +28,9 @@ def init(
         typer.Option(help="A meter as ADDRESS:ROLE or ADDRESS:ROLE:NAME; repeat it."),
     ] = None,
     email: Annotated[str, typer.Option(help="Who gets the alerts.")] = "",
+    url: Annotated[
+        str, typer.Option(help="Grafana in the links of messages; else by this machine's name.")
+    ] = "",
     docker: Annotated[
         bool, typer.Option("--docker/--no-docker", help="For the compose file, or without it.")
     ] = True,
@@ -38,22 +41,29 @@ def init(
     from dataclasses import replace
 
     from logger.config import load_config
-    from logger.config.answers import Answers, configuration, environment
+    from logger.config.answers import Answers, configuration, environment, variables
+    from logger.domain.errors import ConfigError
+    from logger.grafana import demands
 
     given = Answers(
         site=site,
         zone=zone or _zone(),
         port=port or _adapter() or Answers().port,
         meters=[_meter(text) for text in meter] if meter else Answers().meters,
-        email=email,
+        email=_taken("ALERT_EMAIL", email),
+        url=_taken("GRAFANA_URL", url) or f"http://{_machine()}:3000/",
         docker=docker,
     )
     config = directory / "config" / "local.toml"
     env = directory / ".env"
     if not yes and not config.exists():
         given = _ask(given, ask_meters=not meter)
-    if not yes and docker and not env.exists() and not email:
-        given = replace(given, email=typer.prompt("Mail address for alerts (or nothing)", ""))
+    if not yes and docker and not env.exists():
+        if not email:
+            email = typer.prompt("Mail address for alerts (or nothing)", "", value_proc=_mail)
+        if not url:
+            url = typer.prompt("Address of Grafana, for links", given.url, value_proc=_url)
+        given = replace(given, email=email, url=url)
     config.parent.mkdir(parents=True, exist_ok=True)
     _write(config, configuration(given), 0o644)
     load_config(config)
@@ -61,8 +71,13 @@ def init(
         name = os.path.relpath(config, directory)
         text = environment(given, f"./{name}", _serial_group(), secrets.token_urlsafe)
         _write(env, text, 0o600)
-        typer.echo("Next: docker compose up -d, then http://localhost:3000 as admin with the")
-        typer.echo(f"GRAFANA_ADMIN_PASSWORD of {env}.")
+        found = variables(env.read_text(encoding="utf-8"))
+        if wrong := demands.problems(found):
+            raise ConfigError(f"{env}: {'; '.join(wrong)}", "correct it: Grafana would not start")
+        for remark in demands.remarks(found):
+            typer.echo(f"note: {remark}")
+        typer.echo(f"Next: docker compose up -d, then {found.get('GRAFANA_URL') or given.url}")
+        typer.echo(f"as admin with the GRAFANA_ADMIN_PASSWORD of {env}.")
     if "CHANGE-ME" in config.read_text(encoding="utf-8"):
         typer.echo(f"No serial adapter was found: name the port in {config} first.")
 
@@ -111,6 +126,32 @@ def _meter(text: str) -> Meter:
             f"{text!r}: write ADDRESS:ROLE, such as 1:grid; roles are {', '.join(_ROLES)}"
         )
     return Meter(name=name or role, address=int(address), role=role)
+
+
+def _taken(variable: str, value: str) -> str:
+    """Return `value` if Grafana takes it for `variable`."""
+    from logger.grafana import demands
+
+    if wrong := demands.problems({variable: value}):
+        raise typer.BadParameter(wrong[0])
+    return value
+
+
+def _mail(text: str) -> str:
+    return _taken("ALERT_EMAIL", text.strip())
+
+
+def _url(text: str) -> str:
+    return _taken("GRAFANA_URL", text.strip())
+
+
+def _machine() -> str:
+    """Return the name of this machine; that of a container means nothing to anybody else."""
+    import re
+    import socket
+
+    name = socket.gethostname()
+    return "localhost" if re.fullmatch(r"[0-9a-f]{12}", name) or not name else name
 
 
 def _zone() -> str:

@@ -32,6 +32,7 @@ class Answers:
     port: str = "/dev/serial/by-id/CHANGE-ME"
     meters: Sequence[Meter] = (Meter(name="grid", address=1, role="grid"),)
     email: str = ""
+    url: str = "http://localhost:3000/"
     docker: bool = True
 
 
@@ -45,6 +46,7 @@ def environment(
     """
     rows = [
         "# Secrets and settings of docker-compose.yml. Keep it: nothing here can be recovered.",
+        "# A value with $, # or a space stands in single quotes.",
         "COMPOSE_PROJECT_NAME=inepro-logger",
         "COMPOSE_PROFILES=default",
         f"LOGGER_CONFIG={config}",
@@ -61,7 +63,7 @@ def environment(
         "# Where Grafana listens, and its address in the links of messages.",
         "GRAFANA_BIND=0.0.0.0",
         "GRAFANA_PORT=3000",
-        "# GRAFANA_URL=http://raspberrypi.local:3000/",
+        f"GRAFANA_URL={answers.url}",
         "",
         "# Where alerts go: any of these. Without one they are seen in Grafana alone.",
         f"ALERT_EMAIL={answers.email}" if answers.email else "# ALERT_EMAIL=me@example.org",
@@ -70,7 +72,7 @@ def environment(
         "# ALERT_TELEGRAM_TOKEN=",
         "# ALERT_TELEGRAM_CHAT=",
         "",
-        "# The mail server, for ALERT_EMAIL.",
+        "# The mail server, for ALERT_EMAIL. Grafana takes only a sender with a dot in its domain.",
         "# SMTP_ENABLED=true",
         "# SMTP_HOST=smtp.example.org:587",
         "# SMTP_USER=",
@@ -78,6 +80,22 @@ def environment(
         "# SMTP_FROM=energy@example.org",
     ]
     return "\n".join(rows) + "\n"
+
+
+def variables(text: str) -> dict[str, str]:
+    """Return what the text of a `.env` sets, as docker-compose reads it."""
+    found = {}
+    for row in text.splitlines():
+        name, sign, value = row.strip().partition("=")
+        if not sign or name.startswith("#"):
+            continue
+        value = value.strip()
+        if value[:1] in {"'", '"'} and value.find(value[0], 1) > 0:
+            value = value[1 : value.find(value[0], 1)]
+        else:
+            value = value.partition(" #")[0].strip()
+        found[name.removeprefix("export ").strip()] = value
+    return found
 
 
 def configuration(answers: Answers) -> str:

@@ -38,6 +38,8 @@ class _Gap:
 @dataclass(slots=True)
 class _MeterRecord:
     heard_ms: int | None = None
+    measured_ms: int | None = None  # the last measured values: a meter may answer without
+    refused_ms: int | None = None  # the last refusal: an answer, too
     silent_ms: int | None = None  # since when, if an event has begun
     serial: str = ""
     downs: int | None = None
@@ -79,6 +81,10 @@ class Availability:
         """Return after how long without an answer a meter is silent."""
         return max(round(self._config.silent_after * 1000), 3 * info.fast_ms)
 
+    def refused(self, reading: Reading) -> None:
+        """Take a reading without values whose meter answers, but only to refuse."""
+        self._records[reading.meter].refused_ms = reading.taken_ms
+
     def heard(self, reading: Reading) -> list[Point]:
         """Take any reading with values, with its counters already believed."""
         self._begin(reading.taken_ms if self._started_ms is None else self._started_ms)
@@ -90,7 +96,10 @@ class Availability:
             if record.gap is not None:  # never explained, and now it cannot be any more
                 found += self._settle(info, record)
             record.gap = _Gap(before_ms, at_ms, list(record.energy))
-        if record.silent_ms is not None:
+        measured = reading.job is Job.FAST or not info.model.of_job(Job.FAST)
+        if measured:
+            record.measured_ms = max(at_ms, record.measured_ms or 0)
+        if measured and record.silent_ms is not None:
             seconds = (at_ms - record.silent_ms) / 1000
             text = f"{info.name}: answers again after {span(seconds)}"
             found.append(self._event(EventKind.METER_SILENT, "end", at_ms, text, info, seconds))
@@ -177,10 +186,13 @@ class Availability:
             info = self._meters[name]
             if record.gap is not None and now_ms - record.gap.to_ms > _VERDICT_MS:
                 found += self._settle(info, record)
-            last = max(record.heard_ms or 0, self._started_ms)
+            last = max(record.measured_ms or 0, self._started_ms)
             if record.silent_ms is None and now_ms - last > self.limit_ms(info):
                 record.silent_ms = last
-                text = f"{name}: no answer for {span((now_ms - last) / 1000)}"
+                signs = {record.heard_ms, record.refused_ms} - {None, record.measured_ms}
+                answers = any(at is not None and at >= last for at in signs)
+                what = "answers, but no measured value" if answers else "no answer"
+                text = f"{name}: {what} for {span((now_ms - last) / 1000)}"
                 found.append(self._event(EventKind.METER_SILENT, "begin", last, text, info))
         restart = self._restart
         if restart is not None and now_ms - restart.to_ms > _VERDICT_MS:
@@ -225,6 +237,8 @@ class Availability:
         for record in self._records.values():
             if record.heard_ms is not None:
                 record.heard_ms += size_ms
+            if record.measured_ms is not None:
+                record.measured_ms += size_ms
             if record.silent_ms is not None:
                 record.silent_ms += size_ms
 
@@ -240,6 +254,7 @@ class Availability:
                 continue
             record = _MeterRecord(
                 heard_ms=_maybe(saved["heard_ms"]),
+                measured_ms=_maybe(saved.get("measured_ms", saved["heard_ms"])),
                 silent_ms=_maybe(saved["silent_ms"]),
                 serial=str(saved["serial"]),
                 downs=_maybe(saved["downs"]),
@@ -248,6 +263,7 @@ class Availability:
             )
             if alive_ms is not None and record.heard_ms is not None and record.silent_ms is None:
                 record.heard_ms = max(record.heard_ms, alive_ms)
+                record.measured_ms = max(record.measured_ms or 0, alive_ms)
             self._records[name] = record
         heard = [
             record.heard_ms for record in self._records.values() if record.heard_ms is not None

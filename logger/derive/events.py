@@ -29,6 +29,7 @@ class EventKind(StrEnum):
     COMBINATION_CODE_CHANGED = "combination_code_changed"
     CT_RATIO_CHANGED = "ct_ratio_changed"
     BUFFER_NEAR_LIMIT = "buffer_near_limit"
+    BUFFER_DAMAGED = "buffer_damaged"
 
 
 # What each kind means, and what its field `extreme` holds.
@@ -50,6 +51,7 @@ EVENT_TEXTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.COMBINATION_CODE_CHANGED: ("the display's total means something else", "new code"),
     EventKind.CT_RATIO_CHANGED: ("the current transformer ratio was set", "-"),
     EventKind.BUFFER_NEAR_LIMIT: ("the buffer is nearly full", "largest share, %"),
+    EventKind.BUFFER_DAMAGED: ("the buffer file was damaged, and mended", "points lost"),
 }
 
 

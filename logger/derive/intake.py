@@ -14,6 +14,7 @@ from logger.derive import Derive
 from logger.derive.clock import Clock, Parking, Step
 from logger.meter.reading import Reading
 from logger.points.line import Point
+from logger.store.state import BufferState, Damage
 from logger.store.statefile import StateFile
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Intake:
         self._lock = threading.Lock()
         self._parking = Parking()
         self._saved_ms = 0
+        self._damages: set[Damage] = set()  # of the buffer, those that were told
 
     def open(self, alive_ms: int | None) -> None:
         """Take up where the last run ended; `alive_ms` is the newest point it kept."""
@@ -87,12 +89,17 @@ class Intake:
         with self._lock:
             return self._derive.tick(self._clock.now_ms()) if self._clock.trusted else []
 
-    def buffer(self, share: float) -> None:
-        """Take the share of the buffer's limit that is in use, 0..1."""
+    def buffer(self, state: BufferState) -> None:
+        """Take how the buffer is: nearly full, or damaged."""
         with self._lock:
             if not self._clock.trusted:
                 return
-            found = self._derive.buffer(share, self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            found = self._derive.buffer(state.full, now_ms)
+            for damage in state.damages:
+                if damage not in self._damages:
+                    self._damages.add(damage)
+                    found += self._derive.damaged(damage.text, damage.lost, now_ms)
         if found:
             self._keep(found)
 

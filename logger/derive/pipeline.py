@@ -21,6 +21,7 @@ from logger.derive.minutes import Minutes
 from logger.derive.quality import Quality
 from logger.derive.quarters import Quarters
 from logger.derive.settingswatch import SettingsWatch
+from logger.domain.errors import RefusedError
 from logger.meter.reading import Reading
 from logger.models.register import Job
 from logger.points.line import Point
@@ -90,6 +91,8 @@ class Derive:
         """
         info = self._meters[reading.meter]
         if not reading.values:
+            if any(isinstance(one.error, RefusedError) for one in reading.failures):
+                self._availability.refused(reading)
             return []
         reading = self._as_moved(reading)
         taken_ms = self._stamps.take(reading.meter, reading.taken_ms)
@@ -171,6 +174,10 @@ class Derive:
     def buffer(self, share: float, now_ms: int) -> list[Point]:
         """Take the share of the buffer's limit that is in use, 0..1."""
         return self._stamped(self._settings_watch.buffer(share, now_ms))
+
+    def damaged(self, text: str, lost: int, at_ms: int) -> list[Point]:
+        """Take note that the buffer file was damaged and mended, `lost` points lost."""
+        return self._stamped(self._settings_watch.damaged(text, lost, at_ms))
 
     def _watched(self, windows: list[Point]) -> list[Point]:
         events = [event for window in windows for event in self._grid.window(window)]

@@ -104,6 +104,10 @@ class SettingsWatch:
             )
         ]  # fmt: skip
 
+    def damaged(self, text: str, lost: int, at_ms: int) -> list[Point]:
+        """Return the event for damage of the buffer file that was mended; `lost` in points."""
+        return [self._event(EventKind.BUFFER_DAMAGED, at_ms, f"buffer: {text}", "", float(lost))]
+
     def _event(
         self, kind: EventKind, at_ms: int, text: str, meter: str, extreme: float | None
     ) -> Point:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from logger.grafana import alerts, health, home, notify, phases, quality, solar, tariffs
+from logger.grafana.notify import literal
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
 
@@ -48,14 +49,15 @@ def _source(name: str, known: Json, bucket: str, source: Source, *, default: boo
         "type": "influxdb",
         "access": "proxy",
         "orgId": 1,
-        "url": source.url,
+        "url": literal(source.url),
         "isDefault": default,
         "editable": False,
-        "database": bucket,  # read by Grafana 9.4, `dbName` by all later ones
+        # The name of the database stood here before Grafana 9.5, since then in `dbName`.
+        "database": literal(bucket),
         "user": "grafana",
         "jsonData": {
             "version": "InfluxQL",
-            "dbName": bucket,
+            "dbName": literal(bucket),
             "httpMode": "POST",
             "timeInterval": "5s",
             "httpHeaderName1": "Authorization",
@@ -74,7 +76,7 @@ def _provider(path: PurePosixPath) -> Json:
         "disableDeletion": False,
         "updateIntervalSeconds": 30,
         "allowUiUpdates": False,
-        "options": {"path": str(path), "foldersFromFilesStructure": False},
+        "options": {"path": literal(str(path)), "foldersFromFilesStructure": False},
     }
 
 

@@ -41,24 +41,37 @@ to {{ .EndsAt.Local.Format "2006-01-02 15:04 MST" }}
 """
 
 
+def literal(text: str) -> str:
+    """Return `text` so that it reads the same after Grafana has expanded variables in it."""
+    return text.replace("$", "$$")
+
+
 def _receivers(given: Mapping[str, str]) -> list[Json]:
     """Return a receiver for each variable that is set. Values stay in the environment of
-    Grafana, which puts them in: no secret is written to a file."""
+    Grafana, which puts them in: no secret is written to a file.
+
+    A name without braces, because Grafana expands what it put in for `${NAME}` once more
+    and loses each `$` of it. The chat stands here itself: it is no secret, and Grafana
+    makes a number of digits that come from a variable, then refuses the number
+    (grafana/grafana#63085, #69950).
+    """
     found: list[Json] = []
 
     def add(uid: str, kind: str, settings: Json) -> None:
         found.append({"uid": f"inepro-{uid}", "type": kind, "settings": settings})
 
     if given.get(EMAIL):
-        add("email", "email", _email(f"${{{EMAIL}}}"))
+        add("email", "email", _email(f"${EMAIL}"))
     if given.get(WEBHOOK):
-        add("webhook", "webhook", _webhook(f"${{{WEBHOOK}}}"))
+        add("webhook", "webhook", _webhook(f"${WEBHOOK}"))
     if given.get(NTFY):
         # ntfy knows Grafana's messages by this template.
-        add("ntfy", "webhook", _webhook(f"${{{NTFY}}}?template=grafana"))
+        further = "&" if "?" in given[NTFY] else "?"
+        add("ntfy", "webhook", _webhook(f"${NTFY}{further}template=grafana"))
     if all(given.get(name) for name in TELEGRAM):
-        token, chat = (f"${{{name}}}" for name in TELEGRAM)
-        add("telegram", "telegram", {"bottoken": token, "chatid": chat, "message": _MESSAGE})
+        token, chat = TELEGRAM
+        parts = {"bottoken": f"${token}", "chatid": literal(given[chat]), "message": _MESSAGE}
+        add("telegram", "telegram", parts)
     if not found:
         # Without any: alerts stand in Grafana. A contact point must name somebody.
         add("email", "email", _email("root@localhost"))

@@ -3,19 +3,26 @@
 Some meters refuse a block that crosses a register they lack; some let a block go
 unanswered although they answer its parts. Such a block is cut so that each part is as
 long as the meter answers.
+
+A meter or gateway that restarts refuses everything for some seconds, so a refusal alone
+proves nothing: what a search found missing is asked for once more at its end, and it
+counts only if the meter answered something else meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from logger.meter.backoff import Pause
 from logger.models.plan import Block
 from logger.models.register import Job, Register
 
-# A block is tried in full again after this long: the fault may have been the line's.
-RETRY_AFTER_MS = 7 * 86_400_000
+_MINUTE_MS = 60_000
+# A cut block is tried in full again after these times, the last one again and again: the
+# fault may have been the line's, or the meter's for a while.
+RETRY_AFTER_MS = tuple(minutes * _MINUTE_MS for minutes in (5, 60, 6 * 60, 24 * 60, 7 * 24 * 60))
 # A block that worked before has to fail in so many jobs before it is cut.
 STRIKES = 3
 # So many values are called by their names.
@@ -26,24 +33,43 @@ class Search:
     """Cuts a failing block of `registers` into the longest parts that the meter answers.
 
     Ask for `block` until it is None and tell the outcome each time. Every cut is found
-    by halving, so 24 values with one bad place take about six questions.
+    by halving, so 24 values with one bad place take about six questions. At the end the
+    whole and all that is `lacking` are asked for once more; an answer then makes the
+    search `refuted`. `evident` tells that the meter answered something meanwhile.
     """
 
     def __init__(self, registers: Iterable[Register]) -> None:
         self._left = sorted(registers, key=lambda register: register.address)
+        self._whole = _block(self._left)
         self._works, self._fails = 0, len(self._left)  # of how many values from the first on
+        self._checks: list[Block] | None = None
         self.parts: list[Block] = []
+        self.lacking: list[Register] = []
+        self.evident = False
+        self.refuted = False
         self._conclude()
 
     @property
     def block(self) -> Block | None:
         """The block to ask for next; None when the search is over."""
-        return _block(self._left[: self._next()]) if self._left else None
+        if self._left:
+            return _block(self._left[: self._next()])
+        return self._checks[0] if self._checks else None
+
+    @property
+    def baseless(self) -> bool:
+        """Tell whether something was refused, and nothing shows that the meter is well."""
+        return bool(self.lacking) and not self.evident
 
     def record(self, answered: bool) -> None:
         """Note whether the meter answered `block`."""
+        if self._checks is not None:
+            self._checks = [] if answered else self._checks[1:]
+            self.refuted |= answered
+            return
         if answered:
             self._works = self._next()
+            self.evident = True
         else:
             self._fails = self._next()
         self._conclude()
@@ -57,9 +83,13 @@ class Search:
         while self._left and (self._works == len(self._left) or self._fails == self._works + 1):
             if self._works:
                 self.parts.append(_block(self._left[: self._works]))
-            # Without any that works the first value is one that the meter does not have.
+            else:  # the first value is one that the meter does not have
+                self.lacking.append(self._left[0])
             self._left = self._left[self._works or 1 :]
             self._works, self._fails = 0, len(self._left) + 1
+        if not self._left:
+            checks = [self._whole, *(_block([register]) for register in self.lacking)]
+            self._checks = list(dict.fromkeys(checks))
 
 
 def _block(registers: Sequence[Register]) -> Block:
@@ -83,41 +113,54 @@ def named(registers: Sequence[Register]) -> str:
     return f"{len(registers)} values ({', '.join(places)})"
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The parts that work of a block that does not; values in no part are left out.
+
+    `tried_ms` is when the block was last tried in full, milliseconds UTC, after `tries`
+    tries in vain.
+    """
+
+    parts: tuple[Block, ...]
+    tried_ms: int = 0
+    tries: int = 0
+
+
 @dataclass(slots=True)
 class AdaptivePlan:
     """The blocks of one meter: as planned, or as cut to what it answers.
 
-    `full` are the blocks by job as the table allows them. `cuts` are the parts that
-    work of those that do not; values in no part are left out. `tried_ms` is when the
-    cut blocks were last tried in full, milliseconds UTC.
+    `full` are the blocks by job as the table allows them, `cuts` those that are cut. No
+    job is ever left without a block.
     """
 
     full: Mapping[Job, tuple[Block, ...]]
     registers: Mapping[Job, tuple[Register, ...]]
-    cuts: dict[Block, tuple[Block, ...]] = field(default_factory=dict)
-    tried_ms: int = 0
+    cuts: dict[Block, Cut] = field(default_factory=dict)
     searches: dict[Block, Search] = field(default_factory=dict)
     _proven: set[Block] = field(default_factory=set)
     _strikes: Counter[Block] = field(default_factory=Counter)
+    _pauses: dict[Block, Pause] = field(default_factory=dict)  # after searches in vain
 
     def blocks(self, job: Job) -> list[Block]:
         """Return what to ask for, leaving out what a search is at work on."""
-        return [part for block in self.full[job] for part in self.cuts.get(block, (block,))]
+        return [part for block in self.full[job] for part in self._parts(block)]
 
     def all_parts(self) -> list[Block]:
         """Return the parts of all blocks that were cut, by address."""
-        return sorted(part for parts in self.cuts.values() for part in parts)
+        return sorted(part for cut in self.cuts.values() for part in cut.parts)
 
-    def restore(self, cuts: Mapping[Block, tuple[Block, ...]], tried_ms: int) -> None:
+    def proven(self) -> list[Block]:
+        """Return the blocks that the meter answered last time, the shortest first."""
+        return sorted(self._proven, key=lambda block: block.count)
+
+    def restore(self, cuts: Mapping[Block, Cut]) -> None:
         """Take over cuts found earlier, as far as they fit the table of today."""
-        for block, parts in cuts.items():
-            job = self._job_of(block)
-            if job is not None and all(
-                block.address <= p.address < p.end <= block.end for p in parts
-            ):
-                self.cuts[block] = parts
-                self._proven.update(parts)
-        self.tried_ms = tried_ms
+        for block, cut in cuts.items():
+            fits = all(block.address <= p.address < p.end <= block.end for p in cut.parts)
+            if self._job_of(block) is not None and cut.parts and fits:
+                self.cuts[block] = cut
+                self._proven.update(cut.parts)
 
     def forget(self) -> None:
         """Begin afresh: it is another meter."""
@@ -125,70 +168,107 @@ class AdaptivePlan:
         self.searches.clear()
         self._proven.clear()
         self._strikes.clear()
+        self._pauses.clear()
 
     def worked(self, block: Block) -> None:
         """Note that the meter answered `block`."""
         self._proven.add(block)
         self._strikes.pop(block, None)
+        self._pauses.pop(block, None)
 
-    def failed(self, block: Block, job: Job) -> bool:
-        """Note that a meter that is there did not answer `block`; tell whether to search."""
+    def failed(self, block: Block, job: Job, now: float) -> bool:
+        """Note that a meter that is there did not answer `block`; tell whether to search.
+
+        `now` is monotonic, in seconds: after a search in vain it is a while to the next.
+        """
+        pause = self._pauses.get(block)
+        if pause is not None and pause.lasts(now):
+            return False
         self._strikes[block] += 1
         if self._strikes[block] < (STRIKES if block in self._proven else 1):
             return False
         self._strikes.pop(block, None)
+        self._proven.discard(block)
         self.searches[block] = Search(r for r in self.registers[job] if block.holds(r))
         return True
 
-    def finish(self, block: Block, now_ms: int) -> list[Register]:
+    def give_up(self, block: Block, now: float) -> None:
+        """End a search that proved nothing: `block` is asked for as before."""
+        search = self.searches.pop(block)
+        if not search.refuted:
+            self._pauses.setdefault(block, Pause()).silent(now)
+
+    def finish(self, block: Block, now_ms: int) -> bool:
         """Put the parts that the search found in the place of `block`.
 
-        Returns the values that the meter does not have.
+        Returns False, and leaves the plan as it is, when that is no finding: the search
+        is refuted or baseless, or nothing would be left of a job.
         """
-        parts = tuple(self.searches.pop(block).parts)
-        lacking: list[Register] = []
-        for job, blocks in self.full.items():
-            for whole in blocks:
-                current = self.cuts.get(whole, (whole,))
-                if block not in current:
-                    continue
-                at = current.index(block)
-                self.cuts[whole] = (*current[:at], *parts, *current[at + 1 :])
-                lacking = [
-                    register
-                    for register in self.registers[job]
-                    if block.holds(register) and not any(part.holds(register) for part in parts)
-                ]
+        search = self.searches[block]
+        whole = next(w for job in Job for w in self.full[job] if block in self._parts(w))
+        job = self._job_of(whole)
+        assert job is not None  # it is one of its blocks
+        if search.refuted or search.baseless:
+            return False
+        if not search.parts and self.blocks(job) == [block]:
+            return False
+        del self.searches[block]
+        current = self._parts(whole)
+        at = current.index(block)
+        parts = (*current[:at], *search.parts, *current[at + 1 :])
+        self.cuts[whole] = replace(self.cuts.get(whole, Cut((), now_ms)), parts=parts)
         self._proven.discard(block)
-        self._proven.update(parts)
-        if not self.tried_ms or self.tried_ms > now_ms:
-            self.tried_ms = now_ms
-        return lacking
+        self._proven.update(search.parts)
+        self._pauses.pop(block, None)
+        return True
 
     def to_retry(self, job: Job, now_ms: int) -> Block | None:
         """Return a block of `job` that is due to be tried in full."""
-        if self.tried_ms > now_ms:  # the clock was wrong when it was written
-            self.tried_ms = now_ms
-        if now_ms - self.tried_ms < RETRY_AFTER_MS:
-            return None
-        return next((block for block in self.full[job] if block in self.cuts), None)
+        for block in self.full[job]:
+            cut = self.cuts.get(block)
+            if cut is None or any(block.contains(one) for one in self.searches):
+                continue
+            if cut.tried_ms > now_ms:  # the clock was wrong when it was written
+                cut = self.cuts[block] = replace(cut, tried_ms=now_ms)
+            if now_ms - cut.tried_ms >= RETRY_AFTER_MS[min(cut.tries, len(RETRY_AFTER_MS) - 1)]:
+                return block
+        return None
 
     def retried(self, block: Block, answered: bool, now_ms: int) -> None:
         """Note how trying `block` in full ended."""
+        cut = self.cuts[block]
         if answered:
             del self.cuts[block]
             self.worked(block)
         else:
-            self.tried_ms = now_ms
+            self.cuts[block] = replace(cut, tried_ms=now_ms, tries=cut.tries + 1)
+
+    def search_anew(self, block: Block, job: Job) -> None:
+        """Cut `block` again: the meter answers something of it that was left out."""
+        self.cuts.pop(block, None)
+        self.searches[block] = Search(r for r in self.registers[job] if block.holds(r))
+
+    def lacking(self, block: Block, job: Job) -> list[Register]:
+        """Return the values of `block` that are left out."""
+        parts = self._parts(block)
+        return [
+            register
+            for register in self.registers[job]
+            if block.holds(register) and not any(part.holds(register) for part in parts)
+        ]
 
     def left_out(self) -> list[Register]:
         """Return the values that the meter does not answer."""
         return [
             register
-            for job, registers in self.registers.items()
-            for register in registers
-            if not any(block.holds(register) for block in self.blocks(job))
+            for job, blocks in self.full.items()
+            for block in blocks
+            for register in self.lacking(block, job)
         ]
+
+    def _parts(self, block: Block) -> tuple[Block, ...]:
+        cut = self.cuts.get(block)
+        return (block,) if cut is None else cut.parts
 
     def _job_of(self, block: Block) -> Job | None:
         return next((job for job, blocks in self.full.items() if block in blocks), None)

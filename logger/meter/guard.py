@@ -23,6 +23,7 @@ class DataTypeGuard:
         self._model = model
         self._meter = meter
         self._known = model.guard is None
+        self._refused = False
         self._register = model.by_key[model.guard.field] if model.guard else None
 
     @property
@@ -47,8 +48,13 @@ class DataTypeGuard:
         self._judge(decode(self._register.encoding, words))
 
     def refused(self) -> None:
-        """Take note that the meter has no such setting."""
-        self._known, self.wrong = True, None
+        """Take note that the meter refused to tell: it has no such setting, or restarts."""
+        self._refused = True
+
+    def answered(self) -> None:
+        """Take note that the meter told something else: what it refused it does not have."""
+        if self._refused:
+            self._known, self.wrong, self._refused = True, None, False
 
     def suspicious(self, rejected: Iterable[Rejected]) -> bool:
         """Tell whether values that were rejected make the setting doubtful."""
@@ -69,7 +75,7 @@ class DataTypeGuard:
     def _judge(self, value: Value) -> None:
         guard = self._model.guard
         assert guard is not None
-        self._known, self.wrong = True, None
+        self._known, self.wrong, self._refused = True, None, False
         if value != guard.value:
             self.wrong = EncodingError(
                 f"{guard.reason} ({guard.field} is {value}): its numbers are not logged",

@@ -49,7 +49,7 @@ class Requester:
         self._bus = bus
         self._meter = meter
         self._clock = clock
-        self._probes = probes(model)
+        self.probes = probes(model)
         self._slowest_s: float | None = None
 
     def ask(self, block: Block) -> list[int]:
@@ -68,7 +68,7 @@ class Requester:
             return
         try:
             self._counted(
-                lambda: self._bus.resynchronise(self._meter.address, self._probes, self._patience_s)
+                lambda: self._bus.resynchronise(self._meter.address, self.probes, self._patience_s)
             )
         except SilentError as err:
             self.pause.silent(self._clock())

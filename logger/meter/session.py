@@ -5,36 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, PortError, RefusedError, SilentError
-from logger.meter.adapt import AdaptivePlan, named
+from logger.domain.errors import BusError, RefusedError
+from logger.meter.adapt import AdaptivePlan
+from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
-from logger.meter.reading import Failure, Reading, ReadingBuilder, inverted
-from logger.meter.requester import JobAborted, Requester, is_lacking
+from logger.meter.reading import Failure, Reading, inverted
+from logger.meter.requester import JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem
 from logger.models import Job, Model
 from logger.models.plan import Block, plans
 
 log = logging.getLogger(__name__)
-
-# How long a job may go on looking for blocks that the meter answers.
-_SEARCH_S = 3.0
-
-
-@dataclass(slots=True)
-class _Round:
-    """What one job has come to so far."""
-
-    job: Job
-    started: float
-    builder: ReadingBuilder = field(default_factory=ReadingBuilder)
-    failures: list[Failure] = field(default_factory=list)
-    repeats: int = 1
 
 
 class MeterReader:
@@ -62,6 +49,7 @@ class MeterReader:
         self.rejected = 0
         self.last_ms: float | None = None
         self.last_good: int | None = None
+        self.last_of: dict[Job, int] = {}  # when each job last gave values, ms UTC
         self.error: BusError | None = None  # of the last job, or that the model is wrong
         self._bus = bus
         self._now_ms = now_ms
@@ -69,7 +57,19 @@ class MeterReader:
         self._states = states
         self._requester = Requester(bus, meter, model, clock)
         self._plan = AdaptivePlan(plans(model), {job: model.of_job(job) for job in Job})
-        self._state = MeterState(meter=meter.name, model=model.name)
+        self._explorer = Explorer(
+            meter.name,
+            model,
+            self._plan,
+            self._requester,
+            now_ms=now_ms,
+            clock=clock,
+            changed=self._remember,
+            lasting=states is not None,
+        )
+        self._state = MeterState(
+            meter=meter.name, model=model.name, address=meter.address, port=bus.config.port
+        )
         self._restore()
         self._meaning = DataTypeGuard(model, meter.name)
         self.model_check = ModelCheck(bus, meter, model)
@@ -105,7 +105,7 @@ class MeterReader:
         requester = self._requester
         requester.requests = requester.answered = requester.failed = 0
         blocks = self._plan.blocks(job)
-        this = _Round(job, self._clock(), repeats=1 + len(blocks) // 10)
+        this = Round(job, self._clock(), repeats=1 + len(blocks) // 10)
         if requester.pause.lasts(this.started) and self.error is not None and blocks:
             this.failures.append(Failure(blocks[0], self.error))
             return self._reading(this, round_ms)
@@ -120,94 +120,25 @@ class MeterReader:
         self._account(reading)
         return inverted(reading) if self.meter.invert else reading
 
-    def _do(self, this: _Round) -> None:
+    def _do(self, this: Round) -> None:
         if not self._can_mean(this):
             return
-        done = self._try_in_full(this)
-        for block in self._plan.blocks(this.job):
-            if block != done and block not in self._plan.searches:
-                self._fetch(block, this)
+        self._explorer.fetch_all(this)
+        if this.builder.values:
+            self._meaning.answered()
         if this.job is Job.IDENTITY or self._plan.searches:
             self.model_check.check(
                 this.builder.values, bool(self._plan.searches or self._plan.cuts)
             )
-        self._search_on(this)
+        self._explorer.search_on(this)
         if self._meaning.suspicious(this.builder.rejected) and not self._can_mean(this):
             this.builder.values.clear()
 
-    def _ask(self, block: Block, this: _Round | None) -> BusError | None:
-        """Ask for `block` and keep its values; return why it failed, if it did."""
-        try:
-            words = self._requester.ask(block)
-        except PortError as err:
-            raise JobAborted(block, err) from err
-        except BusError as err:
-            return err
-        if this is not None:
-            this.builder.take(self.model, self.model.of_job(this.job), block, words)
-        return None
-
-    def _fetch(self, block: Block, this: _Round) -> None:
-        error = self._ask(block, this)
-        if error is not None and not isinstance(error, RefusedError) and this.repeats > 0:
-            this.repeats -= 1
-            error = self._ask(block, this)
-        if error is None:
-            self._plan.worked(block)
-        elif not is_lacking(error) or not self._plan.failed(block, this.job):
-            this.failures.append(Failure(block, error))
-
-    def _search_on(self, this: _Round) -> None:
-        """Go on looking for the parts of blocks that the meter does not answer as a whole."""
-        for block, search in list(self._plan.searches.items()):
-            mine = any(block.holds(register) for register in self.model.of_job(this.job))
-            error: BusError | None = None
-            while (part := search.block) and self._clock() - this.started < _SEARCH_S:
-                error = self._ask(part, this if mine else None)
-                if error is not None and not is_lacking(error):
-                    break
-                if isinstance(error, SilentError):
-                    self._requester.resynchronise(part)  # a meter that went away refuses nothing
-                search.record(error is None)
-            if part is None:
-                self._found(block)
-            elif mine:
-                this.failures.append(
-                    Failure(part, error or SilentError(f"{part} is still to be tried"))
-                )
-
-    def _found(self, block: Block) -> None:
-        lacking = self._plan.finish(block, self._now_ms())
-        parts = [str(part) for part in self._plan.all_parts() if block.contains(part)]
-        log.info(
-            "meter %s: does not answer %s in one request; asked as %s from now on",
-            self.meter.name,
-            block,
-            ", ".join(parts) or "nothing",
-        )
-        if lacking:
-            again = ", tried again in a week" if self._states is not None else ""
-            text = f"does not answer {named(lacking)}: left out{again}"
-            log.warning("meter %s: %s", self.meter.name, text)
-        self._remember()
-
-    def _try_in_full(self, this: _Round) -> Block | None:
-        """Once a week try a block that was cut; return it when it was read."""
-        block = self._plan.to_retry(this.job, self._now_ms())
-        if block is None:
-            return None
-        error = self._ask(block, this)
-        self._plan.retried(block, error is None, self._now_ms())
-        if error is None:
-            log.info("meter %s: answers %s in one request again", self.meter.name, block)
-        self._remember()
-        return block if error is None else None
-
-    def _can_mean(self, this: _Round) -> bool:
+    def _can_mean(self, this: Round) -> bool:
         """Tell whether the meter's numbers mean what its table says; ask where needed."""
         meaning = self._meaning
         if meaning.to_ask(this.job):
-            error = self._ask(meaning.block, None)
+            error = self._explorer.ask(meaning.block, None)
             if error is None:
                 meaning.heard(self._requester.last)
             elif isinstance(error, RefusedError):
@@ -220,7 +151,7 @@ class MeterReader:
             return False
         return True
 
-    def _identify(self, this: _Round) -> None:
+    def _identify(self, this: Round) -> None:
         """Take note of who answered the identity job."""
         values = this.builder.values
         self._meaning.identified(values)
@@ -250,15 +181,21 @@ class MeterReader:
         known = self._states.load(self.meter.name) if self._states is not None else None
         if known is None or known.model != self.model.name:
             return
-        self._state = known
-        self._plan.restore(known.cuts, known.tried_ms)
+        here = (self._state.address, self._state.port)
+        same = (known.address, known.port) == here
+        # What a device at another place did not answer says nothing of this one.
+        if same and (known.serial or "serial" not in self.model.by_key):
+            self._plan.restore(known.cuts)
+        self._state = replace(known, address=here[0], port=here[1])
 
     def _remember(self) -> None:
-        self._state = replace(self._state, cuts=dict(self._plan.cuts), tried_ms=self._plan.tried_ms)
+        """Keep what was found out; that something answers nothing is never kept."""
+        cuts = {block: cut for block, cut in self._plan.cuts.items() if cut.parts}
+        self._state = replace(self._state, cuts=cuts)
         if self._states is not None:
             self._states.save(self._state)
 
-    def _reading(self, this: _Round, round_ms: int) -> Reading:
+    def _reading(self, this: Round, round_ms: int) -> Reading:
         return Reading(
             meter=self.meter.name,
             role=self.meter.role,
@@ -292,4 +229,4 @@ class MeterReader:
             self.error = self.model_check.wrong
             self._reported.clear()
         if reading.values:
-            self.last_good = reading.taken_ms
+            self.last_good = self.last_of[reading.job] = reading.taken_ms

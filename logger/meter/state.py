@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from logger.meter.adapt import Cut
 from logger.models.plan import Block
 from logger.store.statefile import StateFile
 
@@ -23,14 +24,18 @@ _Pair = tuple[Annotated[int, Field(ge=0, le=0xFFFF)], Annotated[int, Field(ge=1,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterState:
-    """What was last known of a meter; `serial` and `software_version` tell it from others."""
+    """What was last known of a meter; `serial` and `software_version` tell it from others.
+
+    `cuts` hold for the meter with this serial number at this `address` of this `port`.
+    """
 
     meter: str
     model: str
+    address: int = 0  # 0 and "" where an earlier version did not keep them
+    port: str = ""
     serial: str = ""
     software_version: str = ""
-    cuts: Mapping[Block, tuple[Block, ...]] = field(default_factory=dict)
-    tried_ms: int = 0
+    cuts: Mapping[Block, Cut] = field(default_factory=dict)
 
 
 class _Cut(BaseModel):
@@ -38,6 +43,8 @@ class _Cut(BaseModel):
 
     block: _Pair
     parts: list[_Pair]
+    tried_ms: Annotated[int, Field(ge=0)] = 0
+    tries: Annotated[int, Field(ge=0)] = 0
 
 
 class _File(BaseModel):
@@ -46,10 +53,11 @@ class _File(BaseModel):
     version: int
     meter: str
     model: str
+    address: int = 0
+    port: str = ""
     serial: str = ""
     software_version: str = ""
     cuts: list[_Cut] = []
-    tried_ms: Annotated[int, Field(ge=0)] = 0
 
 
 class StateStore:
@@ -76,10 +84,14 @@ class StateStore:
         return MeterState(
             meter=data.meter,
             model=data.model,
+            address=data.address,
+            port=data.port,
             serial=data.serial,
             software_version=data.software_version,
-            cuts={Block(*cut.block): tuple(Block(*p) for p in cut.parts) for cut in data.cuts},
-            tried_ms=data.tried_ms,
+            cuts={
+                Block(*cut.block): Cut(tuple(Block(*p) for p in cut.parts), cut.tried_ms, cut.tries)
+                for cut in data.cuts
+            },
         )
 
     def save(self, state: MeterState) -> None:
@@ -88,16 +100,19 @@ class StateStore:
             "version": _VERSION,
             "meter": state.meter,
             "model": state.model,
+            "address": state.address,
+            "port": state.port,
             "serial": state.serial,
             "software_version": state.software_version,
             "cuts": [
                 {
                     "block": [block.address, block.count],
-                    "parts": [[part.address, part.count] for part in parts],
+                    "parts": [[part.address, part.count] for part in cut.parts],
+                    "tried_ms": cut.tried_ms,
+                    "tries": cut.tries,
                 }
-                for block, parts in state.cuts.items()
+                for block, cut in state.cuts.items()
             ],
-            "tried_ms": state.tried_ms,
         }
         self._file(state.meter).save(data)
 

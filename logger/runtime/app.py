@@ -244,4 +244,4 @@ class App:
         if not self.clock.trusted or self.intake is None:
             return
         self.buffer.append(self.overview.points())
-        self.intake.buffer(self.buffer.state().full)
+        self.intake.buffer(self.buffer.state())

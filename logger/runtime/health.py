@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from logger.buffer import Books, BufferState
 from logger.delivery import LaneState
 from logger.domain.datamodel import Lane
+from logger.models.register import Job
 from logger.points.line import FieldValue, Point
 
 # A meter that gave nothing for this many turns, or this many seconds, is reported.
 _TURNS, _AT_LEAST_S = 3, 15.0
+_GIVES = {
+    Job.FAST: "measured values",
+    Job.SLOW: "energy counters",
+    Job.IDENTITY: "identity and settings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobHealth:
+    """When a job of a meter last gave values, milliseconds UTC, and how often it is due."""
+
+    interval_s: float
+    last_good: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterHealth:
-    """The counts of one meter since the start; times in milliseconds UTC."""
+    """The counts of one meter since the start; times in milliseconds UTC.
+
+    `last_good` is of any job, `jobs` has each that the meter's table has values for.
+    `left_out` are the keys of the values that the meter does not answer.
+    """
 
     name: str
     bus: str
@@ -33,6 +51,8 @@ class MeterHealth:
     last_good: int | None
     error: str
     wrong_model: str = ""
+    jobs: Mapping[Job, JobHealth] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +73,41 @@ class BusHealth:
 
 
 def meter_problems(meters: Sequence[MeterHealth], started_ms: int, now_ms: int) -> list[str]:
-    """Return a sentence for every meter that gives nothing, or is another than configured."""
+    """Return a sentence for every meter that gives nothing, or is another than configured.
+
+    A meter without any measured value yet is not well, from the start on.
+    """
     found = [meter.wrong_model for meter in meters if meter.wrong_model]
     for meter in meters:
+        reason = f": {meter.error}" if meter.error else ""
         since = meter.last_good if meter.last_good is not None else started_ms
         age_s = (now_ms - since) / 1000
-        if age_s <= max(_AT_LEAST_S, _TURNS * meter.interval_s):
-            continue
-        when = "never answered" if meter.last_good is None else f"nothing for {age_s:.0f} s"
-        reason = f": {meter.error}" if meter.error else ""
-        found.append(f"meter {meter.name}: {when}{reason}")
+        if age_s > max(_AT_LEAST_S, _TURNS * meter.interval_s):
+            when = "never answered" if meter.last_good is None else f"nothing for {age_s:.0f} s"
+            found.append(f"meter {meter.name}: {when}{reason}")
+        elif lacking := _jobs_without(meter, started_ms, now_ms):
+            found.append(f"meter {meter.name}: {', '.join(lacking)}{reason}")
+    return found
+
+
+def _jobs_without(meter: MeterHealth, started_ms: int, now_ms: int) -> list[str]:
+    """Return what a meter that answers does not give."""
+    found = []
+    for job, one in meter.jobs.items():
+        since = one.last_good if one.last_good is not None else started_ms
+        age_s = (now_ms - since) / 1000
+        if one.last_good is None and job is Job.FAST:
+            found.append(f"no {_GIVES[job]} yet")
+        elif age_s > max(_AT_LEAST_S, _TURNS * one.interval_s):
+            when = "since the start" if one.last_good is None else f"for {age_s:.0f} s"
+            found.append(f"no {_GIVES[job]} {when}")
     return found
 
 
 def buffer_problems(state: BufferState) -> list[str]:
-    """Return a sentence when the buffer is not well."""
-    return [] if state.ok else [f"buffer: {state.problem}"]
+    """Return a sentence when the buffer is not well, and for damage since the start."""
+    found = [] if state.ok else [f"buffer: {state.problem}"]
+    return found + [f"buffer: damaged: {damage.text}" for damage in state.damages]
 
 
 def delivery_problems(lanes: Mapping[Lane, LaneState]) -> list[str]:
@@ -127,15 +166,17 @@ def points(
 
 
 def as_json(meter: MeterHealth, now_ms: int) -> dict[str, Any]:
-    """Return what `status --json` shows of one meter; `age_s` since its last reading."""
-    age = None if meter.last_good is None else round((now_ms - meter.last_good) / 1000, 1)
+    """Return what `status --json` shows of one meter; `age_s` since its last measured values."""
+    fast = meter.jobs.get(Job.FAST)
+    last_good = meter.last_good if fast is None else fast.last_good
+    age = None if last_good is None else round((now_ms - last_good) / 1000, 1)
     return {
         "name": meter.name,
         "bus": meter.bus,
         "role": meter.role,
         "model": meter.model,
         "address": meter.address,
-        "last_reading": meter.last_good,
+        "last_reading": last_good,
         "age_s": age,
         "reads": meter.reads,
         "read_errors": meter.errors,
@@ -143,4 +184,5 @@ def as_json(meter: MeterHealth, now_ms: int) -> dict[str, Any]:
         "missed": meter.missed,
         "read_ms": None if meter.read_ms is None else round(meter.read_ms, 1),
         "error": meter.error,
+        "left_out": list(meter.left_out),
     }

@@ -87,6 +87,14 @@ class Overview:
                 last_good=reader.last_good,
                 error=str(reader.error) if reader.error is not None else "",
                 wrong_model=str(reader.model_check.wrong or ""),
+                jobs={
+                    job: health.JobHealth(
+                        self._config.interval(reader.meter, job), reader.last_of.get(job)
+                    )
+                    for job in (Job.FAST, Job.SLOW, Job.IDENTITY)
+                    if reader.model.of_job(job)
+                },
+                left_out=reader.left_out,
             )
             for reader in self._readers
         ]

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.domain.errors import BufferCorruptError, BufferDiskError
-from logger.store import limits, recover, schema
+from logger.store import limits, recover, schema, wal
 from logger.store.database import Database, mapped
 from logger.store.ledger import Ledger
-from logger.store.medium import FRAME, Medium
+from logger.store.medium import Medium
 from logger.store.rows import RowState
+from logger.store.state import DAMAGES_KEPT, Damage
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class BufferFile:
         self.log_size = min(8 * _MIB, max_size // 4)  # part of max_size kept for the log
         self.reserve_size = min(_MIB, max_size // 16)
         self.epoch = 0  # counts the files that lay at `path`
+        self.damages: tuple[Damage, ...] = ()  # found since the beginning
         self.written = 0  # bytes that went to the medium since the beginning
         self._unbooked = 0  # those of them that the ledger does not know yet
         self._reserve = path.with_name(path.name + ".reserve")
@@ -56,11 +58,20 @@ class BufferFile:
     def _open(self) -> None:
         if recover.orphaned_log(self.path):
             raise BufferCorruptError(f"{self.path}: empty, but there is a log")
+        log_file = wal.log_of(self.path)
+        with mapped(self.path):
+            left = log_file.exists()
+            if found := wal.damage(log_file):
+                raise BufferCorruptError(f"{self.path}: {found}")
         database = Database.open(self.path, schema.check_owner)
         try:
             schema.migrate(database)
             schema.load_ledger(database)
             status = self.path.stat()
+            if left:
+                # a torn end would lie behind the commits to come and look like damage
+                with contextlib.suppress(BufferDiskError):
+                    database.checkpoint(truncate=True)
         except OSError as err:
             database.close()
             raise BufferDiskError(f"{self.path}: {err.strerror}") from err
@@ -117,7 +128,7 @@ class BufferFile:
         before, and never after.
         """
         database = self.database()
-        if self._medium.frames() * FRAME >= self.log_size // 2:
+        if self._medium.frames() * wal.FRAME >= self.log_size // 2:
             moved = self._medium.to_move()
             database.checkpoint()
             self._wrote(moved)
@@ -205,13 +216,16 @@ class BufferFile:
         log.error("buffer: damaged: %s", err.message)
         result = recover.rebuild(self.path, now_ms)
         self._open()
-        log.error(
-            "buffer: set aside as %s; carried over %d waiting points and %d set aside, %d lost",
-            result.aside,
-            result.waiting,
-            result.set_aside,
-            result.lost,
+        done = (
+            f"set aside as {result.aside}; carried over {result.waiting} waiting points and "
+            f"{result.set_aside} set aside, {result.lost} lost"
         )
+        log.error("buffer: %s", done)
+        self.damaged(Damage(now_ms, f"{err.message}: {done}", result.lost))
+
+    def damaged(self, found: Damage) -> None:
+        """Keep what was found, for status and events."""
+        self.damages = (*self.damages[1 - DAMAGES_KEPT :], found)
 
     def forget(self) -> None:
         """Close the connection; the next call opens the file again."""

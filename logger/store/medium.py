@@ -14,10 +14,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from logger.store.database import PAGE
+from logger.store.wal import FRAME, FRAME_HEADER, HEADER, log_of
 
-_FRAME_HEADER = 24
-FRAME = PAGE + _FRAME_HEADER
-_WAL_HEADER = 32
 _SALT = slice(16, 24)  # of the log's header; each frame in use repeats it
 _FRAME_SALT = slice(8, 16)
 
@@ -26,7 +24,7 @@ class Medium:
     """Counts the bytes written to a database and its log, commit by commit."""
 
     def __init__(self, path: Path) -> None:
-        self._wal = path.with_name(path.name + "-wal")
+        self._wal = log_of(path)
         self._salt = b""
         self._count = 0
         self._frames = self.frames()
@@ -35,13 +33,13 @@ class Medium:
         """Return how many frames of the log are in use; 0 without a log."""
         try:
             with self._wal.open("rb", buffering=0) as file:
-                salt = file.read(_WAL_HEADER)[_SALT]
+                salt = file.read(HEADER)[_SALT]
                 if salt != self._salt:  # the log began anew
                     self._salt, self._count = salt, 0
                 while salt:
-                    file.seek(_WAL_HEADER + self._count * FRAME)
-                    header = file.read(_FRAME_HEADER)
-                    if len(header) < _FRAME_HEADER or header[_FRAME_SALT] != salt:
+                    file.seek(HEADER + self._count * FRAME)
+                    header = file.read(FRAME_HEADER)
+                    if len(header) < FRAME_HEADER or header[_FRAME_SALT] != salt:
                         break
                     self._count += 1
         except OSError:
@@ -62,7 +60,7 @@ class Medium:
         try:
             with self._wal.open("rb") as file:
                 for number in range(self.frames()):
-                    file.seek(_WAL_HEADER + number * FRAME)
+                    file.seek(HEADER + number * FRAME)
                     pages.add(file.read(4))
         except OSError:
             return 0

@@ -52,7 +52,7 @@ def rebuild(path: Path, now_ms: int) -> Recovery:
         database = Database.open(draft)
         try:
             migrate(database)
-            ledger = _carry_over(database, path)
+            ledger, lost = _carry_over(database, path)
             database.checkpoint(truncate=True)
         finally:
             database.close()
@@ -60,7 +60,7 @@ def rebuild(path: Path, now_ms: int) -> Recovery:
         _sync_directory(path.parent)
     aside = finish(path, now_ms)
     books = ledger.books().total
-    return Recovery(aside or path, books.waiting, books.set_aside, books.drops.get("damaged", 0))
+    return Recovery(aside or path, books.waiting, books.set_aside, lost)
 
 
 def finish(path: Path, now_ms: int) -> Path | None:
@@ -131,8 +131,9 @@ def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> 
     return count
 
 
-def _carry_over(database: Database, path: Path) -> Ledger:
-    """Fill the new file from the damaged one and balance its books."""
+def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
+    """Fill the new file from the damaged one and balance its books; return these and the
+    points that were lost."""
     old: Ledger | None = None
     chunk: list[SavedRow] = []
     for found in saved(path):
@@ -145,9 +146,10 @@ def _carry_over(database: Database, path: Path) -> Ledger:
             _keep(database, chunk)
     _keep(database, chunk)
     with database.transaction():
-        ledger = _balance(database, old)
+        ledger = old or load_ledger(database)
+        lost = _balance(database, ledger)
         save_ledger(database, ledger)
-    return ledger
+    return ledger, lost
 
 
 def _keep(database: Database, chunk: list[SavedRow]) -> None:
@@ -175,10 +177,10 @@ def _keep(database: Database, chunk: list[SavedRow]) -> None:
     database.checkpoint()
 
 
-def _balance(database: Database, old: Ledger | None) -> Ledger:
-    """Return books that agree with the rows: what the old ones knew of and is not here
-    is booked as dropped, "damaged"."""
-    ledger = old or load_ledger(database)
+def _balance(database: Database, ledger: Ledger) -> int:
+    """Make the books agree with the rows: what they knew of and is not here is booked as
+    dropped, "damaged"; return how many points that are."""
+    lost = 0
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     # numbers of rows that were lost must not come again: a server may know them
     ledger.next_id = max(ledger.next_id, highest + 1) + 1000
@@ -195,7 +197,8 @@ def _balance(database: Database, old: Ledger | None) -> Ledger:
             account.read = known
         else:
             account.drops["damaged"] += account.read - known
-    return ledger
+            lost += account.read - known
+    return lost
 
 
 def _points(database: Database, lane: Lane, state: RowState) -> int:

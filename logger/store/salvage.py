@@ -1,13 +1,15 @@
 """Reads rows out of a damaged buffer file, page by page, without SQLite.
 
-Nothing in the file is trusted but the rows' own checksums: every leaf page of the
-database and of its log is taken apart, in that order, and each row and ledger that
-checks out is handed over. Layout: sqlite.org, "Database File Format", sections 1.6 (b-tree
-pages), 2.1 (records) and 4.1 (log).
+Nothing in the file is trusted but the rows' own checksums: every leaf page is taken apart,
+and each row and ledger that checks out is handed over. First come the frames of the log
+that were moved into the database before, then the database, then the other frames.
+Layout: sqlite.org, "Database File Format", sections 1.6 (b-tree pages), 2.1 (records) and
+4.1 (log).
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,14 +17,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from logger.domain.datamodel import Lane
+from logger.store import wal
 from logger.store.database import PAGE
 from logger.store.ledger import Ledger, checksum
-from logger.store.medium import FRAME
 from logger.store.rows import RowState, StoredRow, as_row
 
 _TABLE_LEAF = 0x0D
 _FILE_HEADER = 100  # bytes before the b-tree of page 1
-_WAL_HEADER = 32
 _MAX_LOCAL = PAGE - 35
 _MIN_LOCAL = (PAGE - 12) * 32 // 255 - 23
 _MAX_RECORD = 64 * 1024**2
@@ -53,8 +54,8 @@ def saved(path: Path) -> Iterator[SavedRow | Ledger]:
     A row may come more than once, in the states it went through. Raises OSError only if
     the file cannot be read at all.
     """
-    log = path.with_name(path.name + "-wal")
-    frames = _log_index(log)
+    log = wal.log_of(path)
+    past, present = _frames(log)
     file = path.open("rb")
     _HELD.append(file)
 
@@ -62,39 +63,47 @@ def saved(path: Path) -> Iterator[SavedRow | Ledger]:
         file.seek((number - 1) * PAGE)
         return file.read(PAGE)
 
+    yield from _logged(log, past, from_file)
     count = (path.stat().st_size + PAGE - 1) // PAGE
     for number in range(1, count + 1):
         yield from _page(_read(from_file, number), number, from_file)
+    yield from _logged(log, present, from_file)
+
+
+def _frames(log: Path) -> tuple[list[int], list[int]]:
+    """Return where the frames lie that were moved before the log began anew, and where
+    those that count."""
+    past: list[int] = []
+    present: list[int] = []
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        salt = wal.salt(log)
+        for offset in range(wal.HEADER, log.stat().st_size - wal.FRAME + 1, wal.FRAME):
+            file.seek(offset + 8)
+            (present if wal.alike(file.read(8), salt) else past).append(offset)
+    return past, present
+
+
+def _logged(log: Path, frames: list[int], from_file: Pages) -> Iterator[SavedRow | Ledger]:
+    """Yield what frames hold; long rows go on in the newest frame of each page."""
     if not frames:
         return
-    with log.open("rb") as tail:
+    newest: dict[int, int] = {}
+    with log.open("rb") as file:
+
+        def page(offset: int) -> bytes:
+            file.seek(offset)
+            return file.read(wal.FRAME)[wal.FRAME_HEADER :]
 
         def from_log(number: int) -> bytes:
-            if number not in frames:
-                return from_file(number)
-            tail.seek(frames[number] + 24)
-            return tail.read(PAGE)
+            return page(newest[number]) if number in newest else from_file(number)
 
-        size = log.stat().st_size
-        for offset in range(_WAL_HEADER, size - FRAME + 1, FRAME):
-            tail.seek(offset)
-            frame = tail.read(FRAME)
-            number = int.from_bytes(frame[:4], "big")
-            yield from _page(frame[24:], number, from_log)
-
-
-def _log_index(log: Path) -> dict[int, int]:
-    """Return the offset of the last frame of each page."""
-    found: dict[int, int] = {}
-    try:
-        with log.open("rb") as file:
-            size = log.stat().st_size
-            for offset in range(_WAL_HEADER, size - FRAME + 1, FRAME):
-                file.seek(offset)
-                found[int.from_bytes(file.read(4), "big")] = offset
-    except OSError:
-        return {}
-    return found
+        numbers = []
+        for offset in frames:
+            file.seek(offset)
+            numbers.append(int.from_bytes(file.read(4), "big"))
+            newest[numbers[-1]] = offset
+        for number, offset in zip(numbers, frames, strict=True):
+            yield from _page(page(offset), number, from_log)
 
 
 def _read(pages: Pages, number: int) -> bytes:

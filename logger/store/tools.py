@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
-from logger.domain.errors import BufferFileError
-from logger.store import rows, schema
-from logger.store.database import Database
+from logger.domain.errors import BufferCorruptError, BufferFileError
+from logger.store import rows, schema, wal
+from logger.store.database import Database, mapped
 from logger.store.ledger import Books
 from logger.store.lock import OwnerLock
 from logger.store.rows import COLUMNS, NewRow, RowState, StoredRow, as_row
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class FileSummary:
     """What a file says about itself. Times in milliseconds UTC, sizes in bytes;
-    `written` is what went to the medium by UTC day."""
+    `written` is what went to the medium by UTC day, `damage` what is wrong with the log."""
 
     path: Path
     running: bool
@@ -38,6 +38,7 @@ class FileSummary:
     newest_ms: int | None
     written: dict[str, int]
     corrupt: tuple[Path, ...]
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ def changing(path: Path) -> Iterator[Database]:
     """Open an existing buffer file to change it. Raises BufferFileError."""
     if not path.exists():
         raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")
+    with mapped(path):
+        if found := wal.damage(wal.log_of(path)):
+            raise BufferCorruptError(f"{path}: {found}", "start the logger: it mends its buffer")
     database = Database.open(path, schema.check_owner)
     try:
         schema.migrate(database)
@@ -67,6 +71,8 @@ def summary(path: Path) -> FileSummary:
     """Return what the file says about itself. Raises BufferFileError."""
     database = Database.open_readonly(path)
     try:
+        with mapped(path):
+            damage = wal.damage(wal.log_of(path))
         with database.snapshot():
             schema.check_owner(database)
             ledger = schema.load_ledger(database)
@@ -97,6 +103,7 @@ def summary(path: Path) -> FileSummary:
             for file in sorted(path.parent.glob(path.name + ".corrupt-*"))
             if not file.name.endswith(("-wal", "-shm"))
         ),
+        damage,
     )
 
 

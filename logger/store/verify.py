@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
-from logger.store.database import Database
+from logger.store.database import Database, mapped
 from logger.store.ledger import Books
 from logger.store.rows import DAMAGED, RowState, as_row
 from logger.store.schema import check_owner, load_ledger
+from logger.store.wal import damage, log_of
 
 MAX_PROBLEMS = 100
 _SQL = "SELECT state, reason, id, lane, points, first_ms, last_ms, crc, body FROM rows ORDER BY id"
@@ -43,15 +44,19 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Verific
     `progress` is called with (rows done, rows in all). Raises BufferFileError if there
     is no such file and BufferDiskError if it cannot be read.
     """
+    with mapped(path):
+        found = damage(log_of(path))
+    problems = (found,) if found else ()
     try:
         database = Database.open_readonly(path)
     except BufferCorruptError as err:
-        return Verification(0, 0, (err.message,), None)
+        return Verification(0, 0, (*problems, err.message), None)
     try:
         with database.snapshot():
-            return _verify(database, progress)
+            report = _verify(database, progress)
+        return replace(report, problems=(*problems, *report.problems))
     except BufferCorruptError as err:
-        return Verification(0, 0, (err.message,), None)
+        return Verification(0, 0, (*problems, err.message), None)
     finally:
         database.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from logger.bus import Bus, busload
@@ -10,11 +10,12 @@ from logger.config import Bus as BusConfig
 from logger.config import Config, duration_text
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError, SilentError
+from logger.meter.adapt import named
 from logger.meter.identify import Found, identify
 from logger.meter.modelcheck import wrong_model
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
-from logger.models import Job, Model, Value
+from logger.models import Job, Model, Register, Value
 from logger.survey import ports
 from logger.survey.finding import Finding, fail, note, ok, warn
 from logger.survey.judge import judge
@@ -96,9 +97,11 @@ def _meter(
     model = models[meter.model]
     if found.model and found.model != meter.model:
         return  # read with the wrong table the rest would mean nothing
-    values, failed = _values(line, meter, model)
+    values, failed, lacking = _values(line, meter, model)
     if failed is not None:
-        yield warn(meter.name, "reading", str(failed), "see the troubleshooting in the README")
+        yield fail(meter.name, "reading", str(failed), "see the troubleshooting in the README")
+    if lacking:
+        yield note(meter.name, "left out", f"the meter does not answer {named(lacking)}")
     pv_on_site = any(one.role in ("pv", "battery") for bus in config.bus for one in bus.meter)
     yield from judge(line.config, meter, model, values, pv_on_site)
 
@@ -135,7 +138,8 @@ def _serial(meter: MeterConfig, found: Found, states: StateStore) -> Iterator[Fi
 
 def _values(
     line: Bus, meter: MeterConfig, model: Model
-) -> tuple[Mapping[str, Value], BusError | None]:
+) -> tuple[Mapping[str, Value], BusError | None, Sequence[Register]]:
+    """Return the values of `meter`, why a planned block was not read, and what it lacks."""
     plain = meter.model_copy(update={"invert": False})
     reader = MeterReader(line, plain, model, lambda: 0)
     values: dict[str, Value] = {}
@@ -150,8 +154,8 @@ def _values(
             if failed is None or (isinstance(failed, SilentError) and reader.away):
                 break
         if failed is not None:
-            return values, failed
-    return values, None
+            break
+    return values, failed, [model.by_key[key] for key in reader.left_out]
 
 
 def load(config: Config, bus: BusConfig, models: Mapping[str, Model]) -> Iterator[Finding]:

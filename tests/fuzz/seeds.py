@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from logger.derive import Derive
+from logger.meter.adapt import Cut
 from logger.meter.state import MeterState, StateStore
 from logger.models import Job, Value
 from logger.models.plan import Block
@@ -104,6 +105,6 @@ def _saved(state: dict[str, Any]) -> bytes:
 def _meter() -> bytes:
     with tempfile.TemporaryDirectory() as name:
         store = StateStore(Path(name))
-        cuts = {Block(0x502A, 8): (Block(0x502A, 2), Block(0x502C, 6))}
-        store.save(MeterState(meter="house", model="pro380", serial="1", cuts=cuts, tried_ms=5))
+        cuts = {Block(0x502A, 8): Cut((Block(0x502A, 2), Block(0x502C, 6)), 5)}
+        store.save(MeterState(meter="house", model="pro380", serial="1", cuts=cuts))
         return next(Path(name).glob("*.json")).read_bytes()

@@ -10,13 +10,25 @@ log = logging.getLogger(__name__)
 WARNINGS = (0.80, 0.95)  # shares of max_size
 
 
+DAMAGES_KEPT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Damage of the file that was found and mended: when, what, and the points lost."""
+
+    at_ms: int
+    text: str
+    lost: int
+
+
 @dataclass(frozen=True, slots=True)
 class BufferState:
     """How the buffer is. Times in milliseconds UTC, sizes in bytes, counts in points.
 
     `waiting` includes `in_memory`, the points that are not on the disk yet; `full` is the
     share of `max_size` in use; `written_per_day` is what goes to the medium at the rate
-    since the start, None in the first hour.
+    since the start, None in the first hour; `damages` are the last ones found since the start.
     """
 
     ok: bool
@@ -29,6 +41,7 @@ class BufferState:
     max_size: int
     full: float
     written_per_day: int | None
+    damages: tuple[Damage, ...] = ()
 
 
 class Level:

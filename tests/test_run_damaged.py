@@ -1,0 +1,107 @@
+"""`run` on a buffer that was damaged while it did not run: nothing is lost unsaid."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from tests.running import RunningLogger, command, wait_until
+
+NOON = 1_782_037_800.0  # 2026-06-21 10:30 UTC
+READINGS = 60
+CONFIG = """\
+[site]
+name = "home"
+[intervals]
+fast = "500ms"
+slow = "5s"
+[[bus]]
+name = "line"
+port = "socket://127.0.0.1:{port}"
+baudrate = 9600
+[[bus.meter]]
+name = "grid"
+model = "pro380"
+address = 1
+role = "grid"
+[buffer]
+path = "state/buffer.sqlite"
+commit_interval = "20ms"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[Path]:
+    site = virtual_site(7, start=NOON)
+    with VirtualLine(site.meters, clock=VirtualClock(NOON), paced=False) as line:
+        path = tmp_path / "logger.toml"
+        path.write_text(CONFIG.format(port=line.start_tcp()), encoding="utf-8")
+        yield path
+
+
+def lines(buffer: Path, place: Path) -> set[str]:
+    """Return every line of a copy of the buffer, read by SQLite alone."""
+    place.mkdir()
+    for tail in ("", "-wal"):
+        file = buffer.with_name(buffer.name + tail)
+        if file.exists():
+            shutil.copy(file, place / file.name)
+    with closing(sqlite3.connect(place / buffer.name)) as connection:
+        bodies = connection.execute("SELECT body FROM rows").fetchall()
+    return {line for (body,) in bodies for line in body.splitlines()}
+
+
+def flip(file: Path, share: float) -> None:
+    data = bytearray(file.read_bytes())
+    data[int(len(data) * share)] ^= 1
+    file.write_bytes(data)
+
+
+def books(config: Path) -> dict[str, Any]:
+    done = command("buffer", "status", "--json", "--config", str(config))
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_one_flipped_bit_in_the_log_after_a_kill(config: Path, tmp_path: Path) -> None:
+    buffer = tmp_path / "state" / "buffer.sqlite"
+    log = buffer.with_name(buffer.name + "-wal")
+    first = RunningLogger(config).start()
+    wait_until(lambda: first.status().get("readings", 0) >= READINGS, 120.0)
+    first.kill()
+    before = lines(buffer, tmp_path / "before")
+    assert len(before) >= 4 * READINGS
+    flip(log, 0.25)
+    assert len(lines(buffer, tmp_path / "sqlite")) < len(before) / 2  # SQLite says nothing
+    verified = command("buffer", "verify", "--config", str(config))
+    assert verified.returncode == 1
+    assert "of the log is damaged" in verified.stdout
+    more = tmp_path / "more.lp"
+    more.write_text("other value=1 1782037800000\n", encoding="utf-8")
+    refused = command("buffer", "import", "--config", str(config), str(more))
+    assert "start the logger" in refused.stderr  # it would write over what can be saved
+    with RunningLogger(config) as second:
+        second.wait_for("buffer: set aside as")
+        wait_until(lambda: second.status().get("readings", 0) > 0)
+        state = second.status()
+        assert state["exit"] == 1
+        assert any("log is damaged" in problem for problem in state["problems"])
+        (damage,) = state["buffer"]["damages"]
+        second.wait_for("buffer: ", 3)  # the event goes to the log as well
+    after = lines(buffer, tmp_path / "after")
+    missing = {line for line in before - after if not line.startswith("logger,")}
+    assert len(missing) <= damage["lost"]
+    assert any("kind=buffer_damaged" in line for line in after)
+    found = books(config)
+    assert found["balanced"]
+    assert found["books"]["total"]["drops"].get("damaged", 0) == damage["lost"]
+    verified = command("buffer", "verify", "--config", str(config))
+    assert verified.returncode == 0, verified.stdout
