@@ -7,14 +7,15 @@ from logger.buffer.schema import SELDOM
 
 
 def make_version_two(database: Database) -> None:
-    """Take away what versions 3 to 6 added, within the caller's transaction if there is one."""
+    """Take away what versions 3 to 7 added, within the caller's transaction if there is one."""
+    database.run("ALTER TABLE rows DROP COLUMN seal")
     for name in SELDOM:
         database.run(f"DROP INDEX rows_with_{name}")
     database.run("PRAGMA user_version=2")
 
 
 def make_version_one(database: Database) -> None:
-    """Take away what versions 2 to 6 added."""
+    """Take away what versions 2 to 7 added."""
     make_version_two(database)
     database.run("DROP TABLE leases")
     database.run("PRAGMA user_version=1")

@@ -10,7 +10,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from logger.datamodel import Lane
@@ -69,6 +69,21 @@ class Books:
         return all(lane.balanced for lane in self.lanes.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Scrub:
+    """How far the check of the whole file is: the last row that was looked at, in a pass
+    that began at `began_ms` and has met so many rows and damaged ones so far; then the same
+    of the last whole pass, which ended at `done_ms` (0: there was none yet)."""
+
+    after: int = 0
+    began_ms: int = 0
+    rows: int = 0
+    damaged: int = 0
+    done_ms: int = 0
+    done_rows: int = 0
+    done_damaged: int = 0
+
+
 @dataclass(slots=True)
 class Account:
     """The books of one lane while they change."""
@@ -99,7 +114,8 @@ class Ledger:
 
     `commit` counts the commits, `next_id` is the next row's number (never used twice),
     `thinned_id` the last fast row that was thinned, `written` the bytes that went to the
-    medium by UTC day, `clean` whether the file was closed in order.
+    medium by UTC day, `clean` whether the file was closed in order, `scrub` how far the
+    check of the whole file is.
     """
 
     commit: int = 0
@@ -110,6 +126,7 @@ class Ledger:
     lanes: dict[Lane, Account] = field(
         default_factory=lambda: {lane: Account() for lane in Lane},
     )
+    scrub: Scrub = field(default_factory=Scrub)
 
     def books(self) -> Books:
         """Return the books as they stand."""
@@ -139,6 +156,7 @@ class Ledger:
                 }
                 for lane, account in self.lanes.items()
             },
+            "scrub": asdict(self.scrub),
         }
         return json.dumps(data, separators=(",", ":"))
 
@@ -155,6 +173,7 @@ class Ledger:
                 bool(data["clean"]),
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
+                Scrub(**{str(name): int(value) for name, value in data.get("scrub", {}).items()}),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+from logger.buffer import seal
 from logger.buffer.database import Database
 from logger.buffer.ledger import Ledger
 from logger.buffer.rows import COLUMNS, Row, as_row, row_checksum
@@ -112,7 +113,11 @@ def _thin(database: Database, ledger: Ledger, row: Row, seen: set[tuple[str, int
     body = "\n".join(kept)
     crc = row_checksum(row.id, row.lane, len(kept), row.first_ms, row.last_ms, body)
     return database.run(
-        "UPDATE rows SET points=?, crc=?, body=? WHERE id=?", len(kept), crc, body, row.id
+        f"UPDATE rows SET points=?, crc=?2, body=?, seal={seal.sql(crc='?2')} WHERE id=?",  # noqa: S608
+        len(kept),
+        crc,
+        body,
+        row.id,
     )
 
 

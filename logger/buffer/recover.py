@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from logger.buffer import seal
 from logger.buffer.database import PAGE, Database, mapped
 from logger.buffer.ledger import Ledger
 from logger.buffer.rows import COLUMNS, NewRow, State, as_row, insert
@@ -27,6 +28,7 @@ ON CONFLICT (id) DO UPDATE SET
   state=CASE WHEN crc=excluded.crc THEN max(state, excluded.state) ELSE excluded.state END,
   points=excluded.points, changed_ms=max(changed_ms, excluded.changed_ms), crc=excluded.crc,
   reason=coalesce(excluded.reason, reason), body=excluded.body"""
+_SEAL = f"UPDATE rows SET seal={seal.sql()} WHERE id BETWEEN ? AND ?"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,11 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
         if len(chunk) >= _CHUNK:
             _keep(database, chunk)
     _keep(database, chunk)
+    highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
+    for first in range(1, highest + 1, _CHUNK):
+        with database.transaction():
+            database.run(_SEAL, first, first + _CHUNK - 1)
+        database.checkpoint()
     with database.transaction():
         ledger = old or load_ledger(database)
         lost = _balance(database, ledger)

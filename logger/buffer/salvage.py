@@ -19,7 +19,8 @@ from typing import BinaryIO
 from logger.buffer import wal
 from logger.buffer.database import PAGE
 from logger.buffer.ledger import Ledger, checksum
-from logger.buffer.rows import Row, State, as_row
+from logger.buffer.rows import Row, State, as_row, has_counters
+from logger.buffer.seal import seal
 from logger.datamodel import Lane
 
 _TABLE_LEAF = 0x0D
@@ -203,14 +204,18 @@ def _as_ledger(values: list[Value]) -> Ledger | None:
 
 
 def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
-    if len(values) != 11:
+    if len(values) not in {11, 12}:  # a row of an older file has no seal until it changes
         return None
-    _, state, lane, points, first_ms, last_ms, changed_ms, counters, crc, reason, body = values
-    if lane not in set(Lane) or state not in set(State) or not isinstance(state, int):
+    _, state, lane, points, first_ms, last_ms, changed_ms, _, crc, reason, body = values[:11]
+    if lane not in set(Lane) or not isinstance(state, int):
         return None
     row = as_row((rowid, lane, points, first_ms, last_ms, crc, body))
     if not row.intact:
         return None
     changed = changed_ms if isinstance(changed_ms, int) else row.last_ms
+    sealed = values[11] if len(values) == 12 else None
+    if state not in set(State) or sealed not in {None, seal(row.crc, state, changed)}:
+        # Which state it was in is not known: what waits may be delivered twice, not lost.
+        state, changed = State.WAITING, row.last_ms
     text = reason if isinstance(reason, str) else None
-    return SavedRow(row, State(state), changed, counters == 1, text)
+    return SavedRow(row, State(state), changed, has_counters(row.lines), text)

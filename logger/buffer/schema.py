@@ -39,6 +39,7 @@ CREATE TABLE leases (
   last_id INTEGER NOT NULL,   -- the running logger leaves them alone
   until_ms INTEGER NOT NULL   -- and takes them back then
 )"""
+_SEAL = "ALTER TABLE rows ADD COLUMN seal INTEGER /* checksum of crc, state, changed_ms */"
 
 # Which rows of the main lane hold a measurement that reports look for over years: these are
 # few among very many, and each kind has an index of its own, in the order of the versions
@@ -66,6 +67,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         (f"CREATE INDEX rows_with_{name} ON rows (first_ms, last_ms) WHERE {chosen}",)
         for name, chosen in SELDOM.items()
     ),
+    # Rows of older files are sealed when their state changes, and by the scrub.
+    (_SEAL,),
 )
 VERSION = len(MIGRATIONS)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from logger.buffer.ledger import Scrub
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ class BufferState:
 
     `waiting` includes `in_memory`, the points that are not on the disk yet; `full` is the
     share of `max_size` in use; `written_per_day` is what goes to the medium at the rate
-    since the start, None in the first hour; `damages` are the last ones found since the start.
+    since the start, None in the first hour; `damages` are the last ones found since the
+    start; `scrub` is how far the check of the whole file is.
     """
 
     ok: bool
@@ -42,6 +45,7 @@ class BufferState:
     full: float
     written_per_day: int | None
     damages: tuple[Damage, ...] = ()
+    scrub: Scrub = field(default_factory=Scrub)
 
 
 class Level:

@@ -12,9 +12,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from logger.buffer import rows, schema, wal
+from logger.buffer import rows, schema, seal, wal
 from logger.buffer.database import Database, mapped
-from logger.buffer.ledger import Books
+from logger.buffer.ledger import Books, Scrub
 from logger.buffer.lock import OwnerLock
 from logger.buffer.rows import COLUMNS, NewRow, Row, State, as_row
 from logger.datamodel import Lane
@@ -38,7 +38,8 @@ class Look:
     newest_ms: int | None
     written: dict[str, int]
     corrupt: tuple[Path, ...]
-    damage: str = ""
+    damage: str
+    scrub: Scrub
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def look(path: Path) -> Look:
             if not file.name.endswith(("-wal", "-shm"))
         ),
         damage,
+        ledger.scrub,
     )
 
 
@@ -209,8 +211,9 @@ def _move(
                     account.set_aside -= count
                 points += count
             database.run(
-                "UPDATE rows SET state=0, changed_ms=?, reason=NULL "
-                "WHERE state=? AND id IN (SELECT value FROM json_each(?))",
+                "UPDATE rows SET state=0, changed_ms=?1, reason=NULL, "  # noqa: S608
+                f"seal={seal.sql(state='0', changed_ms='?1')} "
+                "WHERE state=?2 AND id IN (SELECT value FROM json_each(?3))",
                 now_ms,
                 int(state),
                 chunk,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from logger.buffer import limits, rows, schema
+from logger.buffer import check, limits, rows, schema
 from logger.buffer.database import Database
 from logger.buffer.exchange import Batch
 from logger.buffer.file import BufferFile
-from logger.buffer.ledger import Books, Ledger
+from logger.buffer.ledger import Books, Ledger, Scrub
 from logger.errors import BufferCorruptError, BufferDiskError
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Writer:
         self.max_age_ms = max_age_ms
         self.file = BufferFile(path, max_size)
         self.state = FileState(Ledger().books())
+        self.scrubbed = Scrub()
 
     @property
     def room(self) -> int:
@@ -56,7 +57,9 @@ class Writer:
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
         BufferFileError for a file that is not this program's."""
-        self.file.open(now_ms)
+        if not self.file.is_open:
+            self.file.open(now_ms)
+            self.scrubbed = schema.load_ledger(self.file.database()).scrub
         self.look()
 
     def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
@@ -71,6 +74,7 @@ class Writer:
         """
 
         def work(database: Database, ledger: Ledger) -> int:
+            ledger.scrub = self.scrubbed
             rows.append(database, ledger, batch.rows, now_ms)
             for (lane, reason), points in batch.drops.items():
                 ledger.lanes[lane].read += points
@@ -117,12 +121,30 @@ class Writer:
         self.look()
         return more
 
+    def scrub(self, busy: Collection[int], now_ms: int) -> None:
+        """Check some more rows of the file; `scrubbed` says how far that is. Where it is
+        goes into the books with the next commit, at no cost."""
+
+        def attempt() -> None:
+            try:
+                self.scrubbed = check.go_on(self.file, self.scrubbed, busy, now_ms)
+            except BufferCorruptError:
+                self.scrubbed = replace(self.scrubbed, damaged=self.scrubbed.damaged + 1)
+                raise
+
+        self.file.mending(attempt, now_ms)
+
     def close(self, now_ms: int) -> None:
         """Close in order: the log is moved into the file, the books say so."""
         file = self.file
+
+        def work(_: Database, ledger: Ledger) -> int:
+            ledger.clean, ledger.scrub = True, self.scrubbed
+            return 1
+
         try:
             if file.is_open and file.same_file():
-                file.transact(_closed, now_ms)
+                file.transact(work, now_ms)
                 file.database().checkpoint(truncate=True)
         except (BufferDiskError, BufferCorruptError) as err:
             log.warning("buffer not closed in order: %s", err.message)
@@ -157,8 +179,3 @@ class Writer:
             newest,
             self.file.written,
         )
-
-
-def _closed(_: Database, ledger: Ledger) -> int:
-    ledger.clean = True
-    return 1

@@ -86,6 +86,20 @@ def bar(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def scrubbed(scrub: dict[str, Any], zone: str) -> str:
+    """Return how far the check of the whole file is."""
+    if not scrub["done_ms"]:
+        last = "not wholly checked yet"
+    else:
+        damaged = scrub["done_damaged"]
+        result = f"{damaged} damaged" if damaged else "none damaged"
+        last = f"wholly checked at {shown(scrub['done_ms'], zone)}: "
+        last += f"{scrub['done_rows']:,} rows, {result}"
+    if not scrub["after"]:
+        return last
+    return f"{last}; {scrub['rows']:,} rows checked since {shown(scrub['began_ms'], zone)}"
+
+
 def books_table(found: dict[str, Any], zone: str) -> None:
     """Print what `buffer status` found."""
     from rich.console import Console
@@ -113,5 +127,6 @@ def books_table(found: dict[str, Any], zone: str) -> None:
         console.print(f"{found['in_memory']:,} of the waiting points are still in memory")
     for day, count in found["written"].items():
         console.print(f"written to the medium on {day}: {count / 1e6:.1f} MB")
+    console.print(scrubbed(found["scrub"], zone))
     for problem in found["problems"]:
         console.print(f"[red]problem:[/] {problem}", soft_wrap=True)

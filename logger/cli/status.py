@@ -27,6 +27,7 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 def _show(state: dict[str, Any]) -> None:
     from rich.table import Table
 
+    from logger.cli.bufferparts import scrubbed
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting
 
@@ -57,6 +58,7 @@ def _show(state: dict[str, Any]) -> None:
         f"{buffer['file_size'] / 1e6:.1f} MB of {buffer['max_size'] / 1e6:.0f} MB"
         + (f", {wear / 1e6:.0f} MB a day go to the medium" if wear is not None else ""),
     )
+    console.print(f"buffer {scrubbed(buffer['scrub'], 'UTC')}")
     for lane in state["delivery"].values():
         lag = "" if lane["lag_s"] is None else f", newest point {lane['lag_s']:.0f} s old"
         console.print(
