@@ -11,7 +11,6 @@ meanwhile is put into `Parking` and stamped once the clock is right.
 
 from __future__ import annotations
 
-import ctypes
 import time
 from array import array
 from bisect import bisect_left, insort
@@ -21,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from logger.reading import Reading
+from logger.timesync import synchronised
 
 # No clock that shows less can be right: this program did not exist. Raised at a release.
 RELEASED_MS = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1000)
@@ -38,30 +38,6 @@ def elapsed() -> float:
     """Return seconds since boot with the time asleep, where the system counts it."""
     boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux only
     return time.monotonic() if boottime is None else time.clock_gettime(boottime)
-
-
-class _Timex(ctypes.Structure):
-    """The head of `struct timex` (adjtimex(2)); the padding is larger than its rest."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 256),
-    )
-
-
-def synchronised() -> bool:
-    """Tell whether the kernel's clock is kept by NTP; False where nobody can say."""
-    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
-    if adjtimex is None:
-        return False
-    state = _Timex()  # modes = 0: ask, change nothing
-    unsynchronised = 0x0040  # STA_UNSYNC
-    return adjtimex(ctypes.byref(state)) >= 0 and not state.status & unsynchronised
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,13 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
 
     from logger import meters
     from logger.app import state_directory
-    from logger.clock import Clock, synchronised
+    from logger.clock import Clock
     from logger.line import StateStore
     from logger.survey import check as survey
     from logger.survey import surroundings
     from logger.survey.context import from_file, shared
     from logger.survey.finding import note
+    from logger.timesync import synchronised
 
     names = meters.available(config.models_dir)
     models = {name: meters.load(name, config.models_dir) for name in names}
