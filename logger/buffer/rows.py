@@ -14,6 +14,7 @@ from enum import IntEnum
 from logger.buffer.database import Database
 from logger.buffer.ledger import Ledger
 from logger.datamodel import Lane
+from logger.texts import one_line
 
 LEASE_MS = 120_000  # how long a command may keep rows from a running logger
 DAMAGED = "the row fails its checksum"
@@ -225,7 +226,7 @@ def _split(
     good = [line for number, line in enumerate(lines) if number not in reasons]
     groups: dict[str, list[str]] = {}
     for number, reason in sorted(reasons.items()):
-        groups.setdefault(reason, []).append(lines[number])
+        groups.setdefault(one_line(reason), []).append(lines[number])
     account = ledger.lanes[row.lane]
     database.run("DELETE FROM rows WHERE id=?", row.id)
     account.waiting -= row.points
