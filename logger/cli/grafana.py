@@ -40,7 +40,11 @@ def grafana(
 
     from logger.config import load_config
     from logger.grafana import files, settings, write
+    from logger.texts import keep_login
 
+    if "@" in url:
+        keep_login(url)
+        raise typer.BadParameter("an address with a user or a password in it is not used")
     loaded = load_config(config)
     figures = settings(loaded.site.timezone, loaded.prices, loaded.events, loaded.alerts)
     made = files(figures, _source(loaded, tokens, url), PurePosixPath(place), os.environ)
