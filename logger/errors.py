@@ -25,14 +25,17 @@ values, not exceptions: an unreachable server is a normal state of a logger.
 
 from __future__ import annotations
 
+from logger.texts import printable
+
 
 class LoggerError(Exception):
-    """Base of all errors above. `hint` says what to try; it may be empty."""
+    """Base of all errors above. `hint` says what to try; it may be empty. Both are fit to
+    be shown, whatever was put into them."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)
+        self.hint = printable(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

@@ -20,6 +20,7 @@ from logger.datamodel import Lane
 from logger.errors import BufferDiskError, BufferFileError
 from logger.lineprotocol import Point
 from logger.points import by_lane
+from logger.texts import clean, mask
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +95,9 @@ class Buffer:
             times: list[int] = []
             for point in group:
                 try:
+                    line = point.line()
                     # a text may hold a line break; a row is read line by line
-                    lines.append(point.line().replace("\n", " "))
+                    lines.append(clean(mask(line)).replace("\n", " ") if '"' in line else line)
                     times.append(point.time_ms)
                 except ValueError as err:
                     log.error("buffer: a point that line protocol cannot hold: %s", err)

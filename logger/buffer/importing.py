@@ -12,6 +12,7 @@ from logger.datamodel import MEASUREMENTS, Kind, Lane
 from logger.errors import BufferFileError
 from logger.lineparse import decode
 from logger.lineprotocol import FieldValue
+from logger.texts import one_line
 
 PRECISIONS = ("s", "ms", "us", "ns")
 _EARLIEST_MS = 946_684_800_000  # 2000; with it, each unit's range of numbers is its own
@@ -106,4 +107,4 @@ def _scaled(stamp: int, unit: str) -> int:
 def summary(bad: Iterable[BadLine]) -> Iterator[str]:
     """Yield a line for each bad line."""
     for one in bad:
-        yield f"line {one.number}: {one.reason}: {one.text}"
+        yield one_line(f"line {one.number}: {one.reason}: {one.text}")

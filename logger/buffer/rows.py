@@ -16,6 +16,7 @@ from logger.buffer.ledger import Ledger
 from logger.buffer.seal import seal
 from logger.buffer.seal import sql as seal_sql
 from logger.datamodel import Lane
+from logger.texts import one_line
 
 LEASE_MS = 120_000  # how long a command may keep rows from a running logger
 DAMAGED = "the row fails its checksum"
@@ -237,7 +238,7 @@ def _split(
     good = [line for number, line in enumerate(lines) if number not in reasons]
     groups: dict[str, list[str]] = {}
     for number, reason in sorted(reasons.items()):
-        groups.setdefault(reason, []).append(lines[number])
+        groups.setdefault(one_line(reason), []).append(lines[number])
     account = ledger.lanes[row.lane]
     database.run("DELETE FROM rows WHERE id=?", row.id)
     account.waiting -= row.points

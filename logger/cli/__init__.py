@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from logger import __version__
+from logger import __version__, logs
 from logger.cli import (
     buffer,
     check,
@@ -32,6 +33,7 @@ from logger.errors import (
     ModelError,
     SimulationError,
 )
+from logger.texts import guard, keep_environment
 
 # What the exit code says: 0 done and well, 1 something out there is not well, 2 a mistake
 # in the command or the configuration that only its author can mend.
@@ -89,6 +91,9 @@ def _main(
 
 def main() -> None:
     """Run the command; a known error ends with one line and its exit code, no traceback."""
+    guard()
+    keep_environment(os.environ)
+    logs.before_set_up()
     try:
         app()
     except LoggerError as err:

@@ -103,11 +103,13 @@ def scrubbed(scrub: dict[str, Any], zone: str) -> str:
 def books_table(found: dict[str, Any], zone: str) -> None:
     """Print what `buffer status` found."""
     from rich.console import Console
-    from rich.table import Table
+
+    from logger.cli.console import plain
+    from logger.cli.table import Table
 
     console = Console(highlight=False)
     running = "a logger is running on it" if found["running"] else "no logger is running on it"
-    console.print(f"buffer {found['path']}: {running}", soft_wrap=True)
+    console.print(f"buffer {plain(found['path'])}: {running}", soft_wrap=True)
     table = Table("points", "read", "delivered", "waiting", "set aside", "dropped")
     for name, books in found["books"].items():
         counts = ("read", "delivered", "waiting", "set_aside", "dropped")
@@ -116,7 +118,7 @@ def books_table(found: dict[str, Any], zone: str) -> None:
     for name, books in found["books"].items():
         if name != "total" and books["drops"]:
             why = ", ".join(f"{reason}: {count:,}" for reason, count in books["drops"].items())
-            console.print(f"dropped of {name}: {why}")
+            console.print(f"dropped of {name}: {plain(why)}")
     oldest, newest = (shown(found[name], zone) for name in ("oldest_ms", "newest_ms"))
     console.print(f"oldest waiting point {oldest}, newest {newest}")
     console.print(
@@ -129,4 +131,4 @@ def books_table(found: dict[str, Any], zone: str) -> None:
         console.print(f"written to the medium on {day}: {count / 1e6:.1f} MB")
     console.print(scrubbed(found["scrub"], zone))
     for problem in found["problems"]:
-        console.print(f"[red]problem:[/] {problem}", soft_wrap=True)
+        console.print(f"[red]problem:[/] {plain(problem)}", soft_wrap=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +12,6 @@ import typer
 if TYPE_CHECKING:
     from logger.config import Config
     from logger.report.source import Source
-
-
-# The logger's own token may write only; reports take another one from here.
-READ_TOKEN_VARIABLE = "INFLUXDB_READ_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def day(text: str) -> dt.date:
@@ -59,13 +54,14 @@ def days(first: dt.date | None, last: dt.date | None, config: Config) -> tuple[d
 @contextlib.contextmanager
 def source(config: Config, from_buffer: bool) -> Iterator[Source]:
     """Open what holds the points: InfluxDB where configured, else the buffer."""
+    from logger.config.token import READ_TOKEN_VARIABLE, from_environment
     from logger.report.influx import InfluxSource
     from logger.report.source import BufferSource
     from logger.report.stored import StoredLines
 
     target = config.influxdb
     if target is not None and not from_buffer:
-        token = os.environ.get(READ_TOKEN_VARIABLE, "").strip() or target.token()
+        token = from_environment(READ_TOKEN_VARIABLE) or target.token()
         yield InfluxSource(target.url, target.bucket, token, config.site.name)
         return
     lines = StoredLines(config.buffer.path)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from logger.delivery.outcome import DELIVERED, Kind, Outcome, classify
 from logger.errors import ConfigError
+from logger.texts import clean, mask
 
 _CONNECT_S = 5.0  # the longest wait for a connection
 _PATIENCE = 8  # a slow server gets up to so many times the configured timeout
@@ -41,7 +42,6 @@ class Client:
         self.bucket = bucket
         self._client: Any = None  # its module is imported late: that takes 0.2 s
         self._service: Any = None
-        self._token = ""
         self._patience = 1
 
     def write(self, lines: Sequence[str]) -> Outcome:
@@ -55,10 +55,8 @@ class Client:
             self.close()  # the token may be mended by now: it is read again
         elif outcome.kind is Kind.TIMEOUT:
             self._patience = min(2 * self._patience, _PATIENCE)
-        if outcome.text and self._token:
-            text = outcome.text.replace(self._token, "***")
-            outcome = replace(outcome, text=text)
-        return outcome
+        # not cut: which lines are at fault is found by their quotation in the text
+        return replace(outcome, text=clean(mask(outcome.text)), hint=clean(mask(outcome.hint)))
 
     def close(self) -> None:
         """Close connections. The next write opens new ones."""
@@ -72,9 +70,9 @@ class Client:
         from influxdb_client.client.influxdb_client import InfluxDBClient
         from influxdb_client.service import write_service
 
-        self._token = self._settings.token()
+        token = self._settings.token()
         self._client = InfluxDBClient(
-            url=self._settings.url, token=self._token, org=self._settings.org, retries=False
+            url=self._settings.url, token=token, org=self._settings.org, retries=False
         )
         service: Any = write_service.WriteService
         self._service = service(self._client.api_client)
