@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # The logger's own token may write only; reports take another one from here.
 READ_TOKEN_VARIABLE = "INFLUXDB_READ_TOKEN"  # noqa: S105 - the name of a variable
+_QUERY_PATIENCE = 3  # a query may take so many times influxdb.timeout, which is for writes
 
 
 def day(text: str) -> dt.date:
@@ -66,7 +67,8 @@ def source(config: Config, from_buffer: bool) -> Iterator[Source]:
     target = config.influxdb
     if target is not None and not from_buffer:
         token = os.environ.get(READ_TOKEN_VARIABLE, "").strip() or target.token()
-        yield InfluxSource(target.url, target.bucket, token, config.site.name)
+        patience_s = _QUERY_PATIENCE * target.timeout
+        yield InfluxSource(target.url, target.bucket, token, config.site.name, patience_s)
         return
     lines = StoredLines(config.buffer.path)
     try:
