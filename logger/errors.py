@@ -14,6 +14,9 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── BufferDiskError     the disk is full, read-only or failing
 │   └── BufferCorruptError  the file is damaged
 ├── ExportError             a file cannot be written
+├── HttpError               a server gave no whole answer
+│   ├── HttpTimeoutError    none within the time allowed
+│   └── HttpTlsError        it cannot be spoken to safely
 ├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
 └── StatusError             no running logger could be asked
@@ -95,6 +98,18 @@ class BufferCorruptError(BufferFileError):
 
 class ExportError(LoggerError):
     """An export cannot be written."""
+
+
+class HttpError(LoggerError):
+    """A server cannot be reached, or its answer broke off, or is too long to be one."""
+
+
+class HttpTimeoutError(HttpError):
+    """The answer was not complete within the time allowed."""
+
+
+class HttpTlsError(HttpError):
+    """The server does not speak TLS, or its certificate cannot be trusted."""
 
 
 class ReportError(LoggerError):

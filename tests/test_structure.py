@@ -14,6 +14,7 @@ OWNERS = {
     "serial": {"logger/bus/port.py"},
     "apscheduler": {"logger/schedule.py"},
     "influxdb_client": {"logger/delivery/influx.py"},
+    "urllib3": {"logger/influx/http.py"},
     "sqlite3": {"logger/buffer/database.py"},
     "pyarrow": {"logger/export.py"},
     "prometheus_client": {"logger/metrics.py"},

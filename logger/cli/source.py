@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from logger.report.source import Source
 
 
+_QUERY_PATIENCE = 3  # a query may take so many times influxdb.timeout, which is for writes
+
+
 def day(text: str) -> dt.date:
     """Return the day that "2026-10-25" names."""
     try:
@@ -62,7 +65,8 @@ def source(config: Config, from_buffer: bool) -> Iterator[Source]:
     target = config.influxdb
     if target is not None and not from_buffer:
         token = from_environment(READ_TOKEN_VARIABLE) or target.token()
-        yield InfluxSource(target.url, target.bucket, token, config.site.name)
+        patience_s = _QUERY_PATIENCE * target.timeout
+        yield InfluxSource(target.url, target.bucket, token, config.site.name, patience_s)
         return
     lines = StoredLines(config.buffer.path)
     try:

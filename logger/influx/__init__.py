@@ -1,0 +1,1 @@
+"""HTTP with InfluxDB: one write, one outcome; one query, its rows."""
