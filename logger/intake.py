@@ -42,7 +42,7 @@ class Intake:
         self._saved_ms = 0
 
     def open(self, alive_ms: int | None) -> None:
-        """Take up where the last run ended; `alive_ms` is the newest point it kept."""
+        """Take up where the last run ended; `alive_ms` is when it last kept points."""
         saved = self._state.load()
         if saved is not None:
             self._derive.restore(saved, alive_ms)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,10 +45,13 @@ def command(
 
 
 class RunningLogger:
-    """`inepro-logger run` on a configuration file."""
+    """`inepro-logger run` on a configuration file; `under` is a command that runs commands."""
 
-    def __init__(self, config: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, config: Path, env: Mapping[str, str] | None = None, under: Sequence[str] = ()
+    ) -> None:
         self.config = config
+        self._under = under
         self._env = {**os.environ, **(env or {})}
         self._log = config.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +60,15 @@ class RunningLogger:
         """Start the process; its log goes on in the same file."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "run", "--config", str(self.config), "--log-format", "json"],
+                [
+                    *self._under,
+                    *COMMAND,
+                    "run",
+                    "--config",
+                    str(self.config),
+                    "--log-format",
+                    "json",
+                ],
                 stderr=log,
                 stdout=log,
                 cwd=ROOT,
