@@ -26,7 +26,7 @@ from logger.meters import Job, Model
 from logger.metrics import MetricsServer
 from logger.overview import Overview
 from logger.reader import MeterReader
-from logger.reading import Reading
+from logger.reading import Reading, parts
 from logger.schedule import Schedule, Task
 from logger.servertime import ServerTime
 from logger.statefile import StateFile
@@ -255,7 +255,8 @@ class App:
                 self._heard.add(reading.meter)
                 log.info("meter %s: answers", reading.meter)
         if self.intake is not None:
-            self.intake.accept(reading)
+            for part in parts(reading):
+                self.intake.accept(part)
         if self._listener is not None:
             self._listener(reading)
 

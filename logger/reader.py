@@ -28,8 +28,7 @@ from logger.survey.compare import Likeness
 
 log = logging.getLogger(__name__)
 
-# How long a job may go on looking for blocks that the meter answers.
-_SEARCH_S = 3.0
+_SEARCH_S = 3.0  # how long a job may go on looking for blocks that the meter answers
 
 
 @dataclass(slots=True)
@@ -137,7 +136,7 @@ class MeterReader:
             self.likeness.look(this.harvest.values, bool(self._plan.searches or self._plan.cuts))
         self._search_on(this)
         if self._meaning.suspicious(this.harvest.rejected) and not self._can_mean(this):
-            this.harvest.values.clear()
+            this.harvest.forget()
 
     def _ask(self, block: Block, this: _Round | None) -> BusError | None:
         """Ask for `block` and keep its values; return why it failed, if it did."""
@@ -148,7 +147,8 @@ class MeterReader:
         except BusError as err:
             return err
         if this is not None:
-            this.harvest.take(self.model, self.model.of_job(this.job), block, words)
+            at_ms = self._asker.answered_ms(self._now_ms)
+            this.harvest.take(self.model, self.model.of_job(this.job), block, words, at_ms)
         return None
 
     def _fetch(self, block: Block, this: _Round) -> None:
@@ -252,10 +252,9 @@ class MeterReader:
 
     def _restore(self) -> None:
         known = self._states.load(self.meter.name) if self._states is not None else None
-        if known is None or known.model != self.model.name:
-            return
-        self._state = known
-        self._plan.restore(known.cuts, known.tried_ms)
+        if known is not None and known.model == self.model.name:
+            self._state = known
+            self._plan.restore(known.cuts, known.tried_ms)
 
     def _remember(self) -> None:
         self._state = replace(self._state, cuts=dict(self._plan.cuts), tried_ms=self._plan.tried_ms)
@@ -268,9 +267,10 @@ class MeterReader:
             role=self.meter.role,
             model=self.model.name,
             job=this.job,
-            taken_ms=self._now_ms(),
+            taken_ms=this.harvest.taken_ms or self._now_ms(),
             round_ms=round_ms,
             values=this.harvest.values,
+            moments=this.harvest.apart(),
             failures=tuple(this.failures),
             rejected=tuple(this.harvest.rejected),
             requests=self._asker.requests,
