@@ -135,7 +135,7 @@ class MeterReader:
             self.likeness.look(this.harvest.values, bool(self._plan.searches or self._plan.cuts))
         self._explorer.search_on(this)
         if self._meaning.suspicious(this.harvest.rejected) and not self._can_mean(this):
-            this.harvest.values.clear()
+            this.harvest.forget()
 
     def _can_mean(self, this: Round) -> bool:
         """Tell whether the meter's numbers mean what its table says; ask where needed."""
@@ -204,9 +204,10 @@ class MeterReader:
             role=self.meter.role,
             model=self.model.name,
             job=this.job,
-            taken_ms=self._now_ms(),
+            taken_ms=this.harvest.taken_ms or self._now_ms(),
             round_ms=round_ms,
             values=this.harvest.values,
+            moments=this.harvest.apart(),
             failures=tuple(this.failures),
             rejected=tuple(this.harvest.rejected),
             requests=self._asker.requests,

@@ -157,6 +157,7 @@ class Buffer:
                 in_memory=pending.points.total(),
                 oldest_ms=min(oldest, default=None),
                 newest_ms=self._newest_ms or file.newest_ms,
+                stamped_ms=file.stamped_ms,
                 file_size=file.size,
                 max_size=self._writer.max_size,
                 full=file.used / self._writer.room,

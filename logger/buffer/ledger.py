@@ -115,13 +115,15 @@ class Ledger:
     `commit` counts the commits, `next_id` is the next row's number (never used twice),
     `thinned_id` the last fast row that was thinned, `written` the bytes that went to the
     medium by UTC day, `clean` whether the file was closed in order, `scrub` how far the
-    check of the whole file is.
+    check of the whole file is, `stamped_ms` the time by the logger's clock when it last
+    committed points of its own, None when not known.
     """
 
     commit: int = 0
     next_id: int = 1
     thinned_id: int = 0
     clean: bool = True
+    stamped_ms: int | None = None
     written: dict[str, int] = field(default_factory=dict)
     lanes: dict[Lane, Account] = field(
         default_factory=lambda: {lane: Account() for lane in Lane},
@@ -145,6 +147,7 @@ class Ledger:
             "next_id": self.next_id,
             "thinned_id": self.thinned_id,
             "clean": self.clean,
+            "stamped_ms": self.stamped_ms,
             "written": self.written,
             "lanes": {
                 lane.value: {
@@ -166,11 +169,13 @@ class Ledger:
         try:
             data = json.loads(text)
             lanes = {lane: _account(data["lanes"][lane.value]) for lane in Lane}
+            stamped = data.get("stamped_ms")
             return cls(
                 int(data["commit"]),
                 int(data["next_id"]),
                 int(data["thinned_id"]),
                 bool(data["clean"]),
+                None if stamped is None else int(stamped),
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
                 Scrub(**{str(name): int(value) for name, value in data.get("scrub", {}).items()}),

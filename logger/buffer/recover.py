@@ -13,7 +13,7 @@ from logger.buffer.database import PAGE, Database, mapped
 from logger.buffer.ledger import Ledger
 from logger.buffer.rows import COLUMNS, NewRow, State, as_row, insert
 from logger.buffer.salvage import SavedRow, saved
-from logger.buffer.schema import load_ledger, migrate, save_ledger
+from logger.buffer.schema import last_stamp, load_ledger, migrate, save_ledger
 from logger.datamodel import Lane
 
 _CHUNK = 2000  # rows a transaction
@@ -116,6 +116,8 @@ def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> 
     """Add the rows of an open connection that wait or are set aside to another file, unless
     it has them; return their number. They count as read there."""
     count = 0
+    stamps = (ledger.stamped_ms, load_ledger(old).stamped_ms)
+    ledger.stamped_ms = max((stamp for stamp in stamps if stamp is not None), default=None)
     sql = f"SELECT state, reason, counters, {COLUMNS} FROM rows WHERE state IN (0, 2) ORDER BY id"  # noqa: S608
     for state, reason, counters, *values in old.stream(sql):
         row = as_row(values)
@@ -188,6 +190,8 @@ def _balance(database: Database, ledger: Ledger) -> int:
     """Make the books agree with the rows: what they knew of and is not here is booked as
     dropped, "damaged"; return how many points that are."""
     lost = 0
+    if ledger.stamped_ms is None:
+        ledger.stamped_ms = last_stamp(database)
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     # numbers of rows that were lost must not come again: a server may know them
     ledger.next_id = max(ledger.next_id, highest + 1) + 1000

@@ -28,6 +28,8 @@ class Damage:
 class BufferState:
     """How the buffer is. Times in milliseconds UTC, sizes in bytes, counts in points.
 
+    `newest_ms` is the newest of the last rows, `stamped_ms` the time by the logger's clock
+    when it last committed points of its own, None when no logger did.
     `waiting` includes `in_memory`, the points that are not on the disk yet; `full` is the
     share of `max_size` in use; `written_per_day` is what goes to the medium at the rate
     since the start, None in the first hour; `damages` are the last ones found since the
@@ -40,6 +42,7 @@ class BufferState:
     in_memory: int
     oldest_ms: int | None
     newest_ms: int | None
+    stamped_ms: int | None
     file_size: int
     max_size: int
     full: float

@@ -85,7 +85,9 @@ def look(path: Path) -> Look:
                 )
                 for lane in Lane
             ]
-            newest = database.value("SELECT last_ms FROM rows ORDER BY id DESC LIMIT 1")
+            newest = database.value(
+                "SELECT max(last_ms) FROM (SELECT last_ms FROM rows ORDER BY id DESC LIMIT 100)"
+            )
     finally:
         database.close()
     oldest = min((time for time in waiting if time is not None), default=None)

@@ -32,6 +32,7 @@ class FileState:
     size: int = 0
     oldest_ms: int | None = None
     newest_ms: int | None = None
+    stamped_ms: int | None = None  # see Ledger
     written: int = 0  # bytes to the medium since this writer began
 
 
@@ -76,6 +77,8 @@ class Writer:
         def work(database: Database, ledger: Ledger) -> int:
             ledger.scrub = self.scrubbed
             rows.append(database, ledger, batch.rows, now_ms)
+            if batch.rows:
+                ledger.stamped_ms = now_ms  # follows the clock when that is set back
             for (lane, reason), points in batch.drops.items():
                 ledger.lanes[lane].read += points
                 ledger.lanes[lane].drops[reason] += points
@@ -165,17 +168,19 @@ class Writer:
         times = database.row(
             "SELECT (SELECT first_ms FROM rows WHERE state=0 AND lane='main' "
             "ORDER BY id LIMIT 1), (SELECT first_ms FROM rows WHERE state=0 "
-            "AND lane='fast' ORDER BY id LIMIT 1), (SELECT last_ms FROM rows ORDER BY id DESC "
-            "LIMIT 1)"
+            "AND lane='fast' ORDER BY id LIMIT 1), (SELECT max(last_ms) FROM (SELECT last_ms "
+            "FROM rows ORDER BY id DESC LIMIT 100))"
         )
         main, fast, newest = times or (None, None, None)
         oldest = min((time for time in (main, fast) if time is not None), default=None)
         size, free = database.size()
+        ledger = schema.load_ledger(database)
         self.state = FileState(
-            schema.load_ledger(database).books(),
+            ledger.books(),
             size - free,
             self.file.size(),
             oldest,
             newest,
+            ledger.stamped_ms,
             self.file.written,
         )

@@ -60,7 +60,6 @@ def check(
 
 
 def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding]:
-    import time
     from dataclasses import replace
 
     from logger import meters
@@ -85,7 +84,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     if meters_only:
         return
     yield from surroundings.influxdb(config, _try_write)
-    yield from surroundings.clock(Clock(time.time).trusted, synchronised())
+    yield from surroundings.clock(Clock().trusted, synchronised())
     yield from surroundings.disk(config, models)
 
 

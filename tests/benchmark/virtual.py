@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 import logger.app
 from logger import logs
-from logger.clock import Clock
+from logger.clock import Clock, Machine
 from logger.config import load_config
 from logger.reader import MeterReader
 from logger.schedule import Task
@@ -67,9 +67,8 @@ def _multiple(now: float, interval_s: float) -> float:
 
 def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -> None:
     """Run the logger from the time on the clock until `until`."""
-    wall = partial(
-        Clock, lambda: clock.now + clock.offset, lambda: clock.now, lambda: True, patience_s=0.0
-    )
+    machine = Machine(lambda: clock.now + clock.offset, lambda: clock.now, lambda: True)
+    wall = partial(Clock, patience_s=0.0)
     reader = partial(MeterReader, clock=lambda: clock.now)
     with (
         patch.object(logger.app, "Clock", wall),
@@ -77,7 +76,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
         # The line takes no time, so nobody has to wait for its silence.
         patch("minimalmodbus._calculate_minimum_silent_period", lambda baudrate: 0.0),
     ):
-        app = logger.app.App(load_config(config))
+        app = logger.app.App(load_config(config), machine=machine)
         turns = _Turns(app.schedule.tasks, clock.now)
         dice = random.Random()  # no two runs read in the same millisecond, as in life
         with (
