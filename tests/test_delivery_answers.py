@@ -102,7 +102,8 @@ def test_a_date_to_retry_after_is_bounded_as_seconds_are() -> None:
 
 @pytest.mark.parametrize("status", [401, 408, 425, 429, 500, 599])
 def test_a_pause_is_taken_from_every_answer_that_names_one(status: int) -> None:
-    assert classify(status, {"retry-AFTER": "7"}, "", 0.0).retry_after_s == 7
+    headers = {"Age": "1", "retry-AFTER": "7", "Via": "2"}
+    assert classify(status, headers, "", 0.0).retry_after_s == 7
 
 
 @pytest.mark.parametrize(
