@@ -22,6 +22,7 @@ def influx(message: str) -> str:
 # What InfluxDB 1.8 and 2.7 say of lines that they do not take.
 LINE_FAULTS = [
     "partial write: points beyond retention policy dropped=1",
+    "partial write: max-series-per-database limit exceeded: (1000000) dropped=3",
     "unable to parse 'm v=': missing field value",
     'field type conflict: input field "v" on measurement "m" is type string',
     "points beyond retention policy dropped=1",
