@@ -240,3 +240,24 @@ def test_a_swap_forgets_how_the_sums_held() -> None:
     passed, verdicts = guard.feed(slow(T0 + 7 * MINUTE, 7000.625, 0.0))
     assert IMPORT in passed[-1].values
     assert verdicts == []
+
+
+def test_held_values_of_several_counters_come_out_oldest_first() -> None:
+    guard = CounterGuard()
+    guard.feed(identity(T0))
+    other = "reactive_import/total/total"
+
+    def feed(number: int, **values: str) -> list[tuple[int, set[str]]]:
+        found = {{"other": other, "own": IMPORT}[name]: D(value) for name, value in values.items()}
+        passed, _ = guard.feed(reading(dict(found), T0 + MINUTE * number, Job.SLOW))
+        return [((each.round_ms - T0) // MINUTE, set(each.values)) for each in passed]
+
+    feed(0, own="5000")
+    feed(1, own="5000")
+    assert feed(2, own="12.5") == [(2, set())]
+    assert feed(3, other="7", own="12.75") == [(3, set())]  # a new one waits for one more
+    assert feed(4, other="7", own="13") == [
+        (2, {IMPORT}),
+        (3, {other, IMPORT}),
+        (4, {other, IMPORT}),
+    ]
