@@ -261,3 +261,15 @@ def test_held_values_of_several_counters_come_out_oldest_first() -> None:
         (3, {other, IMPORT}),
         (4, {other, IMPORT}),
     ]
+
+
+def test_the_same_serial_number_or_none_is_no_swap() -> None:
+    counter = Alone()
+    counter.guard.feed(identity(counter.at))
+    assert counter.read("5000.5") == ["5000.5"]
+    without = {"meter_amps": 100}
+    counter.guard.feed(reading(without, counter.at, Job.IDENTITY))
+    assert counter.read("5001.0") == ["5001.0"]
+    counter.guard.feed(identity(counter.at))
+    assert counter.read("5001.5") == ["5001.5"]
+    assert counter.verdicts == []
