@@ -215,6 +215,76 @@ def test_a_meter_that_changes_its_role_keeps_what_it_counted_for_the_old_one() -
     assert energy(again, 2, house="1", roof="62").fields["pv_energy"] == 67
 
 
+def test_only_meters_of_the_balance_are_waited_for() -> None:
+    known = [about("house", "grid"), about("roof", "pv"), about("heater", "load")]
+    flows = SiteFlows(known, "s")
+    heater = reading({"active_power/total": 2.0}, T0, Job.FAST, "heater", "load")
+    assert flows.feed(heater) + flows.feed(grid(700)) == []
+    assert loads(flows.feed(roof(300))) == [1000]
+
+
+def test_a_reading_without_the_register_does_not_count() -> None:
+    flows = flows_of()
+    flows.feed(grid(700))
+    assert flows.feed(reading({"voltage/L1": 230.0}, T0, Job.FAST, "roof", "pv")) == []
+    one = reading({"active_import/total/total": 10.0}, T0, Job.SLOW, "house", "grid")
+    assert flows.feed(one) == []
+    (point,) = flows.tick(T0 + 2 * MINUTE)
+    assert point.fields == {"grid_power": 700.0}
+
+
+def test_the_slowest_meter_is_given_its_time() -> None:
+    flows = SiteFlows([about("house", "grid", 1000), about("roof", "pv", 5000)], "s")
+    flows.feed(grid(100))
+    assert flows.tick(T0 + 5000) == []
+    assert len(flows.tick(T0 + 5001)) == 1
+
+
+def test_rounds_that_close_together_come_out_in_order() -> None:
+    flows = flows_of()
+    flows.feed(grid(200, T0 + SECOND))
+    flows.feed(grid(100, T0))
+    assert [point.time_ms - T0 for point in flows.tick(T0 + MINUTE)] == [300, 1300]
+
+
+def test_counters_without_the_grid_meter_or_one_of_the_others_say_less() -> None:
+    known = [about("house", "grid"), about("roof", "pv"), about("shed", "pv")]
+    known.append(about("cellar", "battery"))
+    flows = SiteFlows(known, "s")
+
+    def fields(number: int, *names: str) -> set[str]:
+        for one in known:
+            if one.name in names:
+                flows.feed(slow(T0 + MINUTE * number, 10.0, 4.0, one.name, one.role))
+        (point,) = flows.tick(T0 + MINUTE * (number + 2))
+        return set(point.fields)
+
+    assert fields(0, "roof", "shed", "cellar") == {"pv_energy"}
+    assert fields(10, "house", "shed") == {"grid_import", "grid_export"}
+    both = {"grid_import", "grid_export", "pv_energy", "self_consumed"}
+    assert fields(20, "house", "roof", "shed") == both
+
+
+def test_a_battery_that_is_replaced_keeps_its_share_and_the_new_one_begins_with_none() -> None:
+    def energies(flows: SiteFlows, number: int, battery: str, drawn: float, fed: float) -> float:
+        at = T0 + MINUTE * number
+        flows.feed(slow(at, 100.0, 20.0, "house", "grid"))
+        flows.feed(slow(at, 0.0, 60.0, "roof", "pv"))
+        (point,) = flows.feed(slow(at, drawn, fed, battery, "battery"))
+        return float(point.fields["load_energy"])
+
+    first = [about("house", "grid"), about("roof", "pv"), about("cellar", "battery")]
+    flows = SiteFlows(first, "s")
+    assert energies(flows, 0, "cellar", 7.0, 9.0) == 100 + 60 - 20 + 9 - 7
+    for number, name in enumerate(("barn", "shed"), 1):
+        replaced = SiteFlows([*first[:2], about(name, "battery")], "s")
+        replaced.restore(json.loads(json.dumps(flows.state())))
+        flows = replaced
+        assert energies(flows, 2 * number, name, 50.0, 30.0) == 142
+    assert energies(flows, 7, "shed", 50.0, 31.5) == 143.5
+    assert energies(flows, 8, "shed", 51.0, 33.0) == 144
+
+
 def minute_of(points: list[Point]) -> list[tuple[int, object]]:
     return [
         (point.time_ms - T0, point.fields["samples"])
