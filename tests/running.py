@@ -33,7 +33,7 @@ def wait_for_handler(process: subprocess.Popen[Any]) -> None:
     """Wait until a process handles SIGTERM itself: what is sent earlier just ends it."""
 
     def handled() -> bool:
-        assert process.poll() is None, f"ended with {process.returncode}"
+        assert process.poll() is None, process.communicate()[0]
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
         (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
         return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
