@@ -108,7 +108,7 @@ def deliver(buffer: Buffer, lane: Lane, lines: int = 10_000) -> int:
     return len(rows)
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, "it never came"

@@ -15,7 +15,9 @@ from typing import Any, Self
 
 COMMAND = [sys.executable, "-m", "logger"]
 ROOT = Path(__file__).parent.parent
-PATIENCE_S = 30.0
+# Bounds on what hangs, not on what is slow: a busy machine takes ten times as long.
+PATIENCE_S = 300.0
+STOP_S = 60.0
 
 
 def wait_until(what: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
@@ -27,6 +29,18 @@ def wait_until(what: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
     return found
 
 
+def wait_for_handler(process: subprocess.Popen[Any]) -> None:
+    """Wait until a process handles SIGTERM itself: what is sent earlier just ends it."""
+
+    def handled() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+        (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
+        return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+    wait_until(handled)
+
+
 def command(
     *arguments: str, env: Mapping[str, str] | None = None, under: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
@@ -35,7 +49,7 @@ def command(
         [*under, *COMMAND, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=10 * PATIENCE_S,
         check=False,
         cwd=ROOT,
         env={**os.environ, **(env or {})},

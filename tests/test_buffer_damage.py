@@ -228,7 +228,8 @@ def test_damage_under_a_running_logger(path: Path, seed: int) -> None:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=300)), max_size=8))
 def test_whatever_is_overwritten_the_rest_is_carried_over(
