@@ -4,19 +4,64 @@
 #   ./stack.sh restore DIRECTORY    everything of a backup; what is there is replaced
 #   ./stack.sh tokens               make lost tokens anew, for logger and Grafana
 #   ./stack.sh upgrade              backup, new images, new dashboards, start
+# It needs nothing that docker-compose 1.29 does not have; COMPOSE names another one.
 set -euo pipefail
 umask 077
 cd "$(dirname "$0")"
 compose=${COMPOSE:-docker compose}
+[ -n "${COMPOSE:-}" ] || docker compose version >/dev/null 2>&1 || compose=docker-compose
 there=/tmp/inepro-backup
+readers="logger demo-meters demo-logger"
 
 inside() { $compose exec -T influxdb "$@"; }
 
+# The containers of a service, also those that stand still; old and new tools give them
+# different names, but the same labels.
+containers() { # SERVICE [FILTER]
+  local name
+  name=${COMPOSE_PROJECT_NAME:-$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env 2>/dev/null)}
+  docker ps -aq --filter "label=com.docker.compose.service=$1" \
+    --filter "label=com.docker.compose.oneoff=False" \
+    --filter "label=com.docker.compose.project=${name:-$(basename "$PWD")}" "${@:2}"
+}
+
+container() { # SERVICE
+  local found
+  found=$(containers "$1" | head -n 1)
+  [ -n "$found" ] || { echo "there is no container of $1: $compose up -d" >&2; return 1; }
+  echo "$found"
+}
+
+# The profiles that run: a demo goes on as a demo.
+profiles() {
+  if [ -n "$(containers demo-logger --filter status=running)" ]; then echo demo; fi
+  if [ -n "$(containers logger --filter status=running)" ]; then echo default; fi
+}
+
+use_profiles() { # of standard input; without any, those of .env
+  local found
+  found=$(paste -sd, -)
+  [ -z "$found" ] || export COMPOSE_PROFILES="$found"
+}
+
+wait_for_influxdb() {
+  local id
+  $compose up -d influxdb
+  id=$(container influxdb)
+  while :; do
+    case $(docker inspect -f '{{.State.Health.Status}}' "$id") in
+      healthy) return ;;
+      unhealthy) echo "InfluxDB does not start: $compose logs influxdb" >&2; return 1 ;;
+    esac
+    sleep 1
+  done
+}
+
 tokens() {
+  local name
   inside /docker-entrypoint-initdb.d/10-buckets-and-tokens.sh
-  $compose restart grafana
-  for name in logger demo-logger; do
-    if $compose ps --services | grep -qx "$name"; then $compose restart "$name"; fi
+  for name in grafana $readers; do
+    containers "$name" | xargs -r docker restart >/dev/null
   done
 }
 
@@ -26,14 +71,15 @@ backup() {
   mkdir -p "$to"
   inside rm -rf "$there"
   inside influx backup "$there"
-  $compose cp "influxdb:$there" "$to/influxdb"
+  docker cp "$(container influxdb):$there" "$to/influxdb"
   inside rm -rf "$there"
   # Users and dashboards of your own; Grafana stands still for the moment of the copy.
   $compose stop grafana
-  $compose cp grafana:/var/lib/grafana/grafana.db "$to/grafana.db"
+  docker cp "$(container grafana):/var/lib/grafana/grafana.db" "$to/grafana.db"
   $compose start grafana
   cp -p .env "$to/env"
   cp -pr config "$to/config"
+  profiles >"$to/profiles"
   echo "$to holds InfluxDB, Grafana, .env and config: keep it where only you can read it"
 }
 
@@ -45,24 +91,26 @@ restore() {
   [ ! -e .env ] || cp -p .env ".env.before-restore"
   cp -p "$from/env" .env
   cp -pr "$from/config/." config/
-  $compose up -d --wait influxdb
+  if [ -e "$from/profiles" ]; then use_profiles <"$from/profiles"; fi
+  wait_for_influxdb
   inside rm -rf "$there"
-  $compose cp "$from/influxdb" "influxdb:$there"
+  docker cp "$from/influxdb" "$(container influxdb):$there"
   inside influx restore --full "$there"
   # The tokens of the backup are those of another volume: make new ones.
   inside rm -rf "$there" /tokens/logger/influxdb /tokens/grafana/influxdb
   inside /docker-entrypoint-initdb.d/10-buckets-and-tokens.sh
-  $compose create grafana
-  $compose cp "$from/grafana.db" grafana:/var/lib/grafana/grafana.db
+  $compose up --no-start grafana
+  docker cp "$from/grafana.db" "$(container grafana):/var/lib/grafana/grafana.db"
   $compose run --rm --no-deps --user 0 --entrypoint chown grafana \
     472:0 /var/lib/grafana/grafana.db
   $compose up -d --force-recreate
 }
 
 upgrade() {
+  use_profiles < <(profiles)
   backup
   git pull --ff-only
-  $compose pull --ignore-buildable
+  $compose pull influxdb grafana
   $compose build --pull
   $compose up -d --remove-orphans
   echo "Running. If it is not as before: git checkout the former commit, then restore."

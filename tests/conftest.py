@@ -1,18 +1,46 @@
-"""Shared fixtures: real database engines."""
+"""Shared fixtures: real database engines. And what holds for every test: no clock judges one,
+none is skipped in CI, and one that needs an engine is skipped where there is none."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.engines import InfluxServer, Translator, VictoriaServer
+from tests.engines.process import program
+
+# How long an example takes says something of the machine and nothing of the program.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 _numbers = itertools.count(1)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test may start its engine in a process of its own: whether there is one is asked here."""
+    if item.get_closest_marker("engine") is not None:
+        program("influxd", "influxdb")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that is skipped has failed: nobody would notice that it never runs."""
+    report = yield
+    if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {item.nodeid}: {report.longrepr}"
+    return report
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def run(place: Path, *parts: str) -> dict[str, dict[str, float]]:
         ],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3000,
         check=False,
         cwd=ROOT,
     )

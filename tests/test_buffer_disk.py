@@ -19,11 +19,12 @@ from logger.domain.errors import BufferCorruptError, BufferDiskError
 from logger.store.database import Database
 from logger.store.rows import Settlement, waiting
 from logger.store.verify import verify
+from tests.engines.process import program
 from tests.engines.rig import energy, now_ms, power, until
 
 
 def mount(*words: str) -> None:
-    done = subprocess.run(["mount", *words], capture_output=True, text=True)
+    done = subprocess.run([program("mount", "mount"), *words], capture_output=True, text=True)
     if done.returncode:
         if "CI" in os.environ:
             raise RuntimeError(f"mount {' '.join(words)}: {done.stderr}")
@@ -47,7 +48,7 @@ def card(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     with image.open("wb") as file:
         file.truncate(24 * 1024**2)
-    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    subprocess.run([program("mkfs.ext4", "e2fsprogs"), "-q", str(image)], check=True)
     mount("-o", "loop,errors=remount-ro", str(image), str(place))
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)

@@ -180,12 +180,13 @@ def test_a_torn_end_is_not_taken_for_damage_later(killed: Path, tmp_path: Path) 
     buffer.close()
 
 
-def test_damage_of_200_random_bits_after_a_kill(
-    killed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.long)])
+def test_random_flips_after_a_kill(
+    killed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, count: int
 ) -> None:
-    chance = random.Random(12)
-    lost = mended = 0
-    for number in range(200):
+    chance = random.Random(count)
+    mended = 0
+    for number in range(count):
         path = copy(killed, tmp_path / str(number) / "buffer.sqlite")
         file = path if chance.random() < path.stat().st_size / 500_000 else log_of(path)
         flip(file, chance.randrange(file.stat().st_size), chance.randrange(8))
@@ -199,7 +200,6 @@ def test_damage_of_200_random_bits_after_a_kill(
         assert state.ok
         assert books.balanced
         assert verify(path).ok
-        lost += missing
         mended += bool(state.damages)
         shutil.rmtree(path.parent)
-    assert mended > 100
+    assert mended > count // 2

@@ -12,7 +12,7 @@ babble                             | GarbledError within a bounded time
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
@@ -143,6 +143,36 @@ def test_a_late_answer_of_the_same_length_is_not_believed() -> None:
         bus.resynchronise(1, PROBES)
         assert not bus.unsure(1)
         assert bus.read(1, Block(0x2008, 2)) == words_at(0x2008, 2)
+        bus.close()
+
+
+@pytest.mark.parametrize(
+    ("counts", "late", "believed"), [((2, 3, 4), 3, True), ((2, 2, 4), 2, False)]
+)
+def test_a_late_answer_settles_its_question_and_those_before(
+    counts: Sequence[int], late: int, believed: bool
+) -> None:
+    """Meters answer in order: what is older than an answer will not be answered any more."""
+    asked: list[bytes] = []
+
+    def script(request: bytes) -> Iterable[bytes]:
+        """Answer an earlier question instead of the third, and from then on at once."""
+        asked.append(request)
+        if len(asked) == 3:
+            yield honest(seal(1, 3, 0x20, 0, 0, late))
+        elif len(asked) > 3:
+            yield honest(request)
+
+    with scripted(script) as line:
+        bus = Bus(bus_config(line.port, timeout=5.0))
+        for count in counts:
+            with pytest.raises((SilentError, GarbledError)):
+                bus.read(1, Block(0x1000, count), 0.05)
+        if believed:
+            assert bus.read(1, Block(0x1000, 2)) == words_at(0x1000, 2)
+        else:
+            with pytest.raises(GarbledError, match="earlier question"):
+                bus.read(1, Block(0x1000, 2))
         bus.close()
 
 

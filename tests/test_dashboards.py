@@ -247,7 +247,7 @@ def test_data_sources_hold_no_token(tmp_path: Path) -> None:
         "inepro-live": "b",
     }
     for one in found.values():
-        assert one["database"] == one["jsonData"]["dbName"]  # for 9.4 and for the rest
+        assert one["database"] == one["jsonData"]["dbName"]
         assert one["access"] == "proxy"
         assert one["jsonData"]["httpMode"] == "POST"
         assert one["secureJsonData"] == {"httpHeaderValue1": "Token $__file{/run/t}"}

@@ -52,7 +52,9 @@ def test_float32_is_its_shortest_decimal(bits: int) -> None:
 @pytest.mark.parametrize("step", [-1, 0, 1])
 def test_powers_of_two_and_their_neighbours(bits: int, step: int) -> None:
     if bits + step > 0:
-        assert decode(Encoding.FLOAT32, _words(bits + step)) == _numpy_shortest(bits + step)
+        for sign in (0, 0x80000000):
+            pattern = sign | bits + step
+            assert decode(Encoding.FLOAT32, _words(pattern)) == _numpy_shortest(pattern)
 
 
 def test_zero_has_no_sign() -> None:

@@ -70,11 +70,10 @@ def test_a_request_that_hangs_does_not_hold_the_stop(rig: Rig) -> None:
 
 def test_retry_after_is_honoured(rig: Rig) -> None:
     rig.target.translator.next.append(Answer(429, {"Retry-After": "1"}))
-    rig.buffer.append(power(1))
-    until(lambda: len(rig.target.translator.writes) == 1)
     began = time.monotonic()
+    rig.buffer.append(power(1))
     rig.settled()
-    assert time.monotonic() - began >= 0.9
+    assert time.monotonic() - began >= 1
     assert rig.fast() == expected_fast([1])
 
 

@@ -13,12 +13,12 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-import urllib3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logger.derive import Derive
 from logger.domain.errors import ModelError, ReportError
+from logger.influx.http import Http
 from logger.influx.outcome import OutcomeKind, classify, error_message, retry_after
 from logger.models import load_file
 from logger.report.influx import InfluxSource
@@ -27,7 +27,7 @@ from logger.store.statefile import StateFile
 from tests.derive_rig import T0, fast, info
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import seeds
-from tests.fuzz.targets import TARGETS, quietly
+from tests.fuzz.targets import TARGETS, answering, quietly
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
 DEEP = "[" * 100_000
@@ -122,8 +122,7 @@ def test_an_answer_of_another_shape_is_an_error_of_its_own(
     body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = InfluxSource("http://127.0.0.1:9", "energy", "", "home")
-    answer = urllib3.HTTPResponse(body=body, status=200)
-    monkeypatch.setattr(source._pool, "request_encode_body", lambda *_, **__: answer)
+    monkeypatch.setattr(Http, "stream", answering(200, body))
     with pytest.raises(ReportError, match="not an answer of InfluxDB"):
         list(source.read("energy", [(0, 1000)], {}, ["active"]))
     with pytest.raises(ReportError, match="not an answer of InfluxDB"):

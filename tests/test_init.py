@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from logger.cli.init import init
 from logger.config import load_config
 from logger.config.answers import SECRETS
+from tests.running import command
 
 app = typer.Typer()
 app.command()(init)
@@ -110,9 +111,21 @@ def test_a_meter_that_cannot_be_is_refused(tmp_path: Path, meter: str) -> None:
     assert not (tmp_path / ".env").exists()
 
 
+def test_a_port_that_was_never_named_says_which_file_to_edit(tmp_path: Path) -> None:
+    run(tmp_path, "--yes", "--port", "/dev/serial/by-id/CHANGE-ME")
+    config = tmp_path / "config" / "local.toml"
+    text = config.read_text(encoding="utf-8") + f'[buffer]\npath = "{tmp_path}/buffer.sqlite"\n'
+    config.write_text(text, encoding="utf-8")
+    said = command("read", "grid", "--config", str(config))
+    assert said.returncode != 0
+    assert "CHANGE-ME: no such device" in said.stderr
+    assert "config/local.toml" in said.stderr
+
+
 def test_a_missing_adapter_is_said(tmp_path: Path) -> None:
     if list(Path("/dev/serial/by-id").glob("*")):
         output = run(tmp_path, "--yes", "--port", "/dev/serial/by-id/CHANGE-ME")
     else:
         output = run(tmp_path, "--yes")
-    assert "name the port" in output
+    assert "into `port` of config/local.toml" in output
+    assert "/host/dev/serial/by-id" in output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import termios
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from logger.bus.port import Port
 from logger.domain.errors import PortError, SilentError
 from logger.models.plan import Block
 from logger.simulate import VirtualLine
+from tests.buffers import until
 from tests.lines import bus_config, honest, scripted, words_at
 from tests.readers import NOW, Clock, fixed_meter
 
@@ -30,14 +30,15 @@ def test_a_closed_gateway_is_opened_again() -> None:
         bus = Bus(bus_config(line.port), clock)
         bus.read(1, FAST)
         line.kick()
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
+
+        def noticed() -> bool:
             try:
                 bus.read(1, FAST)
             except PortError:
-                break
-        else:
-            pytest.fail("the closed connection was not noticed")
+                return True
+            return False
+
+        until(noticed)
         with pytest.raises(PortError, match="went away"):
             bus.read(1, FAST)  # not before the pause is over
         assert line.connections == 1

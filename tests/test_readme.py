@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,14 @@ from logger.models import load_file
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.engines import InfluxServer, Translator
 from tests.engines.process import program
-from tests.running import PATIENCE_S, ROOT, RunningLogger, wait_until
+from tests.running import (
+    PATIENCE_S,
+    ROOT,
+    RunningLogger,
+    command,
+    wait_for_handler,
+    wait_until,
+)
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Commands that go on until they are told to stop.
@@ -116,6 +123,12 @@ def start(line: str, place: Place) -> subprocess.Popen[str]:
     )
 
 
+def reads(place: Place) -> int:
+    """Return how many readings the logger that runs there has made."""
+    done = command("status", "--json", "--config", str(place.directory / "my.toml"))
+    return int(json.loads(done.stdout)["readings"]) if done.stdout else 0
+
+
 def needs_logger(line: str) -> bool:
     return shlex.split(line)[1] in {"status"}
 
@@ -130,7 +143,9 @@ def test_command(line: str, place: Place) -> None:
     with start(line, place) as process:
         try:
             if words[1] in ENDLESS and "--for" not in words:
-                time.sleep(3)  # it is to run, and to go on
+                wait_for_handler(process)
+                if words[1] == "run":
+                    wait_until(lambda: reads(place) >= 2)
                 assert process.poll() is None, process.communicate()[0]
                 process.send_signal(signal.SIGINT)
             output, _ = process.communicate("y\n" + 20 * "\n", timeout=PATIENCE_S)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from logger.cli.simulate import QUIRK_NAMES, simulate
 from logger.domain.errors import LoggerError
 from logger.simulate import QUIRKS
+from tests.running import wait_for_handler
 from tests.test_simulate_line import connect, read_frame, receive
 
 app = typer.Typer()
@@ -69,6 +70,7 @@ def test_it_serves_until_it_is_told_to_stop_and_counts() -> None:
             with closing(connect(port)) as master:
                 master.sendall(read_frame(1, 0x5002, 48) + read_frame(2, 0x6000, 75))
                 answers.append(receive(master, 101 + 155))
+            wait_for_handler(program)
             program.send_signal(signal.SIGTERM)
             rest = program.stdout.read()
         assert program.returncode == 0

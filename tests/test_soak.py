@@ -79,7 +79,7 @@ def test_an_hour_with_every_fault_balances(tmp_path: Path) -> None:
         [sys.executable, "-m", "tests.benchmark.soak", *arguments],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=3000,
         check=False,
         cwd=ROOT,
     )

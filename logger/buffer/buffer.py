@@ -15,10 +15,12 @@ from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferDiskError, BufferFileError
 from logger.points.line import Point
 from logger.points.readings import by_lane
+from logger.store import scrub
 from logger.store.ledger import Books, LaneBooks
 from logger.store.lock import OwnerLock
-from logger.store.rows import NewRow
+from logger.store.rows import NewRow, has_counters
 from logger.store.state import BufferState, Level
+from logger.texts import clean, mask
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Buffer:
         self._problem = ""
         # moments of the monotonic clock
         self._started = self._problem_since = self._not_before = self._maintain_at = 0.0
+        self._scrub_at = 0.0
         self._retry_s = _RETRY_S[0]
         self._thread: threading.Thread | None = None
 
@@ -72,6 +75,7 @@ class Buffer:
         to another program or a newer version. A disk fault raises nothing: `state` tells.
         """
         self._started = time.monotonic()
+        self._scrub_at = self._started + scrub.STEP_S
         try:
             self._take()
         except BufferDiskError as err:
@@ -91,8 +95,9 @@ class Buffer:
             times: list[int] = []
             for point in group:
                 try:
+                    line = point.line()
                     # a text may hold a line break; a row is read line by line
-                    lines.append(point.line().replace("\n", " "))
+                    lines.append(clean(mask(line)).replace("\n", " ") if '"' in line else line)
                     times.append(point.time_ms)
                 except ValueError as err:
                     log.error("buffer: a point that line protocol cannot hold: %s", err)
@@ -152,11 +157,13 @@ class Buffer:
                 in_memory=pending.points.total(),
                 oldest_ms=min(oldest, default=None),
                 newest_ms=self._newest_ms or file.newest_ms,
+                stamped_ms=file.stamped_ms,
                 file_size=file.size,
                 max_size=self._writer.max_size,
                 full=file.used / self._writer.room,
                 written_per_day=int(file.written / elapsed * 86_400) if elapsed > 3600 else None,
                 damages=self._writer.file.damages,
+                scrub=self._writer.scrubbed,
             )
 
     # The keeping thread.
@@ -193,7 +200,7 @@ class Buffer:
             return self._not_before - now
         if exchange.corrupt is not None:
             return 0.0
-        moments = [self._maintain_at, exchange.commit_at, exchange.settle_at]
+        moments = [self._maintain_at, self._scrub_at, exchange.commit_at, exchange.settle_at]
         return min(moment for moment in moments if moment is not None) - now
 
     def _take(self) -> None:
@@ -215,6 +222,9 @@ class Buffer:
         if time.monotonic() >= self._maintain_at and not stopping:
             more = self._writer.maintain(self.exchange.busy(), now_ms)
             self._maintain_at = time.monotonic() + (_MAINTAIN_MORE_S if more else _MAINTAIN_S)
+        if time.monotonic() >= self._scrub_at and not stopping:
+            self._writer.scrub(self.exchange.busy(), now_ms)
+            self._scrub_at = time.monotonic() + scrub.pause_s(self._writer.scrubbed, now_ms)
         state = self.state()
         self._level.refresh(state.full, state.waiting)
 
@@ -262,6 +272,6 @@ def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[New
     for start in range(0, len(lines), _LINES_A_ROW):
         part = lines[start : start + _LINES_A_ROW]
         stamps = times[start : start + _LINES_A_ROW]
-        counters = any(line.startswith("energy") for line in part)
-        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, "\n".join(part)))
+        counters, body = has_counters(part), "\n".join(part)
+        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, body))
     return found

@@ -45,6 +45,7 @@ def report(path: Path, max_size: int, live: dict[str, Any] | None = None) -> dic
         "max_size": max_size,
         "full": full,
         "written": found.written,
+        "scrub": asdict(found.scrub),
         "corrupt_files": [str(file) for file in found.corrupt],
         "problems": problems,
     }

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from logger.buffer.exchange import Batch
 from logger.domain.errors import BufferCorruptError, BufferDiskError
-from logger.store import limits, rows, schema
+from logger.store import check, limits, rows, schema
 from logger.store.database import Database
 from logger.store.file import BufferFile
-from logger.store.ledger import Books, Ledger
+from logger.store.ledger import Books, Ledger, Scrub
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class FileState:
     size: int = 0
     oldest_ms: int | None = None
     newest_ms: int | None = None
+    stamped_ms: int | None = None  # see Ledger
     written: int = 0  # bytes to the medium since this writer began
 
 
@@ -47,6 +48,7 @@ class Writer:
         self.max_age_ms = max_age_ms
         self.file = BufferFile(path, max_size)
         self.state = FileState(Ledger().books())
+        self.scrubbed = Scrub()
 
     @property
     def room(self) -> int:
@@ -56,7 +58,9 @@ class Writer:
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
         BufferFileError for a file that is not this program's."""
-        self.file.open(now_ms)
+        if not self.file.is_open:
+            self.file.open(now_ms)
+            self.scrubbed = schema.load_ledger(self.file.database()).scrub
         self.refresh()
 
     def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
@@ -71,7 +75,10 @@ class Writer:
         """
 
         def work(database: Database, ledger: Ledger) -> int:
+            ledger.scrub = self.scrubbed
             rows.append(database, ledger, batch.rows, now_ms)
+            if batch.rows:
+                ledger.stamped_ms = now_ms  # follows the clock when that is set back
             for (lane, reason), points in batch.drops.items():
                 ledger.lanes[lane].read += points
                 ledger.lanes[lane].drops[reason] += points
@@ -117,12 +124,30 @@ class Writer:
         self.refresh()
         return more
 
+    def scrub(self, busy: Collection[int], now_ms: int) -> None:
+        """Check some more rows of the file; `scrubbed` says how far that is. Where it is
+        goes into the books with the next commit, at no cost."""
+
+        def attempt() -> None:
+            try:
+                self.scrubbed = check.go_on(self.file, self.scrubbed, busy, now_ms)
+            except BufferCorruptError:
+                self.scrubbed = replace(self.scrubbed, damaged=self.scrubbed.damaged + 1)
+                raise
+
+        self.file.mending(attempt, now_ms)
+
     def close(self, now_ms: int) -> None:
         """Close in order: the log is moved into the file, the books say so."""
         file = self.file
+
+        def work(_: Database, ledger: Ledger) -> int:
+            ledger.clean, ledger.scrub = True, self.scrubbed
+            return 1
+
         try:
             if file.is_open and file.same_file():
-                file.transact(_closed, now_ms)
+                file.transact(work, now_ms)
                 file.database().checkpoint(truncate=True)
         except (BufferDiskError, BufferCorruptError) as err:
             log.warning("buffer not closed in order: %s", err.message)
@@ -143,22 +168,19 @@ class Writer:
         times = database.row(
             "SELECT (SELECT first_ms FROM rows WHERE state=0 AND lane='main' "
             "ORDER BY id LIMIT 1), (SELECT first_ms FROM rows WHERE state=0 "
-            "AND lane='fast' ORDER BY id LIMIT 1), (SELECT last_ms FROM rows ORDER BY id DESC "
-            "LIMIT 1)"
+            "AND lane='fast' ORDER BY id LIMIT 1), (SELECT max(last_ms) FROM (SELECT last_ms "
+            "FROM rows ORDER BY id DESC LIMIT 100))"
         )
         main, fast, newest = times or (None, None, None)
         oldest = min((time for time in (main, fast) if time is not None), default=None)
         size, free = database.size()
+        ledger = schema.load_ledger(database)
         self.state = FileState(
-            schema.load_ledger(database).books(),
+            ledger.books(),
             size - free,
             self.file.size(),
             oldest,
             newest,
+            ledger.stamped_ms,
             self.file.written,
         )
-
-
-def _closed(_: Database, ledger: Ledger) -> int:
-    ledger.clean = True
-    return 1

@@ -38,6 +38,13 @@ def explain(config: BusConfig, err: Exception) -> PortError:
         return PortError(
             f"{where}: no such device", f"for a gateway on the network: socket://{config.port}"
         )
+    if number == errno.ENOENT and config.port.endswith("CHANGE-ME"):
+        return PortError(
+            f"{where}: no such device",
+            "no adapter was plugged in when this was written: ls -l /dev/serial/by-id, and write "
+            "its name there into `port` of the configuration (with compose: config/local.toml, "
+            "/host/dev/... instead of /dev/...)",
+        )
     if number == errno.ENOENT:
         return PortError(
             f"{where}: no such device", "is the adapter plugged in? ls -l /dev/serial/by-id"

@@ -12,12 +12,13 @@ import errno
 import logging
 import socket
 import termios
-import time
+from dataclasses import replace
 from typing import Literal
 
 import serial
 import serial.rs485
 
+from logger.bus.elapsed import elapsed
 from logger.bus.faults import explain
 from logger.bus.frames import SHORTEST, Heard, Unsolicited, search, unsolicited
 from logger.config import Bus as BusConfig
@@ -30,6 +31,8 @@ _SLICE_S = 0.05
 # A frame is over when nothing came for this long. The standard says 1.5 characters,
 # but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
+# How much longer than its deadline a frame may take because the processor was busy.
+_HELD_UP_S = 0.5
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
 _LONGEST = 1024
 _DRAINS = 8
@@ -46,6 +49,9 @@ class Port:
         self._serial: serial.SerialBase | None = None
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
         self._request = b""
+        self._sent = 0.0  # when the last request went out, seconds of `elapsed`
+        self.heard_at = 0.0  # when the last answer was complete
+        self.late_s = 0.0  # how long the last answer took if its frame outlasted its deadline
         self.timeout: float = config.timeout
         # None until an answer has shown whether the adapter echoes.
         self.echo: bool | None = None if config.local_echo == "auto" else config.local_echo
@@ -166,6 +172,8 @@ class Port:
         """Send a request."""
         self._request = bytes(data)
         self.last_answer = b""
+        self.late_s = 0.0
+        self._sent = elapsed()  # before, for this program may be stopped in between
         port = self._opened()
         try:
             if self._by_hand is not None:
@@ -182,11 +190,13 @@ class Port:
         """Return the answer, `size` bytes or a refusal, or nothing when none came.
 
         Waits up to `timeout` for an answer to begin, and never longer than it and two
-        such frames would take. `last_answer` then holds what was heard instead.
+        such frames would take; a frame that is complete later, since this program was
+        stopped, is none: nobody knows when its bytes came. `last_answer` then holds what
+        was heard instead.
         """
         character_s = self._config.character_s
         gap_s = max(min(_GAP_S, self.timeout), 10 * character_s)
-        sent = time.monotonic() + len(self._request) * character_s
+        sent = self._sent + len(self._request) * character_s
         until = sent + self.timeout
         latest = until + 2 * (len(self._request) + size) * character_s + gap_s
         slice_s = min(_SLICE_S, self.timeout / 10)
@@ -199,7 +209,7 @@ class Port:
         self.latency_s = None
         while True:
             more = self._some(found.missing if heard else min(size, 3))
-            now = time.monotonic()
+            now = elapsed()
             if more:
                 heard += more
                 known, found = len(found.unsolicited), search(self._request, size, heard, self.echo)
@@ -216,6 +226,10 @@ class Port:
                     until = max(until, now + gap_s)
             if now >= latest or len(heard) > _LONGEST or (not more and now >= until):
                 break
+        if found.frame and now > latest + _HELD_UP_S:
+            self.late_s = now - sent
+            found = replace(found, frame=b"")
+        self.heard_at = now
         self._note_echo(found)
         self.unsolicited = before + found.unsolicited
         self.last_answer = found.frame or heard[found.echoes * len(self._request) :]

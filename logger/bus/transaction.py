@@ -6,15 +6,16 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import minimalmodbus
 
+from logger.bus.elapsed import elapsed
 from logger.bus.faults import EXCEPTIONS, shown
 from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited
 from logger.bus.late import LateAnswers
 from logger.bus.port import Port
+from logger.bus.stats import BusStats
 from logger.config import Bus as BusConfig
 from logger.domain.errors import BusError, GarbledError, PortError, RefusedError, SilentError
 from logger.models.plan import Block
@@ -27,21 +28,8 @@ _REOPEN_FIRST_S, _REOPEN_AT_MOST_S = 1.0, 30.0
 # A line on which nobody answers for this long may hang (a gateway that lost us, an
 # adapter that lost its wits): the port is closed and opened, more and more rarely.
 _RENEW_FIRST_S, _RENEW_AT_MOST_S = 30.0, 300.0
+_GARBLED = "wrong parity or speed, bad termination or two meters on one address look like this"
 _T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class BusStats:
-    """Counts since the start; `busy_s` is the time spent in transactions."""
-
-    requests: int = 0
-    answered: int = 0
-    silent: int = 0
-    garbled: int = 0
-    refused: int = 0
-    port_errors: int = 0
-    renewed: int = 0
-    busy_s: float = 0.0
 
 
 class Bus:
@@ -79,6 +67,11 @@ class Bus:
     def latency_s(self) -> float | None:
         """The time from the last request to the first byte of its answer, if one came."""
         return self._port.latency_s
+
+    @property
+    def answer_age_s(self) -> float:
+        """The time since the last answer was complete."""
+        return elapsed() - self._port.heard_at
 
     @property
     def unsolicited(self) -> Sequence[Unsolicited]:
@@ -241,6 +234,7 @@ class Bus:
             self._failed_to_open(err)
             return err
         answer = self._port.last_answer
+        hint = _GARBLED
         if isinstance(err, minimalmodbus.NoResponseError):
             if not answer and not self._port.unsolicited:
                 self.stats.silent += 1
@@ -252,6 +246,9 @@ class Bus:
                     "A and B not swapped?",
                 )
             reason = "no answer to this question in it"
+            if self._port.late_s:
+                reason = f"it was complete {self._port.late_s:.1f} s after the question"
+                hint = "this program was stopped meanwhile, or the machine is overloaded"
         elif isinstance(err, minimalmodbus.SlaveReportedException) and len(answer) > 2:
             self._heard()
             code = answer[2]
@@ -274,7 +271,7 @@ class Bus:
         self.stats.garbled += 1
         return GarbledError(
             f"{where}: the answer cannot be believed: {reason} (got {shown(answer)})",
-            "wrong parity or speed, bad termination or two meters on one address look like this",
+            hint,
         )
 
     def _heard(self) -> None:

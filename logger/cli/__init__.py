@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -27,6 +28,8 @@ from logger.cli import (
     status,
 )
 from logger.domain.errors import ConfigError, LoggerError, ModelError, SimulationError
+from logger.runtime import logs
+from logger.texts import guard, keep_environment
 
 # What the exit code says: 0 done and well, 1 something out there is not well, 2 a mistake
 # in the command or the configuration that only its author can mend.
@@ -84,6 +87,9 @@ def _main(
 
 def main() -> None:
     """Run the command; a known error ends with one line and its exit code, no traceback."""
+    guard()
+    keep_environment(os.environ)
+    logs.before_set_up()
     try:
         app()
     except LoggerError as err:

@@ -86,14 +86,30 @@ def bar(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def scrubbed(scrub: dict[str, Any], zone: str) -> str:
+    """Return how far the check of the whole file is."""
+    if not scrub["done_ms"]:
+        last = "not wholly checked yet"
+    else:
+        damaged = scrub["done_damaged"]
+        result = f"{damaged} damaged" if damaged else "none damaged"
+        last = f"wholly checked at {shown(scrub['done_ms'], zone)}: "
+        last += f"{scrub['done_rows']:,} rows, {result}"
+    if not scrub["after"]:
+        return last
+    return f"{last}; {scrub['rows']:,} rows checked since {shown(scrub['began_ms'], zone)}"
+
+
 def books_table(found: dict[str, Any], zone: str) -> None:
     """Print what `buffer status` found."""
     from rich.console import Console
-    from rich.table import Table
+
+    from logger.cli.console import plain
+    from logger.cli.table import Table
 
     console = Console(highlight=False)
     running = "a logger is running on it" if found["running"] else "no logger is running on it"
-    console.print(f"buffer {found['path']}: {running}", soft_wrap=True)
+    console.print(f"buffer {plain(found['path'])}: {running}", soft_wrap=True)
     table = Table("points", "read", "delivered", "waiting", "set aside", "dropped")
     for name, books in found["books"].items():
         counts = ("read", "delivered", "waiting", "set_aside", "dropped")
@@ -102,7 +118,7 @@ def books_table(found: dict[str, Any], zone: str) -> None:
     for name, books in found["books"].items():
         if name != "total" and books["drops"]:
             why = ", ".join(f"{reason}: {count:,}" for reason, count in books["drops"].items())
-            console.print(f"dropped of {name}: {why}")
+            console.print(f"dropped of {name}: {plain(why)}")
     oldest, newest = (shown(found[name], zone) for name in ("oldest_ms", "newest_ms"))
     console.print(f"oldest waiting point {oldest}, newest {newest}")
     console.print(
@@ -113,5 +129,6 @@ def books_table(found: dict[str, Any], zone: str) -> None:
         console.print(f"{found['in_memory']:,} of the waiting points are still in memory")
     for day, count in found["written"].items():
         console.print(f"written to the medium on {day}: {count / 1e6:.1f} MB")
+    console.print(scrubbed(found["scrub"], zone))
     for problem in found["problems"]:
-        console.print(f"[red]problem:[/] {problem}", soft_wrap=True)
+        console.print(f"[red]problem:[/] {plain(problem)}", soft_wrap=True)

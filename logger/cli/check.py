@@ -39,6 +39,7 @@ def check(
     loaded = load_config(config)
     found = []
     from logger.cli.console import console as on_output
+    from logger.cli.console import plain
 
     console = on_output()
     subject = ""
@@ -47,7 +48,7 @@ def check(
         if not as_json:
             if finding.subject != subject:
                 subject = finding.subject
-                console.print(f"[bold]{subject}[/]")
+                console.print(f"[bold]{plain(subject)}[/]")
             _print(console, finding)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
@@ -59,10 +60,10 @@ def check(
 
 
 def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding]:
-    import time
     from dataclasses import replace
 
-    from logger.derive.clock import Clock, synchronised
+    from logger.derive.clock import Clock
+    from logger.derive.timesync import synchronised
     from logger.meter.state import StateStore
     from logger.models import available
     from logger.models import load as load_model
@@ -84,7 +85,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     if meters_only:
         return
     yield from surroundings.influxdb(config, _try_write)
-    yield from surroundings.clock(Clock(time.time).trusted, synchronised())
+    yield from surroundings.clock(Clock().trusted, synchronised())
     yield from surroundings.disk(config, models)
 
 
@@ -105,13 +106,14 @@ def _try_write(settings: Influx, bucket: str) -> tuple[str, str]:
 
 def _print(console: object, finding: Finding) -> None:
     from rich.console import Console
-    from rich.markup import escape
+
+    from logger.cli.console import plain
 
     assert isinstance(console, Console)
     colour = _COLOURS[finding.verdict]
     console.print(
-        f"  [{colour}]{finding.verdict:<4}[/] {finding.about:<17} {escape(finding.text)}",
+        f"  [{colour}]{finding.verdict:<4}[/] {plain(finding.about):<17} {plain(finding.text)}",
         soft_wrap=True,
     )
     if finding.remedy and finding.verdict != "ok":
-        console.print(f"       {'':<17} -> {escape(finding.remedy)}", soft_wrap=True)
+        console.print(f"       {'':<17} -> {plain(finding.remedy)}", soft_wrap=True)

@@ -24,6 +24,15 @@ def console() -> Console:
     return Console(highlight=False, width=_PIPE_WIDTH if free else None)
 
 
+def plain(text: object) -> str:
+    """Return a text that is not our own, fit to be printed: nothing in it is markup."""
+    from rich.markup import escape
+
+    from logger.texts import printable
+
+    return escape(printable(str(text)))
+
+
 def fitting(table: Table) -> Table:
     """Return `table` so that what does not fit goes on in the next line instead of being
     cut off; its first column, which tells the rows apart, stays whole."""

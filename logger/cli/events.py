@@ -60,9 +60,8 @@ def events(
 
 
 def _show(found: list[Event], rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     from logger.cli.console import console, fitting
+    from logger.cli.table import Table
     from logger.derive.events import span
 
     table = Table("begin", "duration", "kind", "what")

@@ -43,7 +43,11 @@ def grafana(
     from logger.config import load_config
     from logger.domain.errors import ConfigError
     from logger.grafana import dashboard_options, demands, files, write
+    from logger.texts import keep_login
 
+    if "@" in url:
+        keep_login(url)
+        raise typer.BadParameter("an address with a user or a password in it is not used")
     if wrong := demands.problems(os.environ):
         raise ConfigError("; ".join(wrong), "correct it in .env or the environment of Grafana")
     loaded = load_config(config)

@@ -79,7 +79,10 @@ def init(
         typer.echo(f"Next: docker compose up -d, then {found.get('GRAFANA_URL') or given.url}")
         typer.echo(f"as admin with the GRAFANA_ADMIN_PASSWORD of {env}.")
     if "CHANGE-ME" in config.read_text(encoding="utf-8"):
-        typer.echo(f"No serial adapter was found: name the port in {config} first.")
+        typer.echo("No serial adapter was found. Plug it in and write its name under")
+        place = "/host/dev/serial/by-id" if docker else "/dev/serial/by-id"
+        typer.echo(f"{place} into `port` of {os.path.relpath(config, directory)} (in the")
+        typer.echo("directory of docker-compose.yml), or the gateway's socket://HOST:PORT.")
 
 
 def _write(path: Path, text: str, mode: int) -> None:
@@ -169,8 +172,12 @@ def _zone() -> str:
 
 
 def _adapter() -> str:
-    """Return the permanent name of the first serial adapter, empty when there is none."""
-    found = sorted(Path("/dev/serial/by-id").glob("*"))
+    """Return the permanent name of the first serial adapter, empty when there is none.
+
+    In a container the machine's /dev may be at /host/dev.
+    """
+    places = (Path("/dev/serial/by-id"), Path("/host/dev/serial/by-id"))
+    found = [adapter for place in places for adapter in sorted(place.glob("*"))]
     return str(found[0]) if found else ""
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
+
+from logger.cli.console import plain
+from logger.cli.table import Table
 
 if TYPE_CHECKING:
     from logger.meter.reading import Reading
@@ -135,7 +137,7 @@ def _energy(latest: Latest, tariffs: tuple[str, ...]) -> Table:
 
 def _line(state: Mapping[str, Any]) -> Panel:
     lines = [
-        f"bus {bus['name']}: busy {bus['busy']:.0%} (planned {bus['planned_load']:.0%}), "
+        f"bus {plain(bus['name'])}: busy {bus['busy']:.0%} (planned {bus['planned_load']:.0%}), "
         f"{bus['requests']} requests, {bus['silent'] + bus['garbled'] + bus['refused']} failed"
         for bus in state["buses"]
     ]
@@ -145,7 +147,7 @@ def _line(state: Mapping[str, Any]) -> Panel:
         f"buffer: {buffer['waiting']} points kept, {buffer['file_size'] / 1024:.0f} KiB; "
         f"{state['readings']} readings, {missed} jobs missed"
     )
-    lines += [f"[red]{problem}[/]" for problem in state["problems"]]
+    lines += [f"[red]{plain(problem)}[/]" for problem in state["problems"]]
     return Panel("\n".join(lines), title="Line and buffer", title_align="left")
 
 

@@ -79,9 +79,8 @@ def _row(register: Register) -> dict[str, Any]:
 
 
 def _list(every: list[Model]) -> None:
-    from rich.table import Table
-
     from logger.cli.console import console, fitting
+    from logger.cli.table import Table
 
     table = Table("model", "meters", "firmware", "meter code: sold as", "registers")
     for one in every:
@@ -93,9 +92,8 @@ def _list(every: list[Model]) -> None:
 
 
 def _show(model: Model) -> None:
-    from rich.table import Table
-
     from logger.cli.console import console, fitting
+    from logger.cli.table import Table
 
     out = console()
     out.print(f"[bold]{model.title}[/]\nfrom: {model.manual}")

@@ -112,10 +112,9 @@ def _as_json(meter: str, model: Model, readings: list[Reading]) -> dict[str, Any
 
 
 def _show(meter: str, model: Model, readings: list[Reading]) -> None:
-    from rich.table import Table
-
     from logger.cli.console import console as on_output
-    from logger.cli.console import fitting
+    from logger.cli.console import fitting, plain
+    from logger.cli.table import Table
 
     table = Table("address", "register", "value", "unit", title=f"{meter} ({model.title})")
     table.columns[2].justify = "right"
@@ -125,6 +124,10 @@ def _show(meter: str, model: Model, readings: list[Reading]) -> None:
     console.print(fitting(table))
     for reading in readings:
         for one in reading.rejected:
-            console.print(f"[yellow]not believed:[/] 0x{one.address:04X} {one.key}: {one.reason}")
+            console.print(
+                f"[yellow]not believed:[/] 0x{one.address:04X} {one.key}: {plain(one.reason)}"
+            )
         for failure in reading.failures:
-            console.print(f"[red]not read:[/] {failure.block}: {failure.error}", highlight=False)
+            console.print(
+                f"[red]not read:[/] {failure.block}: {plain(failure.error)}", highlight=False
+            )

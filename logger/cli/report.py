@@ -71,9 +71,8 @@ def energy(
 
 
 def _show_energy(rows: list[EnergyRow], total: EnergyRow, currency: str) -> None:
-    from rich.table import Table
-
     from logger.cli.console import columns_that_fit, console, fitting
+    from logger.cli.table import Table
 
     tariffs = sorted(total.tariffs)
     heads = ["", "import", *tariffs, "export", "PV", "self-used", "load"]
@@ -190,9 +189,8 @@ def quality(
 
 
 def _show_quality(lines: list[Line]) -> None:
-    from rich.table import Table
-
     from logger.cli.console import console, fitting
+    from logger.cli.table import Table
     from logger.report.page import percent
     from logger.report.quality import REASONS, TITLE
 

@@ -191,14 +191,13 @@ def _addresses(text: str) -> list[int]:
 
 
 def _show(found: list[Found], port: str) -> None:
-    from rich.table import Table
-
     from logger.cli.console import console as on_output
-    from logger.cli.console import fitting
+    from logger.cli.console import fitting, plain
+    from logger.cli.table import Table
 
     console = on_output()
     if not found:
-        console.print(f"No meter answers on {port}.", highlight=False)
+        console.print(f"No meter answers on {plain(port)}.", highlight=False)
         console.print(
             "  try: --all for other speeds and parities; swap A and B; is the meter powered, "
             "its address 1 to 247, and no logger running on the port?",
@@ -223,4 +222,4 @@ def _show(found: list[Found], port: str) -> None:
     console.print(fitting(table))
     for one in found:
         if one.note:
-            console.print(f"[yellow]address {one.address}:[/] {one.note}", highlight=False)
+            console.print(f"[yellow]address {one.address}:[/] {plain(one.note)}", highlight=False)

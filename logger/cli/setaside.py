@@ -26,6 +26,7 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     """List what is set aside, and why."""
     from logger.store.database import Database
     from logger.store.tools import refused
+    from logger.texts import one_line
 
     place = opened(config, None)
     database = Database.open_readonly(place.path)
@@ -49,8 +50,8 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
         return
     for one in found:
         typer.echo(f"{one.row.id}: {one.row.points} points, {shown(one.since_ms, place.zone)}")
-        typer.secho(f"  {one.reason[:300]}", fg="red")
-        typer.echo(f"  {one.row.lines[0][:300]}" + (" ..." if one.row.points > 1 else ""))
+        typer.secho(f"  {one_line(one.reason, 300)}", fg="red")
+        typer.echo(f"  {one_line(one.row.lines[0], 300)}" + (" ..." if one.row.points > 1 else ""))
     typer.echo(f"{sum(one.row.points for one in found)} points are set aside")
 
 

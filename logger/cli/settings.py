@@ -29,11 +29,10 @@ def show(
     """Print every setting of a meter, in words."""
     import json
 
-    from rich.table import Table
-
     from logger.bus import Bus
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting
+    from logger.cli.table import Table
     from logger.settings import accepted, listed, read_settings, shown
     from logger.survey.context import port_from, shared
 

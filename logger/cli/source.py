@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from logger.report.source import Source
 
 
-# The logger's own token may write only; reports take another one from here.
-READ_TOKEN_VARIABLE = "INFLUXDB_READ_TOKEN"  # noqa: S105 - the name of a variable
+_QUERY_PATIENCE = 3  # a query may take so many times influxdb.timeout, which is for writes
 
 
 def day(text: str) -> dt.date:
@@ -59,14 +57,16 @@ def days(first: dt.date | None, last: dt.date | None, config: Config) -> tuple[d
 @contextlib.contextmanager
 def source(config: Config, from_buffer: bool) -> Iterator[Source]:
     """Open what holds the points: InfluxDB where configured, else the buffer."""
+    from logger.config.token import READ_TOKEN_VARIABLE, from_environment
     from logger.report.influx import InfluxSource
     from logger.report.source import BufferSource
     from logger.store.query import StoredLines
 
     target = config.influxdb
     if target is not None and not from_buffer:
-        token = os.environ.get(READ_TOKEN_VARIABLE, "").strip() or target.token()
-        yield InfluxSource(target.url, target.bucket, token, config.site.name)
+        token = from_environment(READ_TOKEN_VARIABLE) or target.token()
+        patience_s = _QUERY_PATIENCE * target.timeout
+        yield InfluxSource(target.url, target.bucket, token, config.site.name, patience_s)
         return
     lines = StoredLines(config.buffer.path)
     try:

@@ -25,16 +25,16 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 
 
 def _show(state: dict[str, Any]) -> None:
-    from rich.table import Table
-
+    from logger.cli.bufferparts import scrubbed
     from logger.cli.console import console as on_output
-    from logger.cli.console import fitting
+    from logger.cli.console import fitting, plain
+    from logger.cli.table import Table
 
     console = on_output()
     console.soft_wrap = True
     hours = (state["now"] - state["started"]) / 3_600_000
     console.print(
-        f"inepro-logger {state['version']}, site [bold]{state['site']}[/], process "
+        f"inepro-logger {state['version']}, site [bold]{plain(state['site'])}[/], process "
         f"{state['pid']}, running for {hours:.1f} h, {state['readings']} readings"
     )
     table = Table("meter", "bus", "role", "age", "read", "answered", "errors", "missed")
@@ -46,24 +46,25 @@ def _show(state: dict[str, Any]) -> None:
     console.print(fitting(table))
     for bus in state["buses"]:
         console.print(
-            f"bus {bus['name']} ({bus['port']}): busy {bus['busy']:.0%}, planned "
+            f"bus {plain(bus['name'])} ({plain(bus['port'])}): busy {bus['busy']:.0%}, planned "
             f"{bus['planned_load']:.0%}; {bus['requests']} requests, {bus['silent']} silent, "
             f"{bus['garbled']} garbled, {bus['refused']} refused"
         )
     buffer = state["buffer"]
     wear = buffer["written_per_day"]
     console.print(
-        f"buffer {buffer['path']}: {buffer['waiting']} points wait, "
+        f"buffer {plain(buffer['path'])}: {buffer['waiting']} points wait, "
         f"{buffer['file_size'] / 1e6:.1f} MB of {buffer['max_size'] / 1e6:.0f} MB"
         + (f", {wear / 1e6:.0f} MB a day go to the medium" if wear is not None else ""),
     )
+    console.print(f"buffer {scrubbed(buffer['scrub'], 'UTC')}")
     for lane in state["delivery"].values():
         lag = "" if lane["lag_s"] is None else f", newest point {lane['lag_s']:.0f} s old"
         console.print(
-            f"bucket {lane['bucket']}: {lane['status']}, {lane['delivered']} delivered since "
-            f"the start, {lane['set_aside']} set aside{lag}",
+            f"bucket {plain(lane['bucket'])}: {lane['status']}, {lane['delivered']} delivered "
+            f"since the start, {lane['set_aside']} set aside{lag}",
         )
     for problem in state["problems"]:
-        console.print(f"[red]problem:[/] {problem}")
+        console.print(f"[red]problem:[/] {plain(problem)}")
     if state["healthy"]:
         console.print("[green]all is well[/]")

@@ -17,6 +17,7 @@ from logger.config.locate import Location, key_lines
 from logger.config.section import MisplacedError
 from logger.config.sections import Config
 from logger.domain.errors import ConfigError, ModelError
+from logger.texts import keep_login
 
 
 def load_config(path: Path) -> Config:
@@ -25,6 +26,7 @@ def load_config(path: Path) -> Config:
     Raises ConfigError for a file that is missing, unreadable, not TOML or wrong.
     """
     text = _read(path)
+    keep_login(text)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
@@ -60,7 +62,8 @@ def _toml_hint(text: str, err: tomllib.TOMLDecodeError) -> str:
     found = re.search(r"at line (\d+)", str(err))
     line = text.splitlines()[int(found[1]) - 1] if found else ""
     if bare := re.fullmatch(r"\s*([\w-]+)\s*=\s*([A-Za-z/][^\"'#]*?)\s*(?:#.*)?", line):
-        return f'text needs quotes: {bare[1]} = "{bare[2]}"'
+        shown = "..." if re.search("token|pass|secret", bare[1]) else bare[2]
+        return f'text needs quotes: {bare[1]} = "{shown}"'
     return "mend the line and column named"
 
 

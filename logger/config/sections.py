@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from logger.config import token
 from logger.config.alerts import Alerts
 from logger.config.derive import Counters, Events, Prices
 from logger.config.metrics import Metrics
@@ -16,8 +18,8 @@ from logger.config.section import MisplacedError, Section
 from logger.config.types import FilePath, Name, Seconds, Size
 from logger.domain.errors import ConfigError
 from logger.domain.wiring import Wiring
+from logger.texts import keep, keep_login
 
-TOKEN_VARIABLE = "INFLUXDB_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 
@@ -101,6 +103,24 @@ class Bus(Section):
         return bits / self.baudrate
 
 
+def without_login(url: str) -> None:
+    """Raise MisplacedError if an address holds more than where the server is."""
+    if "@" in url:
+        keep_login(url if "//" in url else f"//{url}")
+        raise MisplacedError(
+            ("influxdb", "url"),
+            "an address with a user and a password in it is not used",
+            "leave them out; InfluxDB 1.8 takes user:password in the file of influxdb.token_file",
+        )
+    if "?" in url or "#" in url:
+        keep(*re.split(r"[?#&=]", url)[1:])
+        raise MisplacedError(
+            ("influxdb", "url"),
+            "an address with ? or # in it is not used",
+            "give the base address alone, such as http://localhost:8086",
+        )
+
+
 class Influx(Section):
     """Where points are delivered. The token is never kept here."""
 
@@ -112,33 +132,27 @@ class Influx(Section):
     timeout: Seconds = 10.0
     gzip: bool = True
 
+    @field_validator("url", mode="before")
+    @classmethod
+    def _base_address(cls, value: object) -> object:
+        if isinstance(value, str):
+            without_login(value)
+        return value
+
     def token(self) -> str:
         """Return the token, from `token_file` or the environment, read afresh.
 
-        Raises ConfigError when there is none.
+        Raises ConfigError when there is none, or none that can be one.
         """
         if self.token_file is not None:
-            try:
-                token = self.token_file.read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as err:
-                reason = err.strerror if isinstance(err, OSError) else "not text"
-                raise ConfigError(
-                    f"influxdb.token_file: {self.token_file}: {reason}",
-                    "put the token into that file, readable for this user",
-                ) from err
-            if not token:
-                raise ConfigError(
-                    f"influxdb.token_file: {self.token_file} is empty",
-                    "put the token into that file",
-                )
-            return token
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()
-        if not token:
+            return token.from_file(self.token_file)
+        found = token.from_environment()
+        if not found:
             raise ConfigError(
                 "no InfluxDB token",
-                f"set influxdb.token_file, or the environment variable {TOKEN_VARIABLE}",
+                f"set influxdb.token_file, or the environment variable {token.TOKEN_VARIABLE}",
             )
-        return token
+        return found
 
 
 def _state_directory() -> Path:

@@ -11,7 +11,6 @@ meanwhile is put into `Parking` and stamped once the clock is right.
 
 from __future__ import annotations
 
-import ctypes
 import time
 from array import array
 from bisect import bisect_left, insort
@@ -20,6 +19,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from logger.bus.elapsed import elapsed
+from logger.derive.peer import elsewhere
+from logger.derive.timesync import synchronised
 from logger.meter.reading import Reading
 
 # No clock that shows less can be right: this program did not exist. Raised at a release.
@@ -32,36 +34,22 @@ _FOLLOW = 0.005  # seconds a second: how fast a small difference is made up
 _HORIZON_S = 10.0  # for how long one correction may act
 _UNSURE_S = 0.05  # two readings of the clocks further apart say nothing
 _FAR_MS = 86_400_000
+_AGREE_S = 5.0  # the time of a server has whole seconds and was a while on its way
 
 
-def elapsed() -> float:
-    """Return seconds since boot with the time asleep, where the system counts it."""
-    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux only
-    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The clocks of a machine, in seconds, and what is known about them: whether the
+    kernel calls the wall clock synchronised, and whether a peer (its address, the own
+    one) has another clock. `mono` never goes back."""
+
+    wall: Callable[[], float] = time.time
+    mono: Callable[[], float] = elapsed
+    kept: Callable[[], bool] = synchronised
+    elsewhere: Callable[[str, str], bool] = elsewhere
 
 
-class _Timex(ctypes.Structure):
-    """The head of `struct timex` (adjtimex(2)); the padding is larger than its rest."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 256),
-    )
-
-
-def synchronised() -> bool:
-    """Tell whether the kernel's clock is kept by NTP; False where nobody can say."""
-    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
-    if adjtimex is None:
-        return False
-    state = _Timex()  # modes = 0: ask, change nothing
-    unsynchronised = 0x0040  # STA_UNSYNC
-    return adjtimex(ctypes.byref(state)) >= 0 and not state.status & unsynchronised
+_THIS_MACHINE = Machine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +69,28 @@ class Step:
 class Clock:
     """The time of a run, in milliseconds UTC.
 
-    `wall` and `mono` give seconds; `mono` never goes back. `newest_ms` is the newest
-    point in the buffer, None when it is empty. `now_ms` may be called from any thread,
-    `check` about once a second from one.
+    `stamped_ms` is the newest time that a logger itself gave to what is in the buffer,
+    None when that is not known; the times of points from elsewhere say nothing about
+    this machine. `now_ms` may be called from any thread, `check` about once a second
+    from one.
     """
 
     def __init__(
         self,
-        wall: Callable[[], float] = time.time,
-        mono: Callable[[], float] = elapsed,
-        kept: Callable[[], bool] = synchronised,
+        machine: Machine = _THIS_MACHINE,
         *,
-        newest_ms: int | None = None,
+        stamped_ms: int | None = None,
         not_before_ms: int = RELEASED_MS,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self._wall, self._mono, self._kept = wall, mono, kept
-        self._newest_ms, self._not_before_ms = newest_ms, not_before_ms
+        self._wall, self._mono, self._kept = machine.wall, machine.mono, machine.kept
+        self._stamped_ms, self._not_before_ms = stamped_ms, not_before_ms
         self._patience_s = patience_s
-        self._start = mono()
+        self._server: float | None = None  # a server's time minus mono
+        self._start = self._mono()
         # Time at a moment of `mono`, and by how much a second it is to be corrected.
         # One tuple, so that another thread sees all of it or nothing.
-        self._base = (self._start, wall(), 0.0)
+        self._base = (self._start, self._wall(), 0.0)
         self._shift_s = 0.0
         self._suspect: tuple[float, float] | None = None
         self._wrong: float | None = None  # wall minus mono of a wall clock nobody set
@@ -120,6 +108,10 @@ class Clock:
     def right_ms(self, stamp_ms: int) -> int:
         """Return what a stamp made while the clock was not trusted should have been."""
         return stamp_ms + round(self._shift_s * 1000)
+
+    def hear(self, server_s: float, mono: float) -> None:
+        """Take the time of another machine, seconds since 1970, as it was at `mono`."""
+        self._server = server_s - mono
 
     def check(self) -> Step | None:
         """Compare with the wall clock; return a step when there was one."""
@@ -158,10 +150,14 @@ class Clock:
     def _believable(self, mono: float, wall: float) -> bool:
         if wall * 1000 < self._not_before_ms:
             return False
-        # By this wall clock, did this run begin after the newest point? If not, what
+        # By this wall clock, did this run begin after the newest stamp? If not, what
         # was read since the start would fall among older points.
         started_ms = (wall - (mono - self._start)) * 1000
-        return self._newest_ms is None or started_ms > self._newest_ms or self._kept()
+        if self._stamped_ms is None or started_ms > self._stamped_ms:
+            return True
+        if self._server is not None and abs(wall - mono - self._server) < _AGREE_S:
+            return True
+        return self._kept()
 
     def _wait(self, mono: float, now: float, wall: float) -> Step | None:
         right = wall
@@ -180,11 +176,11 @@ class Clock:
 
     def _guess(self, mono: float, wall: float) -> float | None:
         """Return the best time when nobody has set the clock for long, if there is one."""
-        newest = self._newest_ms
+        newest = self._stamped_ms
         if newest is None or mono - self._start < self._patience_s:
             return None
         if wall * 1000 >= self._not_before_ms and newest - wall * 1000 > _FAR_MS:
-            return wall  # the newest point, not the clock, must be wrong
+            return wall  # the newest stamp, not the clock, must be wrong
         return newest / 1000 + 1 + (mono - self._start)  # time goes on where it stopped
 
 

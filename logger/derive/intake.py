@@ -44,7 +44,7 @@ class Intake:
         self._damages: set[Damage] = set()  # of the buffer, those that were told
 
     def open(self, alive_ms: int | None) -> None:
-        """Take up where the last run ended; `alive_ms` is the newest point it kept."""
+        """Take up where the last run ended; `alive_ms` is when it last kept points."""
         saved = self._state.load()
         if saved is not None:
             self._derive.restore(saved, alive_ms)

@@ -14,6 +14,9 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── BufferDiskError     the disk is full, read-only or failing
 │   └── BufferCorruptError  the file is damaged
 ├── ExportError             a file cannot be written
+├── HttpError               a server gave no whole answer
+│   ├── HttpTimeoutError    none within the time allowed
+│   └── HttpTlsError        it cannot be spoken to safely
 ├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
 └── StatusError             no running logger could be asked
@@ -25,14 +28,17 @@ values, not exceptions: an unreachable server is a normal state of a logger.
 
 from __future__ import annotations
 
+from logger.texts import printable
+
 
 class LoggerError(Exception):
-    """Base of all errors above. `hint` says what to try; it may be empty."""
+    """Base of all errors above. `hint` says what to try; it may be empty. Both are fit to
+    be shown, whatever was put into them."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)
+        self.hint = printable(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -92,6 +98,18 @@ class BufferCorruptError(BufferFileError):
 
 class ExportError(LoggerError):
     """An export cannot be written."""
+
+
+class HttpError(LoggerError):
+    """A server cannot be reached, or its answer broke off, or is too long to be one."""
+
+
+class HttpTimeoutError(HttpError):
+    """The answer was not complete within the time allowed."""
+
+
+class HttpTlsError(HttpError):
+    """The server does not speak TLS, or its certificate cannot be trusted."""
 
 
 class ReportError(LoggerError):

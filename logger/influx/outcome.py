@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from logger.influx.redirect import advice
+
 MAX_RETRY_AFTER_S = 3600.0
 _MAX_TEXT = 300
 
@@ -82,12 +84,9 @@ def classify(status: int, headers: Mapping[str, str], body: str, now_s: float) -
         shown = text if message else f"answered {status}: {plain(body)}"
         return Outcome(OutcomeKind.BUSY, shown, "", retry_after(headers, now_s))
     if 300 <= status < 400:
-        where = _header(headers, "Location") or "nowhere"
-        return Outcome(
-            OutcomeKind.WRONG_TARGET,
-            f"{status}: redirects to {where}",
-            "set influxdb.url to that address",
-        )
+        where = _header(headers, "Location") or ""
+        text = f"{status}: redirects to {where or 'nowhere'}"
+        return Outcome(OutcomeKind.WRONG_TARGET, text, advice(where))
     return Outcome(
         OutcomeKind.WRONG_TARGET,
         text if message else f"answered {status}: {plain(body)}",

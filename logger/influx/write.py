@@ -1,19 +1,24 @@
-"""The only module that knows influxdb_client and urllib3: one write, one outcome."""
+"""The only module that knows influxdb_client: one write, one outcome."""
 
 from __future__ import annotations
 
 import gzip
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from logger.domain.errors import ConfigError
+from logger.domain.errors import ConfigError, HttpError, HttpTimeoutError
 from logger.influx.outcome import DELIVERED, Outcome, OutcomeKind, classify
+from logger.texts import clean, mask
 
-_CONNECT_S = 5.0  # the longest wait for a connection
+if TYPE_CHECKING:
+    from logger.influx.http import Answer, Http
+
 _PATIENCE = 8  # a slow server gets up to so many times the configured timeout
+# What is read of an answer: the words of a refusal, which may quote the refused line, and
+# not the whole of a page. Much more than that is not read at all.
+_ANSWER_BYTES, _WIRE_BYTES = 64 * 1024, 1024**2
 _GZIP_LEVEL = 1  # 3 takes 40 % longer and saves 8 %
 
 
@@ -41,7 +46,7 @@ class Client:
         self.bucket = bucket
         self._client: Any = None  # its module is imported late: that takes 0.2 s
         self._service: Any = None
-        self._token = ""
+        self._transport = _Transport()
         self._patience = 1
 
     def write(self, lines: Sequence[str]) -> Outcome:
@@ -55,15 +60,14 @@ class Client:
             self.close()  # the token may be mended by now: it is read again
         elif outcome.kind is OutcomeKind.TIMEOUT:
             self._patience = min(2 * self._patience, _PATIENCE)
-        if outcome.text and self._token:
-            text = outcome.text.replace(self._token, "***")
-            outcome = replace(outcome, text=text)
-        return outcome
+        # not cut: which lines are at fault is found by their quotation in the text
+        return replace(outcome, text=clean(mask(outcome.text)), hint=clean(mask(outcome.hint)))
 
     def close(self) -> None:
         """Close connections. The next write opens new ones."""
         if self._client is not None:
             self._client.close()
+        self._transport.clear()
         self._client = self._service = None
 
     def _connect(self) -> None:
@@ -72,19 +76,17 @@ class Client:
         from influxdb_client.client.influxdb_client import InfluxDBClient
         from influxdb_client.service import write_service
 
-        self._token = self._settings.token()
-        self._client = InfluxDBClient(
-            url=self._settings.url, token=self._token, org=self._settings.org, retries=False
-        )
+        token = self._settings.token()
+        self._client = InfluxDBClient(url=self._settings.url, token=token, org=self._settings.org)
+        self._client.api_client.rest_client.pool_manager = self._transport
         service: Any = write_service.WriteService
         self._service = service(self._client.api_client)
 
     def _post(self, body: bytes) -> Outcome:
         from influxdb_client.rest import ApiException
-        from urllib3 import exceptions as http
 
         settings = self._settings
-        timeout_ms = settings.timeout * 1000 * self._patience
+        self._transport.wait_s = settings.timeout * self._patience
         extra: dict[str, Any] = {"content_encoding": "gzip"} if settings.gzip else {}
         try:
             _, status, headers = self._service.post_write_with_http_info(
@@ -92,29 +94,17 @@ class Client:
                 bucket=self.bucket,
                 body=gzip.compress(body, _GZIP_LEVEL, mtime=0) if settings.gzip else body,
                 precision="ms",
-                _request_timeout=(min(timeout_ms, _CONNECT_S * 1000), timeout_ms),
                 _return_http_data_only=False,
                 **extra,
             )
         except ApiException as err:
-            if not err.status:
-                return Outcome(
-                    OutcomeKind.UNREACHABLE,
-                    f"TLS: {reason_of(err.reason)}",
-                    "check certificate, clock and whether the server speaks TLS at all",
-                )
             answer = err.body if isinstance(err.body, str) else ""
             return classify(int(err.status), dict(err.headers or {}), answer, time.time())
-        except UnicodeDecodeError:
-            return Outcome(OutcomeKind.BUSY, "the answer is not text")
-        except http.ReadTimeoutError:
-            return Outcome(
-                OutcomeKind.TIMEOUT,
-                f"no answer within {timeout_ms / 1000:g} s",
-                "if the server is only slow, raise influxdb.timeout",
-            )
-        except (http.HTTPError, OSError) as err:
-            return Outcome(OutcomeKind.UNREACHABLE, reason_of(err), _unreachable_hint(err))
+        except HttpTimeoutError as err:
+            hint = "if the server is only slow, raise influxdb.timeout"
+            return Outcome(OutcomeKind.TIMEOUT, err.message, hint)
+        except HttpError as err:
+            return Outcome(OutcomeKind.UNREACHABLE, err.message, err.hint)
         except ValueError as err:
             return Outcome(
                 OutcomeKind.WRONG_TARGET, f"not a usable URL: {err}", "correct influxdb.url"
@@ -124,26 +114,33 @@ class Client:
         return classify(int(status), dict(headers), "", time.time())
 
 
-def reason_of(err: object) -> str:
-    """Return the cause without object addresses and class names."""
-    from urllib3 import exceptions as http
+class _Transport:
+    """What influxdb_client sends through instead of a pool of its own, whose requests
+    may last, and whose answers may be read, without end."""
 
-    cause = getattr(err, "reason", None) or err
-    match cause:
-        case http.NameResolutionError():
-            return "the name of the server cannot be resolved"
-        case http.ConnectTimeoutError() if not isinstance(cause, http.NewConnectionError):
-            return "no connection within the timeout"
-        case http.SSLError():
-            return f"TLS: {cause}"
-    text = " ".join(str(cause).split())
-    text = re.sub(r"^.*\[Errno -?\d+\] ", "", text.rsplit(">: ", 1)[-1])
-    return text or type(err).__name__
+    def __init__(self) -> None:
+        self.wait_s = 0.0
+        self._http: Http | None = None  # its module is imported late, too
 
+    def request(
+        self, method: str, url: str, *, body: bytes, headers: dict[str, str], **_: object
+    ) -> Answer:
+        """Return the answer with text as its data, as influxdb_client takes no other."""
+        from logger.influx.http import Http, Patience
 
-def _unreachable_hint(err: object) -> str:
-    from urllib3 import exceptions as http
+        if self._http is None:
+            self._http = Http()
+        answer = self._http.request(
+            method,
+            url,
+            Patience(self.wait_s, _WIRE_BYTES),
+            body=body,
+            headers=headers,
+            limit=_ANSWER_BYTES,
+        )
+        return replace(answer, data=answer.data.decode(errors="replace").encode())
 
-    if isinstance(err, http.NameResolutionError):
-        return "check the host in influxdb.url and this machine's DNS"
-    return "check that the server runs and that influxdb.url is right"
+    def clear(self) -> None:
+        """Close the connections; called by influxdb_client."""
+        if self._http is not None:
+            self._http.close()

@@ -69,7 +69,9 @@ class Explorer:
         except BusError as err:
             return err
         if this is not None:
-            this.builder.take(self._model, self._model.of_job(this.job), block, words)
+            at_ms = self._requester.answered_ms(self._now_ms)
+            registers = self._model.of_job(this.job)
+            this.builder.take(self._model, registers, block, words, at_ms)
         return None
 
     def fetch_all(self, this: Round) -> None:

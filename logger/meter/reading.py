@@ -12,6 +12,8 @@ from logger.models.decode import decode
 from logger.models.plan import Block
 from logger.models.register import Job, Model, Register, Value
 
+TOGETHER_MS = 1000  # values that were read within this time share a moment
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -34,9 +36,10 @@ class Rejected:
 class Reading:
     """What one job got from one meter; partial when `failures` is not empty.
 
-    `values` by register key, in the meter's own units. `taken_ms` is the moment the
-    last answer was complete, `round_ms` the moment the job was due (the same for all
-    meters of a round), both milliseconds UTC. `elapsed_ms` is the time on the line.
+    `values` by register key, in the meter's own units. `taken_ms` is the moment the last
+    answer with a value was complete, `moments` that of each value where these lie apart,
+    `round_ms` the moment the job was due (the same for all meters of a round), all
+    milliseconds UTC. `elapsed_ms` is the time on the line.
     """
 
     meter: str
@@ -50,11 +53,38 @@ class Reading:
     rejected: tuple[Rejected, ...] = ()
     requests: int = 0
     elapsed_ms: float = 0.0
+    moments: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Tell whether every block was read and every value believed."""
         return not self.failures and not self.rejected
+
+
+def parts(reading: Reading) -> tuple[Reading, ...]:
+    """Return a reading whose values lie apart in time as several, each with its moment.
+
+    Values up to a second apart stay together, with the moment of the last. The last part
+    has the failures.
+    """
+    if not reading.moments:
+        return (reading,)
+    groups: list[dict[str, Value]] = []
+    ends: list[int] = []
+    begun = 0
+    for key, moment in sorted(reading.moments.items(), key=lambda item: item[1]):
+        if not groups or moment - begun > TOGETHER_MS:
+            groups.append({})
+            ends.append(moment)
+            begun = moment
+        groups[-1][key] = reading.values[key]
+        ends[-1] = moment
+    found = [
+        replace(reading, taken_ms=end, values=values, moments={}, failures=(), rejected=())
+        for values, end in zip(groups, ends, strict=True)
+    ]
+    found[-1] = replace(found[-1], failures=reading.failures, rejected=reading.rejected)
+    return tuple(found)
 
 
 @dataclass(slots=True)
@@ -63,11 +93,18 @@ class ReadingBuilder:
 
     values: dict[str, Value] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    moments: dict[str, int] = field(default_factory=dict)  # of each value, milliseconds UTC
 
     def take(
-        self, model: Model, registers: Iterable[Register], block: Block, words: Sequence[int]
+        self,
+        model: Model,
+        registers: Iterable[Register],
+        block: Block,
+        words: Sequence[int],
+        taken_ms: int,
     ) -> None:
-        """Decode those of `registers` that lie in `block`, whose content is `words`."""
+        """Decode those of `registers` that lie in `block`, whose content is `words`, in an
+        answer that was complete at `taken_ms`."""
         for register in registers:
             if not block.holds(register):
                 continue
@@ -79,6 +116,23 @@ class ReadingBuilder:
                 self.rejected.append(Rejected(register.key, register.address, str(err)))
             else:
                 self.values[register.key] = value
+                self.moments[register.key] = taken_ms
+
+    def forget(self) -> None:
+        """Let go of all values."""
+        self.values.clear()
+        self.moments.clear()
+
+    @property
+    def taken_ms(self) -> int | None:
+        """The moment of the last value."""
+        return max(self.moments.values(), default=None)
+
+    def apart(self) -> Mapping[str, int]:
+        """Return the moments of the values if they are too far apart for a common one."""
+        last = self.taken_ms
+        near = last is None or last - min(self.moments.values()) <= TOGETHER_MS
+        return {} if near else self.moments
 
 
 # Smaller than anything a meter sends: the bits of an integer, read as a float32.
@@ -127,10 +181,14 @@ def inverted(reading: Reading) -> Reading:
     counter stay as the display shows them; a power factor has no direction here.
     """
     turned: dict[str, Value] = {}
+    moments = dict(reading.moments)
     for key, value in reading.values.items():
         name, _, rest = key.partition("/")
         if name in _OPPOSITE:
-            turned["/".join(part for part in (_OPPOSITE[name], rest) if part)] = value
+            other = "/".join(part for part in (_OPPOSITE[name], rest) if part)
+            turned[other] = value
+            if key in reading.moments:
+                moments[other] = reading.moments[key]
         elif name in _SIGNED and isinstance(value, Decimal):
             turned[key] = Decimal(0) - value
         elif name.startswith("quadrant") and isinstance(value, int):
@@ -139,4 +197,5 @@ def inverted(reading: Reading) -> Reading:
             turned[key] = value.translate(str.maketrans("FR", "RF"))
         else:
             turned[key] = value
-    return replace(reading, values=turned)
+    moments = {key: moment for key, moment in moments.items() if key in turned}
+    return replace(reading, values=turned, moments=moments)

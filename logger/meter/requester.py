@@ -13,6 +13,7 @@ from logger.models import Model
 from logger.models.plan import Block, probes
 
 _T = TypeVar("_T")
+_UNSURE_S = 0.05  # two looks at a clock further apart say nothing
 # Exceptions by which a meter says that it has no such registers (V1.1b3, chapter 7).
 _NO_SUCH_REGISTERS = (2, 3)
 # A meter that is away is not waited for longer than a multiple of what it took before.
@@ -61,6 +62,13 @@ class Requester:
         self.resynchronise(block)
         self.last = self._counted(lambda: self._bus.read(self._meter.address, block, self._timeout))
         return self.last
+
+    def answered_ms(self, now_ms: Callable[[], int]) -> int:
+        """Return when the last answer was complete, however long ago that is by now."""
+        while True:
+            age_s, now = self._bus.answer_age_s, now_ms()
+            if self._bus.answer_age_s - age_s < _UNSURE_S:  # else stopped in between
+                return now - int(age_s * 1000)
 
     def resynchronise(self, block: Block) -> None:
         """Make sure that the next answer is to the next question. Raises Over (`block`)."""

@@ -132,7 +132,7 @@ class MeterReader:
             )
         self._explorer.search_on(this)
         if self._meaning.suspicious(this.builder.rejected) and not self._can_mean(this):
-            this.builder.values.clear()
+            this.builder.forget()
 
     def _can_mean(self, this: Round) -> bool:
         """Tell whether the meter's numbers mean what its table says; ask where needed."""
@@ -201,9 +201,10 @@ class MeterReader:
             role=self.meter.role,
             model=self.model.name,
             job=this.job,
-            taken_ms=self._now_ms(),
+            taken_ms=this.builder.taken_ms or self._now_ms(),
             round_ms=round_ms,
             values=this.builder.values,
+            moments=this.builder.apart(),
             failures=tuple(this.failures),
             rejected=tuple(this.builder.rejected),
             requests=self._requester.requests,

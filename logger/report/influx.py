@@ -1,7 +1,6 @@
 """InfluxDB as a source of reports: InfluxQL over HTTP (1.8, 2.x and 3 know it).
 
-The only module that asks InfluxDB; urllib3 is used here because the client library
-for delivery speaks Flux only.
+The only module that asks InfluxDB; the client library for delivery speaks Flux only.
 """
 
 from __future__ import annotations
@@ -10,16 +9,21 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import urllib3
+from urllib.parse import urlencode
 
 from logger.domain.datamodel import MEASUREMENTS, FieldType
-from logger.domain.errors import ReportError
+from logger.domain.errors import HttpError, ReportError
 from logger.domain.timespan import TimeSpan, merged
+from logger.influx.http import Http, Patience
+from logger.influx.redirect import advice
 from logger.points.line import FieldValue, Point
 from logger.report.source import Bands, Tags, Tally
 
 _BATCH = 200  # statements in one request
+# A long answer may take long, if only it comes: at this many bytes a second, and up to
+# this many. InfluxDB sends it in lines of at most 10,000 points.
+_RATE, _ANSWER_BYTES = 10_000.0, 1024**3
+_LINE_BYTES, _REFUSAL_BYTES = 64 * 1024**2, 64 * 1024
 # Fields of quality windows that hold extremes, where the measurement has them.
 _EXTREMES = {"quality_voltage": ("min", "max"), "quality_frequency": ("mean", "mean")}
 
@@ -45,9 +49,7 @@ class InfluxSource:
         self._url = f"{url.rstrip('/')}/query"
         self._database, self._site = database, site
         self._headers = {"Authorization": f"Token {token}"} if token else {}
-        self._pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=5.0, read=timeout_s), retries=False
-        )
+        self._patience = Patience(timeout_s, _ANSWER_BYTES, _RATE)
 
     def read(
         self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
@@ -175,38 +177,47 @@ class InfluxSource:
                     yield first + int(result.get("statement_id", 0)), series
 
     def _send(self, query: str) -> Iterator[Mapping[str, Any]]:
+        fields = {"q": query, "db": self._database, "epoch": "ms", "chunked": "true"}
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
-            answer = self._pool.request_encode_body(
-                "POST",
-                self._url,
-                fields={"q": query, "db": self._database, "epoch": "ms", "chunked": "true"},
-                encode_multipart=False,
-                headers=self._headers,
-            )
-        except urllib3.exceptions.HTTPError as err:
+            # Of its own: another answer may still be read when this one is asked for.
+            with (
+                contextlib.closing(Http()) as http,
+                http.stream(
+                    "POST",
+                    self._url,
+                    self._patience,
+                    body=urlencode(fields).encode(),
+                    headers={**self._headers, **form},
+                ) as stream,
+            ):
+                if stream.status != 200:
+                    answer = stream.answer(_REFUSAL_BYTES)
+                    raise ReportError(*self._refusal(answer.status, answer.headers, answer.data))
+                for line in stream.lines(_LINE_BYTES):
+                    if line.strip():
+                        yield json.loads(line)
+        except HttpError as err:
             raise ReportError(
                 f"{self._url}: InfluxDB cannot be reached: {err}",
                 "is it running, and is influxdb.url right? --from-buffer reads the buffer",
             ) from err
-        if answer.status != 200:
-            raise ReportError(
-                self._refusal(answer.status, answer.data), _HINTS.get(answer.status, "")
-            )
-        for line in answer.data.splitlines():
-            if line.strip():
-                try:
-                    yield json.loads(line)
-                except (ValueError, RecursionError) as err:
-                    raise ReportError(f"{self._url}: not an answer of InfluxDB: {err}") from err
+        except (ValueError, RecursionError) as err:
+            raise ReportError(f"{self._url}: not an answer of InfluxDB: {err}") from err
 
-    def _refusal(self, status: int, body: bytes) -> str:
+    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+        """Return what an answer other than 200 means, and what to try."""
+        where = next((headers[name] for name in headers if name.lower() == "location"), "")
+        if 300 <= status < 400:
+            return f"{self._url}: answer {status}, redirects to {where or 'nowhere'}", advice(where)
         text = body.decode("utf-8", errors="replace").strip()
         try:
             parsed = json.loads(text)
             text = parsed.get("message") or parsed.get("error") or text
         except (ValueError, AttributeError, RecursionError):
             pass  # a proxy's page: shown as it came
-        return f"{self._url}: answer {status} for database {self._database!r}: {text[:200]}"
+        text = f"{self._url}: answer {status} for database {self._database!r}: {text[:200]}"
+        return text, _HINTS.get(status, "")
 
 
 _MAY_NOT_READ = (

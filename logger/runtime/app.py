@@ -18,9 +18,10 @@ from logger.bus import Bus, busload
 from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import Derive, MeterInfo
-from logger.derive.clock import Clock
+from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
-from logger.meter.reading import Reading
+from logger.influx.servertime import ServerTime
+from logger.meter.reading import Reading, parts
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, Model
@@ -38,6 +39,7 @@ _STOP_WORKERS_S, _STOP_DELIVERY_S = 2.0, 1.0
 # A meter that is asked for its identity out of turn is not asked again for this long.
 _ASK_AGAIN_S = 30.0
 _HEALTH = "health"
+_THIS_MACHINE = Machine()
 Listener = Callable[[Reading], None]
 
 
@@ -66,13 +68,17 @@ def state_directory(buffer: Path) -> Path:
 class App:
     """A running logger. `start`, then `stop`; both once.
 
-    `listener` hears of every reading, on the worker thread of its bus. Raises
-    ConfigError for a schedule that cannot fit and for a missing token.
+    `listener` hears of every reading, on the worker thread of its bus; `machine` is what
+    the time comes from. Raises ConfigError for a schedule that cannot fit and for a
+    missing token.
     """
 
-    def __init__(self, config: Config, listener: Listener | None = None) -> None:
+    def __init__(
+        self, config: Config, listener: Listener | None = None, machine: Machine = _THIS_MACHINE
+    ) -> None:
         self.config = config
-        self.clock = Clock()
+        self._machine = machine
+        self.clock = Clock(machine)
         self.loads = dict(check_config(config))
         self._listener = listener
         models = models_of(config)
@@ -120,6 +126,7 @@ class App:
             if config.metrics is not None
             else None
         )
+        self._server_time: ServerTime | None = None
         self._asked: dict[str, float] = {}
         self._heard: set[str] = set()
 
@@ -158,13 +165,21 @@ class App:
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer."""
         self.buffer.open()
-        newest_ms = self.buffer.state().newest_ms
-        self.clock = Clock(newest_ms=newest_ms)
+        stamped_ms = self.buffer.state().stamped_ms
+        self.clock = Clock(self._machine, stamped_ms=stamped_ms)
         if not self.clock.trusted:
             log.warning("the clock of this machine is not set yet: readings wait for their time")
+            if self.config.influxdb is not None:
+                self._server_time = ServerTime(
+                    self.config.influxdb.url,
+                    self.clock.hear,
+                    self._machine.mono,
+                    self._machine.elsewhere,
+                )
+                self._server_time.start()
         state = StateFile(state_directory(self.config.buffer.path) / "derived.json")
         self.intake = Intake(self._derive, self.clock, self.buffer.append, state)
-        self.intake.open(newest_ms)
+        self.intake.open(stamped_ms)
         self.overview.begin()
         if self.delivery is not None:
             self.delivery.start()
@@ -194,6 +209,9 @@ class App:
             return
         if self.intake.refresh() is not None:
             self.schedule.clock_stepped()
+        if self._server_time is not None and self.clock.trusted:
+            self._server_time.stop()
+            self._server_time = None
         for name in self.intake.wanted():
             now = time.monotonic()
             if now - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
@@ -202,6 +220,8 @@ class App:
 
     def stop(self) -> None:
         """Stop within five seconds, with every reading committed."""
+        if self._server_time is not None:
+            self._server_time.stop()
         self._status.stop()
         if self._metrics is not None:
             self._metrics.stop()
@@ -235,7 +255,8 @@ class App:
                 self._heard.add(reading.meter)
                 log.info("meter %s: answers", reading.meter)
         if self.intake is not None:
-            self.intake.accept(reading)
+            for part in parts(reading):
+                self.intake.accept(part)
         if self._listener is not None:
             self._listener(reading)
 

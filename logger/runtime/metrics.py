@@ -14,6 +14,7 @@ from logger.config.metrics import Metrics as MetricsConfig
 from logger.domain.datamodel import MEASUREMENTS
 from logger.domain.errors import ConfigError
 from logger.points.line import Point
+from logger.texts import shown
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -106,8 +107,9 @@ class MetricsServer:
 
     def collect(self) -> Iterator[Metric]:
         """Yield all figures of this moment; called by the registry."""
-        yield from _from_points(self._points())
-        yield from _from_state(self._state())
+        for metric in (*_from_points(self._points()), *_from_state(self._state())):
+            metric.samples = [one._replace(labels=shown(one.labels)) for one in metric.samples]
+            yield metric
 
 
 def _from_points(points: Iterable[Point]) -> Iterator[Metric]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from logger.domain.errors import StatusError
+from logger.texts import shown
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class StatusServer:
 
             def handle(self) -> None:
                 try:
-                    self.wfile.write(json.dumps(snapshot()).encode() + b"\n")
+                    self.wfile.write(json.dumps(shown(snapshot())).encode() + b"\n")
                 except OSError:  # the one who asked hung up
                     return
 

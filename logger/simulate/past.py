@@ -133,7 +133,7 @@ class _Reader:
             registers = self.meter.model.of_job(job)
             for block in self._blocks[job]:
                 words = self.meter.read_words(block.address, block.count, at)
-                harvest.take(self.meter.model, registers, block, words)
+                harvest.take(self.meter.model, registers, block, words, taken_ms)
             self.reads += len(self._blocks[job])
         else:
             self.errors += 1

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.domain.errors import BufferCorruptError, BufferDiskError
-from logger.store import limits, recover, schema, wal
+from logger.store import check, limits, recover, schema, wal
 from logger.store.database import Database, mapped
 from logger.store.ledger import Ledger
 from logger.store.medium import Medium
-from logger.store.rows import RowState
 from logger.store.state import DAMAGES_KEPT, Damage
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class BufferFile:
         recover.finish(self.path, now_ms)
         try:
             self._open()
-            self._check()
+            check.at_start(self, now_ms)
         except BufferCorruptError as err:
             self._rebuild(err, now_ms)
         self.keep_reserve()
@@ -82,27 +81,6 @@ class BufferFile:
         self._identity = (status.st_dev, status.st_ino)
         self._medium = Medium(self.path)
         self.epoch += 1
-
-    def _check(self) -> None:
-        """After a crash, compare the file with its books. Raises BufferCorruptError."""
-        database = self.database()
-        ledger = schema.load_ledger(database)
-        if ledger.clean:
-            return
-        if self.size() <= _CHECK_LIMIT and (found := database.integrity(1)):
-            raise BufferCorruptError(f"{self.path}: {found[0]}")
-        for lane, account in ledger.lanes.items():
-            for state, booked in (
-                (RowState.WAITING, account.waiting),
-                (RowState.SET_ASIDE, account.set_aside),
-            ):
-                counted = database.value(
-                    "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
-                    int(state),
-                    lane.value,
-                )
-                if counted != booked:
-                    raise BufferCorruptError(f"{self.path}: the books say {booked}, not {counted}")
 
     def mending(self, attempt: Callable[[], None], now_ms: int) -> None:
         """Run `attempt`; if the file turns out damaged or gone, mend it and run it again."""

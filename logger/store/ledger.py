@@ -10,7 +10,7 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from logger.domain.datamodel import Lane
@@ -69,6 +69,21 @@ class Books:
         return all(lane.balanced for lane in self.lanes.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Scrub:
+    """How far the check of the whole file is: the last row that was looked at, in a pass
+    that began at `began_ms` and has met so many rows and damaged ones so far; then the same
+    of the last whole pass, which ended at `done_ms` (0: there was none yet)."""
+
+    after: int = 0
+    began_ms: int = 0
+    rows: int = 0
+    damaged: int = 0
+    done_ms: int = 0
+    done_rows: int = 0
+    done_damaged: int = 0
+
+
 @dataclass(slots=True)
 class Account:
     """The books of one lane while they change."""
@@ -99,17 +114,21 @@ class Ledger:
 
     `commit` counts the commits, `next_id` is the next row's number (never used twice),
     `thinned_id` the last fast row that was thinned, `written` the bytes that went to the
-    medium by UTC day, `clean` whether the file was closed in order.
+    medium by UTC day, `clean` whether the file was closed in order, `scrub` how far the
+    check of the whole file is, `stamped_ms` the time by the logger's clock when it last
+    committed points of its own, None when not known.
     """
 
     commit: int = 0
     next_id: int = 1
     thinned_id: int = 0
     clean: bool = True
+    stamped_ms: int | None = None
     written: dict[str, int] = field(default_factory=dict)
     lanes: dict[Lane, Account] = field(
         default_factory=lambda: {lane: Account() for lane in Lane},
     )
+    scrub: Scrub = field(default_factory=Scrub)
 
     def books(self) -> Books:
         """Return the books as they stand."""
@@ -128,6 +147,7 @@ class Ledger:
             "next_id": self.next_id,
             "thinned_id": self.thinned_id,
             "clean": self.clean,
+            "stamped_ms": self.stamped_ms,
             "written": self.written,
             "lanes": {
                 lane.value: {
@@ -139,6 +159,7 @@ class Ledger:
                 }
                 for lane, account in self.lanes.items()
             },
+            "scrub": asdict(self.scrub),
         }
         return json.dumps(data, separators=(",", ":"))
 
@@ -148,13 +169,16 @@ class Ledger:
         try:
             data = json.loads(text)
             lanes = {lane: _account(data["lanes"][lane.value]) for lane in Lane}
+            stamped = data.get("stamped_ms")
             return cls(
                 int(data["commit"]),
                 int(data["next_id"]),
                 int(data["thinned_id"]),
                 bool(data["clean"]),
+                None if stamped is None else int(stamped),
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
+                Scrub(**{str(name): int(value) for name, value in data.get("scrub", {}).items()}),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err

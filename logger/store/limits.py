@@ -16,6 +16,7 @@ import json
 from collections.abc import Collection, Sequence
 
 from logger.domain.datamodel import Lane
+from logger.store import seal
 from logger.store.database import Database
 from logger.store.ledger import Ledger
 from logger.store.rows import COLUMNS, StoredRow, as_row, row_checksum
@@ -112,7 +113,11 @@ def _thin(database: Database, ledger: Ledger, row: StoredRow, seen: set[tuple[st
     body = "\n".join(kept)
     crc = row_checksum(row.id, row.lane, len(kept), row.first_ms, row.last_ms, body)
     return database.run(
-        "UPDATE rows SET points=?, crc=?, body=? WHERE id=?", len(kept), crc, body, row.id
+        f"UPDATE rows SET points=?, crc=?2, body=?, seal={seal.sql(crc='?2')} WHERE id=?",  # noqa: S608
+        len(kept),
+        crc,
+        body,
+        row.id,
     )
 
 

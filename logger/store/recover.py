@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
+from logger.store import seal
 from logger.store.database import PAGE, Database, mapped
 from logger.store.ledger import Ledger
 from logger.store.rows import COLUMNS, NewRow, RowState, as_row, insert
 from logger.store.salvage import SavedRow, saved
-from logger.store.schema import load_ledger, migrate, save_ledger
+from logger.store.schema import last_stamp, load_ledger, migrate, save_ledger
 
 _CHUNK = 2000  # rows a transaction
 _SIDE_FILES = ("-wal", "-shm")
@@ -27,6 +28,7 @@ ON CONFLICT (id) DO UPDATE SET
   state=CASE WHEN crc=excluded.crc THEN max(state, excluded.state) ELSE excluded.state END,
   points=excluded.points, changed_ms=max(changed_ms, excluded.changed_ms), crc=excluded.crc,
   reason=coalesce(excluded.reason, reason), body=excluded.body"""
+_SEAL = f"UPDATE rows SET seal={seal.sql()} WHERE id BETWEEN ? AND ?"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> 
     """Add the rows of an open connection that wait or are set aside to another file, unless
     it has them; return their number. They count as read there."""
     count = 0
+    stamps = (ledger.stamped_ms, load_ledger(old).stamped_ms)
+    ledger.stamped_ms = max((stamp for stamp in stamps if stamp is not None), default=None)
     sql = f"SELECT state, reason, counters, {COLUMNS} FROM rows WHERE state IN (0, 2) ORDER BY id"  # noqa: S608
     for state, reason, counters, *values in old.stream(sql):
         row = as_row(values)
@@ -145,6 +149,11 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
         if len(chunk) >= _CHUNK:
             _keep(database, chunk)
     _keep(database, chunk)
+    highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
+    for first in range(1, highest + 1, _CHUNK):
+        with database.transaction():
+            database.run(_SEAL, first, first + _CHUNK - 1)
+        database.checkpoint()
     with database.transaction():
         ledger = old or load_ledger(database)
         lost = _balance(database, ledger)
@@ -181,6 +190,8 @@ def _balance(database: Database, ledger: Ledger) -> int:
     """Make the books agree with the rows: what they knew of and is not here is booked as
     dropped, "damaged"; return how many points that are."""
     lost = 0
+    if ledger.stamped_ms is None:
+        ledger.stamped_ms = last_stamp(database)
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     # numbers of rows that were lost must not come again: a server may know them
     ledger.next_id = max(ledger.next_id, highest + 1) + 1000

@@ -14,6 +14,9 @@ from enum import IntEnum
 from logger.domain.datamodel import Lane
 from logger.store.database import Database
 from logger.store.ledger import Ledger
+from logger.store.seal import seal
+from logger.store.seal import sql as seal_sql
+from logger.texts import one_line
 
 LEASE_MS = 120_000  # how long a command may keep rows from a running logger
 DAMAGED = "the row fails its checksum"
@@ -76,11 +79,16 @@ class Settlement:
 COLUMNS = "id, lane, points, first_ms, last_ms, crc, body"
 _INSERT = (
     "INSERT INTO rows (id, state, lane, points, first_ms, last_ms, changed_ms, counters, crc, "
-    "reason, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "reason, body, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-
+_DELIVERED = f"state=1, changed_ms=?1, seal={seal_sql(state='1', changed_ms='?1')}"
 
 _LANES: Mapping[object, Lane] = {lane.value: lane for lane in Lane}
+
+
+def has_counters(lines: Iterable[str]) -> bool:
+    """Tell whether one of the lines holds energy counters."""
+    return any(line.startswith("energy") for line in lines)
 
 
 def row_checksum(
@@ -135,6 +143,7 @@ def insert(
             crc,
             reason,
             row.body,
+            seal(crc, state, now_ms),
         )
     return numbers
 
@@ -190,7 +199,7 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
             account.delivered += row.points
     if whole:
         database.run(
-            "UPDATE rows SET state=1, changed_ms=? WHERE id IN (SELECT value FROM json_each(?))",
+            f"UPDATE rows SET {_DELIVERED} WHERE id IN (SELECT value FROM json_each(?2))",  # noqa: S608
             now_ms,
             json.dumps(whole),
         )
@@ -205,12 +214,16 @@ def _settle_all(database: Database, ledger: Ledger, sent: Sequence[StoredRow], n
     (lane,) = lanes
     numbers = [row.id for row in sent]
     span = (lane.value, min(numbers), max(numbers))
-    where = "WHERE state=0 AND lane=? AND id BETWEEN ? AND ?"
+    where = "WHERE state=0 AND lane=?2 AND id BETWEEN ?3 AND ?4"
     # One row of sums: each of a thousand rows would be a wait for the other threads.
-    found = database.row(f"SELECT count(*), sum(id), sum(crc) FROM rows {where}", *span)  # noqa: S608
+    found = database.row(
+        f"SELECT count(*), sum(id), sum(crc) FROM rows {where}",  # noqa: S608
+        None,
+        *span,
+    )
     if found != (len(sent), sum(numbers), sum(row.crc for row in sent)):
         return False
-    database.run(f"UPDATE rows SET state=1, changed_ms=? {where}", now_ms, *span)  # noqa: S608
+    database.run(f"UPDATE rows SET {_DELIVERED} {where}", now_ms, *span)  # noqa: S608
     points = sum(row.points for row in sent)
     ledger.lanes[lane].waiting -= points
     ledger.lanes[lane].delivered += points
@@ -225,7 +238,7 @@ def _split(
     good = [line for number, line in enumerate(lines) if number not in reasons]
     groups: dict[str, list[str]] = {}
     for number, reason in sorted(reasons.items()):
-        groups.setdefault(reason, []).append(lines[number])
+        groups.setdefault(one_line(reason), []).append(lines[number])
     account = ledger.lanes[row.lane]
     database.run("DELETE FROM rows WHERE id=?", row.id)
     account.waiting -= row.points
@@ -238,8 +251,8 @@ def _split(
 
 
 def _part(row: StoredRow, lines: Sequence[str]) -> NewRow:
-    counters = any(line.startswith("energy") for line in lines)
-    return NewRow(row.lane, len(lines), row.first_ms, row.last_ms, counters, "\n".join(lines))
+    body = "\n".join(lines)
+    return NewRow(row.lane, len(lines), row.first_ms, row.last_ms, has_counters(lines), body)
 
 
 def set_aside_damaged(
@@ -252,8 +265,9 @@ def set_aside_damaged(
             ledger.lanes[Lane(found[0])].waiting -= found[1]
             ledger.lanes[Lane(found[0])].set_aside += found[1]
             database.run(
-                "UPDATE rows SET state=2, reason=?, changed_ms=? WHERE id=?",
-                DAMAGED,
+                "UPDATE rows SET state=2, changed_ms=?1, reason=?2, "  # noqa: S608
+                f"seal={seal_sql(state='2', changed_ms='?1')} WHERE id=?3",
                 now_ms,
+                DAMAGED,
                 number,
             )

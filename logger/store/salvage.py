@@ -20,7 +20,8 @@ from logger.domain.datamodel import Lane
 from logger.store import wal
 from logger.store.database import PAGE
 from logger.store.ledger import Ledger, checksum
-from logger.store.rows import RowState, StoredRow, as_row
+from logger.store.rows import RowState, StoredRow, as_row, has_counters
+from logger.store.seal import seal
 
 _TABLE_LEAF = 0x0D
 _FILE_HEADER = 100  # bytes before the b-tree of page 1
@@ -203,14 +204,18 @@ def _as_ledger(values: list[Value]) -> Ledger | None:
 
 
 def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
-    if len(values) != 11:
+    if len(values) not in {11, 12}:  # a row of an older file has no seal until it changes
         return None
-    _, state, lane, points, first_ms, last_ms, changed_ms, counters, crc, reason, body = values
-    if lane not in set(Lane) or state not in set(RowState) or not isinstance(state, int):
+    _, state, lane, points, first_ms, last_ms, changed_ms, _, crc, reason, body = values[:11]
+    if lane not in set(Lane) or not isinstance(state, int):
         return None
     row = as_row((rowid, lane, points, first_ms, last_ms, crc, body))
     if not row.intact:
         return None
     changed = changed_ms if isinstance(changed_ms, int) else row.last_ms
+    sealed = values[11] if len(values) == 12 else None
+    if state not in set(RowState) or sealed not in {None, seal(row.crc, state, changed)}:
+        # Which state it was in is not known: what waits may be delivered twice, not lost.
+        state, changed = RowState.WAITING, row.last_ms
     text = reason if isinstance(reason, str) else None
-    return SavedRow(row, RowState(state), changed, counters == 1, text)
+    return SavedRow(row, RowState(state), changed, has_counters(row.lines), text)

@@ -5,6 +5,8 @@ The comments are kept by SQLite: `.schema` in any SQLite shell explains the file
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from logger.domain.errors import BufferCorruptError, BufferFileError
 from logger.store.database import Database
 from logger.store.ledger import Ledger, checksum
@@ -39,6 +41,7 @@ CREATE TABLE leases (
   last_id INTEGER NOT NULL,   -- the running logger leaves them alone
   until_ms INTEGER NOT NULL   -- and takes them back then
 )"""
+_SEAL = "ALTER TABLE rows ADD COLUMN seal INTEGER /* checksum of crc, state, changed_ms */"
 
 # Which rows of the main lane hold a measurement that reports look for over years: these are
 # few among very many, and each kind has an index of its own, in the order of the versions
@@ -51,8 +54,32 @@ SELDOM = {
     },
 }
 
-# One entry a version; entries are never changed, only added.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+_LOOKED_AT = 20_000  # rows: most of a day of a meter read every 5 s
+
+
+def last_stamp(database: Database) -> int | None:
+    """Return the newest time in the file that a logger can have given, milliseconds UTC.
+
+    An older version did not note it. A logger commits a row after the newest time in it
+    and an import may bring any time: a row that came to its state before its own time is
+    nobody's proof. Only the newest rows are looked at, for the file may be large.
+    """
+    found: int | None = database.value(
+        "SELECT max(last_ms) FROM (SELECT last_ms, changed_ms FROM rows ORDER BY id DESC LIMIT ?) "
+        "WHERE last_ms <= changed_ms",
+        _LOOKED_AT,
+    )
+    return found
+
+
+def _note_last_stamp(database: Database) -> None:
+    ledger = load_ledger(database)
+    ledger.stamped_ms = last_stamp(database)
+    save_ledger(database, ledger)
+
+
+# One entry a version, of statements and functions; entries are never changed, only added.
+MIGRATIONS: tuple[tuple[str | Callable[[Database], None], ...], ...] = (
     (
         _ROWS,
         "CREATE INDEX rows_by_state ON rows (state, lane, id)",
@@ -66,6 +93,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         (f"CREATE INDEX rows_with_{name} ON rows (first_ms, last_ms) WHERE {chosen}",)
         for name, chosen in SELDOM.items()
     ),
+    # Rows of older files are sealed when their state changes, and by the scrub.
+    (_SEAL,),
+    (_note_last_stamp,),
 )
 VERSION = len(MIGRATIONS)
 
@@ -80,8 +110,11 @@ def migrate(database: Database, version: int = VERSION) -> None:
         with database.transaction():
             if int(database.value("PRAGMA user_version")) != number:
                 continue  # somebody else was faster
-            for statement in MIGRATIONS[number]:
-                database.run(statement)
+            for step in MIGRATIONS[number]:
+                if isinstance(step, str):
+                    database.run(step)
+                else:
+                    step(database)
             if number == 0:
                 save_ledger(database, Ledger())
             database.run(f"PRAGMA user_version={number + 1}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from logger.store.ledger import Scrub
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +28,12 @@ class Damage:
 class BufferState:
     """How the buffer is. Times in milliseconds UTC, sizes in bytes, counts in points.
 
+    `newest_ms` is the newest of the last rows, `stamped_ms` the time by the logger's clock
+    when it last committed points of its own, None when no logger did.
     `waiting` includes `in_memory`, the points that are not on the disk yet; `full` is the
     share of `max_size` in use; `written_per_day` is what goes to the medium at the rate
-    since the start, None in the first hour; `damages` are the last ones found since the start.
+    since the start, None in the first hour; `damages` are the last ones found since the
+    start; `scrub` is how far the check of the whole file is.
     """
 
     ok: bool
@@ -37,11 +42,13 @@ class BufferState:
     in_memory: int
     oldest_ms: int | None
     newest_ms: int | None
+    stamped_ms: int | None
     file_size: int
     max_size: int
     full: float
     written_per_day: int | None
     damages: tuple[Damage, ...] = ()
+    scrub: Scrub = field(default_factory=Scrub)
 
 
 class Level:

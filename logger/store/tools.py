@@ -14,9 +14,9 @@ from pathlib import Path
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferFileError
-from logger.store import rows, schema, wal
+from logger.store import rows, schema, seal, wal
 from logger.store.database import Database, mapped
-from logger.store.ledger import Books
+from logger.store.ledger import Books, Scrub
 from logger.store.lock import OwnerLock
 from logger.store.rows import COLUMNS, NewRow, RowState, StoredRow, as_row
 
@@ -38,7 +38,8 @@ class FileSummary:
     newest_ms: int | None
     written: dict[str, int]
     corrupt: tuple[Path, ...]
-    damage: str = ""
+    damage: str
+    scrub: Scrub
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ def summary(path: Path) -> FileSummary:
                 )
                 for lane in Lane
             ]
-            newest = database.value("SELECT last_ms FROM rows ORDER BY id DESC LIMIT 1")
+            newest = database.value(
+                "SELECT max(last_ms) FROM (SELECT last_ms FROM rows ORDER BY id DESC LIMIT 100)"
+            )
     finally:
         database.close()
     oldest = min((time for time in waiting if time is not None), default=None)
@@ -104,6 +107,7 @@ def summary(path: Path) -> FileSummary:
             if not file.name.endswith(("-wal", "-shm"))
         ),
         damage,
+        ledger.scrub,
     )
 
 
@@ -209,8 +213,9 @@ def _move(
                     account.set_aside -= count
                 points += count
             database.run(
-                "UPDATE rows SET state=0, changed_ms=?, reason=NULL "
-                "WHERE state=? AND id IN (SELECT value FROM json_each(?))",
+                "UPDATE rows SET state=0, changed_ms=?1, reason=NULL, "  # noqa: S608
+                f"seal={seal.sql(state='0', changed_ms='?1')} "
+                "WHERE state=?2 AND id IN (SELECT value FROM json_each(?3))",
                 now_ms,
                 int(state),
                 chunk,

@@ -11,12 +11,16 @@ from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
 from logger.store.database import Database, mapped
 from logger.store.ledger import Books
-from logger.store.rows import DAMAGED, RowState, as_row
+from logger.store.rows import DAMAGED, RowState, as_row, has_counters
 from logger.store.schema import check_owner, load_ledger
+from logger.store.seal import seal
 from logger.store.wal import damage, log_of
 
 MAX_PROBLEMS = 100
-_SQL = "SELECT state, reason, id, lane, points, first_ms, last_ms, crc, body FROM rows ORDER BY id"
+_SQL = (
+    "SELECT state, reason, id, lane, points, first_ms, last_ms, crc, body, seal, "
+    "changed_ms, counters FROM rows ORDER BY id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def _verify(database: Database, progress: Callable[[int, int], None]) -> Verific
     total = int(database.value("SELECT count(*) FROM rows"))
     counts: Counter[tuple[str, RowState]] = Counter()
     rows = points = highest = 0
-    for state, reason, *values in database.stream(_SQL):
+    for state, reason, *values, sealed, changed_ms, counters in database.stream(_SQL):
         rows += 1
         if rows % 1000 == 0:
             progress(rows, total)
@@ -81,6 +85,10 @@ def _verify(database: Database, progress: Callable[[int, int], None]) -> Verific
             problems.append(f"row {row.id}: no such state: {state}")
         if not row.intact and reason != DAMAGED:
             problems.append(f"row {row.id}: {DAMAGED.removeprefix('the row ')}")
+        elif row.intact and known and sealed not in {None, seal(row.crc, state, changed_ms)}:
+            problems.append(f"row {row.id}: the seal of its state is broken")
+        elif row.intact and (counters == 1) != has_counters(row.lines):
+            problems.append(f"row {row.id}: says wrongly whether it holds energy counters")
         elif row.intact and len(row.lines) != row.points:
             problems.append(f"row {row.id}: {len(row.lines)} lines, counted as {row.points}")
     progress(rows, total)

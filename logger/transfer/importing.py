@@ -12,6 +12,7 @@ from logger.domain.errors import BufferFileError
 from logger.points.line import FieldValue
 from logger.points.parse import decode
 from logger.store.rows import NewRow
+from logger.texts import one_line
 
 PRECISIONS = ("s", "ms", "us", "ns")
 _EARLIEST_MS = 946_684_800_000  # 2000; with it, each unit's range of numbers is its own
@@ -111,4 +112,4 @@ def _scaled(stamp: int, unit: str) -> int:
 def summary(bad: Iterable[BadLine]) -> Iterator[str]:
     """Yield a line for each bad line."""
     for one in bad:
-        yield f"line {one.number}: {one.reason}: {one.text}"
+        yield one_line(f"line {one.number}: {one.reason}: {one.text}")

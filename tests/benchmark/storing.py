@@ -34,12 +34,12 @@ def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -
     found = []
     for number in range(count):
         at = START + number * step_s
+        stamp = int(at * 1000)
         harvest = ReadingBuilder()
         for block in plans(model)[job]:
             answer = meter.answer(struct.pack(">BHH", 3, block.address, block.count), at)
             words = struct.unpack(f">{block.count}H", answer[2:])
-            harvest.take(model, model.of_job(job), block, words)
-        stamp = int(at * 1000)
+            harvest.take(model, model.of_job(job), block, words, stamp)
         reading = Reading(
             meter="m00-001",
             role="grid",

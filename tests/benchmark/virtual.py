@@ -23,7 +23,7 @@ from unittest.mock import patch
 
 import logger.runtime.app
 from logger.config import load_config
-from logger.derive.clock import Clock
+from logger.derive.clock import Clock, Machine
 from logger.meter.session import MeterReader
 from logger.runtime import logs
 from logger.runtime.schedule import Task
@@ -67,9 +67,8 @@ def _multiple(now: float, interval_s: float) -> float:
 
 def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -> None:
     """Run the logger from the time on the clock until `until`."""
-    wall = partial(
-        Clock, lambda: clock.now + clock.offset, lambda: clock.now, lambda: True, patience_s=0.0
-    )
+    machine = Machine(lambda: clock.now + clock.offset, lambda: clock.now, lambda: True)
+    wall = partial(Clock, patience_s=0.0)
     reader = partial(MeterReader, clock=lambda: clock.now)
     with (
         patch.object(logger.runtime.app, "Clock", wall),
@@ -77,7 +76,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
         # The line takes no time, so nobody has to wait for its silence.
         patch("minimalmodbus._calculate_minimum_silent_period", lambda baudrate: 0.0),
     ):
-        app = logger.runtime.app.App(load_config(config))
+        app = logger.runtime.app.App(load_config(config), machine=machine)
         turns = _Turns(app.schedule.tasks, clock.now)
         dice = random.Random()  # no two runs read in the same millisecond, as in life
         with (

@@ -15,7 +15,7 @@ from typing import Self
 import pytest
 import urllib3
 
-READY_S = 30.0
+READY_S = 120.0
 
 
 def free_port() -> int:

@@ -61,11 +61,20 @@ class Write:
 class Translator:
     """An HTTP server that speaks v2 to clients and 1.x to `engine_url`."""
 
-    def __init__(self, engine_url: str, *, token: str = "the-token", org: str = "home") -> None:
+    def __init__(
+        self,
+        engine_url: str,
+        *,
+        token: str = "the-token",
+        org: str = "home",
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.engine_url = engine_url
         self.token = token
         self.org = org
-        self.port = free_port()
+        self.host = host
+        self.port = port or free_port()
         self.next: deque[Answer] = deque()  # one for each of the coming writes
         self.always: Answer | None = None  # for every write after those
         self.judge: Callable[[Write], Answer | None] = lambda write: None
@@ -95,7 +104,7 @@ class Translator:
                 """A client that went away is nothing to print."""
 
         self.closing.clear()
-        self._server = Listener(("127.0.0.1", self.port), bound)
+        self._server = Listener((self.host, self.port), bound)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +22,7 @@ from logger.config import Meter as MeterConfig
 from logger.config import load_config
 from logger.derive import Derive
 from logger.domain.errors import BusError, ConfigError, ModelError, ReportError
+from logger.influx.http import Http, Stream
 from logger.influx.outcome import OutcomeKind, classify, plain
 from logger.meter.session import MeterReader
 from logger.meter.state import MeterState, StateStore
@@ -189,16 +191,16 @@ def influx_answer(data: bytes) -> None:
     assert len(plain(body.decode("utf-8", errors="replace"))) <= 310
 
 
-class _Pool:
-    """Answers a query with given bytes."""
+def answering(status: int, data: bytes) -> Callable[..., Any]:
+    """Return what can stand for `Http.stream`: it gives this answer to every request."""
 
-    def __init__(self, status: int, data: bytes) -> None:
-        self.answer = urllib3.HTTPResponse(body=data, status=status, preload_content=False)
-        self.answer._body = data
+    @contextlib.contextmanager
+    def stream(*_: Any, **__: Any) -> Iterator[Stream]:
+        body = io.BytesIO(data)
+        response = urllib3.HTTPResponse(body=body, status=status, preload_content=False)
+        yield Stream(response, "", contextlib.nullcontext)
 
-    def request_encode_body(self, *_: Any, **__: Any) -> urllib3.HTTPResponse:
-        """Return the answer."""
-        return self.answer
+    return stream
 
 
 def query_answer(data: bytes) -> None:
@@ -209,7 +211,8 @@ def query_answer(data: bytes) -> None:
         lambda: list(source.read("energy", [(0, 1000)], {}, ["active"])),
         lambda: source.tally("quality_voltage", [(0, 1000)], {}, {("L1",): [(207.0, 253.0)]}),
     ):
-        with patch.object(source, "_pool", _Pool(status, data)), contextlib.suppress(ReportError):
+        answer = answering(status, data)
+        with patch.object(Http, "stream", answer), contextlib.suppress(ReportError):
             work()
 
 

@@ -1,0 +1,327 @@
+"""Requests to an HTTP server that end, whatever the server does. Sole owner of urllib3.
+
+Every request has a limit for the time spent waiting and one for the bytes read, both
+enforced where bytes leave and enter the socket: they hold for headers, interim responses
+(RFC 9110, 15.2) and trailers as well. An answer counts only when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urljoin
+
+import urllib3
+from urllib3 import exceptions as fault
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from logger.domain.errors import HttpError, HttpTimeoutError, HttpTlsError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+_CONNECT_S = 5.0  # the longest wait for a connection, for each address of the server
+_HEAD_BYTES = 1024**2  # of what comes before the data, and what is read along with it
+_CHUNK = 64 * 1024
+
+Understood = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What one request may cost: `wait_s` seconds of waiting for the network in all,
+    longer by one second for each `rate` bytes of data received where that is given, and
+    at most `size` bytes of data on the wire."""
+
+    wait_s: float
+    size: int
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `data` holds its first bytes, decompressed, up to the limit that
+    was asked for; `headers` has an absolute address as its Location."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class _Account:
+    """The patience that is left for the request under way."""
+
+    def __init__(self) -> None:
+        self.begin(0.0)
+
+    def begin(self, wait_s: float) -> None:
+        self.left_s = wait_s
+        self.left = _HEAD_BYTES
+        self.rate: float | None = None
+        self.ended = False  # the server said that no more comes
+        self.expired = False
+
+    def data(self, patience: Patience) -> None:
+        """From now on data is read."""
+        self.left, self.rate = patience.size, patience.rate
+
+    @contextlib.contextmanager
+    def waiting(self, sock: socket.socket | None) -> Iterator[None]:
+        """Let the body of `with` wait on `sock` for as long as patience lasts."""
+        began = time.monotonic()
+        try:
+            if sock is not None:
+                if self.left_s <= 0:
+                    raise TimeoutError
+                sock.settimeout(self.left_s)
+            yield
+        except TimeoutError:
+            self.expired = sock is not None
+            raise
+        finally:
+            self.left_s -= time.monotonic() - began
+
+    def received(self, count: int) -> None:
+        self.ended = not count
+        self.left -= count
+        if self.left < 0:
+            raise OSError("the answer is longer than any that is expected")
+        if self.rate is not None:
+            self.left_s += count / self.rate
+
+
+class _Reader(io.RawIOBase):
+    """The bytes that a server sends, on account."""
+
+    def __init__(self, sock: socket.socket, account: _Account) -> None:
+        self._sock, self._account = sock, account
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        with self._account.waiting(self._sock):
+            count = self._raw.readinto(buffer)
+        self._account.received(count or 0)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Socket:
+    """A connected socket that sends and receives on account."""
+
+    def __init__(self, sock: socket.socket, account: _Account) -> None:
+        self._sock, self._account = sock, account
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def sendall(self, data: ReadableBuffer) -> None:
+        view = memoryview(data)
+        for at in range(0, len(view), _CHUNK):
+            with self._account.waiting(self._sock):
+                self._sock.sendall(view[at : at + _CHUNK])
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        return io.BufferedReader(_Reader(self._sock, self._account), _CHUNK)
+
+
+class _Plain(HTTPConnection):
+    def __init__(self, *args: Any, account: _Account, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.account = account
+
+    def connect(self) -> None:
+        with self.account.waiting(None):
+            super().connect()
+        self.sock = cast("socket.socket", _Socket(cast("socket.socket", self.sock), self.account))
+
+
+class _Secure(HTTPSConnection):
+    def __init__(self, *args: Any, account: _Account, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.account = account
+
+    def connect(self) -> None:
+        with self.account.waiting(None):
+            super().connect()
+        self.sock = cast("socket.socket", _Socket(cast("socket.socket", self.sock), self.account))
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Secure
+
+
+class Http:
+    """Requests, one at a time, over connections that are kept. For one thread.
+
+    Redirects are not followed and nothing is repeated. Every request raises
+    HttpTimeoutError when patience runs out, HttpTlsError, HttpError for everything else
+    that keeps the answer from being a whole one, ValueError for what is no URL or header.
+    """
+
+    def __init__(self) -> None:
+        self._account = _Account()
+        self._pools = urllib3.PoolManager(retries=False)
+        pools: dict[str, Any] = {
+            "http": partial(_PlainPool, account=self._account),
+            "https": partial(_SecurePool, account=self._account),
+        }
+        self._pools.pool_classes_by_scheme = pools
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        patience: Patience,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        limit: int,
+    ) -> Answer:
+        """Return the answer with up to `limit` bytes of its data."""
+        with self.stream(method, url, patience, body=body, headers=headers) as stream:
+            return stream.answer(limit)
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        patience: Patience,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Stream]:
+        """Give the answer to read from; the time between two reads costs no patience."""
+        self._account.begin(patience.wait_s)
+        with self._understood(patience):
+            response = self._pools.urlopen(
+                method,
+                url,
+                body=body,
+                headers=dict(headers or {}),
+                timeout=urllib3.Timeout(
+                    connect=min(patience.wait_s, _CONNECT_S), read=patience.wait_s
+                ),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+        try:
+            if self._account.ended:  # before the empty line that ends the headers
+                raise HttpError(
+                    "the answer was cut off", "check the server, and any proxy before it"
+                )
+            self._account.data(patience)
+            yield Stream(response, url, partial(self._understood, patience))
+        finally:
+            response.close()  # does nothing to a connection whose answer was read whole
+
+    def close(self) -> None:
+        """Close the connections; the next request opens others."""
+        self._pools.clear()
+
+    clear = close  # what urllib3's own managers call it
+
+    @contextlib.contextmanager
+    def _understood(self, patience: Patience) -> Iterator[None]:
+        try:
+            yield
+        except (fault.HTTPError, OSError) as err:
+            account = self._account
+            if account.expired or isinstance(err, fault.ReadTimeoutError):
+                allowed = f"{patience.wait_s:g} s"
+                raise HttpTimeoutError(f"no complete answer within {allowed}") from err
+            if account.left < 0:
+                raise HttpError("the answer is longer than any from InfluxDB", _OTHER) from err
+            if isinstance(err, fault.SSLError):
+                raise HttpTlsError(f"TLS: {reason_of(err)}", _TLS) from err
+            raise HttpError(reason_of(err), _hint(err)) from err
+
+
+class Stream:
+    """An answer whose headers are here."""
+
+    def __init__(
+        self, response: urllib3.BaseHTTPResponse, url: str, understood: Understood
+    ) -> None:
+        self.status = response.status
+        self.headers = dict(response.headers)
+        for name in self.headers:
+            if name.lower() == "location":
+                self.headers[name] = urljoin(url, self.headers[name])
+        self._response = response
+        self._understood = understood
+
+    def answer(self, limit: int) -> Answer:
+        """Return the answer with up to `limit` bytes of its data; a longer one is left."""
+        data = bytearray()
+        for piece in self.pieces():
+            data += piece
+            if len(data) >= limit:
+                break
+        reason = self._response.reason or ""
+        return Answer(self.status, reason, self.headers, bytes(data[:limit]))
+
+    def lines(self, limit: int) -> Iterator[bytes]:
+        """Yield the lines of the answer. Raises HttpError for one of over `limit` bytes."""
+        rest = bytearray()
+        for piece in self.pieces():
+            *done, last = piece.split(b"\n")
+            for line in done:
+                yield bytes(rest + line)
+                rest.clear()
+            rest += last
+            if len(rest) > limit:
+                raise HttpError(f"a line of the answer is longer than {limit / 1e6:.0f} MB", _OTHER)
+        if rest:
+            yield bytes(rest)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the data of the answer as it comes, decompressed."""
+        while True:
+            with self._understood():
+                piece = self._response.read(_CHUNK)
+            if not piece:
+                return
+            yield piece
+
+
+_OTHER = "something else than InfluxDB may answer at influxdb.url"
+_TLS = "check certificate, clock and whether the server speaks TLS at all"
+
+
+def reason_of(err: object) -> str:
+    """Return the cause without object addresses and class names."""
+    cause = getattr(err, "reason", None) or err
+    match cause:
+        case fault.NameResolutionError():
+            return "the name of the server cannot be resolved"
+        case fault.ConnectTimeoutError() if not isinstance(cause, fault.NewConnectionError):
+            return "no connection within the timeout"
+    text = " ".join(str(cause).split())
+    text = re.sub(r"^.*\[Errno -?\d+\] ", "", text.rsplit(">: ", 1)[-1])
+    return text or type(err).__name__
+
+
+def _hint(err: object) -> str:
+    if isinstance(err, fault.NameResolutionError):
+        return "check the host in influxdb.url and this machine's DNS"
+    return "check that the server runs and that influxdb.url is right"

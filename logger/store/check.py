@@ -1,0 +1,104 @@
+"""Checks a buffer file when it is opened, and bit by bit while it is in use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from logger.domain.datamodel import Lane
+from logger.domain.errors import BufferCorruptError
+from logger.store import schema, scrub
+from logger.store.ledger import Ledger, Scrub
+from logger.store.rows import RowState
+from logger.store.state import Damage
+
+if TYPE_CHECKING:
+    from logger.store.file import BufferFile
+
+log = logging.getLogger(__name__)
+
+_MIB = 1024**2
+# Larger files are not wholly checked before they are used, but by the scrub.
+_AFTER_CRASH, _AFTER_STOP = 64 * _MIB, 16 * _MIB
+_FEW_POINTS = 50_000  # that wait: they are recounted whatever the size
+_MANY_ROWS = 1000  # a step
+
+
+def at_start(file: BufferFile, now_ms: int) -> None:
+    """Check a file that was just opened: all of it, unless it is large, and the books.
+
+    Raises BufferCorruptError for what only a rebuild can mend.
+    """
+    database = file.database()
+    ledger = schema.load_ledger(database)
+    whole = file.size() <= (_AFTER_STOP if ledger.clean else _AFTER_CRASH)
+    if whole:
+        if found := database.integrity(1):
+            raise BufferCorruptError(f"{file.path}: {found[0]}")
+        after = 0
+        while after := rows(file, after, _MANY_ROWS, (), now_ms).last:
+            pass
+    waiting = sum(account.waiting for account in ledger.lanes.values())
+    if whole or not ledger.clean or waiting <= _FEW_POINTS:
+        _recount(file, whole)
+
+
+def rows(
+    file: BufferFile, after: int, limit: int, busy: Collection[int], now_ms: int
+) -> scrub.Step:
+    """Check some rows above number `after` and mend them, but for those that are being
+    sent: their reader tells of them. Raises BufferCorruptError as `at_start` does."""
+    found = scrub.step(file.database(), after, limit)
+    found = replace(found, damaged=[row for row in found.damaged if row.id not in busy])
+    if found.damaged or found.unsealed:
+        file.transact(lambda d, g: scrub.mend(d, g, found, now_ms), now_ms)
+    if found.damaged:
+        points = sum(row.points for row in found.damaged)
+        text = (
+            f"{file.path}: {len(found.damaged)} rows from number {found.damaged[0].id} on fail "
+            f"their checksum: {points} points are kept aside and not believed"
+        )
+        log.error("buffer: damaged: %s", text)
+        file.damaged(Damage(now_ms, text, points))
+    return found
+
+
+def go_on(file: BufferFile, state: Scrub, busy: Collection[int], now_ms: int) -> Scrub:
+    """Take one step of the scrub; return where it is then. Raises as `rows` does."""
+    database = file.database()
+    total = database.value("SELECT coalesce(max(id) - min(id) + 1, 0) FROM rows")
+    found = rows(file, state.after, scrub.step_size(total), busy, now_ms)
+    return scrub.advanced(state, found, now_ms)
+
+
+def _recount(file: BufferFile, whole: bool) -> None:
+    """Compare the books with the rows."""
+    database = file.database()
+    ledger: Ledger = schema.load_ledger(database)
+    highest = database.value("SELECT coalesce(max(id), 0) FROM rows")
+    if highest >= ledger.next_id:
+        raise BufferCorruptError(f"{file.path}: the books would give number {highest} again")
+    for lane, account in ledger.lanes.items():
+        for state, booked in (
+            (RowState.WAITING, account.waiting),
+            (RowState.SET_ASIDE, account.set_aside),
+        ):
+            counted = _points(file, lane, state)
+            if counted != booked:
+                raise BufferCorruptError(f"{file.path}: the books say {booked}, not {counted}")
+        if whole and (counted := _points(file, lane, RowState.DELIVERED)) > account.delivered:
+            raise BufferCorruptError(
+                f"{file.path}: the books say {account.delivered} were delivered, not {counted}"
+            )
+
+
+def _points(file: BufferFile, lane: Lane, state: RowState) -> int:
+    return int(
+        file.database().value(
+            "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
+            int(state),
+            lane.value,
+        )
+    )
