@@ -12,7 +12,7 @@ from typing import TypeVar
 import minimalmodbus
 
 from logger.bus.doubt import Doubt
-from logger.bus.frames import WRITE_MANY, WRITE_ONE, Stray
+from logger.bus.frames import WRITE_MANY, WRITE_ONE, Stray, refusal
 from logger.bus.port import Port
 from logger.bus.trouble import EXCEPTIONS, shown
 from logger.config import Bus as BusConfig
@@ -251,9 +251,9 @@ class Bus:
                     "A and B not swapped?",
                 )
             reason = "no answer to this question in it"
-        elif isinstance(err, minimalmodbus.SlaveReportedException) and len(answer) > 2:
+        code = refusal(answer, self._port.request)
+        if code is not None:
             self._heard()
-            code = answer[2]
             if code in _GATEWAY_SILENCE:
                 self.stats.silent += 1
                 return SilentError(
@@ -267,7 +267,7 @@ class Bus:
                 f"({EXCEPTIONS.get(code, 'unknown')})",
                 code,
             )
-        else:
+        if not isinstance(err, minimalmodbus.NoResponseError):
             reason = str(err).split(" The", 1)[0].rstrip(".")
         self._heard()
         self.stats.garbled += 1

@@ -45,7 +45,7 @@ class Port:
         self._config = config
         self._serial: serial.SerialBase | None = None
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
-        self._request = b""
+        self.request = b""
         self.timeout: float = config.timeout
         # None until an answer has shown whether the adapter echoes.
         self.echo: bool | None = None if config.local_echo == "auto" else config.local_echo
@@ -164,7 +164,7 @@ class Port:
 
     def write(self, data: bytes) -> int:
         """Send a request."""
-        self._request = bytes(data)
+        self.request = bytes(data)
         self.last_answer = b""
         port = self._opened()
         try:
@@ -186,9 +186,9 @@ class Port:
         """
         character_s = self._config.character_s
         gap_s = max(min(_GAP_S, self.timeout), 10 * character_s)
-        sent = time.monotonic() + len(self._request) * character_s
+        sent = time.monotonic() + len(self.request) * character_s
         until = sent + self.timeout
-        latest = until + 2 * (len(self._request) + size) * character_s + gap_s
+        latest = until + 2 * (len(self.request) + size) * character_s + gap_s
         slice_s = min(_SLICE_S, self.timeout / 10)
         try:
             if self._opened().timeout != slice_s:
@@ -202,8 +202,8 @@ class Port:
             now = time.monotonic()
             if more:
                 heard += more
-                known, found = len(found.strays), search(self._request, size, heard, self.echo)
-                if self.latency_s is None and len(heard) > found.echoes * len(self._request):
+                known, found = len(found.strays), search(self.request, size, heard, self.echo)
+                if self.latency_s is None and len(heard) > found.echoes * len(self.request):
                     self.latency_s = max(now - sent, 0.0)
                 if found.frame and not found.missing:
                     break
@@ -218,7 +218,7 @@ class Port:
                 break
         self._note_echo(found)
         self.strays = before + found.strays
-        self.last_answer = found.frame or heard[found.echoes * len(self._request) :]
+        self.last_answer = found.frame or heard[found.echoes * len(self.request) :]
         return found.frame
 
     def _note_echo(self, found: Heard) -> None:
