@@ -9,6 +9,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── GarbledError        an answer came that cannot be believed
 │   ├── EncodingError       the meter is set to send numbers in an unknown form
 │   └── RefusedError        the meter answered with a Modbus exception
+│       └── StrangerError   it answers everything so: another device
 ├── BufferFileError         the buffer file cannot be used
 │   ├── BufferBusyError     another process has it
 │   ├── BufferDiskError     the disk is full, read-only or failing
@@ -78,6 +79,10 @@ class RefusedError(BusError):
     def __init__(self, message: str, code: int, hint: str = "") -> None:
         super().__init__(message, hint)
         self.code = code
+
+
+class StrangerError(RefusedError):
+    """The device refuses everything that a meter of this maker answers."""
 
 
 class BufferFileError(LoggerError):

@@ -85,7 +85,7 @@ class Overview:
                 read_ms=reader.last_ms,
                 last_good=reader.last_good,
                 error=str(reader.error) if reader.error is not None else "",
-                wrong_model=str(reader.likeness.wrong or ""),
+                wrong_model=reader.wrong_model,
                 jobs={
                     job: health.JobHealth(
                         self._config.interval(reader.meter, job), reader.last_of.get(job)

@@ -6,13 +6,15 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.errors import BusError, RefusedError
+from logger.errors import BusError, EncodingError, RefusedError, SilentError, StrangerError
 from logger.line import (
     AdaptivePlan,
     Asker,
+    Complaint,
     Explorer,
     Meaning,
     MeterState,
@@ -23,14 +25,22 @@ from logger.line import (
 )
 from logger.meters import Job, Model
 from logger.plan import Block, plans
-from logger.reading import Failure, Reading, inverted
+from logger.reading import Failure, Harvest, Reading, inverted
 from logger.survey.compare import Likeness
 
 log = logging.getLogger(__name__)
 
+# A device that refuses everything for so long does not just restart.
+_REFUSES_FOR_S = 20.0
+# So many values that cannot be true make the others of the job doubtful.
+_REJECTED = 3
+
 
 class MeterReader:
     """One meter on one bus. Used by the worker of that bus only.
+
+    A meter that is known to be of another model gives no values, unless its
+    configuration accepts that, or `foreign` asks for them.
 
     `now_ms` gives the time of a point, milliseconds UTC; `clock` is monotonic, in
     seconds. `states` keeps what is found out about the meter across restarts. Counts
@@ -46,6 +56,7 @@ class MeterReader:
         *,
         states: StateStore | None = None,
         clock: Callable[[], float] = time.monotonic,
+        foreign: bool = False,
     ) -> None:
         self.meter = meter
         self.model = model
@@ -79,7 +90,9 @@ class MeterReader:
         self._meaning = Meaning(model, meter.name)
         self.likeness = Likeness(bus, meter, model)
         self._ct_problem = ""
-        self._reported: set[type[BusError]] = set()
+        self._foreign = foreign or meter.accept_model
+        self._complaint = Complaint()
+        self._refusing_since: float | None = None
 
     @property
     def bus(self) -> str:
@@ -90,6 +103,11 @@ class MeterReader:
     def away(self) -> bool:
         """Tell whether the meter is silent and only asked now and then."""
         return self._asker.pause.length_s > 0
+
+    @property
+    def wrong_model(self) -> str:
+        """What is wrong with the configured model, empty when it fits or is accepted."""
+        return "" if self._foreign else str(self.likeness.wrong or "")
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -120,6 +138,7 @@ class MeterReader:
             this.failures.append(Failure(over.block, over.error))
         if job is Job.IDENTITY:
             self._identify(this)
+        self._doubt(this)
         asker.last = []  # a list a meter is worth letting go of
         reading = self._reading(this, round_ms)
         self._account(reading)
@@ -136,6 +155,32 @@ class MeterReader:
         self._explorer.search_on(this)
         if self._meaning.suspicious(this.harvest.rejected) and not self._can_mean(this):
             this.harvest.forget()
+
+    def _doubt(self, this: Round) -> None:
+        """Look at what a whole job came to: another model, or no Inepro meter at all?"""
+        values, rejected, failures = this.harvest.values, this.harvest.rejected, this.failures
+        (block, *_) = self._plan.full[this.job] or (None,)
+        if block is None:
+            return
+        if self.likeness.wrong is not None and not self._foreign:
+            values.clear()
+            failures.append(Failure(block, self.likeness.wrong))
+        elif this.job is not Job.IDENTITY and _meaningless(this.harvest):
+            first = rejected[0]
+            values.clear()
+            text = f"the values of the {this.job} job cannot be true: {first.key}: {first.reason}"
+            failures.append(Failure(block, EncodingError(text, "is it another model?")))
+        error = failures[-1].error if failures else None
+        if values or not isinstance(error, RefusedError):
+            if values or isinstance(error, SilentError):
+                self._refusing_since = None
+            return
+        if self._refusing_since is None:
+            self._refusing_since = this.started
+        if this.started - self._refusing_since >= _REFUSES_FOR_S:
+            text = f"{error.message}, as everything for a while: another device than a meter"
+            hint = f"who is at address {self.meter.address}? See inepro-logger scan"
+            failures.append(Failure(block, StrangerError(text, error.code, hint)))
 
     def _can_mean(self, this: Round) -> bool:
         """Tell whether the meter's numbers mean what its table says; ask where needed."""
@@ -221,16 +266,24 @@ class MeterReader:
         self.last_ms = reading.elapsed_ms
         for one in reading.rejected:
             log.debug("meter %s: 0x%04X: %s", self.meter.name, one.address, one.reason)
+        now = self._clock()
         if reading.failures:
-            error = reading.failures[-1].error
-            if type(error) not in self._reported:
-                log.warning("meter %s: %s", self.meter.name, error)
-            self._reported.add(type(error))
-            self.error = error
+            error = self.error = reading.failures[-1].error
+            line = self._complaint.failed(type(error).__name__, str(error), now)
         else:
-            if self._reported:
-                log.info("meter %s: reads again", self.meter.name)
-            self.error = self.likeness.wrong
-            self._reported.clear()
+            self.error = None if self._foreign else self.likeness.wrong
+            line = self._complaint.worked(now)
+        if line is not None:
+            log.log(line[0], "meter %s: %s", self.meter.name, line[1])
         if reading.values:
             self.last_good = self.last_of[reading.job] = reading.taken_ms
+
+
+def _meaningless(harvest: Harvest) -> bool:
+    """Tell whether more values cannot be true than say anything: the table is a wrong one.
+
+    A device that keeps integers where the table has floats also sends zeros, which fit.
+    """
+    telling = sum(isinstance(one, Decimal) and one != 0 for one in harvest.values.values())
+    rejected = len(harvest.rejected)
+    return rejected > telling and (rejected >= _REJECTED or not harvest.values)

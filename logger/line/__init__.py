@@ -2,6 +2,7 @@
 
 from logger.line.adapt import AdaptivePlan, Cut, Search, named
 from logger.line.asking import Asker, Over, is_lacking
+from logger.line.complaint import Complaint
 from logger.line.explore import Explorer, Round
 from logger.line.health import ct_problem, ct_ratio, expected_phases
 from logger.line.meaning import Meaning
@@ -11,6 +12,7 @@ from logger.line.state import MeterState, StateStore
 __all__ = [
     "AdaptivePlan",
     "Asker",
+    "Complaint",
     "Cut",
     "Explorer",
     "Meaning",
