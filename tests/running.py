@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,10 +45,16 @@ def command(
 
 
 class RunningLogger:
-    """`inepro-logger run` on a configuration file."""
+    """`inepro-logger run` on a configuration file; `program` may stand for the first word."""
 
-    def __init__(self, config: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: Path,
+        env: Mapping[str, str] | None = None,
+        program: Sequence[str] = COMMAND,
+    ) -> None:
         self.config = config
+        self._program = program
         self._env = {**os.environ, **(env or {})}
         self._log = config.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +63,7 @@ class RunningLogger:
         """Start the process; its log goes on in the same file."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "run", "--config", str(self.config), "--log-format", "json"],
+                [*self._program, "run", "--config", str(self.config), "--log-format", "json"],
                 stderr=log,
                 stdout=log,
                 cwd=ROOT,
@@ -76,7 +82,8 @@ class RunningLogger:
 
     def log(self) -> list[dict[str, Any]]:
         """Return the log lines so far; each is one JSON object."""
-        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        lines = self._log.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def messages(self) -> list[str]:
         return [line["message"] for line in self.log()]
