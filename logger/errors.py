@@ -20,6 +20,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   └── HttpTlsError        it cannot be spoken to safely
 ├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
+├── StalledError            a part of the running logger ended or hangs
 └── StatusError             no running logger could be asked
 
 "The meter refused" (RefusedError) and "the bus is silent" (SilentError) are different
@@ -123,6 +124,10 @@ class ReportError(LoggerError):
 
 class SimulationError(LoggerError):
     """The virtual line cannot be set up."""
+
+
+class StalledError(LoggerError):
+    """A part of the running logger ended or hangs, and cannot be started again in it."""
 
 
 class StatusError(LoggerError):

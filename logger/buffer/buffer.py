@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ class Buffer:
         self._started = self._problem_since = self._not_before = self._maintain_at = 0.0
         self._scrub_at = 0.0
         self._retry_s = _RETRY_S[0]
+        self._working_since: float | None = None
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
@@ -83,8 +85,23 @@ class Buffer:
         except BaseException:
             self._lock.release()
             raise
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the keeping thread, also in place of one that has ended."""
+        self._working_since = None
         self._thread = threading.Thread(target=self._run, name="buffer", daemon=True)
         self._thread.start()
+
+    def late_s(self) -> float:
+        """Return for how many seconds the keeping thread has worked without an end, or
+        not begun with what is due; infinity when it has ended."""
+        if self._thread is None or self.exchange.stopping:
+            return 0.0
+        if not self._thread.is_alive():
+            return math.inf
+        since = self._working_since
+        return -self._pause() if since is None else time.monotonic() - since
 
     def append(self, points: Sequence[Point]) -> None:
         """Take points that belong together. Returns at once and raises for no disk."""
@@ -175,6 +192,7 @@ class Buffer:
                 while (pause := self._pause()) > 0:
                     exchange.changed.wait(pause)
                 stopping, asked = exchange.stopping, exchange.asked
+                self._working_since = time.monotonic()
             try:
                 self._work(stopping)
                 self._healthy()
@@ -185,6 +203,7 @@ class Buffer:
                 self._fault(BufferFileError(f"{self.path}: {err}"))
             with exchange.changed:
                 exchange.flushed = asked
+                self._working_since = None
                 exchange.changed.notify_all()
             if stopping:
                 self._writer.close(self.now_ms())
@@ -241,8 +260,10 @@ class Buffer:
         try:
             self._writer.look()
         except BufferFileError as err:
-            self.exchange.suspect(err)  # what is committed stays so, whatever a look meets
-        return self.exchange.committed(batch)
+            self.exchange.suspect(err)
+        finally:  # what is committed stays so, whatever a look meets
+            more = self.exchange.committed(batch)
+        return more
 
     def _fault(self, err: BufferFileError) -> None:
         with self.exchange.changed:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from logger.influx.http import Answer, Http
 
 _PATIENCE = 8  # a slow server gets up to so many times the configured timeout
+_FIND_S = 60.0
 # What is read of an answer: the words of a refusal, which may quote the refused line, and
 # not the whole of a page. Much more than that is not read at all.
 _ANSWER_BYTES, _WIRE_BYTES = 64 * 1024, 1024**2
@@ -62,6 +63,12 @@ class Client:
             self._patience = min(2 * self._patience, _PATIENCE)
         # not cut: which lines are at fault is found by their quotation in the text
         return replace(outcome, text=clean(mask(outcome.text)), hint=clean(mask(outcome.hint)))
+
+    @property
+    def longest_s(self) -> float:
+        """The longest time that one write may take, in seconds, with a minute for finding
+        the server's address and connecting to it."""
+        return _PATIENCE * self._settings.timeout + _FIND_S
 
     def close(self) -> None:
         """Close connections. The next write opens new ones."""
