@@ -7,9 +7,10 @@ from logger.buffer.schema import SELDOM, load_ledger, save_ledger
 
 
 def make_version_two(database: Database) -> None:
-    """Take away what versions 3 to 7 added, within the caller's transaction if there is one."""
+    """Take away what versions 3 to 8 added, within the caller's transaction if there is one."""
     for name in SELDOM:
         database.run(f"DROP INDEX rows_with_{name}")
+    database.run("DROP TABLE parked")
     ledger = load_ledger(database)
     ledger.stamped_ms = None
     save_ledger(database, ledger)
@@ -17,7 +18,7 @@ def make_version_two(database: Database) -> None:
 
 
 def make_version_one(database: Database) -> None:
-    """Take away what versions 2 to 7 added."""
+    """Take away what versions 2 to 8 added."""
     make_version_two(database)
     database.run("DROP TABLE leases")
     database.run("PRAGMA user_version=1")

@@ -16,6 +16,7 @@ from logger.buffer.ledger import Ledger
 from logger.datamodel import Lane
 
 LEASE_MS = 120_000  # how long a command may keep rows from a running logger
+_LINES_A_ROW = 500
 DAMAGED = "the row fails its checksum"
 
 
@@ -37,6 +38,8 @@ class NewRow:
     last_ms: int
     counters: bool
     body: str
+    joined: bool = False  # to be committed with the row before
+    released: int = 0  # with it the parked readings up to this number are done
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,17 @@ def insert(
             row.body,
         )
     return numbers
+
+
+def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
+    """Return lines as rows, one unless there are very many; `times` has that of each line."""
+    found = []
+    for start in range(0, len(lines), _LINES_A_ROW):
+        part = lines[start : start + _LINES_A_ROW]
+        stamps = times[start : start + _LINES_A_ROW]
+        counters = any(line.startswith("energy") for line in part)
+        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, "\n".join(part)))
+    return found
 
 
 def append(database: Database, ledger: Ledger, new: Iterable[NewRow], now_ms: int) -> None:

@@ -9,7 +9,7 @@ pages), 2.1 (records) and 4.1 (log).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,7 @@ from typing import BinaryIO
 from logger.buffer.database import PAGE
 from logger.buffer.ledger import Ledger, checksum
 from logger.buffer.medium import FRAME
+from logger.buffer.parked import Parked
 from logger.buffer.rows import Row, State, as_row
 from logger.datamodel import Lane
 
@@ -47,8 +48,11 @@ class SavedRow:
     reason: str | None
 
 
-def saved(path: Path) -> Iterator[SavedRow | Ledger]:
-    """Yield all intact rows and ledgers of the file and its log; later is newer.
+Saved = SavedRow | Ledger | Parked
+
+
+def saved(path: Path) -> Iterator[Saved]:
+    """Yield all intact rows, ledgers and parked readings of the file and its log; later is newer.
 
     A row may come more than once, in the states it went through. Raises OSError only if
     the file cannot be read at all.
@@ -104,7 +108,7 @@ def _read(pages: Pages, number: int) -> bytes:
         return b""
 
 
-def _page(page: bytes, number: int, pages: Pages) -> Iterator[SavedRow | Ledger]:
+def _page(page: bytes, number: int, pages: Pages) -> Iterator[Saved]:
     page = page.ljust(PAGE, b"\0")
     start = _FILE_HEADER if number == 1 else 0
     if page[start] != _TABLE_LEAF:
@@ -117,7 +121,7 @@ def _page(page: bytes, number: int, pages: Pages) -> Iterator[SavedRow | Ledger]
             rowid, values = _cell(page, offset, pages)
         except (IndexError, ValueError, struct.error, OSError):
             continue
-        found = _as_ledger(values) if len(values) == 3 else _as_row(rowid, values)
+        found = _KINDS.get(len(values), _as_nothing)(rowid, values)
         if found is not None:
             yield found
 
@@ -183,7 +187,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return number << 8 | data[at + 8], at + 9
 
 
-def _as_ledger(values: list[Value]) -> Ledger | None:
+def _as_ledger(_rowid: int, values: list[Value]) -> Ledger | None:
     _, text, crc = values
     if not isinstance(text, str) or checksum(text) != crc:
         return None
@@ -193,9 +197,19 @@ def _as_ledger(values: list[Value]) -> Ledger | None:
         return None
 
 
-def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
-    if len(values) != 11:
+def _as_parked(rowid: int, values: list[Value]) -> Parked | None:
+    _, boot, moment_ms, crc, body = values
+    if not (isinstance(boot, str) and isinstance(moment_ms, int) and isinstance(body, str)):
         return None
+    found = Parked(rowid, boot, moment_ms, body)
+    return found if found.crc == crc else None
+
+
+def _as_nothing(_rowid: int, _values: list[Value]) -> None:
+    return None
+
+
+def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
     _, state, lane, points, first_ms, last_ms, changed_ms, counters, crc, reason, body = values
     if lane not in set(Lane) or state not in set(State) or not isinstance(state, int):
         return None
@@ -205,3 +219,11 @@ def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
     changed = changed_ms if isinstance(changed_ms, int) else row.last_ms
     text = reason if isinstance(reason, str) else None
     return SavedRow(row, State(state), changed, counters == 1, text)
+
+
+# The tables by their number of columns.
+_KINDS: Mapping[int, Callable[[int, list[Value]], Saved | None]] = {
+    3: _as_ledger,
+    5: _as_parked,
+    11: _as_row,
+}

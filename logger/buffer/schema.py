@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from logger.buffer import parked
 from logger.buffer.database import Database
 from logger.buffer.ledger import Ledger, checksum
 from logger.errors import BufferCorruptError, BufferFileError
@@ -93,6 +94,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[Database], None], ...], ...] = (
         for name, chosen in SELDOM.items()
     ),
     (_note_last_stamp,),
+    (parked.TABLE,),
 )
 VERSION = len(MIGRATIONS)
 
