@@ -169,8 +169,10 @@ class App:
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer."""
         self.buffer.open()
-        stamped_ms = self.buffer.state().stamped_ms
-        self.clock = Clock(self._machine, stamped_ms=stamped_ms)
+        stamped_ms, boot = self.buffer.state().stamped_ms, self._machine.boot()
+        since_ms = self.buffer.parked_since(boot)
+        since = None if since_ms is None else since_ms / 1000
+        self.clock = Clock(self._machine, stamped_ms=stamped_ms, since=since)
         if not self.clock.trusted:
             log.warning("the clock of this machine is not set yet: readings wait for their time")
             if self.config.influxdb is not None:
@@ -182,7 +184,8 @@ class App:
                 )
                 self._server_time.start()
         state = StateFile(state_directory(self.config.buffer.path) / "derived.json")
-        self.intake = Intake(self._derive, self.clock, self.buffer.append, state)
+        waiting = self.buffer.state().parked
+        self.intake = Intake(self._derive, self.clock, self.buffer, state, boot, waiting)
         self.intake.open(stamped_ms)
         self.overview.begin()
         if self.delivery is not None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from logger import logs
 from logger.app import App
-from logger.clock import Machine
+from logger.clock import Machine, elapsed
 from logger.config import load_config
 from logger.daemon import serve
 
@@ -29,6 +29,8 @@ class Oddity:
     behind_s: float = 0.0
     kept: bool = False
     server_elsewhere: bool = False
+    started_s: float = 0.0  # when it was started, by the uptime of the real machine
+    boot: str = "this"
 
 
 class OddMachine:
@@ -58,6 +60,8 @@ def _main(file: Path, words: list[str]) -> None:
 
     machine = Machine(
         wall=lambda: time.time() - now().behind_s,
+        mono=lambda: elapsed() - now().started_s,
+        boot=lambda: now().boot,
         kept=lambda: now().kept,
         elsewhere=lambda _peer, _own: now().server_elsewhere,
     )

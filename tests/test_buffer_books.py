@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.buffer import new_rows
 from logger.buffer.database import Database
 from logger.buffer.exchange import Exchange
 from logger.buffer.ledger import Account, Books, LaneBooks, Ledger
 from logger.buffer.pending import Drops, Pending
-from logger.buffer.rows import LEASE_MS, Row, Settlement, State, row_checksum, waiting
+from logger.buffer.rows import LEASE_MS, Row, Settlement, State, new_rows, row_checksum, waiting
 from logger.buffer.schema import load_ledger, save_ledger
 from logger.buffer.verify import verify
 from logger.buffer.writer import Writer

@@ -17,12 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from logger.buffer import tools
-from logger.buffer.buffer import new_rows
 from logger.buffer.database import Database
 from logger.buffer.exchange import Exchange
 from logger.buffer.pending import Drops, Pending
 from logger.buffer.recover import rebuild
-from logger.buffer.rows import Row, Settlement, State, waiting
+from logger.buffer.rows import Row, Settlement, State, new_rows, waiting
 from logger.buffer.verify import unseen, verify
 from logger.buffer.writer import Writer
 from logger.datamodel import Lane

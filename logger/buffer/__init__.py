@@ -2,6 +2,7 @@
 
 from logger.buffer.buffer import Buffer
 from logger.buffer.ledger import Books, LaneBooks
+from logger.buffer.parked import Parked
 from logger.buffer.state import BufferState
 
-__all__ = ["Books", "Buffer", "BufferState", "LaneBooks"]
+__all__ = ["Books", "Buffer", "BufferState", "LaneBooks", "Parked"]

@@ -7,17 +7,18 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from logger.buffer import scrub
+from logger.buffer import parked, scrub
 from logger.buffer.exchange import Exchange
 from logger.buffer.ledger import Books, LaneBooks
 from logger.buffer.lock import OwnerLock
+from logger.buffer.parked import Parked
 from logger.buffer.pending import MEMORY_BYTES, Drops, Pending
-from logger.buffer.rows import NewRow, has_counters
+from logger.buffer.rows import NewRow, new_rows
 from logger.buffer.state import BufferState, Level
 from logger.buffer.writer import Writer
-from logger.datamodel import Lane
 from logger.errors import BufferDiskError, BufferFileError
 from logger.lineprotocol import Point
 from logger.points import by_lane
@@ -25,7 +26,6 @@ from logger.texts import clean, mask
 
 log = logging.getLogger(__name__)
 
-_LINES_A_ROW = 500
 _MAINTAIN_S = 60.0
 _MAINTAIN_MORE_S = 0.5  # while there is more than one go can do
 _RETRY_S = (0.5, 10.0)  # after a disk fault: first and longest pause
@@ -103,8 +103,11 @@ class Buffer:
         since = self._working_since
         return -self._pause() if since is None else time.monotonic() - since
 
-    def append(self, points: Sequence[Point]) -> None:
-        """Take points that belong together. Returns at once and raises for no disk."""
+    def append(self, points: Sequence[Point], released: int = 0) -> None:
+        """Take points that belong together. Returns at once and raises for no disk.
+
+        With their commit the parked readings up to number `released` are forgotten.
+        """
         rows: list[NewRow] = []
         invalid: Drops = Drops()
         for lane, group in by_lane(points).items():
@@ -121,7 +124,39 @@ class Buffer:
                     invalid[lane, "invalid"] += 1
             rows += new_rows(lane, lines, times)
             self._newest_ms = max([*times, self._newest_ms or 0]) or None
+        if rows:
+            rows[0] = replace(rows[0], released=released)
+            rows[1:] = [replace(row, joined=True) for row in rows[1:]]
         self.exchange.add(rows, invalid)
+
+    def drop(self, points: Sequence[Point], reason: str) -> None:
+        """Book points that cannot be kept as read and dropped."""
+        drops = Drops()
+        for lane, group in by_lane(points).items():
+            drops[lane, reason] += len(group)
+        self.exchange.add([], drops)
+
+    def park(self, one: Parked) -> bool:
+        """Keep a reading that has no time yet; False if too many wait for the disk."""
+        return self.exchange.park(one)
+
+    def parked(self, after: int, limit: int) -> list[Parked]:
+        """Return readings without a time above number `after`, the oldest `limit`.
+
+        Raises BufferFileError.
+        """
+        if self.exchange.parking and not self.flush():
+            raise BufferDiskError(self._problem)
+        return parked.load(self.path, after, limit)
+
+    def parked_since(self, boot: str) -> int | None:
+        """Return the first moment of a boot from which readings wait, milliseconds since it
+        began; None if there is none, or the file cannot be read."""
+        try:
+            return parked.first_of(self.path, boot)
+        except BufferFileError as err:
+            log.debug("parked readings: %s", err)
+            return None
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Commit everything now; return False if the disk did not let it."""
@@ -175,6 +210,7 @@ class Buffer:
                 oldest_ms=min(oldest, default=None),
                 newest_ms=self._newest_ms or file.newest_ms,
                 stamped_ms=file.stamped_ms,
+                parked=file.parked + len(self.exchange.parking),
                 file_size=file.size,
                 max_size=self._writer.max_size,
                 full=file.used / self._writer.room,
@@ -285,14 +321,3 @@ class Buffer:
                 self._problem = ""
                 seconds = time.monotonic() - self._problem_since
                 log.warning("buffer: writing again after %.0f s", seconds)
-
-
-def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
-    """Return lines as rows, one unless there are very many; `times` has that of each line."""
-    found = []
-    for start in range(0, len(lines), _LINES_A_ROW):
-        part = lines[start : start + _LINES_A_ROW]
-        stamps = times[start : start + _LINES_A_ROW]
-        counters, body = has_counters(part), "\n".join(part)
-        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, body))
-    return found

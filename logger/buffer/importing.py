@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from logger.buffer.buffer import new_rows
-from logger.buffer.rows import NewRow
+from logger.buffer.rows import NewRow, new_rows
 from logger.datamodel import MEASUREMENTS, Kind, Lane
 from logger.errors import BufferFileError
 from logger.lineparse import decode

@@ -46,8 +46,11 @@ class Pending:
             self._sacrifice()
 
     def take(self, limit: int) -> tuple[list[NewRow], Drops]:
-        """Take the oldest rows, `limit` at most, and the drops so far, to be committed."""
+        """Take the oldest rows, about `limit` at most, and the drops so far, to be committed.
+        Joined rows stay together."""
         while self._rows and len(self._taken) < limit:
+            self._taken.append(self._rows.popleft())
+        while self._taken and self._rows and self._rows[0].joined:
             self._taken.append(self._rows.popleft())
         return list(self._taken), Counter(self.drops)
 

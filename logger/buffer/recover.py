@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from logger.buffer import seal
+from logger.buffer import parked, seal
 from logger.buffer.database import PAGE, Database, mapped
 from logger.buffer.ledger import Ledger
+from logger.buffer.parked import Parked
 from logger.buffer.rows import COLUMNS, NewRow, State, as_row, insert
 from logger.buffer.salvage import SavedRow, saved
 from logger.buffer.schema import last_stamp, load_ledger, migrate, save_ledger
@@ -132,7 +133,10 @@ def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> 
         else:
             account.set_aside += row.points
         count += 1
-    return count
+    waiting = old.rows("SELECT id, boot, moment_ms, body, crc FROM parked ORDER BY id")
+    found = [(Parked(*values), crc) for *values, crc in waiting]
+    parked.insert(new, ledger, [one for one, crc in found if one.crc == crc])
+    return count + len(found)
 
 
 def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
@@ -140,15 +144,22 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
     points that were lost."""
     old: Ledger | None = None
     chunk: list[SavedRow] = []
+    readings: list[Parked] = []
     for found in saved(path):
         if isinstance(found, Ledger):
             if old is None or found.commit >= old.commit:
                 old = found
             continue
+        if isinstance(found, Parked):
+            readings.append(found)
+            if len(readings) >= _CHUNK:
+                _park(database, readings)
+            continue
         chunk.append(found)
         if len(chunk) >= _CHUNK:
             _keep(database, chunk)
     _keep(database, chunk)
+    _park(database, readings)
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     for first in range(1, highest + 1, _CHUNK):
         with database.transaction():
@@ -157,6 +168,7 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
     with database.transaction():
         ledger = old or load_ledger(database)
         lost = _balance(database, ledger)
+        database.run("DELETE FROM parked WHERE id<=?", ledger.released_id)
         save_ledger(database, ledger)
     return ledger, lost
 
@@ -186,6 +198,13 @@ def _keep(database: Database, chunk: list[SavedRow]) -> None:
     database.checkpoint()
 
 
+def _park(database: Database, readings: list[Parked]) -> None:
+    with database.transaction():
+        for one in readings:
+            parked.put(database, one)
+    readings.clear()
+
+
 def _balance(database: Database, ledger: Ledger) -> int:
     """Make the books agree with the rows: what they knew of and is not here is booked as
     dropped, "damaged"; return how many points that are."""
@@ -195,6 +214,8 @@ def _balance(database: Database, ledger: Ledger) -> int:
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     # numbers of rows that were lost must not come again: a server may know them
     ledger.next_id = max(ledger.next_id, highest + 1) + 1000
+    highest = int(database.value("SELECT coalesce(max(id), 0) FROM parked"))
+    ledger.next_parked = max(ledger.next_parked, highest + 1)
     for lane in Lane:
         account = ledger.lanes[lane]
         count = {state: _points(database, lane, state) for state in State}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from logger.buffer import parked
 from logger.buffer.database import Database
 from logger.buffer.ledger import Ledger, checksum
 from logger.errors import BufferCorruptError, BufferFileError
@@ -96,6 +97,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[Database], None], ...], ...] = (
     # Rows of older files are sealed when their state changes, and by the scrub.
     (_SEAL,),
     (_note_last_stamp,),
+    (parked.TABLE,),
 )
 VERSION = len(MIGRATIONS)
 

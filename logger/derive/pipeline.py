@@ -113,6 +113,13 @@ class Derive:
             found += points(self._changes.keep(each), about.model, self._site)
         return found + self._stamped(derived)
 
+    def plain(self, reading: Reading) -> tuple[Point, ...]:
+        """Return the points of a reading itself; none if its meter is not known any more."""
+        about = self._meters.get(reading.meter)
+        if about is None or about.model.name != reading.model:
+            return ()
+        return points(reading, about.model, self._site)
+
     def _as_moved(self, reading: Reading) -> Reading:
         """Return a reading that was under way when the clock was moved with its new time."""
         step = self._moved
