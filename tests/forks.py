@@ -107,6 +107,7 @@ def _become(call: Call, output: int, errors: int) -> None:
         assert error is not None
         sys.excepthook(kind, error, trace)
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()

@@ -101,8 +101,10 @@ class Client:
                     f"TLS: {reason_of(err.reason)}",
                     "check certificate, clock and whether the server speaks TLS at all",
                 )
-            answer = err.body if isinstance(err.body, str) else ""
-            return classify(int(err.status), dict(err.headers or {}), answer, time.time())
+            # masked before a word of it is cut or taken out: half a secret is not found again
+            answer = mask(err.body) if isinstance(err.body, str) else ""
+            headers = {name: mask(value) for name, value in dict(err.headers or {}).items()}
+            return classify(int(err.status), headers, answer, time.time())
         except UnicodeDecodeError:
             return Outcome(Kind.BUSY, "the answer is not text")
         except http.ReadTimeoutError:
@@ -132,6 +134,8 @@ def reason_of(err: object) -> str:
             return "no connection within the timeout"
         case http.SSLError():
             return f"TLS: {cause}"
+        case http.LocationParseError():
+            return "redirected to what is no address"  # which may be a part of a secret
     text = " ".join(str(cause).split())
     text = re.sub(r"^.*\[Errno -?\d+\] ", "", text.rsplit(">: ", 1)[-1])
     return text or type(err).__name__

@@ -17,6 +17,7 @@ from logger.datamodel import MEASUREMENTS, Kind
 from logger.errors import ReportError
 from logger.lineprotocol import FieldValue, Point
 from logger.report.source import Bands, Span, Tags, Tally, merged
+from logger.texts import mask
 
 _BATCH = 200  # statements in one request
 # Fields of quality windows that hold extremes, where the measurement has them.
@@ -181,6 +182,7 @@ class InfluxSource:
                 fields={"q": query, "db": self._database, "epoch": "ms", "chunked": "true"},
                 encode_multipart=False,
                 headers=self._headers,
+                redirect=False,  # type: ignore[arg-type]  # the token is for nobody else
             )
         except urllib3.exceptions.HTTPError as err:
             raise ReportError(
@@ -199,7 +201,7 @@ class InfluxSource:
                     raise ReportError(f"{self._url}: not an answer of InfluxDB: {err}") from err
 
     def _refusal(self, status: int, body: bytes) -> str:
-        text = body.decode("utf-8", errors="replace").strip()
+        text = mask(body.decode("utf-8", errors="replace")).strip()
         try:
             parsed = json.loads(text)
             text = parsed.get("message") or parsed.get("error") or text
