@@ -105,8 +105,10 @@ class Client:
                 **extra,
             )
         except ApiException as err:
-            answer = err.body if isinstance(err.body, str) else ""
-            return classify(int(err.status), dict(err.headers or {}), answer, time.time())
+            # masked before a word of it is cut or taken out: half a secret is not found again
+            answer = mask(err.body) if isinstance(err.body, str) else ""
+            headers = {name: mask(value) for name, value in dict(err.headers or {}).items()}
+            return classify(int(err.status), headers, answer, time.time())
         except HttpTimeoutError as err:
             hint = "if the server is only slow, raise influxdb.timeout"
             return Outcome(Kind.TIMEOUT, err.message, hint)

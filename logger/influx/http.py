@@ -316,6 +316,8 @@ def reason_of(err: object) -> str:
             return "the name of the server cannot be resolved"
         case fault.ConnectTimeoutError() if not isinstance(cause, fault.NewConnectionError):
             return "no connection within the timeout"
+        case fault.LocationParseError():
+            return "redirected to what is no address"  # which may be a part of a secret
     text = " ".join(str(cause).split())
     text = re.sub(r"^.*\[Errno -?\d+\] ", "", text.rsplit(">: ", 1)[-1])
     return text or type(err).__name__
