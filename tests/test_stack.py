@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from logger import __version__
 from tests.engines.process import program
 from tests.grafana_start import refusals
 from tests.running import PATIENCE_S, ROOT, wait_until
@@ -70,7 +71,7 @@ def test_the_image_is_its_user_s_and_reads_only(engine: Engine) -> None:
     probe = "import os, sys; print(os.getuid(), os.access('/opt', os.W_OK), sys.version_info[:2])"
     said = engine.run("run", *CONFINED, "--entrypoint", "python", IMAGE, "-c", probe).stdout
     assert said.startswith("10001 False")
-    assert engine.run("run", *CONFINED, IMAGE, "--version").stdout.startswith("inepro-logger ")
+    assert engine.run("run", *CONFINED, IMAGE, "--version").stdout.strip() == __version__
 
 
 def test_the_demo_runs_in_it(engine: Engine) -> None:
@@ -189,6 +190,7 @@ def test_the_stack_stops_in_time_and_well(project: Project) -> None:
 def test_the_configuration_of_init_runs(project: Project, tmp_path: Path) -> None:
     """The profile of one's own meters: a gateway on TCP, which here is the demo's."""
     project.compose("--profile", "demo", "stop", "demo-logger")
+    project.compose("--profile", "demo", "up", "-d", "demo-meters")
     project.compose("up", "-d", "--no-deps", "logger")
     project.healthy("logger")
     said = project.inside("logger", "inepro-logger", "status")
