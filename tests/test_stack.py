@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,9 +183,17 @@ def test_a_demo_is_backed_up_and_comes_back_as_a_demo(project: Project) -> None:
 
 
 def test_the_stack_stops_in_time_and_well(project: Project) -> None:
+    project.healthy("demo-logger")
     project.compose("--profile", "demo", "stop", "demo-logger")
     state = project.state("demo-logger")
     assert (state["Running"], state["ExitCode"]) == (False, 0), project.log("demo-logger")
+
+
+def test_a_logger_that_is_still_starting_stops_too(project: Project) -> None:
+    project.compose("--profile", "demo", "start", "demo-logger")
+    project.compose("--profile", "demo", "stop", "demo-logger")
+    # By the signal or by itself; 137 is a container that was killed in the end.
+    assert project.state("demo-logger")["ExitCode"] in {0, 128 + signal.SIGTERM}
 
 
 def test_the_configuration_of_init_runs(project: Project, tmp_path: Path) -> None:
