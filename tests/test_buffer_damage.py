@@ -183,7 +183,8 @@ def test_a_damaged_file_mends_itself(
     aside = [file for file in path.parent.iterdir() if ".corrupt-" in file.name]
     assert bool(aside) == ("set aside as" in caplog.text)
     if with_log:
-        assert aside
+        # where the log has every page that was hit, SQLite takes them from there
+        assert aside or report.points > 2 * ROWS
         assert read >= 2 * ROWS  # the log has the books: they know how many there had been
     if damage in {damage_header, damage_first_page, damage_tear_page}:
         assert len(lines & everything()) >= 300
