@@ -141,6 +141,7 @@ def test_readings_without_a_time_outlast_damage_to_the_file(tmp_path: Path) -> N
     rebuild(buffer.path, T0)
     left = load(buffer.path, 0, 100)
     assert [one.body for one in left] == [f"reading {number}" for number in range(4, 10)]
+    buffer = Buffer(buffer.path, now_ms=lambda: T0)
     buffer.open()
     assert buffer.state().parked == 6
     assert buffer.park(Parked(0, "boot", 99, "later"))

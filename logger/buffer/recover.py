@@ -134,9 +134,14 @@ def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> 
             account.set_aside += row.points
         count += 1
     waiting = old.rows("SELECT id, boot, moment_ms, body, crc FROM parked ORDER BY id")
-    found = [(Parked(*values), crc) for *values, crc in waiting]
-    parked.insert(new, ledger, [one for one, crc in found if one.crc == crc])
-    return count + len(found)
+    missing = [
+        Parked(*values)
+        for *values, crc in waiting
+        if Parked(*values).crc == crc
+        and not new.value("SELECT 1 FROM parked WHERE id=? AND crc=?", values[0], crc)
+    ]
+    parked.insert(new, ledger, missing)
+    return count + len(missing)
 
 
 def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
