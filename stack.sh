@@ -99,7 +99,7 @@ restore() {
   # The tokens of the backup are those of another volume: make new ones.
   inside rm -rf "$there" /tokens/logger/influxdb /tokens/grafana/influxdb
   inside /docker-entrypoint-initdb.d/10-buckets-and-tokens.sh
-  $compose up --no-start grafana
+  $compose up --no-start --no-deps grafana
   docker cp "$from/grafana.db" "$(container grafana):/var/lib/grafana/grafana.db"
   $compose run --rm --no-deps --user 0 --entrypoint chown grafana \
     472:0 /var/lib/grafana/grafana.db

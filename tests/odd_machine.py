@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from logger.bus.elapsed import elapsed
 from logger.config import load_config
 from logger.derive.clock import Machine
 from logger.runtime import logs
@@ -29,6 +30,8 @@ class Oddity:
     behind_s: float = 0.0
     kept: bool = False
     server_elsewhere: bool = False
+    started_s: float = 0.0  # when it was started, by the uptime of the real machine
+    boot: str = "this"
 
 
 class OddMachine:
@@ -58,6 +61,8 @@ def _main(file: Path, words: list[str]) -> None:
 
     machine = Machine(
         wall=lambda: time.time() - now().behind_s,
+        mono=lambda: elapsed() - now().started_s,
+        boot=lambda: now().boot,
         kept=lambda: now().kept,
         elsewhere=lambda _peer, _own: now().server_elsewhere,
     )

@@ -57,13 +57,18 @@ def command(
 
 
 class RunningLogger:
-    """`inepro-logger run` on a configuration file; `under` is a command that runs commands."""
+    """`inepro-logger run` on a configuration file; `under` is a command that runs commands,
+    `program` may stand for the logger's own."""
 
     def __init__(
-        self, config: Path, env: Mapping[str, str] | None = None, under: Sequence[str] = ()
+        self,
+        config: Path,
+        env: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+        program: Sequence[str] = COMMAND,
     ) -> None:
         self.config = config
-        self._under = under
+        self._program = (*under, *program)
         self._env = {**os.environ, **(env or {})}
         self._log = config.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,15 +77,7 @@ class RunningLogger:
         """Start the process; its log goes on in the same file."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    *self._under,
-                    *COMMAND,
-                    "run",
-                    "--config",
-                    str(self.config),
-                    "--log-format",
-                    "json",
-                ],
+                [*self._program, "run", "--config", str(self.config), "--log-format", "json"],
                 stderr=log,
                 stdout=log,
                 cwd=ROOT,
@@ -99,7 +96,8 @@ class RunningLogger:
 
     def log(self) -> list[dict[str, Any]]:
         """Return the log lines so far; each is one JSON object."""
-        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        lines = self._log.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def messages(self) -> list[str]:
         return [line["message"] for line in self.log()]

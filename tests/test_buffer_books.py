@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.buffer.buffer import new_rows
 from logger.buffer.exchange import Exchange
 from logger.buffer.pending import Drops, Pending
 from logger.buffer.writer import Writer
@@ -20,7 +19,15 @@ from logger.domain.datamodel import Lane
 from logger.points.line import Point
 from logger.store.database import Database
 from logger.store.ledger import Account, Books, LaneBooks, Ledger
-from logger.store.rows import LEASE_MS, RowState, Settlement, StoredRow, row_checksum, waiting
+from logger.store.rows import (
+    LEASE_MS,
+    RowState,
+    Settlement,
+    StoredRow,
+    new_rows,
+    row_checksum,
+    waiting,
+)
 from logger.store.schema import load_ledger, save_ledger
 from logger.store.verify import verify
 from tests import buffers

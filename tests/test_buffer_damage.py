@@ -94,7 +94,7 @@ def test_all_rows_are_found_without_sqlite(path: Path) -> None:
     for found in saved(path):
         if isinstance(found, Ledger):
             ledgers.append(found)
-        else:
+        elif isinstance(found, SavedRow):
             rows[found.row.id] = found
     lines = [line for one in rows.values() for line in one.row.lines]
     assert everything() <= set(lines)

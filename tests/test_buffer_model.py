@@ -16,7 +16,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from logger.buffer.buffer import new_rows
 from logger.buffer.exchange import Exchange
 from logger.buffer.pending import Drops, Pending
 from logger.buffer.writer import Writer
@@ -24,7 +23,7 @@ from logger.domain.datamodel import Lane
 from logger.store import tools
 from logger.store.database import Database
 from logger.store.recover import rebuild
-from logger.store.rows import RowState, Settlement, StoredRow, waiting
+from logger.store.rows import RowState, Settlement, StoredRow, new_rows, waiting
 from logger.store.verify import unseen, verify
 
 T0 = 1_700_000_000_000

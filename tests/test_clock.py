@@ -10,9 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logger.bus.elapsed import elapsed
-from logger.derive.clock import RELEASED_MS, Clock, Machine, Parking, Stamps, Step
-from logger.meter.reading import Reading
-from logger.models import Job
+from logger.derive.clock import RELEASED_MS, Clock, Machine, Stamps, Step
 
 NOON = RELEASED_MS / 1000 + 40 * 86400 + 12 * 3600  # a true time well after the release
 NOON_MS = int(NOON * 1000)
@@ -28,11 +26,11 @@ class Hardware:
     uptime_s: float = 17.0
     kept: bool = False
 
-    def clock(self, stamped_ms: int | None = None) -> Clock:
+    def clock(self, stamped_ms: int | None = None, since: float | None = None) -> Clock:
         machine = Machine(
             lambda: self.true_s + self.error_s, lambda: self.uptime_s, lambda: self.kept
         )
-        return Clock(machine, stamped_ms=stamped_ms)
+        return Clock(machine, stamped_ms=stamped_ms, since=since)
 
     def pass_s(self, seconds: float) -> None:
         self.true_s += seconds
@@ -46,13 +44,6 @@ class Hardware:
             if step := clock.check():
                 steps.append(step)
         return steps
-
-
-def reading(stamp_ms: int) -> Reading:
-    return Reading(
-        meter="m", role="grid", model="pro380", job=Job.FAST,
-        taken_ms=stamp_ms + 3, round_ms=stamp_ms, values={},
-    )  # fmt: skip
 
 
 def test_a_good_clock_is_followed_without_a_step() -> None:
@@ -135,23 +126,20 @@ def test_boot_with_a_wrong_clock_corrected_after_90_s(shown_s: float) -> None:
     machine = Hardware(error_s=shown_s - NOON)
     stamped_ms = NOON_MS - 60_000
     clock = machine.clock(stamped_ms)
-    parking = Parking()
-    true_ms = []
+    moments, true_ms = [], []
     for _ in range(90):
         machine.pass_s(1)
         assert clock.check() is None
         assert not clock.trusted
-        parking.add(reading(clock.now_ms()))
+        moments.append(clock.moment_ms(clock.now_ms()))
         true_ms.append(int(machine.true_s * 1000))
     machine.error_s = 0
     (step,) = machine.watch(clock, 5)
     assert step.first
     assert clock.trusted
-    stamped = parking.release(clock)
-    assert [r.round_ms for r in stamped] == pytest.approx(true_ms, abs=2)
-    assert all(r.taken_ms == r.round_ms + 3 for r in stamped)
-    assert min(r.taken_ms for r in stamped) > stamped_ms
-    assert len(parking) == 0
+    stamps = [clock.stamp_ms(moment) for moment in moments]
+    assert stamps == pytest.approx(true_ms, abs=2)
+    assert min(stamps) > stamped_ms
 
 
 def test_a_clock_that_ran_past_the_newest_point_is_not_right_for_that() -> None:
@@ -172,11 +160,11 @@ def test_nobody_sets_the_clock_so_time_goes_on_after_the_newest_point(error_s: f
     machine = Hardware(error_s=error_s)
     stamped_ms = NOON_MS - 40_000
     clock = machine.clock(stamped_ms)
-    first_ms = clock.now_ms()
+    first_moment_ms = clock.moment_ms(clock.now_ms())
     (step,) = machine.watch(clock, 1000)
     assert step.first
     assert clock.trusted
-    assert clock.right_ms(first_ms) == pytest.approx(stamped_ms + 1000, abs=2)
+    assert clock.stamp_ms(first_moment_ms) == pytest.approx(stamped_ms + 1000, abs=2)
     machine.error_s = 0  # the network is back at last
     (step,) = machine.watch(clock, 5)
     assert step.size_ms == pytest.approx(40_000 - 1000, abs=3)
@@ -191,12 +179,17 @@ def test_a_point_from_the_far_future_does_not_stop_the_clock_for_ever() -> None:
     assert clock.now_ms() == pytest.approx(machine.true_s * 1000, abs=2)
 
 
-def test_parking_is_bounded_and_counts_what_it_lost() -> None:
-    parking = Parking(limit=3)
-    for stamp in (11, 22, 33, 44, 55):
-        parking.add(reading(stamp))
-    assert parking.lost == 2
-    assert [r.round_ms for r in parking.release(Hardware().clock())] == [33, 44, 55]
+def test_what_a_run_before_left_without_a_time_counts_as_begun_then() -> None:
+    machine = Hardware(error_s=-300, uptime_s=2000)
+    stamped_ms = NOON_MS - 3_600_000
+    clock = machine.clock(stamped_ms, since=100.0)  # half an hour ago
+    assert clock.trusted
+    machine.error_s = -1800
+    clock = machine.clock(stamped_ms, since=100.0)
+    assert not clock.trusted
+    (step,) = machine.watch(clock, 2)  # nobody set it for 15 minutes, most of them before
+    assert step.first
+    assert clock.stamp_ms(100_000) == pytest.approx(stamped_ms + 1000, abs=2)
 
 
 @given(

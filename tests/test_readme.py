@@ -38,10 +38,10 @@ NOT_OURS = {
     "ls": "lists the adapters of the reader's machine",
     "cp": "copies the example",
     "python3": "the installation: test_demo_line runs it",
-    "docker": "no engine in the tests: test_compose checks the files",
+    "docker": "test_stack runs the image and the containers",
     "sudo": "changes the reader's machine",
-    "influx": "the reader's InfluxDB: test_init runs the script it feeds",
-    "./stack.sh": "needs the engine of Docker: test_compose checks it",
+    "influx": "the reader's InfluxDB: test_stack runs the script it feeds",
+    "./stack.sh": "needs an engine: test_stack runs it",
 }
 NOON = 1_782_037_800.0
 

@@ -105,3 +105,30 @@ def test_one_flipped_bit_in_the_log_after_a_kill(config: Path, tmp_path: Path) -
     assert found["books"]["total"]["drops"].get("damaged", 0) == damage["lost"]
     verified = command("buffer", "verify", "--config", str(config))
     assert verified.returncode == 0, verified.stdout
+
+
+def test_a_changed_state_after_a_clean_stop(config: Path, tmp_path: Path) -> None:
+    """A row that says it was delivered, in table and index alike, would wait for ever."""
+    buffer = tmp_path / "state" / "buffer.sqlite"
+    with RunningLogger(config) as first:
+        wait_until(lambda: first.status().get("readings", 0) >= 5)
+    before = lines(buffer, tmp_path / "before")
+    with closing(sqlite3.connect(buffer)) as connection:
+        connection.execute("UPDATE rows SET state=1 WHERE id=2")
+        connection.commit()
+    with RunningLogger(config) as second:
+        second.wait_for("the seal of its state is broken")
+        wait_until(lambda: second.status().get("readings", 0) > 0)
+        state = second.status()
+        assert state["exit"] == 1
+        assert [damage["lost"] for damage in state["buffer"]["damages"]] == [0]
+        # the first step of the scrub comes after 10 s, and is the last one of a small file
+        wait_until(lambda: second.status()["buffer"]["scrub"]["done_ms"] > 0)
+        shown = command("status", "--config", str(config)).stdout
+        assert "wholly checked at" in shown
+        assert "none damaged" in shown
+    with closing(sqlite3.connect(buffer)) as connection:
+        assert connection.execute("SELECT count(*) FROM rows WHERE state<>0").fetchone() == (0,)
+    assert before <= lines(buffer, tmp_path / "after")
+    assert books(config)["scrub"]["done_rows"] > 0
+    assert command("buffer", "verify", "--config", str(config)).returncode == 0

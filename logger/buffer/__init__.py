@@ -2,6 +2,7 @@
 
 from logger.buffer.buffer import Buffer
 from logger.store.ledger import Books, LaneBooks
+from logger.store.parked import Parked
 from logger.store.state import BufferState
 
-__all__ = ["Books", "Buffer", "BufferState", "LaneBooks"]
+__all__ = ["Books", "Buffer", "BufferState", "LaneBooks", "Parked"]

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from logger.buffer.exchange import Exchange
+from logger.buffer.incoming import rows_of
 from logger.buffer.pending import MEMORY_BYTES, Drops, Pending
 from logger.buffer.writer import Writer
-from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferDiskError, BufferFileError
 from logger.points.line import Point
 from logger.points.readings import by_lane
-from logger.store import scrub
-from logger.store.ledger import Books, LaneBooks
+from logger.store import parked, scrub
+from logger.store.ledger import Books
 from logger.store.lock import OwnerLock
-from logger.store.rows import NewRow, has_counters
+from logger.store.parked import Parked
 from logger.store.state import BufferState, Level
-from logger.texts import clean, mask
 
 log = logging.getLogger(__name__)
 
-_LINES_A_ROW = 500
 _MAINTAIN_S = 60.0
 _MAINTAIN_MORE_S = 0.5  # while there is more than one go can do
 _RETRY_S = (0.5, 10.0)  # after a disk fault: first and longest pause
@@ -66,6 +65,7 @@ class Buffer:
         self._started = self._problem_since = self._not_before = self._maintain_at = 0.0
         self._scrub_at = 0.0
         self._retry_s = _RETRY_S[0]
+        self._working_since: float | None = None
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
@@ -83,28 +83,62 @@ class Buffer:
         except BaseException:
             self._lock.release()
             raise
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the keeping thread, also in place of one that has ended."""
+        self._working_since = None
         self._thread = threading.Thread(target=self._run, name="buffer", daemon=True)
         self._thread.start()
 
-    def append(self, points: Sequence[Point]) -> None:
-        """Take points that belong together. Returns at once and raises for no disk."""
-        rows: list[NewRow] = []
-        invalid: Drops = Drops()
-        for lane, group in by_lane(points).items():
-            lines: list[str] = []
-            times: list[int] = []
-            for point in group:
-                try:
-                    line = point.line()
-                    # a text may hold a line break; a row is read line by line
-                    lines.append(clean(mask(line)).replace("\n", " ") if '"' in line else line)
-                    times.append(point.time_ms)
-                except ValueError as err:
-                    log.error("buffer: a point that line protocol cannot hold: %s", err)
-                    invalid[lane, "invalid"] += 1
-            rows += new_rows(lane, lines, times)
-            self._newest_ms = max([*times, self._newest_ms or 0]) or None
+    def late_s(self) -> float:
+        """Return for how many seconds the keeping thread has worked without an end, or
+        not begun with what is due; infinity when it has ended."""
+        if self._thread is None or self.exchange.stopping:
+            return 0.0
+        if not self._thread.is_alive():
+            return math.inf
+        since = self._working_since
+        return -self._pause() if since is None else time.monotonic() - since
+
+    def append(self, points: Sequence[Point], released: int = 0) -> None:
+        """Take points that belong together. Returns at once and raises for no disk.
+
+        With their commit the parked readings up to number `released` are forgotten.
+        """
+        rows, invalid = rows_of(points, released)
+        if rows:
+            self._newest_ms = max(self._newest_ms or 0, *(row.last_ms for row in rows))
         self.exchange.add(rows, invalid)
+
+    def drop(self, points: Sequence[Point], reason: str) -> None:
+        """Book points that cannot be kept as read and dropped."""
+        drops = Drops()
+        for lane, group in by_lane(points).items():
+            drops[lane, reason] += len(group)
+        self.exchange.add([], drops)
+
+    def park(self, one: Parked) -> bool:
+        """Keep a reading that has no time yet; False if too many wait for the disk."""
+        return self.exchange.park(one)
+
+    def parked(self, after: int, limit: int) -> list[Parked]:
+        """Return readings without a time above number `after`, the oldest `limit`.
+
+        Raises BufferFileError.
+        """
+        if self.exchange.parking and not self.flush():
+            raise BufferDiskError(self._problem)
+        return parked.load(self.path, after, limit)
+
+    def parked_since(self, boot: str) -> int | None:
+        """Return the first moment of a boot from which readings wait, milliseconds since it
+        began; None if there is none, or the file cannot be read."""
+        try:
+            return parked.first_of(self.path, boot)
+        except BufferFileError as err:
+            log.debug("parked readings: %s", err)
+            return None
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Commit everything now; return False if the disk did not let it."""
@@ -131,17 +165,7 @@ class Buffer:
     def books(self) -> Books:
         """Return the books, with what is still in memory."""
         with self.exchange.changed:
-            pending = self.exchange.pending
-            lanes = {}
-            for lane, books in self._writer.state.books.lanes.items():
-                fresh = pending.points[lane]
-                drops = {
-                    reason: count
-                    for (of, reason), count in pending.drops.items()
-                    if of is lane and count
-                }
-                lanes[lane] = books + LaneBooks(fresh + sum(drops.values()), 0, fresh, 0, drops)
-            return Books(lanes)
+            return self.exchange.pending.added_to(self._writer.state.books)
 
     def state(self) -> BufferState:
         """Return how the buffer is, without touching the disk."""
@@ -158,6 +182,7 @@ class Buffer:
                 oldest_ms=min(oldest, default=None),
                 newest_ms=self._newest_ms or file.newest_ms,
                 stamped_ms=file.stamped_ms,
+                parked=file.parked + len(self.exchange.parking),
                 file_size=file.size,
                 max_size=self._writer.max_size,
                 full=file.used / self._writer.room,
@@ -175,6 +200,7 @@ class Buffer:
                 while (pause := self._pause()) > 0:
                     exchange.changed.wait(pause)
                 stopping, asked = exchange.stopping, exchange.asked
+                self._working_since = time.monotonic()
             try:
                 self._work(stopping)
                 self._healthy()
@@ -185,6 +211,7 @@ class Buffer:
                 self._fault(BufferFileError(f"{self.path}: {err}"))
             with exchange.changed:
                 exchange.flushed = asked
+                self._working_since = None
                 exchange.changed.notify_all()
             if stopping:
                 self._writer.close(self.now_ms())
@@ -241,8 +268,10 @@ class Buffer:
         try:
             self._writer.refresh()
         except BufferFileError as err:
-            self.exchange.suspect(err)  # what is committed stays so, whatever a look meets
-        return self.exchange.committed(batch)
+            self.exchange.suspect(err)
+        finally:  # what is committed stays so, whatever a look meets
+            more = self.exchange.committed(batch)
+        return more
 
     def _fault(self, err: BufferFileError) -> None:
         with self.exchange.changed:
@@ -264,14 +293,3 @@ class Buffer:
                 self._problem = ""
                 seconds = time.monotonic() - self._problem_since
                 log.warning("buffer: writing again after %.0f s", seconds)
-
-
-def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
-    """Return lines as rows, one unless there are very many; `times` has that of each line."""
-    found = []
-    for start in range(0, len(lines), _LINES_A_ROW):
-        part = lines[start : start + _LINES_A_ROW]
-        stamps = times[start : start + _LINES_A_ROW]
-        counters, body = has_counters(part), "\n".join(part)
-        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, body))
-    return found

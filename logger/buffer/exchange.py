@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from logger.buffer.pending import Drops, Pending
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferFileError
+from logger.store.parked import LIMIT as PARKED_LIMIT
+from logger.store.parked import Parked
 from logger.store.rows import NewRow, Settlement, StoredRow
 
 SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
@@ -26,12 +28,13 @@ class Batch:
     drops: Drops
     settled: list[Settlement]
     damaged: list[int]
+    parked: list[Parked]
     busy: frozenset[int]
 
     @property
     def empty(self) -> bool:
         """True if there is nothing to commit."""
-        return not (self.rows or self.settled or self.damaged or self.drops.total())
+        return not (self.rows or self.settled or self.damaged or self.parked or self.drops.total())
 
 
 @dataclass(slots=True)
@@ -49,6 +52,7 @@ class Exchange:
     commits: int = 0
     stopping: bool = False
     corrupt: BufferCorruptError | None = None
+    parking: list[Parked] = field(default_factory=list)  # not in the file yet
     _settled: list[Settlement] = field(default_factory=list)
     _damaged: list[int] = field(default_factory=list)
     _busy: set[int] = field(default_factory=set)
@@ -68,6 +72,17 @@ class Exchange:
             if self.commit_at is None:
                 self.commit_at = time.monotonic() + self.interval_s
                 self.changed.notify_all()
+
+    def park(self, one: Parked) -> bool:
+        """Hand over a reading without a time; False if too many wait for the disk."""
+        with self.changed:
+            if len(self.parking) >= PARKED_LIMIT:
+                return False
+            self.parking.append(one)
+            if self.commit_at is None:
+                self.commit_at = time.monotonic() + self.interval_s
+                self.changed.notify_all()
+            return True
 
     def flush(self, timeout_s: float) -> bool:
         """Ask for a commit now and wait for the attempt; False if there was none in time."""
@@ -150,7 +165,14 @@ class Exchange:
         """Take what is to be committed."""
         with self.changed:
             rows, drops = self.pending.take(ROWS_A_COMMIT)
-            batch = Batch(rows, drops, self._settled, self._damaged, frozenset(self._busy))
+            batch = Batch(
+                rows,
+                drops,
+                self._settled,
+                self._damaged,
+                list(self.parking),
+                frozenset(self._busy),
+            )
             self._settled, self._damaged = [], []
             self.commit_at = self.settle_at = None
             return batch
@@ -162,6 +184,7 @@ class Exchange:
             for done in batch.settled:
                 self._busy.difference_update(row.id for row in done.rows)
             self._busy.difference_update(batch.damaged)
+            del self.parking[: len(batch.parked)]
             self.commits += 1
             self.changed.notify_all()
             return bool(self.pending)

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from logger.domain.datamodel import Lane
+from logger.store.ledger import Books, LaneBooks
 from logger.store.rows import NewRow
 
 MEMORY_BYTES = 16 * 1024**2  # of line protocol: about 100,000 points
@@ -46,8 +47,11 @@ class Pending:
             self._sacrifice()
 
     def take(self, limit: int) -> tuple[list[NewRow], Drops]:
-        """Take the oldest rows, `limit` at most, and the drops so far, to be committed."""
+        """Take the oldest rows, about `limit` at most, and the drops so far, to be committed.
+        Joined rows stay together."""
         while self._rows and len(self._taken) < limit:
+            self._taken.append(self._rows.popleft())
+        while self._taken and self._rows and self._rows[0].joined:
             self._taken.append(self._rows.popleft())
         return list(self._taken), Counter(self.drops)
 
@@ -81,3 +85,14 @@ class Pending:
             self.size -= len(row.body)
             self.points[row.lane] -= row.points
             self.drops[row.lane, "memory"] += row.points
+
+    def added_to(self, books: Books) -> Books:
+        """Return the books of the file with what is still in memory."""
+        lanes = {}
+        for lane, own in books.lanes.items():
+            fresh = self.points[lane]
+            drops = {
+                reason: count for (of, reason), count in self.drops.items() if of is lane and count
+            }
+            lanes[lane] = own + LaneBooks(fresh + sum(drops.values()), 0, fresh, 0, drops)
+        return Books(lanes)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from logger.buffer.exchange import Batch
 from logger.domain.errors import BufferCorruptError, BufferDiskError
-from logger.store import check, limits, rows, schema
+from logger.store import check, limits, parked, rows, schema
 from logger.store.database import Database
 from logger.store.file import BufferFile
 from logger.store.ledger import Books, Ledger, Scrub
@@ -33,6 +33,7 @@ class FileState:
     oldest_ms: int | None = None
     newest_ms: int | None = None
     stamped_ms: int | None = None  # see Ledger
+    parked: int = 0
     written: int = 0  # bytes to the medium since this writer began
 
 
@@ -79,6 +80,9 @@ class Writer:
             rows.append(database, ledger, batch.rows, now_ms)
             if batch.rows:
                 ledger.stamped_ms = now_ms  # follows the clock when that is set back
+            parked.release(database, ledger, max((r.released for r in batch.rows), default=0))
+            if lost := parked.insert(database, ledger, batch.parked):
+                log.warning("buffer: %d readings without a time had to go for later ones", lost)
             for (lane, reason), points in batch.drops.items():
                 ledger.lanes[lane].read += points
                 ledger.lanes[lane].drops[reason] += points
@@ -182,5 +186,6 @@ class Writer:
             oldest,
             newest,
             ledger.stamped_ms,
+            parked.count(database),
             self.file.written,
         )

@@ -13,6 +13,7 @@ READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
 # The shortest frame: a refusal (address, function, code, checksum).
 SHORTEST = 5
 _FAILED = 0x80
+_CODES = range(1, 12)  # the exceptions that Modbus defines (V1.1b3, chapter 7)
 _WRITTEN_SIZE = 8
 _ANSWER_HEAD, _CHECKSUM = 3, 2
 
@@ -40,6 +41,20 @@ _TABLE = _table()
 def sealed(frame: bytes) -> bool:
     """Tell whether `frame` ends with its right checksum."""
     return len(frame) >= SHORTEST - 1 and crc16(frame[:-_CHECKSUM]) == frame[-_CHECKSUM:]
+
+
+def refusal(heard: bytes, request: bytes) -> int | None:
+    """Return the code of the refusal of `request` that `heard` is, None when it is none.
+
+    Some meters send it without the checksum (seen on a PRO1-Mod), and without their
+    address before it; followed by silence that can be nothing else.
+    """
+    refused = bytes((request[0], request[1] | _FAILED))
+    if len(heard) == SHORTEST and sealed(heard) and heard.startswith(refused):
+        return heard[2]
+    if len(heard) in (2, 3) and refused.endswith(heard[:-1]) and heard[-1] in _CODES:
+        return heard[-1]
+    return None
 
 
 @dataclass(frozen=True, slots=True)

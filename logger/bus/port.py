@@ -48,7 +48,7 @@ class Port:
         self._config = config
         self._serial: serial.SerialBase | None = None
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
-        self._request = b""
+        self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
         self.heard_at = 0.0  # when the last answer was complete
         self.late_s = 0.0  # how long the last answer took if its frame outlasted its deadline
@@ -170,7 +170,7 @@ class Port:
 
     def write(self, data: bytes) -> int:
         """Send a request."""
-        self._request = bytes(data)
+        self.request = bytes(data)
         self.last_answer = b""
         self.late_s = 0.0
         self._sent = elapsed()  # before, for this program may be stopped in between
@@ -196,9 +196,9 @@ class Port:
         """
         character_s = self._config.character_s
         gap_s = max(min(_GAP_S, self.timeout), 10 * character_s)
-        sent = self._sent + len(self._request) * character_s
+        sent = self._sent + len(self.request) * character_s
         until = sent + self.timeout
-        latest = until + 2 * (len(self._request) + size) * character_s + gap_s
+        latest = until + 2 * (len(self.request) + size) * character_s + gap_s
         slice_s = min(_SLICE_S, self.timeout / 10)
         try:
             if self._opened().timeout != slice_s:
@@ -212,8 +212,8 @@ class Port:
             now = elapsed()
             if more:
                 heard += more
-                known, found = len(found.unsolicited), search(self._request, size, heard, self.echo)
-                if self.latency_s is None and len(heard) > found.echoes * len(self._request):
+                known, found = len(found.unsolicited), search(self.request, size, heard, self.echo)
+                if self.latency_s is None and len(heard) > found.echoes * len(self.request):
                     self.latency_s = max(now - sent, 0.0)
                 if found.frame and not found.missing:
                     break
@@ -232,7 +232,7 @@ class Port:
         self.heard_at = now
         self._note_echo(found)
         self.unsolicited = before + found.unsolicited
-        self.last_answer = found.frame or heard[found.echoes * len(self._request) :]
+        self.last_answer = found.frame or heard[found.echoes * len(self.request) :]
         return found.frame
 
     def _note_echo(self, found: Heard) -> None:

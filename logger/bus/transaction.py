@@ -12,7 +12,7 @@ import minimalmodbus
 
 from logger.bus.elapsed import elapsed
 from logger.bus.faults import EXCEPTIONS, shown
-from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited
+from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited, refusal
 from logger.bus.late import LateAnswers
 from logger.bus.port import Port
 from logger.bus.stats import BusStats
@@ -249,9 +249,9 @@ class Bus:
             if self._port.late_s:
                 reason = f"it was complete {self._port.late_s:.1f} s after the question"
                 hint = "this program was stopped meanwhile, or the machine is overloaded"
-        elif isinstance(err, minimalmodbus.SlaveReportedException) and len(answer) > 2:
+        code = None if self._port.late_s else refusal(answer, self._port.request)
+        if code is not None:
             self._heard()
-            code = answer[2]
             if code in _GATEWAY_SILENCE:
                 self.stats.silent += 1
                 return SilentError(
@@ -265,7 +265,7 @@ class Bus:
                 f"({EXCEPTIONS.get(code, 'unknown')})",
                 code,
             )
-        else:
+        if not isinstance(err, minimalmodbus.NoResponseError):
             reason = str(err).split(" The", 1)[0].rstrip(".")
         self._heard()
         self.stats.garbled += 1

@@ -6,5 +6,7 @@ import logging
 
 
 def quiet() -> None:
-    """Keep the log of the package off the terminal, unless somebody asked for it."""
-    logging.getLogger("logger").addHandler(logging.NullHandler())
+    """Keep the log of the package off the terminal."""
+    package = logging.getLogger("logger")
+    package.addHandler(logging.NullHandler())
+    package.propagate = False

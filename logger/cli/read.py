@@ -47,7 +47,7 @@ def read(
         typer.echo(f"note: {both}", err=True)
     bus = Bus(bus_config)
     plain = meter_config.model_copy(update={"invert": False})
-    reader = MeterReader(bus, plain, model, lambda: time.time_ns() // 1_000_000)
+    reader = MeterReader(bus, plain, model, lambda: time.time_ns() // 1_000_000, foreign=True)
     try:
         readings = [reader.read(job, 0) for job in order if reader.blocks(job)]
     finally:

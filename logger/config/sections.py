@@ -54,6 +54,8 @@ class Meter(Section):
 
     name: Name
     model: str
+    # Log a meter that says it is of another model as if it were of this one.
+    accept_model: bool = False
     address: Annotated[int, Field(ge=1, le=247)]
     role: Literal["grid", "pv", "battery", "load"]
     invert: bool = False

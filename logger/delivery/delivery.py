@@ -4,9 +4,11 @@ does not stop the other."""
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from logger.buffer import Buffer
@@ -45,20 +47,40 @@ class Delivery:
         self._buffer = buffer
         self._target = target
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[str, threading.Thread] = {}
+        self._workers: dict[str, Worker] = {}
+        self._runs = {
+            f"{name}-{lane.value}": partial(run, lane)
+            for lane in Lane
+            for run, name in ((self._run, "deliver"), (self._help, "backlog"))
+        }
         buckets = {lane: bucket_of(target, lane) for lane in Lane}
         self._health = Health(target.url, target.org, buckets, now_ms)
 
     def start(self) -> None:
         """Start delivering. Returns at once; the server need not be there."""
         self._stop.clear()
-        for lane in Lane:
-            for run, name in ((self._run, "deliver"), (self._help, "backlog")):
-                thread = threading.Thread(
-                    target=run, args=(lane,), name=f"{name}-{lane.value}", daemon=True
-                )
-                thread.start()
-                self._threads.append(thread)
+        for name in self._runs:
+            self.restart(name)
+
+    def restart(self, name: str) -> None:
+        """Start one of the threads, also in place of one that has ended."""
+        self._workers.pop(name, None)
+        self._threads[name] = threading.Thread(target=self._runs[name], name=name, daemon=True)
+        self._threads[name].start()
+
+    def threads(self) -> Mapping[str, Callable[[], float]]:
+        """Return for each thread what tells by how many seconds its sign of life is late,
+        infinity when it has ended."""
+        return {name: partial(self._late_s, name) for name in self._runs}
+
+    def _late_s(self, name: str) -> float:
+        thread, worker = self._threads.get(name), self._workers.get(name)
+        if thread is None or self._stop.is_set():
+            return 0.0
+        if not thread.is_alive():
+            return math.inf
+        return 0.0 if worker is None else time.monotonic() - worker.due
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Stop. A request that still hangs after `timeout_s` is left to itself: its
@@ -66,7 +88,7 @@ class Delivery:
         self._stop.set()
         self._buffer.exchange.wake()
         until = time.monotonic() + timeout_s
-        for thread in self._threads:
+        for thread in self._threads.values():
             thread.join(max(0.0, until - time.monotonic()))
         self._threads.clear()
 
@@ -97,7 +119,9 @@ class Delivery:
 
     def _work(self, lane: Lane, outlet: BufferOutlet, idle: Callable[[], None]) -> None:
         client = Client(self._target, bucket_of(self._target, lane))
-        worker = Worker(lane, outlet, client.write, self._health, self._stop)
+        longest_s = client.longest_s + _LOOK_S
+        worker = Worker(lane, outlet, client.write, self._health, self._stop, longest_s=longest_s)
+        self._workers[threading.current_thread().name] = worker
         try:
             worker.run(idle)
         finally:

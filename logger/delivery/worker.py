@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class Worker:
         health: Health,
         stop: threading.Event,
         most_lines: int | None = None,
+        longest_s: float = 600.0,
     ) -> None:
         self.lane = lane
         self._outlet = outlet
@@ -71,6 +73,14 @@ class Worker:
         self._most = min(BATCH_LINES, most_lines or BATCH_LINES)
         self._lines = self._most
         self._good = 0
+        self._longest_s = longest_s
+        self.due = 0.0
+        self.get_on()
+
+    def get_on(self, pause: float = 0.0) -> None:
+        """Give a sign of life; the next one is due, by the monotonic clock at `due`, after
+        `pause` seconds and the longest time that one step may take."""
+        self.due = time.monotonic() + pause + self._longest_s
 
     def step(self) -> float | None:
         """Send one batch. Return the pause in seconds that the answer asks for, 0 if
@@ -99,8 +109,15 @@ class Worker:
 
     def _send(self, rows: list[StoredRow]) -> SendResult:
         """Send rows, settle those that are decided, release the others."""
+        try:
+            return self._sent(rows)
+        except BaseException:
+            self._outlet.release(rows)  # else nobody would send them before the next start
+            raise
+
+    def _sent(self, rows: list[StoredRow]) -> SendResult:
         lines = [line for row in rows for line in row.lines]
-        verdict = send(lines, self._write, self._stop.is_set)
+        verdict = send(lines, self._attempt, self._stop.is_set)
         if len(verdict.accepted) == len(lines):  # as nearly always
             self._settle(rows, {}, verdict)
             return verdict
@@ -120,6 +137,10 @@ class Worker:
         if done:
             self._settle(done, kept, verdict)
         return verdict
+
+    def _attempt(self, lines: Sequence[str]) -> Outcome:
+        self.get_on()
+        return self._write(lines)
 
     def _settle(
         self, done: list[StoredRow], kept: dict[int, dict[int, str]], verdict: SendResult
@@ -152,6 +173,7 @@ class Worker:
     def run(self, idle: Callable[[], None]) -> None:
         """Go on until `stop` is set; `idle` waits for new rows."""
         while not self._stop.is_set():
+            self.get_on()
             try:
                 pause = self.step()
             except BufferFileError as err:
@@ -161,6 +183,7 @@ class Worker:
                 log.exception("delivery of %s: unexpected", self.lane.value)
                 self._health.failed(self.lane, Outcome(OutcomeKind.BUSY, f"unexpected: {err}"))
                 pause = 10.0
+            self.get_on(pause or 0.0)
             if pause is None:
                 idle()
             elif pause:

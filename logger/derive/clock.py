@@ -6,7 +6,7 @@ below `STEP_S` is followed smoothly, a larger one that stays is a step: it is ta
 and reported.
 
 A clock that was never set (no battery, no network yet) is not trusted. What is read
-meanwhile is put into `Parking` and stamped once the clock is right.
+meanwhile is parked with its moment since boot and stamped once the clock is right.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from logger.bus.elapsed import elapsed
 from logger.derive.peer import elsewhere
 from logger.derive.timesync import synchronised
-from logger.meter.reading import Reading
 
 # No clock that shows less can be right: this program did not exist. Raised at a release.
 RELEASED_MS = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1000)
@@ -37,16 +36,26 @@ _FAR_MS = 86_400_000
 _AGREE_S = 5.0  # the time of a server has whole seconds and was a while on its way
 
 
+def boot_id() -> str:
+    """Return what tells this boot of the machine from all others; "" if nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""  # not Linux
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The clocks of a machine, in seconds, and what is known about them: whether the
     kernel calls the wall clock synchronised, and whether a peer (its address, the own
-    one) has another clock. `mono` never goes back."""
+    one) has another clock. `mono` goes on from the start of the machine and never goes
+    back; `boot` tells one such start from another, "" when nobody can."""
 
     wall: Callable[[], float] = time.time
     mono: Callable[[], float] = elapsed
     kept: Callable[[], bool] = synchronised
     elsewhere: Callable[[str, str], bool] = elsewhere
+    boot: Callable[[], str] = boot_id
 
 
 _THIS_MACHINE = Machine()
@@ -71,8 +80,9 @@ class Clock:
 
     `stamped_ms` is the newest time that a logger itself gave to what is in the buffer,
     None when that is not known; the times of points from elsewhere say nothing about
-    this machine. `now_ms` may be called from any thread, `check` about once a second
-    from one.
+    this machine. `since` is the moment of `mono` when the first reading without a time was
+    taken, in a run before this one. `now_ms` may be called from any thread, `check` about
+    once a second from one.
     """
 
     def __init__(
@@ -80,6 +90,7 @@ class Clock:
         machine: Machine = _THIS_MACHINE,
         *,
         stamped_ms: int | None = None,
+        since: float | None = None,
         not_before_ms: int = RELEASED_MS,
         patience_s: float = PATIENCE_S,
     ) -> None:
@@ -87,14 +98,14 @@ class Clock:
         self._stamped_ms, self._not_before_ms = stamped_ms, not_before_ms
         self._patience_s = patience_s
         self._server: float | None = None  # a server's time minus mono
-        self._start = self._mono()
+        start = self._mono()
+        self._since = start if since is None else min(start, since)
         # Time at a moment of `mono`, and by how much a second it is to be corrected.
         # One tuple, so that another thread sees all of it or nothing.
-        self._base = (self._start, self._wall(), 0.0)
-        self._shift_s = 0.0
+        self._base = (start, self._wall(), 0.0)
         self._suspect: tuple[float, float] | None = None
         self._wrong: float | None = None  # wall minus mono of a wall clock nobody set
-        self._trusted = self._believable(self._start, self._base[1])
+        self._trusted = self._believable(start, self._base[1])
 
     @property
     def trusted(self) -> bool:
@@ -105,9 +116,15 @@ class Clock:
         """Return the time; it never goes back except by a step that `check` reports."""
         return int(self._at(self._mono()) * 1000)
 
-    def right_ms(self, stamp_ms: int) -> int:
-        """Return what a stamp made while the clock was not trusted should have been."""
-        return stamp_ms + round(self._shift_s * 1000)
+    def moment_ms(self, stamp_ms: int) -> int:
+        """Return the moment, in milliseconds of `mono`, that got `stamp_ms`."""
+        start, time_s, _ = self._base
+        return stamp_ms - round((time_s - start) * 1000)
+
+    def stamp_ms(self, moment_ms: int) -> int:
+        """Return the time of a moment, in milliseconds of `mono`, of this boot."""
+        start, time_s, _ = self._base
+        return moment_ms + round((time_s - start) * 1000)
 
     def hear(self, server_s: float, mono: float) -> None:
         """Take the time of another machine, seconds since 1970, as it was at `mono`."""
@@ -151,8 +168,8 @@ class Clock:
         if wall * 1000 < self._not_before_ms:
             return False
         # By this wall clock, did this run begin after the newest stamp? If not, what
-        # was read since the start would fall among older points.
-        started_ms = (wall - (mono - self._start)) * 1000
+        # was read since then would fall among older points.
+        started_ms = (wall - (mono - self._since)) * 1000
         if self._stamped_ms is None or started_ms > self._stamped_ms:
             return True
         if self._server is not None and abs(wall - mono - self._server) < _AGREE_S:
@@ -167,55 +184,20 @@ class Clock:
                 return None
             right = guess
             self._wrong = None if guess == wall else wall - mono
-        self._shift_s = right - now
         self._base = (mono, right, 0.0)
         self._trusted = True
-        if abs(self._shift_s) < STEP_S:
+        if abs(right - now) < STEP_S:
             return None
         return Step(int(now * 1000), int(right * 1000), first=True)
 
     def _guess(self, mono: float, wall: float) -> float | None:
         """Return the best time when nobody has set the clock for long, if there is one."""
         newest = self._stamped_ms
-        if newest is None or mono - self._start < self._patience_s:
+        if newest is None or mono - self._since < self._patience_s:
             return None
         if wall * 1000 >= self._not_before_ms and newest - wall * 1000 > _FAR_MS:
             return wall  # the newest stamp, not the clock, must be wrong
-        return newest / 1000 + 1 + (mono - self._start)  # time goes on where it stopped
-
-
-def restamped(reading: Reading, clock: Clock) -> Reading:
-    """Return a reading that was taken by an untrusted clock with its right time."""
-    return replace(
-        reading,
-        taken_ms=clock.right_ms(reading.taken_ms),
-        round_ms=clock.right_ms(reading.round_ms),
-    )
-
-
-class Parking:
-    """Readings taken while the clock was not trusted; the oldest go when it is full.
-
-    A reading takes about 4 kB of memory.
-    """
-
-    def __init__(self, limit: int = 20_000) -> None:
-        self._readings: deque[Reading] = deque(maxlen=limit)
-        self.lost = 0
-
-    def __len__(self) -> int:
-        return len(self._readings)
-
-    def add(self, reading: Reading) -> None:
-        """Keep `reading` until the clock is right."""
-        self.lost += len(self._readings) == self._readings.maxlen
-        self._readings.append(reading)
-
-    def release(self, clock: Clock) -> list[Reading]:
-        """Return all readings with their right time, oldest first, and forget them."""
-        parked = [restamped(reading, clock) for reading in self._readings]
-        self._readings.clear()
-        return parked
+        return newest / 1000 + 1 + (mono - self._since)  # time goes on where it stopped
 
 
 class Stamps:

@@ -1,17 +1,19 @@
 """From readings to points for the buffer: the clock, the derived stages, their state.
 
 Worker threads hand in readings; one lock lets them pass one at a time. While the clock
-of the machine is not set, readings wait here and get their time when it is.
+of the machine is not set, readings wait in the buffer and get their time when it is.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from logger.derive import Derive
-from logger.derive.clock import Clock, Parking, Step
+from logger.derive.clock import Clock, Step
+from logger.derive.parking import Parking, Released, Shelf
 from logger.meter.reading import Reading
 from logger.points.line import Point
 from logger.store.state import BufferState, Damage
@@ -24,22 +26,31 @@ log = logging.getLogger(__name__)
 SAVE_EVERY_MS = 600_000
 
 
+class Store(Shelf, Protocol):
+    """What takes points, and readings that have no time yet; it never blocks."""
+
+    def append(self, points: Sequence[Point], released: int = 0) -> None:
+        """Take points; with them the parked readings up to number `released` are done."""
+        ...
+
+    def drop(self, points: Sequence[Point], reason: str) -> None:
+        """Book points that cannot be kept."""
+        ...
+
+
 class Intake:
-    """The way of a reading into the buffer. `keep` takes points and never blocks."""
+    """The way of a reading into the buffer. `boot` tells this boot of the machine from
+    others, `waiting` is how many readings of earlier runs have no time yet."""
 
     def __init__(
-        self,
-        derive: Derive,
-        clock: Clock,
-        keep: Callable[[Sequence[Point]], None],
-        state: StateFile,
+        self, derive: Derive, clock: Clock, store: Store, state: StateFile, boot: str, waiting: int
     ) -> None:
         self._derive = derive
         self._clock = clock
-        self._keep = keep
+        self._store = store
         self._state = state
         self._lock = threading.Lock()
-        self._parking = Parking()
+        self._parking = Parking(store, clock, boot, waiting)
         self._saved_ms = 0
         self._damages: set[Damage] = set()  # of the buffer, those that were told
 
@@ -50,12 +61,14 @@ class Intake:
             self._derive.restore(saved, alive_ms)
         # An old state must never close a window twice: replace it before going on.
         self._state.save(self._derive.state())
+        self._release()
 
     def accept(self, reading: Reading) -> None:
         """Turn `reading` and what follows from it into points for the buffer."""
         with self._lock:
-            if not self._clock.trusted:
-                self._parking.add(reading)
+            if not self._ready:
+                if reading.values:
+                    self._parking.add(reading)
                 return
             found = self._derive.feed(reading)
         if found:
@@ -71,23 +84,58 @@ class Intake:
             step = self._clock.check()
             if step is not None:
                 found += self._derive.clock_step(step)
-            if self._clock.trusted:
-                for reading in self._parking.release(self._clock):
-                    found += self._derive.feed(reading)
         if found:
             self._keep(found)
+        self._release()
         # Some at a time, with the lock free in between: readings go on, memory stays small.
         while found := self._due():
             self._keep(found)
         with self._lock:
-            if self._clock.trusted:
+            if self._ready:
                 self._save_if_due(self._clock.now_ms(), step)
         return step
 
     def _due(self) -> list[Point]:
         """Return points that are due by time alone, some of them when there are many."""
         with self._lock:
-            return self._derive.tick(self._clock.now_ms()) if self._clock.trusted else []
+            return self._derive.tick(self._clock.now_ms()) if self._ready else []
+
+    @property
+    def _ready(self) -> bool:
+        """Whether readings become points at once."""
+        return self._clock.trusted and not self._parking.busy
+
+    def _keep(self, found: Sequence[Point]) -> None:
+        self._store.append(found, self._parking.done)
+
+    def _release(self) -> None:
+        """Give the readings that wait their time, once the clock is right; in order, some
+        at a time."""
+        lost = 0
+        while True:
+            with self._lock:
+                if not self._clock.trusted or not self._parking.busy:
+                    break
+                released = self._parking.release()
+                lost += sum(self._become(one) for one in released)
+            if not released:
+                break
+        if lost:
+            log.warning(
+                "%d readings have no time and are dropped: they were taken before the machine "
+                "was started last, and its clock was not set then, or their meter is gone",
+                lost,
+            )
+
+    def _become(self, one: Released) -> bool:
+        """Make points of a reading that waited; return True if there is no time for it."""
+        plain = self._derive.plain(one.reading)
+        self._parking.done = one.number
+        if one.known and plain:
+            self._keep(self._derive.feed(one.reading))
+            return False
+        self._store.drop(plain, "no time")
+        return True
 
     def buffer(self, state: BufferState) -> None:
         """Take how the buffer is: nearly full, or damaged."""
@@ -113,16 +161,13 @@ class Intake:
         """Counter values that were read and forgotten, since the start."""
         return self._derive.glitches
 
-    @property
-    def waiting(self) -> int:
-        """Readings that wait for the clock to be set."""
-        return len(self._parking)
-
     def close(self) -> None:
         """Save the state, open windows included."""
         with self._lock:
-            if self._parking:
-                log.warning("%d readings had no time: the clock was never set", len(self._parking))
+            if self._parking.busy:
+                log.warning("readings wait in the buffer for the clock to be set")
+            if self._parking.lost:
+                log.error("%d readings without a time are lost: the disk", self._parking.lost)
             self._state.save(self._derive.state(stopping=True))
 
     def _save_if_due(self, now_ms: int, step: Step | None) -> None:

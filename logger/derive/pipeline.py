@@ -113,6 +113,13 @@ class Derive:
             found += points(self._changes.keep(each), info.model, self._site)
         return found + self._stamped(derived)
 
+    def plain(self, reading: Reading) -> tuple[Point, ...]:
+        """Return the points of a reading itself; none if its meter is not known any more."""
+        info = self._meters.get(reading.meter)
+        if info is None or info.model.name != reading.model:
+            return ()
+        return points(reading, info.model, self._site)
+
     def _as_moved(self, reading: Reading) -> Reading:
         """Return a reading that was under way when the clock was moved with its new time."""
         step = self._moved

@@ -9,6 +9,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── GarbledError        an answer came that cannot be believed
 │   ├── EncodingError       the meter is set to send numbers in an unknown form
 │   └── RefusedError        the meter answered with a Modbus exception
+│       └── StrangerError   it answers everything so: another device
 ├── BufferFileError         the buffer file cannot be used
 │   ├── BufferBusyError     another process has it
 │   ├── BufferDiskError     the disk is full, read-only or failing
@@ -19,6 +20,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   └── HttpTlsError        it cannot be spoken to safely
 ├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
+├── StalledError            a part of the running logger ended or hangs
 └── StatusError             no running logger could be asked
 
 "The meter refused" (RefusedError) and "the bus is silent" (SilentError) are different
@@ -80,6 +82,10 @@ class RefusedError(BusError):
         self.code = code
 
 
+class StrangerError(RefusedError):
+    """The device refuses everything that a meter of this maker answers."""
+
+
 class BufferFileError(LoggerError):
     """The buffer file cannot be used."""
 
@@ -118,6 +124,10 @@ class ReportError(LoggerError):
 
 class SimulationError(LoggerError):
     """The virtual line cannot be set up."""
+
+
+class StalledError(LoggerError):
+    """A part of the running logger ended or hangs, and cannot be started again in it."""
 
 
 class StatusError(LoggerError):

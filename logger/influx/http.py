@@ -8,14 +8,12 @@ enforced where bytes leave and enter the socket: they hold for headers, interim 
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import urljoin
 
 import urllib3
@@ -23,26 +21,12 @@ from urllib3 import exceptions as fault
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from logger.domain.errors import HttpError, HttpTimeoutError, HttpTlsError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+from logger.influx.bounded import Account, Patience, Socket
 
 _CONNECT_S = 5.0  # the longest wait for a connection, for each address of the server
-_HEAD_BYTES = 1024**2  # of what comes before the data, and what is read along with it
 _CHUNK = 64 * 1024
 
 Understood = Callable[[], contextlib.AbstractContextManager[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """What one request may cost: `wait_s` seconds of waiting for the network in all,
-    longer by one second for each `rate` bytes of data received where that is given, and
-    at most `size` bytes of data on the wire."""
-
-    wait_s: float
-    size: int
-    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,108 +40,26 @@ class Answer:
     data: bytes
 
 
-class _Account:
-    """The patience that is left for the request under way."""
-
-    def __init__(self) -> None:
-        self.begin(0.0)
-
-    def begin(self, wait_s: float) -> None:
-        self.left_s = wait_s
-        self.left = _HEAD_BYTES
-        self.rate: float | None = None
-        self.ended = False  # the server said that no more comes
-        self.expired = False
-
-    def data(self, patience: Patience) -> None:
-        """From now on data is read."""
-        self.left, self.rate = patience.size, patience.rate
-
-    @contextlib.contextmanager
-    def waiting(self, sock: socket.socket | None) -> Iterator[None]:
-        """Let the body of `with` wait on `sock` for as long as patience lasts."""
-        began = time.monotonic()
-        try:
-            if sock is not None:
-                if self.left_s <= 0:
-                    raise TimeoutError
-                sock.settimeout(self.left_s)
-            yield
-        except TimeoutError:
-            self.expired = sock is not None
-            raise
-        finally:
-            self.left_s -= time.monotonic() - began
-
-    def received(self, count: int) -> None:
-        self.ended = not count
-        self.left -= count
-        if self.left < 0:
-            raise OSError("the answer is longer than any that is expected")
-        if self.rate is not None:
-            self.left_s += count / self.rate
-
-
-class _Reader(io.RawIOBase):
-    """The bytes that a server sends, on account."""
-
-    def __init__(self, sock: socket.socket, account: _Account) -> None:
-        self._sock, self._account = sock, account
-        self._raw = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int | None:
-        with self._account.waiting(self._sock):
-            count = self._raw.readinto(buffer)
-        self._account.received(count or 0)
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Socket:
-    """A connected socket that sends and receives on account."""
-
-    def __init__(self, sock: socket.socket, account: _Account) -> None:
-        self._sock, self._account = sock, account
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def sendall(self, data: ReadableBuffer) -> None:
-        view = memoryview(data)
-        for at in range(0, len(view), _CHUNK):
-            with self._account.waiting(self._sock):
-                self._sock.sendall(view[at : at + _CHUNK])
-
-    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._sock, self._account), _CHUNK)
-
-
 class _Plain(HTTPConnection):
-    def __init__(self, *args: Any, account: _Account, **options: Any) -> None:
+    def __init__(self, *args: Any, account: Account, **options: Any) -> None:
         super().__init__(*args, **options)
         self.account = account
 
     def connect(self) -> None:
         with self.account.waiting(None):
             super().connect()
-        self.sock = cast("socket.socket", _Socket(cast("socket.socket", self.sock), self.account))
+        self.sock = cast("socket.socket", Socket(cast("socket.socket", self.sock), self.account))
 
 
 class _Secure(HTTPSConnection):
-    def __init__(self, *args: Any, account: _Account, **options: Any) -> None:
+    def __init__(self, *args: Any, account: Account, **options: Any) -> None:
         super().__init__(*args, **options)
         self.account = account
 
     def connect(self) -> None:
         with self.account.waiting(None):
             super().connect()
-        self.sock = cast("socket.socket", _Socket(cast("socket.socket", self.sock), self.account))
+        self.sock = cast("socket.socket", Socket(cast("socket.socket", self.sock), self.account))
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
@@ -177,7 +79,7 @@ class Http:
     """
 
     def __init__(self) -> None:
-        self._account = _Account()
+        self._account = Account()
         self._pools = urllib3.PoolManager(retries=False)
         pools: dict[str, Any] = {
             "http": partial(_PlainPool, account=self._account),
@@ -316,6 +218,8 @@ def reason_of(err: object) -> str:
             return "the name of the server cannot be resolved"
         case fault.ConnectTimeoutError() if not isinstance(cause, fault.NewConnectionError):
             return "no connection within the timeout"
+        case fault.LocationParseError():
+            return "redirected to what is no address"  # which may be a part of a secret
     text = " ".join(str(cause).split())
     text = re.sub(r"^.*\[Errno -?\d+\] ", "", text.rsplit(">: ", 1)[-1])
     return text or type(err).__name__

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from logger.influx.http import Answer, Http
 
 _PATIENCE = 8  # a slow server gets up to so many times the configured timeout
+_FIND_S = 60.0
 # What is read of an answer: the words of a refusal, which may quote the refused line, and
 # not the whole of a page. Much more than that is not read at all.
 _ANSWER_BYTES, _WIRE_BYTES = 64 * 1024, 1024**2
@@ -63,6 +64,12 @@ class Client:
         # not cut: which lines are at fault is found by their quotation in the text
         return replace(outcome, text=clean(mask(outcome.text)), hint=clean(mask(outcome.hint)))
 
+    @property
+    def longest_s(self) -> float:
+        """The longest time that one write may take, in seconds, with a minute for finding
+        the server's address and connecting to it."""
+        return _PATIENCE * self._settings.timeout + _FIND_S
+
     def close(self) -> None:
         """Close connections. The next write opens new ones."""
         if self._client is not None:
@@ -98,8 +105,10 @@ class Client:
                 **extra,
             )
         except ApiException as err:
-            answer = err.body if isinstance(err.body, str) else ""
-            return classify(int(err.status), dict(err.headers or {}), answer, time.time())
+            # masked before a word of it is cut or taken out: half a secret is not found again
+            answer = mask(err.body) if isinstance(err.body, str) else ""
+            headers = {name: mask(value) for name, value in dict(err.headers or {}).items()}
+            return classify(int(err.status), headers, answer, time.time())
         except HttpTimeoutError as err:
             hint = "if the server is only slow, raise influxdb.timeout"
             return Outcome(OutcomeKind.TIMEOUT, err.message, hint)
@@ -126,7 +135,8 @@ class _Transport:
         self, method: str, url: str, *, body: bytes, headers: dict[str, str], **_: object
     ) -> Answer:
         """Return the answer with text as its data, as influxdb_client takes no other."""
-        from logger.influx.http import Http, Patience
+        from logger.influx.bounded import Patience
+        from logger.influx.http import Http
 
         if self._http is None:
             self._http = Http()

@@ -176,16 +176,17 @@ class AdaptivePlan:
         self._strikes.pop(block, None)
         self._pauses.pop(block, None)
 
-    def failed(self, block: Block, job: Job, now: float) -> bool:
+    def failed(self, block: Block, job: Job, now: float, *, garbled: bool = False) -> bool:
         """Note that a meter that is there did not answer `block`; tell whether to search.
 
         `now` is monotonic, in seconds: after a search in vain it is a while to the next.
+        A `garbled` answer is mostly the line's: it has to fail in several jobs.
         """
         pause = self._pauses.get(block)
         if pause is not None and pause.lasts(now):
             return False
         self._strikes[block] += 1
-        if self._strikes[block] < (STRIKES if block in self._proven else 1):
+        if self._strikes[block] < (STRIKES if garbled or block in self._proven else 1):
             return False
         self._strikes.pop(block, None)
         self._proven.discard(block)

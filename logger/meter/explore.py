@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from logger.domain.errors import BusError, PortError, RefusedError, SilentError
+from logger.domain.errors import BusError, GarbledError, PortError, RefusedError, SilentError
 from logger.meter.adapt import AdaptivePlan, Search, named
 from logger.meter.reading import Failure, ReadingBuilder
-from logger.meter.requester import JobAborted, Requester, is_lacking
+from logger.meter.requester import JobAborted, Requester, is_busy, is_lacking
 from logger.models import Job, Model
 from logger.models.plan import Block
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # How long a job may go on looking for blocks that the meter answers.
 _SEARCH_S = 3.0
+# A meter that says "later" is asked again after these times, seconds.
+_LATER_S = (0.0, 0.05, 0.2)
 # So many blocks that the meter answered before, and so many probes, show that it is well.
 _WITNESSES = 2
 
@@ -59,6 +62,7 @@ class Explorer:
         self._clock = clock
         self._changed = changed
         self._lasting = lasting
+        self._busy = False  # whether the log has told that the meter says "later"
 
     def ask(self, block: Block, this: Round | None) -> BusError | None:
         """Ask for `block` and keep its values; return why it failed, if it did."""
@@ -82,14 +86,34 @@ class Explorer:
                 self._fetch(block, this)
 
     def _fetch(self, block: Block, this: Round) -> None:
-        error = self.ask(block, this)
+        error = self._ask_patiently(block, this)
         if error is not None and not isinstance(error, RefusedError) and this.repeats > 0:
             this.repeats -= 1
-            error = self.ask(block, this)
+            error = self._ask_patiently(block, this)
         if error is None:
             self._plan.worked(block)
-        elif not is_lacking(error) or not self._plan.failed(block, this.job, self._clock()):
+            return
+        if isinstance(error, GarbledError):
+            self._requester.resynchronise(
+                block
+            )  # on a line full of noise short answers are lost, too
+        if not is_lacking(error) or not self._plan.failed(
+            block, this.job, self._clock(), garbled=isinstance(error, GarbledError)
+        ):
             this.failures.append(Failure(block, error))
+
+    def _ask_patiently(self, block: Block, this: Round | None) -> BusError | None:
+        """Ask like `ask`, and some more times where the meter says "later"."""
+        error = self.ask(block, this)
+        for wait_s in _LATER_S:
+            if not is_busy(error):
+                break
+            if not self._busy:
+                self._busy = True
+                log.info("meter %s: %s; it is asked again, now and later", self._meter, error)
+            time.sleep(wait_s)
+            error = self.ask(block, this)
+        return error
 
     def search_on(self, this: Round) -> None:
         """Go on looking for the parts of blocks that the meter does not answer as a whole."""
@@ -117,11 +141,14 @@ class Explorer:
         while (part := search.block) and self._clock() < until:
             if search.baseless and not self._is_well(search):
                 break
-            failed = self.ask(part, this)
+            failed = self._ask_patiently(part, this)
+            if isinstance(failed, GarbledError):
+                self._requester.resynchronise(part)
+                failed = self._ask_patiently(part, this)
             error = failed or error
             if failed is not None and not is_lacking(failed):
                 break
-            if isinstance(failed, SilentError):
+            if isinstance(failed, SilentError | GarbledError):
                 self._requester.resynchronise(part)  # a meter that went away refuses nothing
             search.record(failed is None)
         return error
@@ -134,7 +161,7 @@ class Explorer:
             if error is None:
                 search.evident = True
                 return True
-            if isinstance(error, SilentError):
+            if isinstance(error, SilentError | GarbledError):
                 self._requester.resynchronise(block)
         return False
 

@@ -42,6 +42,8 @@ class Questions:
 
     def __init__(self, bus: Bus, address: int, models: Iterable[Model]) -> None:
         self.garbled = 0
+        self.refused = 0
+        self.answered = 0
         self.heard = False
         self._bus = bus
         self._address = address
@@ -64,6 +66,7 @@ class Questions:
                 raise
             except RefusedError:
                 self.heard = True
+                self.refused += 1
                 return None
             except GarbledError:
                 self.heard = True
@@ -72,6 +75,7 @@ class Questions:
                 continue
             else:
                 self.heard = True
+                self.answered += 1
                 return words
         return None
 
@@ -97,6 +101,9 @@ def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
     model, code = _model(questions, models)
     about = Found(address=address, baudrate=bus.config.baudrate, parity=bus.config.parity)
     if model is None and code is None:
+        if questions.refused and not questions.answered:
+            note = "another device: it answers, but refuses all that an Inepro meter has"
+            return replace(about, note=note)
         if questions.garbled < _TRIES:
             return None
         note = "answers that cannot be read: two meters on one address, or another parity?"

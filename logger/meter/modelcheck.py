@@ -21,7 +21,7 @@ def wrong_model(found: Found, configured: str) -> tuple[str, str] | None:
         return None
     return (
         f"it is a {found.sold_as} ({found.model}), configured as {configured}",
-        f'model = "{found.model}"',
+        f'model = "{found.model}", or accept_model = true to read it like this all the same',
     )
 
 
@@ -34,6 +34,7 @@ class ModelCheck:
         self._meter = meter
         self._model = model
         self._judged: tuple[int | None, str] | None = None
+        self._unknown: int | None = None
 
     def check(self, values: Mapping[str, Value], lacking: bool) -> None:
         """Judge by the values of a job, and say so when the judgement changes.
@@ -50,27 +51,50 @@ class ModelCheck:
         if not self._doubtful(number, lacking):
             self.wrong, self._judged = None, (number, serial)
         elif self._judged != (number, serial):
-            self._ask(number, serial)
+            self._ask(number, serial, lacking)
 
-    def _ask(self, number: int | None, serial: str) -> None:
+    def _ask(self, number: int | None, serial: str, lacking: bool) -> None:
         models = [load_model(name) for name in available()]
         others = [model for model in models if model.name != self._model.name]
         try:
             found = identify(self._bus, self._meter.address, [*others, self._model])
         except PortError:
             return
-        if found is None:
+        if found is None or not (found.model or found.meter_code):
             return
         self._judged = (number, serial)
-        differing = wrong_model(found, self._model.name)
+        # What a meter answers tells less than its code: a rebranded one may answer the same.
+        sure = lacking or (found.model and _knows(load_model(found.model), found.meter_code))
+        differing = wrong_model(found, self._model.name) if sure else None
         before, self.wrong = str(self.wrong), BusError(*differing) if differing else None
-        if self.wrong is not None and str(self.wrong) != before:
-            log.error("meter %s: %s", self._meter.name, self.wrong)
+        if self.wrong is None:
+            self._tell_unknown(number)
+        elif str(self.wrong) != before:
+            then = "" if self._meter.accept_model else "; until then nothing of it is logged"
+            log.error("meter %s: %s%s", self._meter.name, self.wrong, then)
+
+    def _tell_unknown(self, number: int | None) -> None:
+        """Say once that the meter has a code that no table here knows."""
+        if number is None or number == self._unknown:
+            return
+        if any(number in load_model(name).codes for name in available()):
+            return
+        self._unknown = number
+        log.warning(
+            "meter %s: its meter code 0x%04X is in no table here: it is read as a %s; "
+            "compare a few values with its display",
+            self._meter.name,
+            number,
+            self._model.name,
+        )
 
     def _doubtful(self, number: int | None, lacking: bool) -> bool:
-        """Tell whether the meter may be another: a code of another model, or of none."""
+        """Tell whether the meter may be another: by its code, or by what it lacks."""
         model = self._model
         if not (model.codes or model.answers) or number in model.codes:
             return False
-        known = {code for name in available() for code in load_model(name).codes}
-        return lacking or number in known
+        return lacking or (number is not None and bool(model.codes))
+
+
+def _knows(model: Model, meter_code: str) -> bool:
+    return meter_code != "" and int(meter_code, 16) in model.codes

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, RefusedError, SilentError
+from logger.domain.errors import BusError, GarbledError, RefusedError, SilentError
 from logger.meter.backoff import Pause
 from logger.models import Model
 from logger.models.plan import Block, probes
@@ -16,7 +16,10 @@ _T = TypeVar("_T")
 _UNSURE_S = 0.05  # two looks at a clock further apart say nothing
 # Exceptions by which a meter says that it has no such registers (V1.1b3, chapter 7).
 _NO_SUCH_REGISTERS = (2, 3)
-# A meter that is away is not waited for longer than a multiple of what it took before.
+# Exceptions that mean "later": acknowledge, and busy.
+_LATER = (5, 6)
+# A meter that is away is not waited for longer than a multiple of what it took before,
+# every second time: it may have become slower.
 _PATIENCE, _PATIENCE_AT_LEAST_S = 8.0, 0.25
 
 
@@ -33,7 +36,12 @@ def is_lacking(error: BusError) -> bool:
     """Tell whether the meter, which is there, has no answer to such a block."""
     if isinstance(error, RefusedError):
         return error.code in _NO_SUCH_REGISTERS
-    return isinstance(error, SilentError)
+    return isinstance(error, SilentError | GarbledError)
+
+
+def is_busy(error: BusError | None) -> bool:
+    """Tell whether the meter asks to be asked again."""
+    return isinstance(error, RefusedError) and error.code in _LATER
 
 
 class Requester:
@@ -52,6 +60,7 @@ class Requester:
         self._clock = clock
         self.probes = probes(model)
         self._slowest_s: float | None = None
+        self._in_full = True  # whether the next question to a meter that is away waits in full
 
     def ask(self, block: Block) -> list[int]:
         """Return the words of `block`.
@@ -74,16 +83,18 @@ class Requester:
         """Make sure that the next answer is to the next question. Raises Over (`block`)."""
         if not self._bus.unsure(self._meter.address):
             return
+        patience_s = self._patience_s
         try:
             self._counted(
-                lambda: self._bus.resynchronise(self._meter.address, self.probes, self._patience_s)
+                lambda: self._bus.resynchronise(self._meter.address, self.probes, patience_s)
             )
         except SilentError as err:
+            self._in_full = not self._in_full
             self.pause.silent(self._clock())
             raise JobAborted(block, err) from err
         except BusError as err:
             raise JobAborted(block, err) from err
-        self.pause.answered()
+        self._well()
 
     def _counted(self, question: Callable[[], _T]) -> _T:
         before = self._bus.stats.requests
@@ -95,14 +106,20 @@ class Requester:
             lost = 1
             raise
         finally:
+            if any(stray.address == self._meter.address for stray in self._bus.unsolicited):
+                self._slowest_s = None  # an answer came late: the meter has become slower
             sent = self._bus.stats.requests - before
             self.requests += sent
             self.answered += max(0, sent - lost)  # behind a closed port nothing is sent
-        self.pause.answered()
+        self._well()
         latency = self._bus.latency_s
         if latency is not None:
             self._slowest_s = max(latency, 0.9 * (self._slowest_s or 0.0))
         return found
+
+    def _well(self) -> None:
+        self.pause.answered()
+        self._in_full = True
 
     @property
     def _timeout(self) -> float | None:
@@ -110,7 +127,11 @@ class Requester:
 
     @property
     def _patience_s(self) -> float:
+        """How long to wait for a short answer, seconds.
+
+        Only a meter that is away is waited for less than the whole timeout.
+        """
         whole = self._timeout if self._timeout is not None else self._bus.config.timeout
-        if self._slowest_s is None:
+        if self._slowest_s is None or self._in_full or not self.pause.length_s:
             return whole
         return min(whole, max(_PATIENCE * self._slowest_s, _PATIENCE_AT_LEAST_S))

@@ -6,15 +6,17 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, RefusedError
+from logger.domain.errors import BusError, EncodingError, RefusedError, SilentError, StrangerError
 from logger.meter.adapt import AdaptivePlan
+from logger.meter.complaint import Complaint
 from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
-from logger.meter.reading import Failure, Reading, inverted
+from logger.meter.reading import Failure, Reading, ReadingBuilder, inverted
 from logger.meter.requester import JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem
@@ -23,9 +25,17 @@ from logger.models.plan import Block, plans
 
 log = logging.getLogger(__name__)
 
+# A device that refuses everything for so long does not just restart.
+_REFUSES_FOR_S = 20.0
+# So many values that cannot be true make the others of the job doubtful.
+_REJECTED = 3
+
 
 class MeterReader:
     """One meter on one bus. Used by the worker of that bus only.
+
+    A meter that is known to be of another model gives no values, unless its
+    configuration accepts that, or `foreign` asks for them.
 
     `now_ms` gives the time of a point, milliseconds UTC; `clock` is monotonic, in
     seconds. `states` keeps what is found out about the meter across restarts. Counts
@@ -41,6 +51,7 @@ class MeterReader:
         *,
         states: StateStore | None = None,
         clock: Callable[[], float] = time.monotonic,
+        foreign: bool = False,
     ) -> None:
         self.meter = meter
         self.model = model
@@ -74,7 +85,9 @@ class MeterReader:
         self._meaning = DataTypeGuard(model, meter.name)
         self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
-        self._reported: set[type[BusError]] = set()
+        self._foreign = foreign or meter.accept_model
+        self._complaint = Complaint()
+        self._refusing_since: float | None = None
 
     @property
     def bus(self) -> str:
@@ -85,6 +98,11 @@ class MeterReader:
     def away(self) -> bool:
         """Tell whether the meter is silent and only asked now and then."""
         return self._requester.pause.length_s > 0
+
+    @property
+    def wrong_model(self) -> str:
+        """What is wrong with the configured model, empty when it fits or is accepted."""
+        return "" if self._foreign else str(self.model_check.wrong or "")
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -115,6 +133,7 @@ class MeterReader:
             this.failures.append(Failure(over.block, over.error))
         if job is Job.IDENTITY:
             self._identify(this)
+        self._doubt(this)
         requester.last = []  # a list a meter is worth letting go of
         reading = self._reading(this, round_ms)
         self._account(reading)
@@ -133,6 +152,32 @@ class MeterReader:
         self._explorer.search_on(this)
         if self._meaning.suspicious(this.builder.rejected) and not self._can_mean(this):
             this.builder.forget()
+
+    def _doubt(self, this: Round) -> None:
+        """Look at what a whole job came to: another model, or no Inepro meter at all?"""
+        values, rejected, failures = this.builder.values, this.builder.rejected, this.failures
+        (block, *_) = self._plan.full[this.job] or (None,)
+        if block is None:
+            return
+        if self.model_check.wrong is not None and not self._foreign:
+            values.clear()
+            failures.append(Failure(block, self.model_check.wrong))
+        elif this.job is not Job.IDENTITY and _meaningless(this.builder):
+            first = rejected[0]
+            values.clear()
+            text = f"the values of the {this.job} job cannot be true: {first.key}: {first.reason}"
+            failures.append(Failure(block, EncodingError(text, "is it another model?")))
+        error = failures[-1].error if failures else None
+        if values or not isinstance(error, RefusedError):
+            if values or isinstance(error, SilentError):
+                self._refusing_since = None
+            return
+        if self._refusing_since is None:
+            self._refusing_since = this.started
+        if this.started - self._refusing_since >= _REFUSES_FOR_S:
+            text = f"{error.message}, as everything for a while: another device than a meter"
+            hint = f"who is at address {self.meter.address}? See inepro-logger scan"
+            failures.append(Failure(block, StrangerError(text, error.code, hint)))
 
     def _can_mean(self, this: Round) -> bool:
         """Tell whether the meter's numbers mean what its table says; ask where needed."""
@@ -218,16 +263,24 @@ class MeterReader:
         self.last_ms = reading.elapsed_ms
         for one in reading.rejected:
             log.debug("meter %s: 0x%04X: %s", self.meter.name, one.address, one.reason)
+        now = self._clock()
         if reading.failures:
-            error = reading.failures[-1].error
-            if type(error) not in self._reported:
-                log.warning("meter %s: %s", self.meter.name, error)
-            self._reported.add(type(error))
-            self.error = error
+            error = self.error = reading.failures[-1].error
+            line = self._complaint.failed(type(error).__name__, str(error), now)
         else:
-            if self._reported:
-                log.info("meter %s: reads again", self.meter.name)
-            self.error = self.model_check.wrong
-            self._reported.clear()
+            self.error = None if self._foreign else self.model_check.wrong
+            line = self._complaint.worked(now)
+        if line is not None:
+            log.log(line[0], "meter %s: %s", self.meter.name, line[1])
         if reading.values:
             self.last_good = self.last_of[reading.job] = reading.taken_ms
+
+
+def _meaningless(builder: ReadingBuilder) -> bool:
+    """Tell whether more values cannot be true than say anything: the table is a wrong one.
+
+    A device that keeps integers where the table has floats also sends zeros, which fit.
+    """
+    telling = sum(isinstance(one, Decimal) and one != 0 for one in builder.values.values())
+    rejected = len(builder.rejected)
+    return rejected > telling and (rejected >= _REJECTED or not builder.values)

@@ -14,10 +14,12 @@ from urllib.parse import urlencode
 from logger.domain.datamodel import MEASUREMENTS, FieldType
 from logger.domain.errors import HttpError, ReportError
 from logger.domain.timespan import TimeSpan, merged
-from logger.influx.http import Http, Patience
+from logger.influx.bounded import Patience
+from logger.influx.http import Http
 from logger.influx.redirect import advice
 from logger.points.line import FieldValue, Point
 from logger.report.source import Bands, Tags, Tally
+from logger.texts import mask
 
 _BATCH = 200  # statements in one request
 # A long answer may take long, if only it comes: at this many bytes a second, and up to
@@ -208,9 +210,10 @@ class InfluxSource:
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
         """Return what an answer other than 200 means, and what to try."""
         where = next((headers[name] for name in headers if name.lower() == "location"), "")
+        where = mask(where)
         if 300 <= status < 400:
             return f"{self._url}: answer {status}, redirects to {where or 'nowhere'}", advice(where)
-        text = body.decode("utf-8", errors="replace").strip()
+        text = mask(body.decode("utf-8", errors="replace")).strip()
         try:
             parsed = json.loads(text)
             text = parsed.get("message") or parsed.get("error") or text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
 from logger.runtime.schedule import Schedule, Task
 from logger.runtime.status import StatusServer, socket_path
+from logger.runtime.watch import Part, Watch
 from logger.store.statefile import StateFile
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 _STOP_WORKERS_S, _STOP_DELIVERY_S = 2.0, 1.0
 # A meter that is asked for its identity out of turn is not asked again for this long.
 _ASK_AGAIN_S = 30.0
+# The keeping thread may mend a damaged file, which takes long on a slow medium.
+_BUFFER_END_S = 3600.0
 _HEALTH = "health"
 _THIS_MACHINE = Machine()
 Listener = Callable[[Reading], None]
@@ -127,6 +130,7 @@ class App:
             else None
         )
         self._server_time: ServerTime | None = None
+        self._watch = Watch(())
         self._asked: dict[str, float] = {}
         self._heard: set[str] = set()
 
@@ -165,8 +169,10 @@ class App:
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer."""
         self.buffer.open()
-        stamped_ms = self.buffer.state().stamped_ms
-        self.clock = Clock(self._machine, stamped_ms=stamped_ms)
+        stamped_ms, boot = self.buffer.state().stamped_ms, self._machine.boot()
+        since_ms = self.buffer.parked_since(boot)
+        since = None if since_ms is None else since_ms / 1000
+        self.clock = Clock(self._machine, stamped_ms=stamped_ms, since=since)
         if not self.clock.trusted:
             log.warning("the clock of this machine is not set yet: readings wait for their time")
             if self.config.influxdb is not None:
@@ -178,7 +184,8 @@ class App:
                 )
                 self._server_time.start()
         state = StateFile(state_directory(self.config.buffer.path) / "derived.json")
-        self.intake = Intake(self._derive, self.clock, self.buffer.append, state)
+        waiting = self.buffer.state().parked
+        self.intake = Intake(self._derive, self.clock, self.buffer, state, boot, waiting)
         self.intake.open(stamped_ms)
         self.overview.begin()
         if self.delivery is not None:
@@ -187,6 +194,7 @@ class App:
         if self._metrics is not None:
             self._metrics.start()
         self.schedule.start()
+        self._watch = Watch(self._parts())
         if self.delivery is None:
             log.info("no [influxdb]: %s is the store", self.config.buffer.path)
         for bus in self.config.bus:
@@ -199,14 +207,30 @@ class App:
                 100 * self.loads[bus.name],
             )
 
+    def _parts(self) -> Iterator[Part]:
+        """Yield every thread that is to live as long as the logger."""
+        schedule, buffer, delivery = self.schedule, self.buffer, self.delivery
+        yield Part("the thread of the schedule", schedule.late_s)
+        for name, late_s in schedule.workers().items():
+            restart, doing = partial(schedule.restart, name), partial(schedule.doing, name)
+            yield Part(f"the thread of {name}", late_s, restart, doing)
+        yield Part("the thread of the buffer", buffer.late_s, buffer.restart, end_s=_BUFFER_END_S)
+        if delivery is not None:
+            for name, late_s in delivery.threads().items():
+                yield Part(f"the thread of {name}", late_s, partial(delivery.restart, name))
+        yield Part("the thread of status", self._status.late_s, self._status.restart)
+        if self._metrics is not None:
+            yield Part("the thread of metrics", self._metrics.late_s, self._metrics.restart)
+
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
-        return self.overview.state(clock_trusted=self.clock.trusted)
+        return self.overview.state(clock_trusted=self.clock.trusted, stalled=self._watch.problems())
 
-    def refresh(self) -> None:
-        """Do what time alone brings; called about once a second."""
+    def refresh(self) -> str:
+        """Do what time alone brings; called about once a second. Return why the process
+        has to end, "" if it has not."""
         if self.intake is None:
-            return
+            return ""
         if self.intake.refresh() is not None:
             self.schedule.clock_stepped()
         if self._server_time is not None and self.clock.trusted:
@@ -217,6 +241,7 @@ class App:
             if now - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
                 self._asked[name] = now
                 self.schedule.soon(f"{Job.IDENTITY} job of {name}")
+        return self._watch.refresh()
 
     def stop(self) -> None:
         """Stop within five seconds, with every reading committed."""

@@ -8,18 +8,23 @@ import signal
 import threading
 from types import FrameType
 
+from logger.domain.errors import StalledError
 from logger.runtime import systemd as service
 from logger.runtime.app import App
 
 log = logging.getLogger(__name__)
 
-# A task that has not ended for this long hangs: the watchdog is then left to bite.
-_STUCK_S = 60.0
+# What hangs may keep the orderly end from ending, too: then the process ends without.
+_STOP_S = 20.0
 _LOOK_EVERY_S = 1.0
 
 
 def serve(app: App, for_s: float | None = None) -> None:
-    """Run `app` until SIGTERM or SIGINT, or for `for_s` seconds."""
+    """Run `app` until SIGTERM or SIGINT, or for `for_s` seconds.
+
+    Raises StalledError, after an end as orderly as may be, when a part of it hangs or ended
+    for good.
+    """
     stop = threading.Event()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -27,6 +32,7 @@ def serve(app: App, for_s: float | None = None) -> None:
         stop.set()
 
     before = {one: signal.signal(one, on_signal) for one in (signal.SIGTERM, signal.SIGINT)}
+    hook, threading.excepthook = threading.excepthook, _thread_ended
     watchdog_s = service.watchdog_s()
     started = False
     try:
@@ -34,7 +40,12 @@ def serve(app: App, for_s: float | None = None) -> None:
         started = True
         log.info("started, process %d", os.getpid())
         service.notify("READY=1")
-        _wait(app, stop, for_s, watchdog_s)
+        if reason := _wait(app, stop, for_s, watchdog_s):
+            log.critical("%s; the process ends to be started again", reason)
+            end = threading.Timer(_STOP_S, os._exit, (1,))
+            end.daemon = True
+            end.start()
+            raise StalledError(reason, "the log says more; a service manager starts it again")
     finally:
         service.notify("STOPPING=1")
         app.stop()
@@ -42,20 +53,27 @@ def serve(app: App, for_s: float | None = None) -> None:
             log.info("stopped")
         for one, handler in before.items():
             signal.signal(one, handler)
+        threading.excepthook = hook
 
 
-def _wait(app: App, stop: threading.Event, for_s: float | None, watchdog_s: float | None) -> None:
-    """Wait for `stop`; meanwhile watch the clock and give the service manager signs of life."""
+def _thread_ended(what: threading.ExceptHookArgs) -> None:
+    name = what.thread.name if what.thread is not None else "?"
+    error = (what.exc_type, what.exc_value or what.exc_type(), what.exc_traceback)
+    log.error("thread %s ended", name, exc_info=error)
+
+
+def _wait(app: App, stop: threading.Event, for_s: float | None, watchdog_s: float | None) -> str:
+    """Wait for `stop`; meanwhile watch clock and threads, and give the service manager
+    signs of life. Return why the process has to end, "" if it was told to."""
     look_s = min(_LOOK_EVERY_S, watchdog_s / 2) if watchdog_s else _LOOK_EVERY_S
     left = for_s
     while left is None or left > 0:
         pause = look_s if left is None else min(look_s, left)
         if stop.wait(pause):
-            return
-        app.refresh()
-        if not (stuck := app.schedule.stuck(_STUCK_S)):
-            service.notify("WATCHDOG=1")
-        else:
-            log.error("%s hangs", stuck)
+            return ""
+        if reason := app.refresh():
+            return reason
+        service.notify("WATCHDOG=1")
         if left is not None:
             left -= pause
+    return ""

@@ -71,16 +71,21 @@ def before_set_up() -> None:
     """Keep the lines of libraries off the terminal, and show our own in the usual form,
     in commands that do not set up a log."""
     for noisy in _NOISY:
-        logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
-    if logging.lastResort is not None:
-        logging.lastResort.setFormatter(_Text())
+        library = logging.getLogger(noisy)
+        library.handlers[:] = [logging.NullHandler()]
+        library.propagate = False  # a level would not do: influxdb_client sets it anew
+    _all_to_errors(_Text(), logging.WARNING)
 
 
 def set_up(form: Format = "text", level: int = logging.INFO) -> None:
     """Send all log lines to standard error in the chosen form."""
     before_set_up()
+    _all_to_errors(_Json() if form == "json" else _Text(), level)
+
+
+def _all_to_errors(form: logging.Formatter, level: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if form == "json" else _Text())
+    handler.setFormatter(form)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

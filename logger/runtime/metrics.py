@@ -6,6 +6,7 @@ They are the same as in the `logger` points and in `status`, read when somebody 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class MetricsServer:
         self._state = state
         self._points = points
         self._stop: Callable[[], None] | None = None
+        self._alive: Callable[[], bool] = lambda: True
 
     def start(self) -> None:
         """Listen. An address in use is logged: reading goes on without it.
@@ -92,7 +94,7 @@ class MetricsServer:
             server.server_close()
             thread.join()
 
-        self._stop = stop
+        self._stop, self._alive = stop, thread.is_alive
         log.info("metrics: http://%s:%d/metrics", host, port)
 
     def stop(self) -> None:
@@ -100,6 +102,15 @@ class MetricsServer:
         if self._stop is not None:
             self._stop()
             self._stop = None
+
+    def late_s(self) -> float:
+        """Return infinity when the thread that listens has ended, else 0."""
+        return 0.0 if self._stop is None or self._alive() else math.inf
+
+    def restart(self) -> None:
+        """Listen again, after the thread that did has ended."""
+        self.stop()
+        self.start()
 
     def describe(self) -> list[Metric]:
         """Return nothing: what there is shows at the first scrape."""

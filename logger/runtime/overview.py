@@ -86,7 +86,7 @@ class Overview:
                 read_ms=reader.last_ms,
                 last_good=reader.last_good,
                 error=str(reader.error) if reader.error is not None else "",
-                wrong_model=str(reader.model_check.wrong or ""),
+                wrong_model=reader.wrong_model,
                 jobs={
                     job: health.JobHealth(
                         self._config.interval(reader.meter, job), reader.last_of.get(job)
@@ -119,11 +119,13 @@ class Overview:
             for bus in self._buses
         ]
 
-    def state(self, *, clock_trusted: bool) -> Mapping[str, Any]:
-        """Return what `status` shows: everything, and `problems` in words."""
+    def state(self, *, clock_trusted: bool, stalled: Sequence[str] = ()) -> Mapping[str, Any]:
+        """Return what `status` shows: everything, and `problems` in words, with those in
+        `stalled` that the logger has with its own threads."""
         now = self._now_ms()
         meter_list = self.meters()
-        problems = health.meter_problems(meter_list, self._started_ms, now)
+        problems = [*stalled]
+        problems += health.meter_problems(meter_list, self._started_ms, now)
         if not clock_trusted:
             problems.append("the clock of this machine is not set: readings wait for their time")
         buffer = self._buffer.state()

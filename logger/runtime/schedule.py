@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -92,15 +93,36 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._queue: list[tuple[datetime, int, Task]] = []
         self._due: dict[str, datetime] = {}  # the newest turn of each task in the queue
         self._number = 0
+        self._name = ""
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self.doing: tuple[str, float] | None = None  # the running task, since when (monotonic)
+        self.doing = ""  # the name of the running task
+        # Moments of the monotonic clock: of the last turn that came, and when this thread
+        # last had a turn before it, or ended one.
+        self.came = self._moved = 0.0
 
     def start(self, scheduler: Any, alias: str) -> None:
         """Start the thread; called by the scheduler."""
         super().start(scheduler, alias)
-        self._thread = threading.Thread(target=self._work, name=f"worker {alias}", daemon=True)
+        self._name = alias
+        self.came = time.monotonic()
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a thread, also in place of one that has ended."""
+        self.doing = ""
+        self._moved = time.monotonic()
+        self._thread = threading.Thread(target=self._work, name=f"worker {self._name}", daemon=True)
         self._thread.start()
+
+    def late_s(self) -> float:
+        """Return for how many seconds a task has been running or waiting for the thread,
+        infinity when that has ended, 0 when there is nothing to do."""
+        if self._stopping or self._thread is None:
+            return 0.0
+        if not self._thread.is_alive():
+            return math.inf
+        return time.monotonic() - self._moved if self.doing or self._queue else 0.0
 
     def shutdown(self, wait: bool = True) -> None:
         """Let the running task end; those still waiting are dropped."""
@@ -139,6 +161,9 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         task: Task = job.args[0]
         with self._wakeup:
             task.waits(due)
+            self.came = time.monotonic()
+            if not self.doing and not self._queue:
+                self._moved = self.came
             if task.name not in self._due:
                 self._number += 1
                 heapq.heappush(self._queue, (_deadline(task, due), self._number, task))
@@ -154,13 +179,16 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                     return
                 _, _, task = heapq.heappop(self._queue)
                 due = self._due.pop(task.name)
-            self.doing = (task.name, time.monotonic())
+                self.doing = task.name
+                self._moved = time.monotonic()
             try:
                 task.begins(due)
                 task.run(round(due.timestamp() * 1000))
             except Exception:  # a fault in one task must not end the thread of a bus
                 log.exception("%s failed", task.name)
-            self.doing = None
+            with self._wakeup:
+                self.doing = ""
+                self._moved = time.monotonic()
 
 
 def _deadline(task: Task, due: datetime) -> datetime:
@@ -201,13 +229,28 @@ class Schedule:
         """Let the task called `name` run as soon as its worker is free."""
         self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
 
-    def stuck(self, limit_s: float) -> str | None:
-        """Return the name of a task that has been running for longer than `limit_s`."""
-        for worker in self._workers.values():
-            doing = worker.doing
-            if doing is not None and time.monotonic() - doing[1] > limit_s:
-                return doing[0]
-        return None
+    def workers(self) -> Mapping[str, Callable[[], float]]:
+        """Return for each worker what tells by how many seconds it is late; see `_Worker`."""
+        return {name: worker.late_s for name, worker in self._workers.items()}
+
+    def doing(self, name: str) -> str:
+        """Return the name of the task that a worker is doing, "" if none."""
+        return self._workers[name].doing
+
+    def restart(self, name: str) -> None:
+        """Start the thread of a worker again that has ended; what waited for it waits on."""
+        self._workers[name].begin()
+
+    def late_s(self) -> float:
+        """Return by how many seconds the thread that says what is due is late, infinity
+        when it has ended."""
+        thread: threading.Thread | None = self._scheduler._thread
+        if not self._scheduler.running or thread is None or not self.tasks:
+            return 0.0
+        if not thread.is_alive():
+            return math.inf
+        came = max(worker.came for worker in self._workers.values())
+        return time.monotonic() - came - min(task.interval_s for task in self.tasks)
 
     def clock_stepped(self) -> None:
         """Plan every task anew after a step of the wall clock."""

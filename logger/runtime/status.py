@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import socket
 import socketserver
@@ -43,6 +44,7 @@ class StatusServer:
         self._path = path
         self._snapshot = snapshot
         self._server: socketserver.ThreadingUnixStreamServer | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Listen. A place that cannot be used is logged: reading goes on without it."""
@@ -63,7 +65,19 @@ class StatusServer:
         except OSError as err:
             log.warning("status: cannot listen on %s: %s", self._path, err.strerror or err)
             return
-        threading.Thread(target=self._server.serve_forever, name="status", daemon=True).start()
+        serve = self._server.serve_forever
+        self._thread = threading.Thread(target=serve, name="status", daemon=True)
+        self._thread.start()
+
+    def late_s(self) -> float:
+        """Return infinity when the thread that listens has ended, else 0."""
+        thread = self._thread
+        return 0.0 if self._server is None or thread is None or thread.is_alive() else math.inf
+
+    def restart(self) -> None:
+        """Listen again, after the thread that did has ended."""
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         """Stop listening and remove the socket."""

@@ -21,7 +21,7 @@ DAYS_KEPT = 8  # of the bytes written a day
 @dataclass(frozen=True, slots=True)
 class LaneBooks:
     """Points of one lane. `drops` names why points were dropped: "limit", "age",
-    "memory", "discarded", "damaged", "invalid"."""
+    "memory", "discarded", "damaged", "invalid", "no time"."""
 
     read: int = 0
     delivered: int = 0
@@ -116,7 +116,8 @@ class Ledger:
     `thinned_id` the last fast row that was thinned, `written` the bytes that went to the
     medium by UTC day, `clean` whether the file was closed in order, `scrub` how far the
     check of the whole file is, `stamped_ms` the time by the logger's clock when it last
-    committed points of its own, None when not known.
+    committed points of its own, None when not known. `next_parked` is the number of the
+    next reading without a time, up to `released_id` they became rows.
     """
 
     commit: int = 0
@@ -124,6 +125,8 @@ class Ledger:
     thinned_id: int = 0
     clean: bool = True
     stamped_ms: int | None = None
+    next_parked: int = 1
+    released_id: int = 0
     written: dict[str, int] = field(default_factory=dict)
     lanes: dict[Lane, Account] = field(
         default_factory=lambda: {lane: Account() for lane in Lane},
@@ -148,6 +151,8 @@ class Ledger:
             "thinned_id": self.thinned_id,
             "clean": self.clean,
             "stamped_ms": self.stamped_ms,
+            "next_parked": self.next_parked,
+            "released_id": self.released_id,
             "written": self.written,
             "lanes": {
                 lane.value: {
@@ -176,6 +181,8 @@ class Ledger:
                 int(data["thinned_id"]),
                 bool(data["clean"]),
                 None if stamped is None else int(stamped),
+                int(data.get("next_parked", 1)),
+                int(data.get("released_id", 0)),
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
                 Scrub(**{str(name): int(value) for name, value in data.get("scrub", {}).items()}),

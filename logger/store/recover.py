@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
-from logger.store import seal
+from logger.store import parked, seal
 from logger.store.database import PAGE, Database, mapped
 from logger.store.ledger import Ledger
+from logger.store.parked import Parked
 from logger.store.rows import COLUMNS, NewRow, RowState, as_row, insert
 from logger.store.salvage import SavedRow, saved
 from logger.store.schema import last_stamp, load_ledger, migrate, save_ledger
@@ -132,7 +133,15 @@ def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> 
         else:
             account.set_aside += row.points
         count += 1
-    return count
+    waiting = old.rows("SELECT id, boot, moment_ms, body, crc FROM parked ORDER BY id")
+    missing = [
+        Parked(*values)
+        for *values, crc in waiting
+        if Parked(*values).crc == crc
+        and not new.value("SELECT 1 FROM parked WHERE id=? AND crc=?", values[0], crc)
+    ]
+    parked.insert(new, ledger, missing)
+    return count + len(missing)
 
 
 def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
@@ -140,15 +149,22 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
     points that were lost."""
     old: Ledger | None = None
     chunk: list[SavedRow] = []
+    readings: list[Parked] = []
     for found in saved(path):
         if isinstance(found, Ledger):
             if old is None or found.commit >= old.commit:
                 old = found
             continue
+        if isinstance(found, Parked):
+            readings.append(found)
+            if len(readings) >= _CHUNK:
+                _park(database, readings)
+            continue
         chunk.append(found)
         if len(chunk) >= _CHUNK:
             _keep(database, chunk)
     _keep(database, chunk)
+    _park(database, readings)
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     for first in range(1, highest + 1, _CHUNK):
         with database.transaction():
@@ -157,6 +173,7 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
     with database.transaction():
         ledger = old or load_ledger(database)
         lost = _balance(database, ledger)
+        database.run("DELETE FROM parked WHERE id<=?", ledger.released_id)
         save_ledger(database, ledger)
     return ledger, lost
 
@@ -186,6 +203,13 @@ def _keep(database: Database, chunk: list[SavedRow]) -> None:
     database.checkpoint()
 
 
+def _park(database: Database, readings: list[Parked]) -> None:
+    with database.transaction():
+        for one in readings:
+            parked.put(database, one)
+    readings.clear()
+
+
 def _balance(database: Database, ledger: Ledger) -> int:
     """Make the books agree with the rows: what they knew of and is not here is booked as
     dropped, "damaged"; return how many points that are."""
@@ -195,6 +219,8 @@ def _balance(database: Database, ledger: Ledger) -> int:
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     # numbers of rows that were lost must not come again: a server may know them
     ledger.next_id = max(ledger.next_id, highest + 1) + 1000
+    highest = int(database.value("SELECT coalesce(max(id), 0) FROM parked"))
+    ledger.next_parked = max(ledger.next_parked, highest + 1)
     for lane in Lane:
         account = ledger.lanes[lane]
         count = {state: _points(database, lane, state) for state in RowState}

@@ -19,6 +19,7 @@ from logger.store.seal import sql as seal_sql
 from logger.texts import one_line
 
 LEASE_MS = 120_000  # how long a command may keep rows from a running logger
+_LINES_A_ROW = 500
 DAMAGED = "the row fails its checksum"
 
 
@@ -40,6 +41,8 @@ class NewRow:
     last_ms: int
     counters: bool
     body: str
+    joined: bool = False  # to be committed with the row before
+    released: int = 0  # with it the parked readings up to this number are done
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,17 @@ def insert(
             seal(crc, state, now_ms),
         )
     return numbers
+
+
+def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
+    """Return lines as rows, one unless there are very many; `times` has that of each line."""
+    found = []
+    for start in range(0, len(lines), _LINES_A_ROW):
+        part = lines[start : start + _LINES_A_ROW]
+        stamps = times[start : start + _LINES_A_ROW]
+        counters, body = has_counters(part), "\n".join(part)
+        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, body))
+    return found
 
 
 def append(database: Database, ledger: Ledger, new: Iterable[NewRow], now_ms: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from logger.domain.datamodel import Lane
 from logger.store import wal
 from logger.store.database import PAGE
 from logger.store.ledger import Ledger, checksum
+from logger.store.parked import Parked
 from logger.store.rows import RowState, StoredRow, as_row, has_counters
 from logger.store.seal import seal
 
@@ -49,8 +50,11 @@ class SavedRow:
     reason: str | None
 
 
-def saved(path: Path) -> Iterator[SavedRow | Ledger]:
-    """Yield all intact rows and ledgers of the file and its log; later is newer.
+Saved = SavedRow | Ledger | Parked
+
+
+def saved(path: Path) -> Iterator[Saved]:
+    """Yield all intact rows, ledgers and parked readings of the file and its log; later is newer.
 
     A row may come more than once, in the states it went through. Raises OSError only if
     the file cannot be read at all.
@@ -84,7 +88,7 @@ def _frames(log: Path) -> tuple[list[int], list[int]]:
     return past, present
 
 
-def _logged(log: Path, frames: list[int], from_file: Pages) -> Iterator[SavedRow | Ledger]:
+def _logged(log: Path, frames: list[int], from_file: Pages) -> Iterator[Saved]:
     """Yield what frames hold; long rows go on in the newest frame of each page."""
     if not frames:
         return
@@ -114,7 +118,7 @@ def _read(pages: Pages, number: int) -> bytes:
         return b""
 
 
-def _page(page: bytes, number: int, pages: Pages) -> Iterator[SavedRow | Ledger]:
+def _page(page: bytes, number: int, pages: Pages) -> Iterator[Saved]:
     page = page.ljust(PAGE, b"\0")
     start = _FILE_HEADER if number == 1 else 0
     if page[start] != _TABLE_LEAF:
@@ -127,7 +131,7 @@ def _page(page: bytes, number: int, pages: Pages) -> Iterator[SavedRow | Ledger]
             rowid, values = _cell(page, offset, pages)
         except (IndexError, ValueError, struct.error, OSError):
             continue
-        found = _as_ledger(values) if len(values) == 3 else _as_row(rowid, values)
+        found = _KINDS.get(len(values), _as_nothing)(rowid, values)
         if found is not None:
             yield found
 
@@ -193,7 +197,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return number << 8 | data[at + 8], at + 9
 
 
-def _as_ledger(values: list[Value]) -> Ledger | None:
+def _as_ledger(_rowid: int, values: list[Value]) -> Ledger | None:
     _, text, crc = values
     if not isinstance(text, str) or checksum(text) != crc:
         return None
@@ -201,6 +205,18 @@ def _as_ledger(values: list[Value]) -> Ledger | None:
         return Ledger.loads(text)
     except ValueError:
         return None
+
+
+def _as_parked(rowid: int, values: list[Value]) -> Parked | None:
+    _, boot, moment_ms, crc, body = values
+    if not (isinstance(boot, str) and isinstance(moment_ms, int) and isinstance(body, str)):
+        return None
+    found = Parked(rowid, boot, moment_ms, body)
+    return found if found.crc == crc else None
+
+
+def _as_nothing(_rowid: int, _values: list[Value]) -> None:
+    return None
 
 
 def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
@@ -219,3 +235,12 @@ def _as_row(rowid: int, values: list[Value]) -> SavedRow | None:
         state, changed = RowState.WAITING, row.last_ms
     text = reason if isinstance(reason, str) else None
     return SavedRow(row, RowState(state), changed, has_counters(row.lines), text)
+
+
+# The tables by their number of columns; a row of an older file has no seal.
+_KINDS: Mapping[int, Callable[[int, list[Value]], Saved | None]] = {
+    3: _as_ledger,
+    5: _as_parked,
+    11: _as_row,
+    12: _as_row,
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logger.domain.errors import BufferCorruptError, BufferFileError
+from logger.store import parked
 from logger.store.database import Database
 from logger.store.ledger import Ledger, checksum
 
@@ -96,6 +97,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[Database], None], ...], ...] = (
     # Rows of older files are sealed when their state changes, and by the scrub.
     (_SEAL,),
     (_note_last_stamp,),
+    (parked.TABLE,),
 )
 VERSION = len(MIGRATIONS)
 

@@ -62,6 +62,7 @@ def step(database: Database, after: int, limit: int) -> Step:
         unsealed: list[int] = []
         for state, changed_ms, counters, sealed, reason, *values in found:
             row = as_row(values)
+            _seek(database, row, counters)
             if not row.intact:
                 if reason != DAMAGED:
                     damaged.append(row)
@@ -72,7 +73,6 @@ def step(database: Database, after: int, limit: int) -> Step:
                 raise _corrupt(database, row.id, "the seal of its state is broken")
             if (counters == 1) != has_counters(row.lines) or len(row.lines) != row.points:
                 raise _corrupt(database, row.id, "it does not describe its lines")
-            _seek(database, row, counters)
     return Step(last, len(found), damaged, unsealed)
 
 

@@ -30,6 +30,7 @@ class BufferState:
 
     `newest_ms` is the newest of the last rows, `stamped_ms` the time by the logger's clock
     when it last committed points of its own, None when no logger did.
+    `parked` counts readings that wait for the clock to be set.
     `waiting` includes `in_memory`, the points that are not on the disk yet; `full` is the
     share of `max_size` in use; `written_per_day` is what goes to the medium at the rate
     since the start, None in the first hour; `damages` are the last ones found since the
@@ -43,6 +44,7 @@ class BufferState:
     oldest_ms: int | None
     newest_ms: int | None
     stamped_ms: int | None
+    parked: int
     file_size: int
     max_size: int
     full: float

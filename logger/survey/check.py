@@ -95,7 +95,7 @@ def _meter(
     yield from _identity(meter, found, models)
     yield from _serial(meter, found, states)
     model = models[meter.model]
-    if found.model and found.model != meter.model:
+    if found.model and found.model != meter.model and not meter.accept_model:
         return  # read with the wrong table the rest would mean nothing
     values, failed, lacking = _values(line, meter, model)
     if failed is not None:
@@ -114,7 +114,7 @@ def _identity(meter: MeterConfig, found: Found, models: Mapping[str, Model]) -> 
         else:
             yield fail(meter.name, "model", found.note, "a table of your own can be added")
     elif differing := wrong_model(found, meter.model):
-        yield fail(meter.name, "model", *differing)
+        yield (warn if meter.accept_model else fail)(meter.name, "model", *differing)
     else:
         yield ok(meter.name, "model", f"{found.sold_as}, firmware {found.software_version}")
 
@@ -141,7 +141,7 @@ def _values(
 ) -> tuple[Mapping[str, Value], BusError | None, Sequence[Register]]:
     """Return the values of `meter`, why a planned block was not read, and what it lacks."""
     plain = meter.model_copy(update={"invert": False})
-    reader = MeterReader(line, plain, model, lambda: 0)
+    reader = MeterReader(line, plain, model, lambda: 0, foreign=True)
     values: dict[str, Value] = {}
     failed: BusError | None = None
     for job in _JOBS:

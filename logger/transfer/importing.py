@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from logger.buffer.buffer import new_rows
 from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
 from logger.domain.errors import BufferFileError
 from logger.points.line import FieldValue
 from logger.points.parse import decode
-from logger.store.rows import NewRow
+from logger.store.rows import NewRow, new_rows
 from logger.texts import one_line
 
 PRECISIONS = ("s", "ms", "us", "ns")

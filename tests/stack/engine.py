@@ -96,6 +96,9 @@ class Engine:
     ) -> None:
         if self._process is not None:
             self._end()
+            # Its network name space stays mounted.
+            for mounted in (self.directory / "exec" / "netns").glob("*"):
+                subprocess.run([*as_root(), "umount", str(mounted)], check=False)
             subprocess.run([*as_root(), "rm", "-rf", str(self.directory)], check=False)
 
     def run(

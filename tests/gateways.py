@@ -1,0 +1,106 @@
+"""Scripted gateways with real meters behind them, and readers of those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from logger import models
+from logger.bus import Bus
+from logger.config import Meter as MeterConfig
+from logger.meter.reading import Reading
+from logger.meter.session import MeterReader
+from logger.meter.state import StateStore
+from logger.models import Job
+from logger.models.plan import Block
+from logger.simulate.writing import Refusal
+from tests.lines import ScriptedLine, answer_to, bus_config, meter_config, seal
+from tests.readers import NOW, NOW_MS, Clock, real_meter
+
+
+class Gateway:
+    """A scripted gateway with real PRO380s behind it. `mood` may answer in their place.
+
+    It gets a request and returns the bytes to send, b"" for silence or None to let the
+    meter answer. `spoil` changes what the meter answers. Answers take `latency_s`.
+    """
+
+    def __init__(self, *addresses: int, **settings: Any) -> None:
+        self.meter = real_meter(settings=settings)
+        self.mood: Callable[[bytes], bytes | None] = lambda _request: None
+        self.spoil: Callable[[bytes], bytes] = lambda answer: answer
+        self.latency_s = 0.0
+        self.line = ScriptedLine(self._script)
+        self._addresses = addresses or (1,)
+
+    def _script(self, request: bytes) -> Iterator[bytes | float]:
+        answer = self.mood(request)
+        if answer is None and request[0] in self._addresses:
+            place = asked(request)
+            try:
+                words = self.meter.read_words(place.address, place.count, NOW)
+                answer = self.spoil(answer_to(request, words))
+            except Refusal as refusal:
+                answer = refused(request, refusal.code)
+        if self.latency_s:
+            yield self.latency_s
+        if answer:
+            yield answer
+
+
+def asked(request: bytes) -> Block:
+    return Block(int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big"))
+
+
+def refused(request: bytes, code: int = 2) -> bytes:
+    return seal(request[0], request[1] | 0x80, code)
+
+
+def whole(readings: list[Reading]) -> bool:
+    """Tell whether every job gave all its values."""
+    return all(reading.complete and reading.values for reading in readings)
+
+
+class Scene:
+    """A gateway, a bus and readers on it, at a time that stands still until told."""
+
+    def __init__(self, tmp_path: Path, gateway: Gateway, **bus: Any) -> None:
+        self.gateway = gateway
+        self.clock = Clock()
+        self.now_ms = NOW_MS
+        self.states = StateStore(tmp_path / "states")
+        self.bus = Bus(bus_config(gateway.line.port, **({"timeout": 0.5} | bus)), self.clock)
+
+    def reader(self, meter: MeterConfig | None = None) -> MeterReader:
+        meter = meter or meter_config()
+        return MeterReader(
+            self.bus,
+            meter,
+            models.load(meter.model),
+            lambda: self.now_ms,
+            states=self.states,
+            clock=self.clock,
+        )
+
+    def round(self, reader: MeterReader, pause_s: float = 1.0) -> list[Reading]:
+        """Read every job once, as the schedule begins."""
+        self.clock.now += pause_s
+        self.now_ms += round(pause_s * 1000)
+        return [reader.read(job, NOW_MS) for job in (Job.IDENTITY, Job.SLOW, Job.FAST)]
+
+    def cuts(self) -> int:
+        known = self.states.load("m1")
+        return 0 if known is None else len(known.cuts)
+
+
+@contextmanager
+def scene(tmp_path: Path, gateway: Gateway | None = None, **bus: Any) -> Iterator[Scene]:
+    gateway = gateway or Gateway()
+    there = Scene(tmp_path, gateway, **bus)
+    try:
+        yield there
+    finally:
+        there.bus.close()
+        gateway.line.close()
