@@ -107,6 +107,13 @@ class Clock:
         self._wrong: float | None = None  # wall minus mono of a wall clock nobody set
         self._trusted = self._believable(start, self._base[1])
 
+    def learn(self, stamped_ms: int | None, since: float | None = None) -> None:
+        """Take what is known of earlier runs, as in the constructor; before the first stamp."""
+        self._stamped_ms = stamped_ms
+        if since is not None:
+            self._since = min(self._since, since)
+        self._trusted = self._believable(self._base[0], self._base[1])
+
     @property
     def trusted(self) -> bool:
         """Whether points may be stamped with `now_ms`."""

@@ -40,22 +40,24 @@ class Store(Shelf, Protocol):
 
 class Intake:
     """The way of a reading into the buffer. `boot` tells this boot of the machine from
-    others, `waiting` is how many readings of earlier runs have no time yet."""
+    others."""
 
     def __init__(
-        self, derive: Derive, clock: Clock, store: Store, state: StateFile, boot: str, waiting: int
+        self, derive: Derive, clock: Clock, store: Store, state: StateFile, boot: str
     ) -> None:
         self._derive = derive
         self._clock = clock
         self._store = store
         self._state = state
         self._lock = threading.Lock()
-        self._parking = Parking(store, clock, boot, waiting)
+        self._parking = Parking(store, clock, boot)
         self._saved_ms = 0
         self._damages: set[Damage] = set()  # of the buffer, those that were told
 
-    def open(self, alive_ms: int | None) -> None:
-        """Take up where the last run ended; `alive_ms` is when it last kept points."""
+    def open(self, alive_ms: int | None, waiting: int) -> None:
+        """Take up where the last run ended: `alive_ms` is when it last kept points, `waiting`
+        how many readings of earlier runs have no time yet."""
+        self._parking.busy = waiting > 0
         saved = self._state.load()
         if saved is not None:
             self._derive.restore(saved, alive_ms)

@@ -47,12 +47,12 @@ class Parking:
     read in another boot has no time: nobody knows how long the machine was off.
     """
 
-    def __init__(self, shelf: Shelf, clock: Clock, boot: str, waiting: int) -> None:
+    def __init__(self, shelf: Shelf, clock: Clock, boot: str) -> None:
         self._shelf, self._clock, self._boot = shelf, clock, boot
         self.done = 0  # the number of the last reading that became points
         self._read = 0  # and that was read from the shelf
         self.lost = 0
-        self.busy = waiting > 0  # whether any reading waits; then later ones wait too
+        self.busy = False  # whether any reading waits; then later ones wait too
 
     def add(self, reading: Reading) -> None:
         """Keep a reading; its time by the clock is no time yet."""

@@ -69,7 +69,9 @@ def state_directory(buffer: Path) -> Path:
 
 
 class App:
-    """A running logger. `start`, then `stop`; both once.
+    """A running logger: all parts are built from the configuration, then run.
+
+    `start`, then `stop`; both once.
 
     `listener` hears of every reading, on the worker thread of its bus; `machine` is what
     the time comes from. Raises ConfigError for a schedule that cannot fit and for a
@@ -80,39 +82,48 @@ class App:
         self, config: Config, listener: Listener | None = None, machine: Machine = _THIS_MACHINE
     ) -> None:
         self.config = config
-        self._machine = machine
-        self.clock = Clock(machine)
-        self.loads = dict(check_config(config))
         self._listener = listener
-        models = models_of(config)
-        states = StateStore(state_directory(config.buffer.path) / "meters")
-        self.buses = [Bus(bus) for bus in config.bus]
-        self.readers = [
-            MeterReader(bus, meter, models[meter.model], self.now_ms, states=states)
-            for bus in self.buses
-            for meter in bus.config.meter
-        ]
-        self.schedule = Schedule([*self._read_tasks(), self._health_task()])
+        self.loads = dict(check_config(config))
+        self.clock = Clock(machine)
+        self._boot = machine.boot()
         self.buffer = Buffer(
             config.buffer.path,
             commit_interval_s=config.buffer.commit_interval,
             keep_s=config.buffer.keep,
             max_size=config.buffer.max_size,
             max_age_s=config.buffer.max_age,
-            now_ms=self.now_ms,
+            now_ms=self.clock.now_ms,
         )
-        self.delivery = (
-            Delivery(self.buffer, config.influxdb, now_ms=self.now_ms)
-            if config.influxdb is not None
-            else None
-        )
-        self._derive = Derive(
+        states = state_directory(config.buffer.path)
+        models = models_of(config)
+        self.buses = [Bus(bus) for bus in config.bus]
+        self.readers = [
+            MeterReader(
+                bus,
+                meter,
+                models[meter.model],
+                self.clock.now_ms,
+                states=StateStore(states / "meters"),
+            )
+            for bus in self.buses
+            for meter in bus.config.meter
+        ]
+        derive = Derive(
             [self._info(reader) for reader in self.readers],
             config.site.name,
             config.events,
             config.counters,
         )
-        self.intake: Intake | None = None
+        state = StateFile(states / "derived.json")
+        self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
+        self.schedule = Schedule([*self._read_tasks(), self._health_task()])
+        self.delivery: Delivery | None = None
+        self._server_time: ServerTime | None = None
+        if config.influxdb is not None:
+            self.delivery = Delivery(self.buffer, config.influxdb, now_ms=self.clock.now_ms)
+            self._server_time = ServerTime(
+                config.influxdb.url, self.clock.hear, machine.mono, machine.elsewhere
+            )
         self.overview = Overview(
             config,
             self.loads,
@@ -121,7 +132,7 @@ class App:
             self.buses,
             self.buffer,
             self.delivery,
-            self.now_ms,
+            self.clock.now_ms,
         )
         self._status = StatusServer(socket_path(config.buffer.path), self.state)
         self._metrics = (
@@ -129,14 +140,9 @@ class App:
             if config.metrics is not None
             else None
         )
-        self._server_time: ServerTime | None = None
-        self._watch = Watch(())
+        self._watch = Watch(self._parts())
         self._asked: dict[str, float] = {}
         self._heard: set[str] = set()
-
-    def now_ms(self) -> int:
-        """Return the time of this run, milliseconds UTC."""
-        return self.clock.now_ms()
 
     def _info(self, reader: MeterReader) -> MeterInfo:
         meter = reader.meter
@@ -157,6 +163,8 @@ class App:
                 worker=f"bus {reader.bus}",
                 interval_s=self.config.interval(reader.meter, job),
                 run=partial(self._read, reader, job),
+                meter=reader.meter.name,
+                job=job,
                 at_start=job is not Job.FAST,
             )
             for job in (Job.IDENTITY, Job.SLOW, Job.FAST)
@@ -169,24 +177,14 @@ class App:
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer."""
         self.buffer.open()
-        stamped_ms, boot = self.buffer.state().stamped_ms, self._machine.boot()
-        since_ms = self.buffer.parked_since(boot)
-        since = None if since_ms is None else since_ms / 1000
-        self.clock = Clock(self._machine, stamped_ms=stamped_ms, since=since)
+        found = self.buffer.state()
+        since_ms = self.buffer.parked_since(self._boot)
+        self.clock.learn(found.stamped_ms, None if since_ms is None else since_ms / 1000)
         if not self.clock.trusted:
             log.warning("the clock of this machine is not set yet: readings wait for their time")
-            if self.config.influxdb is not None:
-                self._server_time = ServerTime(
-                    self.config.influxdb.url,
-                    self.clock.hear,
-                    self._machine.mono,
-                    self._machine.elsewhere,
-                )
+            if self._server_time is not None:
                 self._server_time.start()
-        state = StateFile(state_directory(self.config.buffer.path) / "derived.json")
-        waiting = self.buffer.state().parked
-        self.intake = Intake(self._derive, self.clock, self.buffer, state, boot, waiting)
-        self.intake.open(stamped_ms)
+        self.intake.open(found.stamped_ms, found.parked)
         self.overview.begin()
         if self.delivery is not None:
             self.delivery.start()
@@ -194,7 +192,7 @@ class App:
         if self._metrics is not None:
             self._metrics.start()
         self.schedule.start()
-        self._watch = Watch(self._parts())
+        self._watch.begin()
         if self.delivery is None:
             log.info("no [influxdb]: %s is the store", self.config.buffer.path)
         for bus in self.config.bus:
@@ -229,13 +227,10 @@ class App:
     def refresh(self) -> str:
         """Do what time alone brings; called about once a second. Return why the process
         has to end, "" if it has not."""
-        if self.intake is None:
-            return ""
         if self.intake.refresh() is not None:
             self.schedule.clock_stepped()
         if self._server_time is not None and self.clock.trusted:
             self._server_time.stop()
-            self._server_time = None
         for name in self.intake.wanted():
             now = time.monotonic()
             if now - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
@@ -254,8 +249,7 @@ class App:
             log.warning("a bus is still waiting for an answer; it is left behind")
         for bus in self.buses:
             bus.close()
-        if self.intake is not None:
-            self.intake.close()
+        self.intake.close()
         self.buffer.flush()
         if self.delivery is not None:
             self._deliver_the_rest(self.delivery)
@@ -279,15 +273,14 @@ class App:
             if reading.meter not in self._heard:
                 self._heard.add(reading.meter)
                 log.info("meter %s: answers", reading.meter)
-        if self.intake is not None:
-            for part in parts(reading):
-                self.intake.accept(part)
+        for part in parts(reading):
+            self.intake.accept(part)
         if self._listener is not None:
             self._listener(reading)
 
     def _report(self, _due_ms: int) -> None:
         """Keep the logger's own figures, and tell the events how full the buffer is."""
-        if not self.clock.trusted or self.intake is None:
+        if not self.clock.trusted:
             return
         self.buffer.append(self.overview.points())
         self.intake.buffer(self.buffer.state())

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from logger import __version__
@@ -68,9 +67,7 @@ class Overview:
         """Return the counts of every meter."""
         missed: dict[str, int] = {}
         for task in self._tasks:
-            if isinstance(task.run, partial):
-                name = task.run.args[0].meter.name
-                missed[name] = missed.get(name, 0) + task.missed
+            missed[task.meter] = missed.get(task.meter, 0) + task.missed
         return [
             health.MeterHealth(
                 name=reader.meter.name,

@@ -23,6 +23,8 @@ from apscheduler.executors.base import BaseExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from logger.models import Job
+
 log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,7 +34,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Task:
     """Something to do every `interval_s` seconds on the worker called `worker`.
 
-    `run` gets the moment it was due, milliseconds UTC. `missed` counts the turns that
+    `run` gets the moment it was due, milliseconds UTC; `meter` and `job` say what it reads,
+    if it reads. `missed` counts the turns that
     had not begun when the next one was due, because the worker was busy.
     """
 
@@ -40,6 +43,8 @@ class Task:
     worker: str
     interval_s: float
     run: Callable[[int], None]
+    meter: str = ""
+    job: Job | None = None
     at_start: bool = False
     missed: int = 0
     _last: int | None = field(default=None, repr=False)  # multiples of the interval since 1970

@@ -40,7 +40,7 @@ class Part:
 
 
 class Watch:
-    """Looks at all parts. `look` is for one thread, `problems` for any; `clock` is
+    """Looks at all parts. `refresh` is for one thread, `problems` for any; `clock` is
     monotonic, in seconds."""
 
     def __init__(
@@ -49,6 +49,10 @@ class Watch:
         self._parts = tuple(parts)
         self._clock = clock
         self._looked = clock()
+
+    def begin(self) -> None:
+        """From now on the parts are to live."""
+        self._looked = self._clock()
 
     def refresh(self) -> str:
         """Start again what has ended. Return why the process has to end, "" if not."""

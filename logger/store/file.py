@@ -52,6 +52,8 @@ class BufferFile:
             check.at_start(self, now_ms)
         except BufferCorruptError as err:
             self._rebuild(err, now_ms)
+        if (copy := recover.kept_copy(self.path)) is not None:
+            self._carry_over(copy, now_ms)
         self.keep_reserve()
 
     def _open(self) -> None:
@@ -170,7 +172,7 @@ class BufferFile:
     def _replaced(self, now_ms: int) -> None:
         """The file was deleted, or another one lies in its place. What the connection still
         sees goes into the file that is there now. Raises BufferDiskError; then the
-        connection is kept, for it has the only copy."""
+        connection is kept, for it has the only copy, or the copy lies beside the file."""
         old = self.database()
         if not self.path.exists():
             log.error("buffer: %s was deleted; it is written again", self.path)
@@ -178,15 +180,18 @@ class BufferFile:
             self.forget()
             self.open(now_ms)
             return
-        self._database = None
+        recover.keep_copy(old, self.path)
+        self.forget()
+        self.open(now_ms)
+
+    def _carry_over(self, copy: Path, now_ms: int) -> None:
+        """Take what waited in a file that was replaced into the one in its place."""
+        old = Database.open(copy, schema.check_owner)
         try:
-            self.open(now_ms)
             self.transact(lambda d, g: recover.carry_waiting(old, d, g, now_ms), now_ms)
-        except (BufferDiskError, BufferCorruptError):
-            self.forget()
-            self._database, self._identity = old, None
-            raise
-        old.close()
+        finally:
+            old.close()
+        recover.forget_copy(self.path)
         log.error("buffer: %s was replaced; what waited goes on in the new file", self.path)
 
     def _rebuild(self, err: BufferCorruptError, now_ms: int) -> None:

@@ -31,6 +31,8 @@ ON CONFLICT (id) DO UPDATE SET
   reason=coalesce(excluded.reason, reason), body=excluded.body"""
 _SEAL = f"UPDATE rows SET seal={seal.sql()} WHERE id BETWEEN ? AND ?"  # noqa: S608
 
+_KEPT = ".replaced"  # the copy of a file in whose place another one was put
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -102,6 +104,30 @@ def orphaned_log(path: Path) -> bool:
 
 def restore_copy(database: Database, path: Path) -> None:
     """Write what an open connection still sees to `path`: its file was deleted."""
+    _copy(database, path, path)
+
+
+def keep_copy(database: Database, path: Path) -> None:
+    """Write what an open connection still sees beside `path`, where another file lies now;
+    see `kept_copy`. The log beside `path` goes: it belongs to the connection."""
+    _copy(database, path, _beside(path, _KEPT))
+
+
+def kept_copy(path: Path) -> Path | None:
+    """Return the copy of a file that was replaced, whose rows are still to be carried over."""
+    copy = _beside(path, _KEPT)
+    with mapped(path):
+        return copy if copy.exists() else None
+
+
+def forget_copy(path: Path) -> None:
+    """Remove the copy of a file that was replaced: its rows are in the new one."""
+    with mapped(path):
+        _remove(_beside(path, _KEPT))
+        _sync_directory(path.parent)
+
+
+def _copy(database: Database, path: Path, target: Path) -> None:
     with mapped(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = _beside(path, ".rebuild-draft")
@@ -109,7 +135,7 @@ def restore_copy(database: Database, path: Path) -> None:
         database.copy_to(draft)
         for side in _SIDE_FILES:
             _beside(path, side).unlink(missing_ok=True)
-        draft.replace(path)
+        draft.replace(target)
         _sync_directory(path.parent)
 
 
