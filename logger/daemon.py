@@ -6,10 +6,10 @@ import logging
 import os
 import signal
 import threading
-from types import FrameType
 
 from logger import service
 from logger.app import App
+from logger.signals import on_stop
 
 log = logging.getLogger(__name__)
 
@@ -19,29 +19,27 @@ _LOOK_EVERY_S = 1.0
 
 
 def serve(app: App, for_s: float | None = None) -> None:
-    """Run `app` until SIGTERM or SIGINT, or for `for_s` seconds."""
+    """Run `app` until SIGTERM, SIGINT or SIGHUP, or for `for_s` seconds."""
     stop = threading.Event()
 
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
+    def stopping(number: signal.Signals) -> None:
+        log.info("%s: stopping", number.name)
         stop.set()
 
-    before = {one: signal.signal(one, on_signal) for one in (signal.SIGTERM, signal.SIGINT)}
     watchdog_s = service.watchdog_s()
     started = False
-    try:
-        app.start()
-        started = True
-        log.info("started, process %d", os.getpid())
-        service.notify("READY=1")
-        _wait(app, stop, for_s, watchdog_s)
-    finally:
-        service.notify("STOPPING=1")
-        app.stop()
-        if started:
-            log.info("stopped")
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    with on_stop(stopping):
+        try:
+            app.start()
+            started = True
+            log.info("started, process %d", os.getpid())
+            service.notify("READY=1")
+            _wait(app, stop, for_s, watchdog_s)
+        finally:
+            service.notify("STOPPING=1")
+            app.stop()
+            if started:
+                log.info("stopped")
 
 
 def _wait(app: App, stop: threading.Event, for_s: float | None, watchdog_s: float | None) -> None:

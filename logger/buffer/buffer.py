@@ -234,6 +234,8 @@ class Buffer:
         return self.exchange.committed(batch)
 
     def _fault(self, err: BufferFileError) -> None:
+        if isinstance(err, BufferDiskError):
+            self.exchange.close_readers()
         with self.exchange.changed:
             if not self._problem:
                 self._problem_since = time.monotonic()
