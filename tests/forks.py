@@ -21,7 +21,7 @@ from tests.running import ROOT
 
 @dataclass(frozen=True)
 class Call:
-    """One command; one that is `endless` is interrupted when it has printed something."""
+    """One command; one that is `endless` is ended when it has printed something."""
 
     arguments: list[str]
     directory: str
@@ -83,7 +83,7 @@ def _wait(process: int, call: Call, files: Sequence[int]) -> int:
         if ended:
             return os.waitstatus_to_exitcode(status)
         if any(os.fstat(file).st_size for file in files):
-            os.kill(process, signal.SIGINT)
+            os.kill(process, signal.SIGTERM)
         time.sleep(0.05)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
@@ -111,7 +111,6 @@ def _become(call: Call, output: int, errors: int) -> None:
         assert error is not None
         sys.excepthook(kind, error, trace)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
                 stream.flush()

@@ -102,10 +102,14 @@ class RunningLogger:
     def messages(self) -> list[str]:
         return [line["message"] for line in self.log()]
 
-    def wait_for(self, text: str, count: int = 1) -> None:
+    def wait_for(self, text: str, count: int = 1, patience_s: float = PATIENCE_S) -> None:
         """Wait until `count` log messages hold `text`."""
+
+        def there() -> bool:
+            return sum(text in message for message in self.messages()) >= count
+
         try:
-            wait_until(lambda: sum(text in message for message in self.messages()) >= count)
+            wait_until(there, patience_s)
         except AssertionError:
             raise AssertionError(f"no {text!r} in {self.messages()}") from None
 

@@ -274,6 +274,8 @@ class Buffer:
         return more
 
     def _fault(self, err: BufferFileError) -> None:
+        if isinstance(err, BufferDiskError):
+            self.exchange.close_readers()
         with self.exchange.changed:
             if not self._problem:
                 self._problem_since = time.monotonic()

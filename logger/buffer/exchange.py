@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from logger.buffer.pending import Drops, Pending
 from logger.domain.datamodel import Lane
@@ -18,6 +20,16 @@ SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
 SETTLE_LAST_ROWS = 100  # the same, at the end of a backlog
 SETTLE_S = 10.0  # how long the mark of a delivery may wait for the next commit
 ROWS_A_COMMIT = 2000
+
+
+class Reader(Protocol):
+    """A connection to the file beside that of the keeping thread."""
+
+    using: threading.RLock
+
+    def close(self) -> None:
+        """Close the connection; it is opened again when it is needed."""
+        ...
 
 
 @dataclass(slots=True)
@@ -61,6 +73,7 @@ class Exchange:
         default_factory=lambda: {lane: threading.Lock() for lane in Lane}
     )
     ahead: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(Lane, 0))
+    readers: set[Reader] = field(default_factory=set)
 
     # For readings.
 
@@ -195,6 +208,19 @@ class Exchange:
             self.pending.failed()
             self._settled[:0] = batch.settled
             self._damaged[:0] = batch.damaged
+
+    def close_readers(self) -> None:
+        """Close every connection of a reader, all at one moment.
+
+        SQLite shares its locks between the connections of a process: one that could not
+        be given back is held until the last of them is closed.
+        """
+        with contextlib.ExitStack() as stack:
+            readers = self.readers.copy()
+            for reader in readers:
+                stack.enter_context(reader.using)
+            for reader in readers:
+                reader.close()
 
     def busy(self) -> frozenset[int]:
         """Return the numbers of the rows that are being sent."""

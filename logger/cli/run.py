@@ -16,7 +16,7 @@ def run(
     ] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
-    """Read the meters and deliver to InfluxDB until SIGTERM or Ctrl-C."""
+    """Read the meters and deliver to InfluxDB until SIGTERM, SIGHUP or Ctrl-C."""
     import logging
 
     from logger.config import load_config

@@ -21,17 +21,11 @@ def listen_address(text: str) -> tuple[str, int]:
 
 
 def wait(seconds: float | None) -> None:
-    """Return after `seconds`, or upon Ctrl-C or SIGTERM."""
-    import signal
+    """Return after `seconds`, or when asked to stop."""
     import threading
 
+    from logger.runtime.signals import on_stop
+
     done = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: done.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with on_stop(lambda _: done.set()):
         done.wait(seconds)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

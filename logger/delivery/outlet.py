@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from logger.buffer import Buffer
@@ -20,6 +21,7 @@ class BufferOutlet:
         self._lane = lane
         self._database: Database | None = None
         self._epoch = -1
+        self.using = threading.RLock()  # while the connection is in use
 
     def newest(self, after: int, lines: int) -> list[StoredRow]:
         """Return waiting rows above number `after`, the newest ones, in order."""
@@ -52,20 +54,23 @@ class BufferOutlet:
         return self._buffer.books().lanes[self._lane].waiting
 
     def close(self) -> None:
-        """Close the connection."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        """Close the connection; the next read opens another one. From any thread."""
+        with self.using:
+            self._buffer.exchange.readers.discard(self)
+            if self._database is not None:
+                self._database.close()
+                self._database = None
 
     def _fetch(self, after: int, lines: int, size: int | None, *, newest: bool) -> list[StoredRow]:
         exchange = self._buffer.exchange
         busy = exchange.busy()
         try:
-            database = self._open()
-            now_ms = self._buffer.now_ms()
-            found = waiting(database, self._lane, now_ms, after=after, newest=newest)
-            with contextlib.closing(found):
-                rows = batch((row for row in found if row.id not in busy), lines, size)
+            with self.using:
+                database = self._open()
+                now_ms = self._buffer.now_ms()
+                found = waiting(database, self._lane, now_ms, after=after, newest=newest)
+                with contextlib.closing(found):
+                    rows = batch((row for row in found if row.id not in busy), lines, size)
         except BufferFileError as err:
             self.close()
             exchange.suspect(err)
@@ -81,6 +86,7 @@ class BufferOutlet:
             self.close()
             self._epoch = self._buffer.epoch
             self._database = Database.open_readonly(self._buffer.path)
+            self._buffer.exchange.readers.add(self)
         return self._database
 
 

@@ -35,8 +35,9 @@ from logger.store.statefile import StateFile
 
 log = logging.getLogger(__name__)
 
-# How long each part may take to stop; together below the five seconds promised.
-_STOP_WORKERS_S, _STOP_DELIVERY_S = 2.0, 1.0
+# How long parts may take to stop, and all of them: below the five seconds promised.
+_STOP_WORKERS_S, _STOP_DELIVERY_S, _STOP_S = 2.0, 1.0, 4.5
+_STOP_CLOSE_S = 0.5  # of these, kept for the buffer to close
 # A meter that is asked for its identity out of turn is not asked again for this long.
 _ASK_AGAIN_S = 30.0
 # The keeping thread may mend a damaged file, which takes long on a slow medium.
@@ -227,6 +228,7 @@ class App:
     def refresh(self) -> str:
         """Do what time alone brings; called about once a second. Return why the process
         has to end, "" if it has not."""
+        self._status.refresh()
         if self.intake.refresh() is not None:
             self.schedule.clock_stepped()
         if self._server_time is not None and self.clock.trusted:
@@ -240,6 +242,7 @@ class App:
 
     def stop(self) -> None:
         """Stop within five seconds, with every reading committed."""
+        until = time.monotonic() + _STOP_S
         if self._server_time is not None:
             self._server_time.stop()
         self._status.stop()
@@ -250,15 +253,19 @@ class App:
         for bus in self.buses:
             bus.close()
         self.intake.close()
-        self.buffer.flush()
+        kept = _STOP_CLOSE_S + (_STOP_DELIVERY_S if self.delivery is not None else 0.0)
+        flushed = self.buffer.flush(max(0.0, until - kept - time.monotonic()))
         if self.delivery is not None:
-            self._deliver_the_rest(self.delivery)
-            self.delivery.stop(_STOP_DELIVERY_S)
-        self.buffer.close()
+            if flushed:
+                self._deliver_the_rest(self.delivery, until - _STOP_CLOSE_S)
+            self.delivery.stop(
+                max(0.0, min(_STOP_DELIVERY_S, until - _STOP_CLOSE_S - time.monotonic()))
+            )
+        self.buffer.close(max(_STOP_CLOSE_S, until - time.monotonic()))
 
-    def _deliver_the_rest(self, delivery: Delivery) -> None:
+    def _deliver_the_rest(self, delivery: Delivery, until: float) -> None:
         """Give the last readings a moment to go out while the server takes them."""
-        until = time.monotonic() + _STOP_DELIVERY_S
+        until = min(until, time.monotonic() + _STOP_DELIVERY_S)
         while (
             self.buffer.state().waiting
             and all(lane.ok for lane in delivery.state().values())

@@ -6,11 +6,11 @@ import logging
 import os
 import signal
 import threading
-from types import FrameType
 
 from logger.domain.errors import StalledError
 from logger.runtime import systemd as service
 from logger.runtime.app import App
+from logger.runtime.signals import on_stop
 
 log = logging.getLogger(__name__)
 
@@ -20,40 +20,38 @@ _LOOK_EVERY_S = 1.0
 
 
 def serve(app: App, for_s: float | None = None) -> None:
-    """Run `app` until SIGTERM or SIGINT, or for `for_s` seconds.
+    """Run `app` until SIGTERM, SIGINT or SIGHUP, or for `for_s` seconds.
 
     Raises StalledError, after an end as orderly as may be, when a part of it hangs or ended
     for good.
     """
     stop = threading.Event()
 
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        log.info("%s: stopping", signal.Signals(number).name)
+    def stopping(number: signal.Signals) -> None:
+        log.info("%s: stopping", number.name)
         stop.set()
 
-    before = {one: signal.signal(one, on_signal) for one in (signal.SIGTERM, signal.SIGINT)}
     hook, threading.excepthook = threading.excepthook, _thread_ended
     watchdog_s = service.watchdog_s()
     started = False
-    try:
-        app.start()
-        started = True
-        log.info("started, process %d", os.getpid())
-        service.notify("READY=1")
-        if reason := _wait(app, stop, for_s, watchdog_s):
-            log.critical("%s; the process ends to be started again", reason)
-            end = threading.Timer(_STOP_S, os._exit, (1,))
-            end.daemon = True
-            end.start()
-            raise StalledError(reason, "the log says more; a service manager starts it again")
-    finally:
-        service.notify("STOPPING=1")
-        app.stop()
-        if started:
-            log.info("stopped")
-        for one, handler in before.items():
-            signal.signal(one, handler)
-        threading.excepthook = hook
+    with on_stop(stopping):
+        try:
+            app.start()
+            started = True
+            log.info("started, process %d", os.getpid())
+            service.notify("READY=1")
+            if reason := _wait(app, stop, for_s, watchdog_s):
+                log.critical("%s; the process ends to be started again", reason)
+                end = threading.Timer(_STOP_S, os._exit, (1,))
+                end.daemon = True
+                end.start()
+                raise StalledError(reason, "the log says more; a service manager starts it again")
+        finally:
+            service.notify("STOPPING=1")
+            app.stop()
+            if started:
+                log.info("stopped")
+            threading.excepthook = hook
 
 
 def _thread_ended(what: threading.ExceptHookArgs) -> None:

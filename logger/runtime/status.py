@@ -6,6 +6,7 @@ cannot leave an old state behind that looks alive.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from logger.domain.errors import StatusError
+from logger.store.lock import OwnerLock
 from logger.texts import shown
 
 log = logging.getLogger(__name__)
@@ -45,9 +47,21 @@ class StatusServer:
         self._snapshot = snapshot
         self._server: socketserver.ThreadingUnixStreamServer | None = None
         self._thread: threading.Thread | None = None
+        self._place: tuple[int, int] | None = None  # device and inode of the socket
+        self._failed = ""
 
     def start(self) -> None:
         """Listen. A place that cannot be used is logged: reading goes on without it."""
+        self._listen()
+
+    def refresh(self) -> None:
+        """Listen again if the socket is not there any more, because its directory was
+        moved or deleted. Called about once a second."""
+        if self._place is None or _place(self._path) != self._place:
+            self._close()
+            self._listen()
+
+    def _listen(self) -> None:
         snapshot = self._snapshot
 
         class Handler(socketserver.StreamRequestHandler):
@@ -63,8 +77,12 @@ class StatusServer:
             self._path.unlink(missing_ok=True)
             self._server = _Server(str(self._path), Handler)
         except OSError as err:
-            log.warning("status: cannot listen on %s: %s", self._path, err.strerror or err)
+            if self._failed != str(err):
+                log.warning("status: cannot listen on %s: %s", self._path, err.strerror or err)
+            self._failed = str(err)
             return
+        self._failed = ""
+        self._place = _place(self._path)
         serve = self._server.serve_forever
         self._thread = threading.Thread(target=serve, name="status", daemon=True)
         self._thread.start()
@@ -81,11 +99,25 @@ class StatusServer:
 
     def stop(self) -> None:
         """Stop listening and remove the socket."""
+        if self._server is not None and _place(self._path) == self._place:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self._close()
+
+    def _close(self) -> None:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
-            self._server = None
-            self._path.unlink(missing_ok=True)
+        self._server = self._place = None
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of what lies at `path`, None if that is nothing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -109,6 +141,11 @@ def ask(buffer: Path, timeout_s: float = 5.0) -> dict[str, Any]:
             f"not allowed to ask the logger at {path}", "ask as the user the logger runs as"
         ) from err
     except (FileNotFoundError, ConnectionRefusedError) as err:
+        if holder := OwnerLock(buffer).holder():
+            raise StatusError(
+                f"a logger runs with the buffer {buffer} ({holder}) but cannot be asked at {path}",
+                "its log says why; it tries again every second",
+            ) from err
         raise StatusError(
             f"no logger is running with the buffer {buffer}",
             "start it with `inepro-logger run`; is this the configuration file it uses?",

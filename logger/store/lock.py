@@ -33,9 +33,8 @@ class OwnerLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.read(file, 20).decode(errors="replace").strip()
+            who = _owner(file)
             os.close(file)
-            who = f"process {owner}" if owner.isdigit() else "another process"
             raise BufferBusyError(
                 f"{self.path.name.removesuffix('.lock')}: {who} is logging to this buffer",
                 "stop the other logger, or give this one a buffer.path of its own",
@@ -50,22 +49,36 @@ class OwnerLock:
 
     def held_elsewhere(self) -> bool:
         """Tell whether a running logger has the lock, without taking it."""
+        return bool(self.holder())
+
+    def holder(self) -> str:
+        """Return which running logger has the lock ("process 12"); empty when none."""
         try:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            return False
+            return ""
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
+            return _owner(file)
         except OSError:
-            return False
+            return ""
         finally:
             os.close(file)
-        return False
+        return ""
 
     def release(self) -> None:
         """Give the lock back. The file stays: removing it would let two owners in."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):  # it is closed whatever close(2) says
+                os.close(file)
+
+
+def _owner(file: int) -> str:
+    """Return who wrote its number into a lock file."""
+    with contextlib.suppress(OSError):
+        owner = os.read(file, 20).decode(errors="replace").strip()
+        if owner.isdigit():
+            return f"process {owner}"
+    return "another process"
