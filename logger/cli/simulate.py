@@ -143,9 +143,7 @@ def simulate(
             ports.append((f"socket://{where[0]}:{line.start_tcp(*where)}", letter))
         if pty:
             ports.append((line.start_pty(), "N"))
-        for port, settable in ports:
-            typer.echo(_welcome(line, port, settable))
-        _wait(for_s)
+        _wait(for_s, *(_welcome(line, port, settable) for port, settable in ports))
     typer.echo(_farewell(line))
 
 
@@ -239,14 +237,17 @@ def _welcome(line: VirtualLine, port: str, parity: str) -> str:
     return "\n".join([*rows, ""])
 
 
-def _wait(seconds: float | None) -> None:
-    """Return after `seconds`, or when asked to stop."""
+def _wait(seconds: float | None, *texts: str) -> None:
+    """Print `texts` and return after `seconds`, or when asked to stop: from the first text
+    on that ends it in order."""
     import threading
 
     from logger.signals import on_stop
 
     done = threading.Event()
     with on_stop(lambda _: done.set()):
+        for text in texts:
+            typer.echo(text)
         done.wait(seconds)
 
 
