@@ -25,13 +25,12 @@ from tests.running import (
     ROOT,
     RunningLogger,
     command,
-    wait_for_handler,
     wait_until,
 )
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# Commands that go on until they are told to stop.
-ENDLESS = {"run", "demo", "simulate"}
+# Commands that go on until they are told to stop, and what they say when they can be.
+ENDLESS = {"run": "started, process", "demo": "meter", "simulate": "port ="}
 # What is not ours, and where it is shown to work instead.
 NOT_OURS = {
     "export": "the environment of the commands here: INEPRO_LOGGER_CONFIG",
@@ -133,22 +132,34 @@ def needs_logger(line: str) -> bool:
     return shlex.split(line)[1] in {"status"}
 
 
+def said(process: subprocess.Popen[str], what: str) -> str:
+    """Return the output up to the line that holds `what`."""
+    assert process.stdout is not None
+    output = ""
+    while what not in output:
+        line = process.stdout.readline()
+        assert line, output
+        output += line
+    return output
+
+
 @pytest.mark.parametrize("line", OURS)
 def test_command(line: str, place: Place) -> None:
     words = shlex.split(line)
     beside = None
+    output = ""
     if needs_logger(line):
         beside = RunningLogger(place.directory / "my.toml").start()
         wait_until(lambda: beside and beside.status().get("readings", 0) >= 2)
     with start(line, place) as process:
         try:
             if words[1] in ENDLESS and "--for" not in words:
-                wait_for_handler(process)
+                output = said(process, ENDLESS[words[1]])
                 if words[1] == "run":
                     wait_until(lambda: reads(place) >= 2)
                 assert process.poll() is None, process.communicate()[0]
                 process.send_signal(signal.SIGINT)
-            output, _ = process.communicate("y\n" + 20 * "\n", timeout=PATIENCE_S)
+            output += process.communicate("y\n" + 20 * "\n", timeout=PATIENCE_S)[0]
         finally:
             process.kill()
             if beside is not None:

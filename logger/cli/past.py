@@ -75,8 +75,7 @@ def simulate_past(
 
     host, port = listen_address(listen)
     with VirtualLine(site.meters, clock=VirtualClock(time.time()), baudrate=9600) as line:
-        typer.echo(f"virtual meters at socket://{host}:{line.start_tcp(host, port)}")
-        wait(for_s)
+        wait(for_s, f"virtual meters at socket://{host}:{line.start_tcp(host, port)}")
 
 
 def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:

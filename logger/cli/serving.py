@@ -20,12 +20,15 @@ def listen_address(text: str) -> tuple[str, int]:
     return host, port
 
 
-def wait(seconds: float | None) -> None:
-    """Return after `seconds`, or when asked to stop."""
+def wait(seconds: float | None, *texts: str) -> None:
+    """Print `texts` and return after `seconds`, or when asked to stop: from the first text
+    on that ends it in order."""
     import threading
 
     from logger.runtime.signals import on_stop
 
     done = threading.Event()
     with on_stop(lambda _: done.set()):
+        for text in texts:
+            typer.echo(text)
         done.wait(seconds)

@@ -144,9 +144,7 @@ def simulate(
             ports.append((f"socket://{where[0]}:{line.start_tcp(*where)}", letter))
         if pty:
             ports.append((line.start_pty(), "N"))
-        for port, settable in ports:
-            typer.echo(_welcome(line, port, settable))
-        wait(for_s)
+        wait(for_s, *(_welcome(line, port, settable) for port, settable in ports))
     typer.echo(_farewell(line))
 
 
