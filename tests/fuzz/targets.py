@@ -76,7 +76,7 @@ def line(data: bytes) -> None:
     whole = rest
     with (
         patch("logger.bus.port.serial.serial_for_url", return_value=wire),
-        patch("logger.bus.port.time", wire),
+        patch("logger.bus.port.elapsed", wire.monotonic),
         patch("minimalmodbus._calculate_minimum_silent_period", return_value=0.0),
     ):
         bus = Bus(_BUS)
