@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from logger.derive import Derive, MeterInfo
 from logger.derive.flows import SiteFlows
 from logger.derive.registers import Break
+from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL
 from logger.meter.reading import Reading, inverted
 from logger.models import Job
 from logger.points.line import Point
@@ -187,8 +188,8 @@ def test_counters_go_on_over_a_swap_and_a_restart() -> None:
     first = both(flows, 0, "5000.5", "70.25", "900.75")
     assert first.fields["grid_import"] == 5000.5
     swapped = [
-        Break("active_import/total/total", Decimal("5000.5"), Decimal("12.5"), Decimal(0)),
-        Break("active_export/total/total", Decimal("70.25"), Decimal("3.25"), Decimal(0)),
+        Break(IMPORT_TOTAL, Decimal("5000.5"), Decimal("12.5"), Decimal(0)),
+        Break(EXPORT_TOTAL, Decimal("70.25"), Decimal("3.25"), Decimal(0)),
     ]
     flows.broke("house", swapped)
     second = both(flows, 1, "12.5", "3.25", "901.75")

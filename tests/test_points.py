@@ -15,6 +15,7 @@ from influxdb_client.domain.write_precision import WritePrecision
 
 from logger import models
 from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
+from logger.domain.quantity import Quantity
 from logger.meter.reading import Reading, inverted
 from logger.models import Job, Value
 from logger.points.line import FieldValue, Point, encode
@@ -31,7 +32,7 @@ def reading(job: Job, values: dict[str, Value]) -> Reading:
         job=job,
         taken_ms=1_700_000_000_123,
         round_ms=1_700_000_000_000,
-        values=values,
+        values={Quantity.parse(key): value for key, value in values.items()},
     )
 
 
@@ -171,7 +172,7 @@ def test_inverted_swaps_directions_and_signs() -> None:
             },
         )
     )
-    assert turned.values == {
+    assert {str(key): value for key, value in turned.values.items()} == {
         "active_power/L1": Decimal("1.5"),
         "active_power/L2": Decimal(0),
         "current/L1": Decimal("-6.5"),
@@ -183,9 +184,9 @@ def test_inverted_swaps_directions_and_signs() -> None:
         "direction_l1": "1F",
         "quadrant": 4,
     }
-    assert str(turned.values["active_power/L2"]) == "0"
-    assert inverted(turned).values["active_power/L1"] == Decimal("-1.5")
-    assert inverted(turned).values["active_import/total/T1"] == Decimal("10.25")
+    assert str(turned.values[Quantity("active_power", "L2")]) == "0"
+    assert inverted(turned).values[Quantity("active_power", "L1")] == Decimal("-1.5")
+    assert inverted(turned).values[Quantity("active_import", "total", "T1")] == Decimal("10.25")
 
 
 NAMES = st.text(

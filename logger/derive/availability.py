@@ -1,8 +1,8 @@
-"""Events of life and death: a meter is silent, the mains were off, the logger was.
+"""Events about who is there: a meter is silent, the mains were off, the logger was.
 
 After a gap the meter's power-down counter decides: it rose, so the meter itself was
-without supply; it did not, so only nobody listened. What the counters moved meanwhile
-is told with it.
+without supply; if not, only the logger was off. The event also says by how much the
+counters rose meanwhile.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from decimal import Decimal
 from logger.config.derive import Events
 from logger.derive.events import EventKind, event, span
 from logger.derive.info import MeterInfo, SavedState, finite, whole
+from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, SERIAL, Quantity
 from logger.meter.reading import Reading
 from logger.models.register import Job
 from logger.points.line import Point
 
-_IMPORT, _EXPORT = "active_import/total/total", "active_export/total/total"
+_POWER_DOWNS = Quantity("power_down_count")
 # How long to wait after a gap for the identity and the counters.
 _VERDICT_MS = 900_000
 
@@ -106,7 +107,7 @@ class Availability:
             record.silent_ms = None
         record.heard_ms = max(at_ms, before_ms or 0)
         found += self._identity(info, record, reading)
-        energy = [reading.values.get(key) for key in (_IMPORT, _EXPORT)]
+        energy = [reading.values.get(one) for one in (IMPORT_TOTAL, EXPORT_TOTAL)]
         if all(isinstance(value, Decimal) for value in energy):
             record.energy = [float(value) for value in energy if isinstance(value, Decimal)]
             if record.gap is not None:
@@ -116,8 +117,8 @@ class Availability:
         return found
 
     def _identity(self, info: MeterInfo, record: _MeterRecord, reading: Reading) -> list[Point]:
-        serial = str(reading.values.get("serial", record.serial))
-        downs = reading.values.get("power_down_count")
+        serial = str(reading.values.get(SERIAL, record.serial))
+        downs = reading.values.get(_POWER_DOWNS)
         if record.gap is not None and reading.job is Job.IDENTITY:
             record.gap.asked = True  # even if the meter has no such counter
         if not isinstance(downs, int):

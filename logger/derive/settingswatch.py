@@ -10,16 +10,16 @@ from logger.derive.clock import Step
 from logger.derive.events import EventKind, event, span
 from logger.derive.info import MeterInfo, SavedState, finite, values_by_meter, whole
 from logger.derive.registers import Break, GuardResult
+from logger.domain.quantity import CT_RATIO, IMPORT_TOTAL, TARIFF, Quantity
 from logger.meter.reading import Reading
 from logger.models.register import Value
 from logger.points.line import Point
 
 _FACTS = {
-    "tariff": (EventKind.TARIFF_SWITCHED, "tariff"),
-    "combination_code": (EventKind.COMBINATION_CODE_CHANGED, "combination code"),
-    "ct_ratio": (EventKind.CT_RATIO_CHANGED, "CT ratio"),
+    TARIFF: (EventKind.TARIFF_SWITCHED, "tariff"),
+    Quantity("combination_code"): (EventKind.COMBINATION_CODE_CHANGED, "combination code"),
+    CT_RATIO: (EventKind.CT_RATIO_CHANGED, "CT ratio"),
 }
-_IMPORT = "active_import/total/total"
 _BUFFER_BAND = 0.05
 
 
@@ -35,13 +35,13 @@ class SettingsWatch:
     def feed(self, reading: Reading) -> list[Point]:
         """Return an event for each setting that changed since the last reading."""
         found = []
-        for name, (kind, words) in _FACTS.items():
-            value = reading.values.get(name)
+        for quantity, (kind, words) in _FACTS.items():
+            value = reading.values.get(quantity)
             if value is None:
                 continue
             known = self._known.setdefault(reading.meter, {})
-            before = known.get(name)
-            known[name] = value
+            before = known.get(quantity.field)
+            known[quantity.field] = value
             if before is None or before == value:
                 continue
             extreme = float(value) if isinstance(value, int) else None
@@ -53,7 +53,9 @@ class SettingsWatch:
         """Return the event for counters that went on from other values."""
         swapped = verdict.swapped
         moved = [found for found in verdict.breaks if found.before != found.after]
-        shown = sorted(moved, key=lambda found: (found.key != _IMPORT, found.key))
+        shown = sorted(
+            moved, key=lambda found: (found.quantity != IMPORT_TOTAL, str(found.quantity))
+        )
         if swapped:
             text = (
                 f"{verdict.meter}: meter {verdict.serials[0]} was replaced by "
@@ -61,7 +63,7 @@ class SettingsWatch:
             )
         else:
             text = f"{verdict.meter}: counters went on from other values{_list(shown)}"
-        imports = [found.before for found in verdict.breaks if found.key == _IMPORT]
+        imports = [found.before for found in verdict.breaks if found.quantity == IMPORT_TOTAL]
         kind = EventKind.METER_SWAPPED if swapped else EventKind.COUNTER_RESET
         extreme = float(imports[0]) if imports else None
         return [self._event(kind, verdict.at_ms, text, verdict.meter, extreme)]
@@ -130,7 +132,7 @@ class SettingsWatch:
 
 
 def _list(breaks: list[Break]) -> str:
-    first = [f"{found.key}: {found.before} to {found.after}" for found in breaks[:2]]
+    first = [f"{found.quantity}: {found.before} to {found.after}" for found in breaks[:2]]
     more = f", and {len(breaks) - 2} more" if len(breaks) > 2 else ""
     return f" ({', '.join(first)}{more})" if first else ""
 

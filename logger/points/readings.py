@@ -18,8 +18,8 @@ def points(reading: Reading, model: Model, site: str) -> tuple[Point, ...]:
     no point at all, never a zero.
     """
     groups: dict[tuple[str, str, str], dict[str, FieldValue]] = {}
-    for key, value in reading.values.items():
-        register = model.by_key[key]
+    for quantity, value in reading.values.items():
+        register = model.by_quantity[quantity]
         measurement = MEASUREMENT_OF.get(register.field)
         if measurement is None:
             continue
