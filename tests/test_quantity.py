@@ -78,3 +78,15 @@ def test_a_state_file_of_an_earlier_version_is_taken_up() -> None:
         found = derive.feed(each)
     found += derive.tick(T0 + 10 * MINUTE)
     assert {point.fields["grid_import"] for point in of(found, "site")} == {10000.75}
+
+
+def test_a_minute_of_an_unknown_field_in_the_state_file_starts_afresh() -> None:
+    derive = Derive([info()], "home")
+    state = derive.state(stopping=True)
+    state["minutes"] = {"house": [T0, {"L1/volts": [1, 2.5, 2.5, 2.5]}, False]}
+    assert not derive.restore(state)
+    assert derive.tick(T0 + 10 * MINUTE) == []
+    state["minutes"] = {"house": [T0, {"L1/voltage": [1, 2.5, 2.5, 2.5]}, False]}
+    assert derive.restore(state)
+    (minute,) = of(derive.tick(T0 + 10 * MINUTE), "power_1m")
+    assert (minute.tags["phase"], minute.fields["voltage"]) == ("L1", 2.5)

@@ -17,9 +17,9 @@ from logger.derive.info import MeterInfo, SavedState, exact
 from logger.derive.registers import Break
 from logger.domain import balance
 from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, POWER_TOTAL, Quantity
+from logger.domain.records import SiteFlow
 from logger.meter.reading import Reading
 from logger.models.register import Job
-from logger.points.line import Point
 
 _NEEDED = {Job.FAST: (POWER_TOTAL,), Job.SLOW: (IMPORT_TOTAL, EXPORT_TOTAL)}
 _MAX_ROUNDS = 8  # rounds kept open; a meter further behind is not of the same moment
@@ -32,11 +32,10 @@ class _Round:
 
 
 class SiteFlows:
-    """Makes `site` points. There are none without exactly one grid and a PV meter."""
+    """Makes the flows of a site. There are none without exactly one grid and a PV meter."""
 
-    def __init__(self, meters: Iterable[MeterInfo], site: str) -> None:
+    def __init__(self, meters: Iterable[MeterInfo]) -> None:
         known = list(meters)
-        self._site = site
         self._grid = [info.name for info in known if info.role == "grid"]
         self._pv = [info.name for info in known if info.role == "pv"]
         self._battery = [info.name for info in known if info.role == "battery"]
@@ -58,8 +57,8 @@ class SiteFlows:
         for found in breaks:
             offsets[found.quantity] = offsets.get(found.quantity, Decimal(0)) + found.carry
 
-    def feed(self, reading: Reading) -> list[Point]:
-        """Return the points of the rounds that `reading` completes or leaves behind."""
+    def feed(self, reading: Reading) -> list[SiteFlow]:
+        """Return the flows of the rounds that `reading` completes or leaves behind."""
         needed = _NEEDED.get(reading.job)
         info = self._meters.get(reading.meter)
         if not self.enabled or needed is None or info is None:
@@ -73,16 +72,16 @@ class SiteFlows:
         if len(values) == len(needed) and reading.taken_ms - due < max(interval, 2000):
             current.values[reading.meter] = values
             current.taken_ms = max(current.taken_ms, reading.taken_ms)
-        found: list[Point] = []
+        found: list[SiteFlow] = []
         if len(current.values) == len(self._meters):
             found += self._close_until(reading.job, due)
         elif len(rounds) > _MAX_ROUNDS:
             found += self._close_until(reading.job, min(rounds))
         return found
 
-    def tick(self, now_ms: int) -> list[Point]:
-        """Return the points of rounds whose missing meters will not answer any more."""
-        found: list[Point] = []
+    def tick(self, now_ms: int) -> list[SiteFlow]:
+        """Return the flows of rounds whose missing meters will not answer any more."""
+        found: list[SiteFlow] = []
         for job, rounds in self._open.items():
             patience = max(
                 (m.fast_ms if job is Job.FAST else m.slow_ms for m in self._meters.values()),
@@ -99,7 +98,7 @@ class SiteFlows:
             self._open[job].clear()
             self._done[job] = 0
 
-    def _close_until(self, job: Job, due: int) -> list[Point]:
+    def _close_until(self, job: Job, due: int) -> list[SiteFlow]:
         rounds = self._open[job]
         found = []
         for closing in sorted(due_ms for due_ms in rounds if due_ms <= due):
@@ -107,7 +106,7 @@ class SiteFlows:
             make = self._power if job is Job.FAST else self._energy
             fields = make(current.values)
             if fields:
-                found.append(Point("site", {"site": self._site}, fields, current.taken_ms))
+                found.append(SiteFlow(current.taken_ms, fields))
             self._done[job] = closing
         return found
 

@@ -1,6 +1,6 @@
 """What a register table is made of. Pure records: no file, no port.
 
-A value keeps the unit the meter sends (kW, kvar, kVA); `logger.points` converts.
+A value keeps the unit the meter sends (kW, kvar, kVA); `logger.derive.measured` converts.
 """
 
 from __future__ import annotations
