@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from logger import models
 from logger.derive import MeterInfo
+from logger.domain.quantity import Quantity
 from logger.domain.wiring import Wiring
 from logger.meter.reading import Reading
 from logger.models import Job, Value
@@ -31,16 +33,19 @@ def info(
 
 
 def reading(
-    values: Mapping[str, Value | float | str],
+    values: Mapping[Any, Value | float | str],
     at_ms: int,
     job: Job = Job.FAST,
     meter: str = "house",
     role: str = "grid",
     late_ms: int = 300,
 ) -> Reading:
-    """Return a reading of the round at `at_ms`; floats become the Decimal they show."""
+    """Return a reading of the round at `at_ms`; floats become the Decimal they show.
+
+    The keys of `values` are quantities, or their text.
+    """
     exact = {
-        key: Decimal(repr(value)) if isinstance(value, float) else value
+        Quantity.parse(str(key)): Decimal(repr(value)) if isinstance(value, float) else value
         for key, value in values.items()
     }
     return Reading(

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Step
+from logger.domain.quantity import TARIFF
 from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job
 from logger.models.decode import decode
@@ -329,7 +330,7 @@ class Player:
             return
         read = self._read(name, job, now, late)
         if job is Job.SLOW:
-            tariff = int(str(read.values["tariff"]))
+            tariff = int(str(read.values[TARIFF]))
             known = self._tariff.get(name)
             if known is not None and known != tariff:
                 at = now + self._error

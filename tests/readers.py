@@ -8,6 +8,7 @@ from typing import Any
 
 from logger import models
 from logger.bus import Bus
+from logger.domain.quantity import Quantity
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, Value
@@ -41,12 +42,12 @@ def real_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualM
     return VirtualMeter(models.load(model), address, "grid", Books(World(1), NOW), **more)
 
 
-def truth(meter: VirtualMeter) -> dict[str, Value]:
+def truth(meter: VirtualMeter) -> dict[Quantity, Value]:
     """Return what the meter's registers hold, read without a line."""
     found = {}
     for register in meter.model.registers:
         words = meter.read_words(register.address, register.length, NOW)
-        found[register.key] = decode(register.encoding, words)
+        found[register.quantity] = decode(register.encoding, words)
     return found
 
 

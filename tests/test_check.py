@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from logger.cli.check import check
 from logger.config import Config, load_config
+from logger.domain.quantity import Quantity
 from logger.meter.state import MeterState, StateStore
 from logger.models import Value, available
 from logger.models import load as load_model
@@ -235,9 +236,9 @@ def test_a_logger_on_the_same_gateway_is_worth_a_note(tmp_path: Path) -> None:
             server.stop()
 
 
-def _values(**given: object) -> Mapping[str, Value]:
+def _values(**given: object) -> Mapping[Quantity, Value]:
     return {
-        key.replace("__", "/"): Decimal(str(value)) if isinstance(value, float) else value  # type: ignore[misc]
+        Quantity(*key.split("__")): Decimal(str(value)) if isinstance(value, float) else value  # type: ignore[misc]
         for key, value in given.items()
     }
 
@@ -269,7 +270,7 @@ def test_directions_are_judged_by_role(
 ) -> None:
     values = dict(_values(**dict(zip(_POWERS, powers, strict=True))))
     for number, power in enumerate(powers, start=1):
-        values[f"direction_l{number}"] = f"{number}{'F' if power > 0 else 'R'}"
+        values[Quantity(f"direction_l{number}")] = f"{number}{'F' if power > 0 else 'R'}"
     found = list(directions(meter_config(role=role, invert=invert), values, pv))
     assert [one.verdict for one in found] == [verdict]
     assert text in found[0].text
@@ -339,13 +340,16 @@ def test_status_words_are_decoded_as_far_as_the_manual_goes(
 
 def test_error_codes_are_decoded_by_the_ambitions_bits() -> None:
     ambition = load_model("ambition-2pu-ct")
-    found = list(health(meter_config(), ambition, {"error_code": 0x81}))
+    found = list(health(meter_config(), ambition, {Quantity("error_code"): 0x81}))
     assert found[0].verdict is Severity.FAIL
     assert "EEPROM cannot be initialised" in found[0].text
     assert "main and backup" in found[0].text
-    other = list(health(meter_config(), load_model("pro380"), {"error_code": 2}))
+    other = list(health(meter_config(), load_model("pro380"), {Quantity("error_code"): 2}))
     assert "not in the manual" in other[0].text
-    assert next(iter(health(meter_config(), ambition, {"error_code": 0}))).verdict is Severity.OK
+    assert (
+        next(iter(health(meter_config(), ambition, {Quantity("error_code"): 0}))).verdict
+        is Severity.OK
+    )
 
 
 def _config(**more: object) -> Config:

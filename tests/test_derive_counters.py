@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from logger.derive.counters import CounterGuard
 from logger.derive.registers import GuardResult, ceiling, float32_step, primary_amps
+from logger.domain.quantity import CT_RATIO, IMPORT_TOTAL, Quantity
 from logger.meter.reading import Reading
 from logger.models import Job, Value
 from logger.models.decode import shortest
 from tests.derive_rig import T0, identity, reading, slow
 
 MINUTE = 60_000
-IMPORT = "active_import/total/total"
+AMPS = Quantity("meter_amps")
 
 
 def ready(drawn: float = 5000.0, fed: float = 800.0) -> tuple[CounterGuard, int]:
@@ -34,13 +35,17 @@ def ready(drawn: float = 5000.0, fed: float = 800.0) -> tuple[CounterGuard, int]
 def feed(guard: CounterGuard, one: Reading) -> tuple[list[Decimal], list[GuardResult]]:
     """Return what passes of total import, and the verdicts."""
     passed, verdicts = guard.feed(one)
-    values = [each.values[IMPORT] for each in passed if IMPORT in each.values]
+    values = [each.values[IMPORT_TOTAL] for each in passed if IMPORT_TOTAL in each.values]
     return [value for value in values if isinstance(value, Decimal)], verdicts
 
 
 def spoiled(good: Reading, **values: Value) -> Reading:
     return replace(
-        good, values={**good.values, **{k.replace("__", "/"): v for k, v in values.items()}}
+        good,
+        values={
+            **good.values,
+            **{Quantity(*key.split("__")): value for key, value in values.items()},
+        },
     )
 
 
@@ -65,7 +70,7 @@ def test_the_other_registers_of_a_glitched_reading_pass() -> None:
     guard, at = ready()
     good = slow(at + MINUTE, 5000.625, 800.5)
     (passed,), _ = guard.feed(spoiled(good, active_import__total__T1=Decimal(0)))
-    assert set(good.values) - set(passed.values) == {"active_import/total/T1"}
+    assert set(good.values) - set(passed.values) == {Quantity("active_import", "total", "T1")}
 
 
 def test_a_small_flip_is_found_by_the_sums() -> None:
@@ -76,8 +81,8 @@ def test_a_small_flip_is_found_by_the_sums() -> None:
     passed, _ = guard.feed(
         spoiled(slow(at + 2 * MINUTE, 5000.75, 800.0), active_import__L2__total=Decimal("2500.5"))
     )
-    assert "active_import/L2/total" not in passed[0].values
-    assert passed[0].values[IMPORT] == Decimal("5000.75")
+    assert Quantity("active_import", "L2", "total") not in passed[0].values
+    assert passed[0].values[IMPORT_TOTAL] == Decimal("5000.75")
 
 
 def test_a_reset_is_accepted_after_two_further_readings_with_their_own_times() -> None:
@@ -85,13 +90,13 @@ def test_a_reset_is_accepted_after_two_further_readings_with_their_own_times() -
     assert feed(guard, slow(at + MINUTE, 0.125, 0.0)) == ([], [])
     assert feed(guard, slow(at + 2 * MINUTE, 0.25, 0.0)) == ([], [])
     passed, (verdict,) = guard.feed(slow(at + 3 * MINUTE, 0.375, 0.0))
-    assert [(each.taken_ms - at, each.values[IMPORT]) for each in passed] == [
+    assert [(each.taken_ms - at, each.values[IMPORT_TOTAL]) for each in passed] == [
         (MINUTE * number + 300, Decimal(number) / 8) for number in (1, 2, 3)
     ]
     assert [each.round_ms - at for each in passed] == [MINUTE, 2 * MINUTE, 3 * MINUTE]
     assert not verdict.swapped
     assert verdict.at_ms == at + MINUTE + 300
-    (found,) = [each for each in verdict.breaks if each.key == IMPORT]
+    (found,) = [each for each in verdict.breaks if each.quantity == IMPORT_TOTAL]
     assert (found.before, found.after, found.counted) == (
         Decimal("5000.5"), Decimal("0.125"), Decimal("0.125"),
     )  # fmt: skip
@@ -108,7 +113,7 @@ def test_another_serial_number_is_a_swap(start: float) -> None:
     assert values == [Decimal(repr(start)), Decimal(repr(start + 0.125))]
     assert verdict.swapped
     assert verdict.serials == ("22091039", "30001122")
-    (found,) = [each for each in verdict.breaks if each.key == IMPORT]
+    (found,) = [each for each in verdict.breaks if each.quantity == IMPORT_TOTAL]
     assert found.counted == 0
     values, verdicts = feed(guard, slow(at + 3 * MINUTE, start + 0.25, 3.5))
     assert (len(values), verdicts) == (1, [])
@@ -137,19 +142,19 @@ def test_an_impossible_rise_that_stays_is_accepted_with_a_verdict() -> None:
         for verdict in feed(guard, slow(at + MINUTE * number, 9000.0 + number / 8, 800.0))[1]
     ]
     (verdict,) = verdicts
-    (found,) = [each for each in verdict.breaks if each.key == IMPORT]
+    (found,) = [each for each in verdict.breaks if each.quantity == IMPORT_TOTAL]
     assert (found.counted, found.before) == (Decimal(0), Decimal("5000.5"))
 
 
 def test_the_bound_is_amps_times_voltage_times_phases_times_time() -> None:
-    assert ceiling(IMPORT, 100.0, 1.5, 3_600_000) == pytest.approx(Decimal("124.2"))
-    assert ceiling("active_import/L1/total", 100.0, 1.5, 3_600_000) == pytest.approx(
-        Decimal("41.4")
-    )
-    assert primary_amps({"meter_amps": 100, "ct_ratio": "0005"}) == 100
-    assert primary_amps({"meter_amps": 5, "ct_ratio": "0250"}) == 250
-    assert primary_amps({"meter_amps": 5, "ct_ratio": "99950005"}) == 9995
-    assert primary_amps({"meter_amps": 5, "ct_ratio": "0005"}) == 9995  # not set yet
+    assert ceiling(IMPORT_TOTAL, 100.0, 1.5, 3_600_000) == pytest.approx(Decimal("124.2"))
+    assert ceiling(
+        Quantity("active_import", "L1", "total"), 100.0, 1.5, 3_600_000
+    ) == pytest.approx(Decimal("41.4"))
+    assert primary_amps({AMPS: 100, CT_RATIO: "0005"}) == 100
+    assert primary_amps({AMPS: 5, CT_RATIO: "0250"}) == 250
+    assert primary_amps({AMPS: 5, CT_RATIO: "99950005"}) == 9995
+    assert primary_amps({AMPS: 5, CT_RATIO: "0005"}) == 9995  # not set yet
     assert primary_amps({}) is None
 
 
@@ -171,9 +176,9 @@ def test_the_first_reading_ever_is_believed_when_its_sums_hold_and_held_when_not
 
 def test_without_sums_the_first_reading_waits_for_the_second() -> None:
     guard = CounterGuard()
-    assert guard.feed(reading({IMPORT: 77.25}, T0, Job.SLOW))[0][0].values == {}
-    passed, _ = guard.feed(reading({IMPORT: 77.5}, T0 + MINUTE, Job.SLOW))
-    assert [(each.round_ms, each.values[IMPORT]) for each in passed] == [
+    assert guard.feed(reading({IMPORT_TOTAL: 77.25}, T0, Job.SLOW))[0][0].values == {}
+    passed, _ = guard.feed(reading({IMPORT_TOTAL: 77.5}, T0 + MINUTE, Job.SLOW))
+    assert [(each.round_ms, each.values[IMPORT_TOTAL]) for each in passed] == [
         (T0, Decimal("77.25")),
         (T0 + MINUTE, Decimal("77.5")),
     ]
@@ -186,15 +191,15 @@ def test_large_counters_that_tick_in_float32_steps_are_no_glitch() -> None:
     total = Decimal(412_345)
     for number in range(400):
         total += Decimal("0.00271")
-        values: dict[str, Value | float | str] = {
-            key: shortest(struct.unpack(">f", struct.pack(">f", float(total * share)))[0])
-            for key, share in {
-                IMPORT: Decimal(1),
-                "active_import/L1/total": Decimal("0.31"),
-                "active_import/L2/total": Decimal("0.27"),
-                "active_import/L3/total": Decimal("0.42"),
-                "active_import/total/T1": Decimal("0.55"),
-                "active_import/total/T2": Decimal("0.45"),
+        values: dict[Quantity, Value | float | str] = {
+            one: shortest(struct.unpack(">f", struct.pack(">f", float(total * share)))[0])
+            for one, share in {
+                IMPORT_TOTAL: Decimal(1),
+                Quantity("active_import", "L1", "total"): Decimal("0.31"),
+                Quantity("active_import", "L2", "total"): Decimal("0.27"),
+                Quantity("active_import", "L3", "total"): Decimal("0.42"),
+                Quantity("active_import", "total", "T1"): Decimal("0.55"),
+                Quantity("active_import", "total", "T2"): Decimal("0.45"),
             }.items()
         }
         passed, verdicts = guard.feed(reading(values, T0 + MINUTE * number, Job.SLOW))
@@ -205,7 +210,7 @@ def test_large_counters_that_tick_in_float32_steps_are_no_glitch() -> None:
 
 def test_the_day_counter_may_be_reset_without_an_event() -> None:
     guard = CounterGuard()
-    key = "day_counter/total/total"
+    key = Quantity("day_counter", "total", "total")
     out: list[Value] = []
     for number, value in enumerate([12.5, 12.75, 0.125, 0.25, 0.375, 0.5]):
         passed, verdicts = guard.feed(reading({key: value}, T0 + MINUTE * number, Job.SLOW))
@@ -252,7 +257,7 @@ def test_against_a_ledger_what_passes_is_true_and_everything_true_passes_in_the_
         out, verdicts = guard.feed(one)
         assert verdicts == []
         for each in out:
-            if isinstance(value_ := each.values.get(IMPORT), Decimal):
+            if isinstance(value_ := each.values.get(IMPORT_TOTAL), Decimal):
                 passed[(each.round_ms - at) // MINUTE] = value_
     for number, found in passed.items():
         assert abs(found - truth[number]) <= Decimal("0.012")  # the sums' last digits

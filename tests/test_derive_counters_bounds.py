@@ -12,11 +12,13 @@ import pytest
 
 from logger.derive.counters import CounterGuard
 from logger.derive.registers import GuardResult
+from logger.domain.quantity import IMPORT_TOTAL, Quantity
+from logger.domain.wiring import NEUTRAL_PHASES
 from logger.models import Job, Value
 from tests.derive_rig import T0, identity, reading, slow
 
-IMPORT = "active_import/total/total"
-DAY_COUNTER = "day_counter/total/total"
+DAY_COUNTER = Quantity("day_counter", "total", "total")
+PHASES = [Quantity("active_import", phase, "total") for phase in NEUTRAL_PHASES]
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 D = Decimal
 
@@ -24,7 +26,7 @@ D = Decimal
 class Alone:
     """A guard that knows one counter of one meter; every call is one reading."""
 
-    def __init__(self, start: str = "5000.0000", key: str = IMPORT) -> None:
+    def __init__(self, start: str = "5000.0000", key: Quantity = IMPORT_TOTAL) -> None:
         self.guard, self.key, self.at = CounterGuard(), key, T0
         self.guard.feed(identity(T0))
         self.verdicts: list[GuardResult] = []
@@ -61,7 +63,7 @@ def test_a_rise_may_be_amps_by_time_and_the_last_digits(
 
 @pytest.mark.parametrize(("value", "passes"), [("4.9456", True), ("4.9454", False)])
 def test_a_counter_that_may_fall_is_bounded_in_both_directions(value: str, passes: bool) -> None:
-    key = "active/total/total"
+    key = Quantity("active", "total", "total")
     assert Alone("5.0000", key).read(value, SECOND) == ([value] if passes else [])
 
 
@@ -78,7 +80,7 @@ def test_no_rising_counter_falls_by_its_last_digit() -> None:
 
 
 def test_the_phase_of_a_meter_may_take_a_third() -> None:
-    key = "active_import/L1/total"
+    key = Quantity("active_import", "L1", "total")
     assert Alone("5000.0000", key).read("5000.0314", SECOND) == ["5000.0314"]
     assert Alone("5000.0000", key).read("5000.0316", SECOND) == []
 
@@ -186,15 +188,15 @@ def test_a_moved_clock_forgets_what_was_held_and_makes_no_gap() -> None:
     assert counter.read("13.5") == ["13.5"]  # a minute has passed, and not two hours
 
 
-def phases(residual: str, number: int = 0) -> dict[str, Value]:
+def phases(residual: str, number: int = 0) -> dict[Quantity, Value]:
     """Return a total that exceeds the sum of its phases by `residual`; all rise by `number`."""
     rise = D(number) / 4
-    values: dict[str, Value] = {f"active_import/L{n}/total": 250 + rise for n in (1, 2)}
-    return {**values, "active_import/L3/total": D(500), IMPORT: 1000 + 2 * rise + D(residual)}
+    values: dict[Quantity, Value] = {PHASES[n]: 250 + rise for n in (0, 1)}
+    return {**values, PHASES[2]: D(500), IMPORT_TOTAL: 1000 + 2 * rise + D(residual)}
 
 
 def all_pass(rests: list[str]) -> bool:
-    """Tell whether every value passes, of readings whose sums are off by `rests`."""
+    """Return whether every value passes, of readings whose sums are off by `rests`."""
     guard = CounterGuard()
     guard.feed(identity(T0))
     for number, residual in enumerate(rests):
@@ -225,7 +227,7 @@ def test_a_sum_is_relied_on_after_three_readings_in_a_row() -> None:
         # the first waits for the second
         for number, residual in enumerate(["5.0"] * (2 + further) + ["5.5"]):
             passed, _ = guard.feed(reading(phases(residual), T0 + MINUTE * number, Job.SLOW))
-        assert (IMPORT not in passed[-1].values) is caught
+        assert (IMPORT_TOTAL not in passed[-1].values) is caught
 
 
 def test_a_swap_forgets_how_the_sums_held() -> None:
@@ -236,19 +238,21 @@ def test_a_swap_forgets_how_the_sums_held() -> None:
     guard.feed(identity(T0 + 5 * MINUTE, serial="30001122"))
     for number in (5, 6):
         passed, _ = guard.feed(slow(T0 + MINUTE * number, 7000.5, 0.0))
-    assert IMPORT in passed[-1].values
+    assert IMPORT_TOTAL in passed[-1].values
     passed, verdicts = guard.feed(slow(T0 + 7 * MINUTE, 7000.625, 0.0))
-    assert IMPORT in passed[-1].values
+    assert IMPORT_TOTAL in passed[-1].values
     assert verdicts == []
 
 
 def test_held_values_of_several_counters_come_out_oldest_first() -> None:
     guard = CounterGuard()
     guard.feed(identity(T0))
-    other = "reactive_import/total/total"
+    other = Quantity("reactive_import", "total", "total")
 
-    def feed(number: int, **values: str) -> list[tuple[int, set[str]]]:
-        found = {{"other": other, "own": IMPORT}[name]: D(value) for name, value in values.items()}
+    def feed(number: int, **values: str) -> list[tuple[int, set[Quantity]]]:
+        found = {
+            {"other": other, "own": IMPORT_TOTAL}[name]: D(value) for name, value in values.items()
+        }
         passed, _ = guard.feed(reading(dict(found), T0 + MINUTE * number, Job.SLOW))
         return [((each.round_ms - T0) // MINUTE, set(each.values)) for each in passed]
 
@@ -257,9 +261,9 @@ def test_held_values_of_several_counters_come_out_oldest_first() -> None:
     assert feed(2, own="12.5") == [(2, set())]
     assert feed(3, other="7", own="12.75") == [(3, set())]  # a new one waits for one more
     assert feed(4, other="7", own="13") == [
-        (2, {IMPORT}),
-        (3, {other, IMPORT}),
-        (4, {other, IMPORT}),
+        (2, {IMPORT_TOTAL}),
+        (3, {other, IMPORT_TOTAL}),
+        (4, {other, IMPORT_TOTAL}),
     ]
 
 

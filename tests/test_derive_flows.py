@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from logger.derive import Derive, MeterInfo
 from logger.derive.flows import SiteFlows
 from logger.derive.registers import Break
+from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL
+from logger.domain.records import SiteFlow
 from logger.meter.reading import Reading, inverted
 from logger.models import Job
-from logger.points.line import Point
 from tests.derive_rig import T0, fast, info, of, reading, slow
 
 SECOND = 1000
@@ -49,8 +50,8 @@ def test_power_is_the_balance_of_any_split(
 ) -> None:
     """The world decides load, PV and battery; the grid meter sees what is left."""
     grid = load - sum(pv) + (battery or 0)
-    flows = SiteFlows(site(len(pv), battery is not None), "s")
-    found: list[Point] = []
+    flows = SiteFlows(site(len(pv), battery is not None))
+    found: list[SiteFlow] = []
     readings = [power("house", "grid", grid, T0)]
     readings += [power(f"roof{n}", "pv", -watts, T0) for n, watts in enumerate(pv)]
     if battery is not None:
@@ -59,13 +60,12 @@ def test_power_is_the_balance_of_any_split(
         assert found == []
         found += flows.feed(one)
     (point,) = found
-    assert point.tags == {"site": "s"}
-    assert point.fields["grid_power"] == pytest.approx(grid, abs=0.06)
-    assert point.fields["pv_power"] == pytest.approx(sum(pv), abs=1e-6)
-    assert point.fields["load_power"] == pytest.approx(load, abs=0.06)
+    assert point.values["grid_power"] == pytest.approx(grid, abs=0.06)
+    assert point.values["pv_power"] == pytest.approx(sum(pv), abs=1e-6)
+    assert point.values["load_power"] == pytest.approx(load, abs=0.06)
     export = max(0.0, -grid)
     used = max(0.0, sum(pv) - export)
-    assert point.fields["self_consumption_power"] == pytest.approx(used, abs=0.06)
+    assert point.values["self_consumption_power"] == pytest.approx(used, abs=0.06)
 
 
 _KWH = st.integers(0, 5000).map(lambda thousandths: Decimal(thousandths) / 1000)
@@ -79,10 +79,10 @@ def test_energy_is_the_balance_of_any_split(
     start: tuple[Decimal, Decimal, Decimal, Decimal],
 ) -> None:
     """Each hour is netted as a whole by an independent ledger of the world."""
-    flows = SiteFlows(site(1), "s")
+    flows = SiteFlows(site(1))
     house_in, house_out, roof, _ = start
     charged = discharged = Decimal(0)
-    points: list[Point] = []
+    points: list[SiteFlow] = []
     total = dict.fromkeys(("load", "pv", "drawn", "fed"), Decimal(0))
     for number, (load, pv, charge, discharge) in enumerate([(Decimal(0),) * 4, *hours]):
         rest = load + charge - pv - discharge
@@ -104,27 +104,27 @@ def test_energy_is_the_balance_of_any_split(
         "pv_energy": total["pv"],
         "load_energy": total["load"],
     }.items():
-        moved = float(points[-1].fields[name]) - float(points[0].fields[name])
+        moved = float(points[-1].values[name]) - float(points[0].values[name])
         assert moved == pytest.approx(float(expected), abs=1e-9), name
-    values = [float(point.fields["self_consumed"]) for point in points]
+    values = [float(point.values["self_consumed"]) for point in points]
     assert values == sorted(values)
 
 
 def test_a_missing_meter_makes_its_fields_absent() -> None:
-    flows = SiteFlows(site(2, battery=False), "s")
+    flows = SiteFlows(site(2, battery=False))
     assert flows.feed(power("house", "grid", 700.0, T0)) == []
     assert flows.feed(power("roof1", "pv", -300.0, T0)) == []
     (point,) = flows.tick(T0 + 10_000)
-    assert point.fields == {"grid_power": 700.0}
+    assert point.values == {"grid_power": 700.0}
     assert flows.feed(power("roof0", "pv", -300.0, T0)) == []  # too late: the round is closed
 
 
 def test_without_the_battery_there_is_no_load_but_the_rest() -> None:
-    flows = SiteFlows(site(1), "s")
+    flows = SiteFlows(site(1))
     flows.feed(power("house", "grid", -200.0, T0))
     flows.feed(power("roof0", "pv", -900.0, T0))
     (point,) = flows.tick(T0 + 10_000)
-    assert point.fields == {
+    assert point.values == {
         "grid_power": -200.0,
         "pv_power": 900.0,
         "self_consumption_power": 700.0,
@@ -132,92 +132,92 @@ def test_without_the_battery_there_is_no_load_but_the_rest() -> None:
 
 
 def test_a_stale_meter_counts_as_missing() -> None:
-    flows = SiteFlows(site(1, battery=False), "s")
+    flows = SiteFlows(site(1, battery=False))
     flows.feed(power("house", "grid", -200.0, T0))
     late = reading(
         {"active_power/total": Decimal("-0.9")}, T0, Job.FAST, "roof0", "pv", late_ms=9000
     )
     flows.feed(late)
     (point,) = flows.tick(T0 + 10_000)
-    assert point.fields == {"grid_power": -200.0}
+    assert point.values == {"grid_power": -200.0}
 
 
 def test_values_of_different_rounds_are_never_mixed() -> None:
-    flows = SiteFlows(site(1, battery=False), "s")
+    flows = SiteFlows(site(1, battery=False))
     flows.feed(power("house", "grid", -200.0, T0))
     flows.feed(power("roof0", "pv", -900.0, T0 + SECOND))
     points = flows.feed(power("house", "grid", -250.0, T0 + SECOND))
-    assert [point.fields.get("load_power") for point in points] == [None, 650.0]
+    assert [point.values.get("load_power") for point in points] == [None, 650.0]
 
 
 @pytest.mark.parametrize(
     "roles", [["grid"], ["pv"], ["grid", "grid", "pv"], ["load", "grid"]], ids=str
 )
 def test_no_site_without_one_grid_and_a_pv_meter(roles: list[str]) -> None:
-    flows = SiteFlows([info(f"m{n}", role) for n, role in enumerate(roles)], "s")
+    flows = SiteFlows([info(f"m{n}", role) for n, role in enumerate(roles)])
     for n, role in enumerate(roles):
         assert flows.feed(power(f"m{n}", role, 100.0, T0)) == []
     assert flows.tick(T0 + 60_000) == []
 
 
 def test_an_inverted_pv_meter_produces_all_the_same() -> None:
-    flows = SiteFlows(site(1, battery=False), "s")
+    flows = SiteFlows(site(1, battery=False))
     flows.feed(inverted(power("roof0", "pv", 900.0, T0)))
     (point,) = flows.feed(power("house", "grid", -200.0, T0))
-    assert point.fields["pv_power"] == 900.0
+    assert point.values["pv_power"] == 900.0
 
 
 def test_what_the_inverter_draws_at_night_is_load() -> None:
-    flows = SiteFlows(site(1, battery=False), "s")
+    flows = SiteFlows(site(1, battery=False))
     flows.feed(power("roof0", "pv", 7.0, T0))
     (point,) = flows.feed(power("house", "grid", 307.0, T0))
-    assert (point.fields["pv_power"], point.fields["load_power"]) == (0.0, 307.0)
+    assert (point.values["pv_power"], point.values["load_power"]) == (0.0, 307.0)
 
 
 def test_counters_go_on_over_a_swap_and_a_restart() -> None:
     meters = site(1, battery=False)
-    flows = SiteFlows(meters, "s")
+    flows = SiteFlows(meters)
 
-    def both(flows: SiteFlows, number: int, drawn: str, fed: str, made: str) -> Point:
+    def both(flows: SiteFlows, number: int, drawn: str, fed: str, made: str) -> SiteFlow:
         at = T0 + 60_000 * number
         flows.feed(counters("house", "grid", Decimal(drawn), Decimal(fed), at))
         (point,) = flows.feed(counters("roof0", "pv", Decimal(0), Decimal(made), at))
         return point
 
     first = both(flows, 0, "5000.5", "70.25", "900.75")
-    assert first.fields["grid_import"] == 5000.5
+    assert first.values["grid_import"] == 5000.5
     swapped = [
-        Break("active_import/total/total", Decimal("5000.5"), Decimal("12.5"), Decimal(0)),
-        Break("active_export/total/total", Decimal("70.25"), Decimal("3.25"), Decimal(0)),
+        Break(IMPORT_TOTAL, Decimal("5000.5"), Decimal("12.5"), Decimal(0)),
+        Break(EXPORT_TOTAL, Decimal("70.25"), Decimal("3.25"), Decimal(0)),
     ]
     flows.broke("house", swapped)
     second = both(flows, 1, "12.5", "3.25", "901.75")
-    assert second.fields["grid_import"] == 5000.5
-    assert second.fields["pv_energy"] == 901.75
-    restarted = SiteFlows(meters, "s")
+    assert second.values["grid_import"] == 5000.5
+    assert second.values["pv_energy"] == 901.75
+    restarted = SiteFlows(meters)
     restarted.restore(json.loads(json.dumps(flows.state())))
     third = both(restarted, 2, "13.5", "3.75", "903.75")
-    assert third.fields["grid_import"] == 5001.5
-    assert third.fields["self_consumed"] == pytest.approx(903.75 - 70.75)
+    assert third.values["grid_import"] == 5001.5
+    assert third.values["self_consumed"] == pytest.approx(903.75 - 70.75)
 
 
 def test_a_meter_that_joins_or_leaves_makes_no_jump() -> None:
-    flows = SiteFlows(site(1, battery=False), "s")
+    flows = SiteFlows(site(1, battery=False))
     flows.feed(counters("house", "grid", Decimal(100), Decimal(20), T0))
     flows.feed(counters("roof0", "pv", Decimal(0), Decimal(60), T0))
-    joined = SiteFlows(site(2, battery=False), "s")
+    joined = SiteFlows(site(2, battery=False))
     joined.restore(flows.state())
     at = T0 + 60_000
     joined.feed(counters("house", "grid", Decimal(100), Decimal(21), at))
     joined.feed(counters("roof0", "pv", Decimal(0), Decimal(61), at))
     (point,) = joined.feed(counters("roof1", "pv", Decimal(0), Decimal(4000), at))
-    assert point.fields["pv_energy"] == 61.0
-    alone = SiteFlows([info("house", "grid"), info("roof1", "pv")], "s")
+    assert point.values["pv_energy"] == 61.0
+    alone = SiteFlows([info("house", "grid"), info("roof1", "pv")])
     alone.restore(joined.state())
     at += 60_000
     alone.feed(counters("house", "grid", Decimal(100), Decimal(21), at))
     (point,) = alone.feed(counters("roof1", "pv", Decimal(0), Decimal(4002), at))
-    assert point.fields["pv_energy"] == 63.0
+    assert point.values["pv_energy"] == 63.0
 
 
 def test_site_points_come_out_of_the_whole_pipeline() -> None:

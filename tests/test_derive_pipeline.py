@@ -13,6 +13,7 @@ from logger.config.derive import Events, Price, Prices
 from logger.derive import Derive, MeterChanges
 from logger.derive.clock import Step
 from logger.domain.datamodel import MEASUREMENTS, FieldType
+from logger.domain.quantity import TARIFF
 from logger.models import Job
 from tests.derive_rig import T0, fast, identity, info, of, reading, slow
 
@@ -143,12 +144,12 @@ def test_facts_of_a_slow_job_become_a_point_only_when_they_change() -> None:
     kept = []
     for number, tariff in enumerate([1, 1, 2, 2, 1]):
         one = reading({"active/total/total": 1.5 + number, "tariff": tariff}, T0, Job.SLOW)
-        kept.append(changes.keep(one).values.get("tariff"))
+        kept.append(changes.keep(one).values.get(TARIFF))
     assert kept == [1, None, 2, None, 1]
-    assert changes.keep(identity(T0, more={"tariff": 1})).values["tariff"] == 1
+    assert changes.keep(identity(T0, more={"tariff": 1})).values[TARIFF] == 1
     again = MeterChanges()
     again.restore(json.loads(json.dumps(changes.state())))
-    assert "tariff" not in again.keep(reading({"tariff": 1}, T0, Job.SLOW)).values
+    assert TARIFF not in again.keep(reading({"tariff": 1}, T0, Job.SLOW)).values
 
 
 def test_thresholds_out_of_order_are_refused() -> None:

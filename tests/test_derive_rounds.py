@@ -11,6 +11,7 @@ import pytest
 from logger.derive import Derive
 from logger.derive.clock import Step
 from logger.derive.flows import SiteFlows
+from logger.domain.records import SiteFlow
 from logger.meter.reading import Reading
 from logger.models import Job
 from logger.points.line import Point
@@ -22,7 +23,7 @@ SECOND, MINUTE, TEN_MINUTES = 1000, 60_000, 600_000
 def flows_of(fast_ms: int = 1000, slow_ms: int = 60_000) -> SiteFlows:
     """Return the flows of a house with one PV meter."""
     known = [info("house", "grid", fast_ms, slow_ms), info("roof", "pv", fast_ms, slow_ms)]
-    return SiteFlows(known, "s")
+    return SiteFlows(known)
 
 
 def grid(watts: int, at_ms: int = T0, late_ms: int = 300) -> Reading:
@@ -35,7 +36,7 @@ def roof(watts: int, at_ms: int = T0, late_ms: int = 300) -> Reading:
     return reading(values, at_ms, Job.FAST, "roof", "pv", late_ms)
 
 
-def counted(number: int, drawn: str, fed: str, made: str, flows: SiteFlows) -> Point:
+def counted(number: int, drawn: str, fed: str, made: str, flows: SiteFlows) -> SiteFlow:
     at = T0 + MINUTE * number
     for meter, role, values in (("house", "grid", (drawn, fed)), ("roof", "pv", ("0", made))):
         registers = ("active_import/total/total", "active_export/total/total")
@@ -45,8 +46,8 @@ def counted(number: int, drawn: str, fed: str, made: str, flows: SiteFlows) -> P
     return point
 
 
-def loads(points: list[Point]) -> list[object]:
-    return [point.fields.get("load_power") for point in points]
+def loads(points: list[SiteFlow]) -> list[object]:
+    return [point.values.get("load_power") for point in points]
 
 
 def test_a_round_that_comes_twice_gives_one_point() -> None:
@@ -72,15 +73,15 @@ def test_a_value_that_comes_twice_in_a_round_replaces_the_first() -> None:
     flows.feed(grid(700))
     flows.feed(grid(750, late_ms=900))
     (point,) = flows.feed(roof(300, late_ms=600))
-    assert point.fields["load_power"] == 1050
-    assert point.time_ms == T0 + 900  # that of the last reading of the round
+    assert point.values["load_power"] == 1050
+    assert point.at_ms == T0 + 900  # that of the last reading of the round
 
 
 def test_the_jobs_have_rounds_of_their_own() -> None:
     flows = flows_of()
     flows.feed(grid(700))
     assert len(flows.feed(roof(300))) == 1
-    assert counted(0, "10", "1", "5", flows).fields["load_energy"] == 14
+    assert counted(0, "10", "1", "5", flows).values["load_energy"] == 14
     assert flows.feed(reading({}, T0 + SECOND, Job.IDENTITY)) == []
 
 
@@ -90,7 +91,7 @@ def test_a_complete_round_closes_the_ones_before_it_and_not_the_ones_after() -> 
     flows.feed(grid(300, T0 + 2 * SECOND))
     flows.feed(grid(200, T0 + SECOND))
     points = flows.feed(roof(50, T0 + SECOND))
-    assert [point.fields["grid_power"] for point in points] == [100, 200]
+    assert [point.values["grid_power"] for point in points] == [100, 200]
     assert loads(flows.feed(roof(50, T0 + 2 * SECOND))) == [350]
 
 
@@ -123,9 +124,9 @@ def test_a_round_waits_for_one_interval_by_the_clock() -> None:
     flows.feed(grid(200, T0 + 2000))
     assert flows.tick(T0 + 2000) == []
     (first,) = flows.tick(T0 + 2001)
-    assert first.fields == {"grid_power": 100.0}
+    assert first.values == {"grid_power": 100.0}
     (second,) = flows.tick(T0 + MINUTE)
-    assert second.fields == {"grid_power": 200.0}
+    assert second.values == {"grid_power": 200.0}
     assert flows.tick(T0 + MINUTE) == []
 
 
@@ -134,7 +135,7 @@ def test_counters_wait_for_their_own_interval() -> None:
     flows.feed(slow(T0, 10.5, 4.25, "house", "grid"))
     assert flows.tick(T0 + MINUTE) == []
     (point,) = flows.tick(T0 + MINUTE + 1)
-    assert point.fields == {"grid_import": 10.5, "grid_export": 4.25}
+    assert point.values == {"grid_import": 10.5, "grid_export": 4.25}
 
 
 def test_at_most_eight_rounds_wait_for_a_meter() -> None:
@@ -142,9 +143,9 @@ def test_at_most_eight_rounds_wait_for_a_meter() -> None:
     for number in range(8):
         assert flows.feed(grid(number, T0 + SECOND * number)) == []
     (point,) = flows.feed(grid(8, T0 + 8 * SECOND))
-    assert point.fields == {"grid_power": 0.0}
+    assert point.values == {"grid_power": 0.0}
     (point,) = flows.feed(grid(9, T0 + 9 * SECOND))
-    assert point.fields == {"grid_power": 1.0}
+    assert point.values == {"grid_power": 1.0}
 
 
 def test_a_moved_clock_forgets_open_rounds_and_lets_earlier_ones_come() -> None:
@@ -164,60 +165,60 @@ def test_self_consumption_is_never_below_zero() -> None:
     flows = flows_of()
     flows.feed(grid(-1000))
     (point,) = flows.feed(roof(900))
-    assert point.fields["self_consumption_power"] == 0
+    assert point.values["self_consumption_power"] == 0
     flows.feed(grid(-899, T0 + SECOND))
     (point,) = flows.feed(roof(900, T0 + SECOND))
-    assert point.fields["self_consumption_power"] == 1
+    assert point.values["self_consumption_power"] == 1
 
 
 def test_energies_of_a_site_never_go_back() -> None:
     flows = flows_of()
     first = counted(0, "10", "2", "5", flows)
     second = counted(1, "10", "2.001", "5", flows)  # the PV meter was read before
-    assert (first.fields["self_consumed"], first.fields["load_energy"]) == (3, 13)
-    assert (second.fields["self_consumed"], second.fields["load_energy"]) == (3, 13)
-    assert second.fields["grid_export"] == 2.001
+    assert (first.values["self_consumed"], first.values["load_energy"]) == (3, 13)
+    assert (second.values["self_consumed"], second.values["load_energy"]) == (3, 13)
+    assert second.values["grid_export"] == 2.001
     restarted = flows_of()
     restarted.restore(json.loads(json.dumps(flows.state())))
-    assert counted(2, "10", "2.002", "5", restarted).fields["self_consumed"] == 3
-    assert counted(3, "10", "2.002", "5.5", restarted).fields["self_consumed"] == 3.498
+    assert counted(2, "10", "2.002", "5", restarted).values["self_consumed"] == 3
+    assert counted(3, "10", "2.002", "5.5", restarted).values["self_consumed"] == 3.498
 
 
 def test_a_battery_is_charged_and_discharged_by_its_own_counters() -> None:
     known = [info("house", "grid"), info("roof", "pv"), info("cellar", "battery")]
-    flows = SiteFlows(known, "s")
+    flows = SiteFlows(known)
     keys = ("active_import/total/total", "active_export/total/total")
     given = {"house": ("100", "20"), "roof": ("0", "60"), "cellar": ("7", "4")}
     for one in known:
         values = dict(zip(keys, map(Decimal, given[one.name]), strict=True))
         found = flows.feed(reading(values, T0, Job.SLOW, one.name, one.role))
-    assert found[0].fields["load_energy"] == 100 + 60 - 20 + 4 - 7
+    assert found[0].values["load_energy"] == 100 + 60 - 20 + 4 - 7
 
 
 def test_a_meter_that_changes_its_role_keeps_what_it_counted_for_the_old_one() -> None:
     known = [info("house", "grid"), info("roof", "pv"), info("shed", "pv")]
-    flows = SiteFlows(known, "s")
+    flows = SiteFlows(known)
     keys = ("active_import/total/total", "active_export/total/total")
 
-    def energy(flows: SiteFlows, number: int, **fed: str) -> Point:
+    def energy(flows: SiteFlows, number: int, **fed: str) -> SiteFlow:
         for name, value in fed.items():
             values = dict(zip(keys, (Decimal(0), Decimal(value)), strict=True))
             found = flows.feed(reading(values, T0 + MINUTE * number, Job.SLOW, name, "any"))
         (point,) = found
         return point
 
-    assert energy(flows, 0, house="1", roof="60", shed="5").fields["pv_energy"] == 65
-    changed = SiteFlows([*known[:2], info("shed", "battery")], "s")
+    assert energy(flows, 0, house="1", roof="60", shed="5").values["pv_energy"] == 65
+    changed = SiteFlows([*known[:2], info("shed", "battery")])
     changed.restore(json.loads(json.dumps(flows.state())))
-    assert energy(changed, 1, house="1", roof="61", shed="9").fields["pv_energy"] == 66
-    again = SiteFlows(known[:2], "s")
+    assert energy(changed, 1, house="1", roof="61", shed="9").values["pv_energy"] == 66
+    again = SiteFlows(known[:2])
     again.restore(json.loads(json.dumps(changed.state())))
-    assert energy(again, 2, house="1", roof="62").fields["pv_energy"] == 67
+    assert energy(again, 2, house="1", roof="62").values["pv_energy"] == 67
 
 
 def test_only_meters_of_the_balance_are_waited_for() -> None:
     known = [info("house", "grid"), info("roof", "pv"), info("heater", "load")]
-    flows = SiteFlows(known, "s")
+    flows = SiteFlows(known)
     heater = reading({"active_power/total": 2.0}, T0, Job.FAST, "heater", "load")
     assert flows.feed(grid(700)) == []
     assert loads(flows.feed(roof(300))) == [1000]
@@ -231,11 +232,11 @@ def test_a_reading_without_the_register_does_not_count() -> None:
     one = reading({"active_import/total/total": 10.0}, T0, Job.SLOW, "house", "grid")
     assert flows.feed(one) == []
     (point,) = flows.tick(T0 + 2 * MINUTE)
-    assert point.fields == {"grid_power": 700.0}
+    assert point.values == {"grid_power": 700.0}
 
 
 def test_the_slowest_meter_is_given_its_time() -> None:
-    flows = SiteFlows([info("house", "grid", 1000), info("roof", "pv", 5000)], "s")
+    flows = SiteFlows([info("house", "grid", 1000), info("roof", "pv", 5000)])
     flows.feed(grid(100))
     assert flows.tick(T0 + 5000) == []
     assert len(flows.tick(T0 + 5001)) == 1
@@ -245,20 +246,20 @@ def test_rounds_that_close_together_come_out_in_order() -> None:
     flows = flows_of()
     flows.feed(grid(200, T0 + SECOND))
     flows.feed(grid(100, T0))
-    assert [point.time_ms - T0 for point in flows.tick(T0 + MINUTE)] == [300, 1300]
+    assert [point.at_ms - T0 for point in flows.tick(T0 + MINUTE)] == [300, 1300]
 
 
 def test_counters_without_the_grid_meter_or_one_of_the_others_say_less() -> None:
     known = [info("house", "grid"), info("roof", "pv"), info("shed", "pv")]
     known.append(info("cellar", "battery"))
-    flows = SiteFlows(known, "s")
+    flows = SiteFlows(known)
 
     def fields(number: int, *names: str) -> set[str]:
         for one in known:
             if one.name in names:
                 flows.feed(slow(T0 + MINUTE * number, 10.0, 4.0, one.name, one.role))
         (point,) = flows.tick(T0 + MINUTE * (number + 2))
-        return set(point.fields)
+        return set(point.values)
 
     assert fields(0, "roof", "shed", "cellar") == {"pv_energy"}
     assert fields(10, "house", "shed") == {"grid_import", "grid_export"}
@@ -272,13 +273,13 @@ def test_a_battery_that_is_replaced_keeps_its_share_and_the_new_one_begins_with_
         flows.feed(slow(at, 100.0, 20.0, "house", "grid"))
         flows.feed(slow(at, 0.0, 60.0, "roof", "pv"))
         (point,) = flows.feed(slow(at, drawn, fed, battery, "battery"))
-        return float(point.fields["load_energy"])
+        return float(point.values["load_energy"])
 
     first = [info("house", "grid"), info("roof", "pv"), info("cellar", "battery")]
-    flows = SiteFlows(first, "s")
+    flows = SiteFlows(first)
     assert energies(flows, 0, "cellar", 7.0, 9.0) == 100 + 60 - 20 + 9 - 7
     for number, name in enumerate(("barn", "shed"), 1):
-        replaced = SiteFlows([*first[:2], info(name, "battery")], "s")
+        replaced = SiteFlows([*first[:2], info(name, "battery")])
         replaced.restore(json.loads(json.dumps(flows.state())))
         flows = replaced
         assert energies(flows, 2 * number, name, 50.0, 30.0) == 142

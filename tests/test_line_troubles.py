@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from logger.bus import Bus
+from logger.domain.quantity import SERIAL, SOFTWARE_VERSION, Quantity
 from logger.meter.session import MeterReader
 from logger.models import Job
 from logger.models.plan import Block
@@ -126,11 +127,11 @@ def test_a_value_that_was_refused_for_a_while_comes_back(tmp_path: Path) -> None
         reader = there.reader()
         there.round(reader)
         assert whole(there.round(reader))
-        assert reader.left_out == ["frequency/total"]
+        assert reader.left_out == [Quantity("frequency", "total")]
         lacks = False
         for _ in range(4):
             there.round(reader, pause_s=60)
-        assert reader.left_out == ["frequency/total"]
+        assert reader.left_out == [Quantity("frequency", "total")]
         there.round(reader, pause_s=60)
         assert whole(there.round(reader))
         assert reader.left_out == []
@@ -149,7 +150,7 @@ def test_the_identity_is_never_cut_away(tmp_path: Path) -> None:
         assert reader.read(Job.FAST, NOW_MS).complete
         assert reader.blocks(Job.IDENTITY)
         there.gateway.mood = lambda _request: None
-        assert there.round(reader)[0].values["serial"]
+        assert there.round(reader)[0].values[SERIAL]
         assert there.reader().blocks(Job.IDENTITY) == reader.blocks(Job.IDENTITY)
 
 
@@ -161,8 +162,8 @@ def test_a_state_file_of_an_earlier_version_costs_no_value(tmp_path: Path) -> No
             "version": 1,
             "meter": "m1",
             "model": "pro380",
-            "serial": right["serial"],
-            "software_version": str(right["software_version"]),
+            "serial": right[SERIAL],
+            "software_version": str(right[SOFTWARE_VERSION]),
             "cuts": [
                 {"block": [0x5002, 48], "parts": []},
                 {"block": [0x4000, 32], "parts": []},
@@ -176,7 +177,7 @@ def test_a_state_file_of_an_earlier_version_costs_no_value(tmp_path: Path) -> No
         assert reader.left_out == []
         known = there.states.load("m1")
         assert known is not None
-        assert known.serial == right["serial"]
+        assert known.serial == right[SERIAL]
 
 
 _CONFIG = """

@@ -14,13 +14,21 @@ from influxdb_client.client.write.point import Point as ClientPoint
 from influxdb_client.domain.write_precision import WritePrecision
 
 from logger import models
+from logger.derive.measured import measured
 from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
+from logger.domain.quantity import Quantity
+from logger.domain.records import Sample
 from logger.meter.reading import Reading, inverted
-from logger.models import Job, Value
+from logger.models import Job, Model, Value
+from logger.points.encode import by_lane
+from logger.points.encode import points as encoded
 from logger.points.line import FieldValue, Point, encode
-from logger.points.readings import by_lane, points
 
 PRO380 = models.load("pro380")
+
+
+def points(one: Reading, model: Model, site: str) -> list[Point]:
+    return encoded(measured(one, model), site)
 
 
 def reading(job: Job, values: dict[str, Value]) -> Reading:
@@ -31,7 +39,7 @@ def reading(job: Job, values: dict[str, Value]) -> Reading:
         job=job,
         taken_ms=1_700_000_000_123,
         round_ms=1_700_000_000_000,
-        values=values,
+        values={Quantity.parse(key): value for key, value in values.items()},
     )
 
 
@@ -117,7 +125,7 @@ def test_identity_is_text_and_counts() -> None:
 
 
 def test_nothing_read_gives_no_point() -> None:
-    assert points(reading(Job.FAST, {}), PRO380, "home") == ()
+    assert points(reading(Job.FAST, {}), PRO380, "home") == []
 
 
 def test_every_register_of_the_table_keeps_its_type() -> None:
@@ -171,7 +179,7 @@ def test_inverted_swaps_directions_and_signs() -> None:
             },
         )
     )
-    assert turned.values == {
+    assert {str(key): value for key, value in turned.values.items()} == {
         "active_power/L1": Decimal("1.5"),
         "active_power/L2": Decimal(0),
         "current/L1": Decimal("-6.5"),
@@ -183,9 +191,9 @@ def test_inverted_swaps_directions_and_signs() -> None:
         "direction_l1": "1F",
         "quadrant": 4,
     }
-    assert str(turned.values["active_power/L2"]) == "0"
-    assert inverted(turned).values["active_power/L1"] == Decimal("-1.5")
-    assert inverted(turned).values["active_import/total/T1"] == Decimal("10.25")
+    assert str(turned.values[Quantity("active_power", "L2")]) == "0"
+    assert inverted(turned).values[Quantity("active_power", "L1")] == Decimal("-1.5")
+    assert inverted(turned).values[Quantity("active_import", "total", "T1")] == Decimal("10.25")
 
 
 NAMES = st.text(
@@ -229,3 +237,39 @@ def test_what_is_not_a_number_is_refused(value: float) -> None:
 def test_names_that_line_protocol_cannot_hold_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a name"):
         Point("m", {"meter": name}, {"f": 1.0}, 0).line()
+
+
+@pytest.mark.parametrize("name", models.available())
+def test_every_value_of_every_model_fits_the_data_model(name: str) -> None:
+    model = models.load(name)
+    values: dict[Quantity, Value] = {}
+    for register in model.registers:
+        of_kind: dict[str, Value] = {"float32": Decimal("1.5"), "int16": 1, "int32": 1}
+        values[register.quantity] = of_kind.get(register.encoding, "0001")
+    found = points(
+        reading(Job.SLOW, {str(one): value for one, value in values.items()}), model, "s"
+    )
+    assert found
+    for point in found:
+        assert set(point.tags) - {"site"} <= set(MEASUREMENTS[point.measurement].tags)
+
+
+def test_what_a_minute_holds_of_a_sample_fits_the_data_model() -> None:
+    minute = MEASUREMENTS["power_1m"].fields
+    for name, field in MEASUREMENTS["power"].fields.items():
+        assert field.kind is minute[name].kind is FieldType.FLOAT
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({"voltage": 230}, "float"),
+        ({"voltage": "230"}, "float"),
+        ({"volts": 230.0}, "no such field"),
+    ],
+)
+def test_a_record_that_does_not_fit_the_data_model_is_no_point(
+    values: dict[str, FieldValue], wanted: str
+) -> None:
+    with pytest.raises(ValueError, match=wanted):
+        encoded([Sample("house", "grid", 0, "L1", "", values)], "home")

@@ -12,6 +12,7 @@ import pytest
 from logger import models
 from logger.bus import Bus
 from logger.domain.errors import BusError, EncodingError, PortError, SilentError
+from logger.domain.quantity import CT_RATIO, SERIAL, Quantity
 from logger.meter.adapt import RETRY_AFTER_MS
 from logger.meter.reading import Reading
 from logger.meter.session import MeterReader
@@ -28,7 +29,7 @@ def test_every_value_of_every_model_is_read_right(name: str) -> None:
     meter = real_meter(name)
     with line_of(meter) as setup:
         reader = setup.readers[0]
-        read: dict[str, Value] = {}
+        read: dict[Quantity, Value] = {}
         for job in Job:
             if reader.blocks(job):
                 reading = reader.read(job, NOW_MS)
@@ -112,18 +113,18 @@ def test_the_full_block_is_tried_again_later(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "quirk", "lacks"),
     [
-        ("pro380", "refuse-pro1", {"error_code"}),
+        ("pro380", "refuse-pro1", {Quantity("error_code")}),
         ("pro380-compact", "refuse-gaps", set()),
         ("ambition-2pu-ct", "refuse-gaps", set()),
     ],
 )
 def test_refused_blocks_are_cut_at_once(
-    model: str, quirk: str, lacks: set[str], caplog: pytest.LogCaptureFixture
+    model: str, quirk: str, lacks: set[Quantity], caplog: pytest.LogCaptureFixture
 ) -> None:
     meter = real_meter(model)
     with line_of(meter, quirks=quirks_named([quirk])) as setup:
         reader = setup.readers[0]
-        read: dict[str, Value] = {}
+        read: dict[Quantity, Value] = {}
         for job in JOBS:
             reader.read(job, NOW_MS)
             reading = reader.read(job, NOW_MS)
@@ -133,9 +134,7 @@ def test_refused_blocks_are_cut_at_once(
         for job in JOBS:
             reader.read(job, NOW_MS)
         assert setup.bus.stats.refused == refused
-        expected = {
-            key for key, value in truth(meter).items() if meter.model.by_key[key].job in JOBS
-        }
+        expected = {one for one in truth(meter) if meter.model.by_quantity[one].job in JOBS}
         assert set(read) == expected - lacks
         assert set(reader.left_out) & expected == lacks
         assert caplog.text.count("left out") == len(lacks)
@@ -290,7 +289,7 @@ def test_integers_instead_of_floats_are_never_logged(caplog: pytest.LogCaptureFi
             assert isinstance(error, EncodingError)
             assert "settings set m1 data_type standard" in error.hint
         reading = reader.read(Job.IDENTITY, NOW_MS)
-        assert reading.values["serial"] == right["serial"]
+        assert reading.values[SERIAL] == right[SERIAL]
         assert not [v for v in reading.values.values() if isinstance(v, Decimal)]
         assert caplog.text.count("settings set m1") == 1
         # Set back: the slow job finds out, and everything is logged again.
@@ -309,7 +308,7 @@ def test_an_unset_ratio_is_logged_once(caplog: pytest.LogCaptureFixture) -> None
         reader = setup.readers[0]
         reading = reader.read(Job.IDENTITY, NOW_MS)
         reader.read(Job.IDENTITY, NOW_MS)
-    assert reading.values["ct_ratio"] == "0005"
+    assert reading.values[CT_RATIO] == "0005"
     assert caplog.text.count("CT ratio is 5/5") == 1
 
 
@@ -320,7 +319,10 @@ def test_inverted_meters_are_turned_over() -> None:
         reader = MeterReader(setup.bus, turned, meter.model, lambda: NOW_MS)
         values = reader.read(Job.SLOW, NOW_MS).values
     right = truth(meter)
-    assert values["active_import/total/T1"] == right["active_export/total/T1"]
+    assert (
+        values[Quantity("active_import", "total", "T1")]
+        == right[Quantity("active_export", "total", "T1")]
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logger import models
+from logger.domain.quantity import Quantity
 from logger.domain.wiring import live_phases
 from logger.meter.adapt import RETRY_AFTER_MS, AdaptivePlan, Cut, Search
 from logger.meter.backoff import Pause
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem, ct_ratio
-from logger.models import Job
+from logger.models import Job, Value
 from logger.models.plan import Block, plans, probes
 from logger.store.statefile import StateFile
 
@@ -280,7 +281,7 @@ def test_the_state_file_is_plain_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "values", "ratio", "bad"),
+    ("model", "fields", "ratio", "bad"),
     [
         ("pro380", {"meter_code": "0103", "ct_ratio": "0005", "ct_mode": 5}, (5, 5), True),
         ("pro380", {"meter_code": "0103", "ct_ratio": "0005", "ct_mode": 1}, (5, 1), False),
@@ -295,8 +296,9 @@ def test_the_state_file_is_plain_json(tmp_path: Path) -> None:
     ],
 )
 def test_an_unset_ratio_is_a_problem_of_transformer_meters(
-    model: str, values: dict[str, str | int], ratio: tuple[int, int] | None, bad: bool
+    model: str, fields: dict[str, str | int], ratio: tuple[int, int] | None, bad: bool
 ) -> None:
+    values: dict[Quantity, Value] = {Quantity(name): value for name, value in fields.items()}
     assert ct_ratio(values) == ratio
     assert bool(ct_problem(models.load(model), values)) == bad
 

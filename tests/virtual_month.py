@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from logger.domain.datamodel import Lane
+from logger.points.encode import by_lane
 from logger.points.line import Point
-from logger.points.readings import by_lane
 from logger.simulate import Incident, Trouble, VirtualSite, virtual_site
 from logger.simulate.past import Past, PastSpan, troubles
 from tests.engines import InfluxServer

@@ -14,8 +14,8 @@ from logger.buffer.incoming import rows_of
 from logger.buffer.pending import MEMORY_BYTES, Drops, Pending
 from logger.buffer.writer import Writer
 from logger.domain.errors import BufferDiskError, BufferFileError
+from logger.points.encode import by_lane
 from logger.points.line import Point
-from logger.points.readings import by_lane
 from logger.store import parked, scrub
 from logger.store.ledger import Books
 from logger.store.lock import OwnerLock

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from logger.buffer.pending import Drops
+from logger.points.encode import by_lane
 from logger.points.line import Point
-from logger.points.readings import by_lane
 from logger.store.rows import NewRow, new_rows
 from logger.texts import clean, mask
 

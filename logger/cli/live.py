@@ -13,6 +13,8 @@ from rich.text import Text
 
 from logger.cli.console import plain
 from logger.cli.table import Table
+from logger.domain.quantity import POWER_TOTAL, TARIFF, Quantity
+from logger.domain.wiring import NEUTRAL_PHASES
 
 if TYPE_CHECKING:
     from logger.meter.reading import Reading
@@ -34,7 +36,7 @@ class Latest:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[str, dict[str, Value]] = {}
+        self._values: dict[str, dict[Quantity, Value]] = {}
         self._roles: dict[str, str] = {}
 
     def take(self, reading: Reading) -> None:
@@ -43,7 +45,7 @@ class Latest:
             self._roles[reading.meter] = reading.role
             self._values.setdefault(reading.meter, {}).update(reading.values)
 
-    def meters(self) -> dict[str, tuple[str, dict[str, Value]]]:
+    def meters(self) -> dict[str, tuple[str, dict[Quantity, Value]]]:
         """Return role and values of each meter by name."""
         with self._lock:
             return {name: (self._roles[name], dict(v)) for name, v in self._values.items()}
@@ -53,7 +55,7 @@ class Latest:
         found = [
             value
             for meter_role, values in self.meters().values()
-            if meter_role == role and isinstance(value := values.get("active_power/total"), Decimal)
+            if meter_role == role and isinstance(value := values.get(POWER_TOTAL), Decimal)
         ]
         return sum(found, Decimal(0)) if found else None
 
@@ -76,9 +78,9 @@ def _summary(latest: Latest) -> Table:
     for head in ("V L1", "V L2", "V L3", "A L1", "A L2", "A L3", "kW"):
         table.add_column(head, justify="right")
     for meter, (_, values) in sorted(latest.meters().items()):
-        cells = [_number(values.get(f"voltage/L{n}"), 1) for n in (1, 2, 3)]
-        cells += [_number(values.get(f"current/L{n}"), 2) for n in (1, 2, 3)]
-        table.add_row(meter, *cells, _number(values.get("active_power/total"), 3))
+        cells = [_number(values.get(Quantity("voltage", phase)), 1) for phase in NEUTRAL_PHASES]
+        cells += [_number(values.get(Quantity("current", phase)), 2) for phase in NEUTRAL_PHASES]
+        table.add_row(meter, *cells, _number(values.get(POWER_TOTAL), 3))
     return table
 
 
@@ -94,7 +96,7 @@ def _phases(latest: Latest) -> Table:
         table.add_column(f"{name.replace('_', ' ')} {unit}".strip(), justify="right")
     for meter, (role, values) in sorted(latest.meters().items()):
         for phase in _PHASES:
-            cells = [_number(values.get(f"{n}/{phase}"), digits) for n, _, digits in _COLUMNS]
+            cells = [_number(values.get(Quantity(n, phase)), digits) for n, _, digits in _COLUMNS]
             label = f"{meter} ({role})" if phase == "L1" else ""
             table.add_row(label, phase, *cells, end_section=phase == "total")
     return table
@@ -126,11 +128,11 @@ def _energy(latest: Latest, tariffs: tuple[str, ...]) -> Table:
     table.add_column("tariff now", justify="right")
     for meter, (_, values) in sorted(latest.meters().items()):
         cells = [
-            _number(values.get(f"active_{direction}/total/{tariff}"), 2)
+            _number(values.get(Quantity(f"active_{direction}", "total", tariff)), 2)
             for direction in ("import", "export")
             for tariff in tariffs
         ]
-        now = values.get("tariff")
+        now = values.get(TARIFF)
         table.add_row(meter, *cells, f"T{now}" if now else "")
     return table
 

@@ -56,7 +56,7 @@ def read(
     if failures and not any(reading.values for reading in readings):
         with port_from(config):
             raise wrong or failures[0].error
-    lacking = [model.by_key[key] for key in reader.left_out]
+    lacking = [model.by_quantity[one] for one in reader.left_out]
     if as_json:
         found = _as_json(meter, model, readings)
         found["left_out"] = [one.key for one in lacking]
@@ -75,7 +75,7 @@ def read(
 def _rows(model: Model, readings: list[Reading]) -> list[dict[str, Any]]:
     from decimal import Decimal
 
-    values = {key: value for reading in readings for key, value in reading.values.items()}
+    values = {one: value for reading in readings for one, value in reading.values.items()}
     return [
         {
             "address": f"0x{register.address:04X}",
@@ -87,7 +87,7 @@ def _rows(model: Model, readings: list[Reading]) -> list[dict[str, Any]]:
             "unit": register.unit,
         }
         for register in model.registers
-        if (value := values.get(register.key)) is not None
+        if (value := values.get(register.quantity)) is not None
     ]
 
 
@@ -99,7 +99,7 @@ def _as_json(meter: str, model: Model, readings: list[Reading]) -> dict[str, Any
         "requests": sum(reading.requests for reading in readings),
         "values": _rows(model, readings),
         "rejected": [
-            {"address": f"0x{one.address:04X}", "field": one.key, "reason": one.reason}
+            {"address": f"0x{one.address:04X}", "field": str(one.quantity), "reason": one.reason}
             for reading in readings
             for one in reading.rejected
         ],
@@ -125,7 +125,7 @@ def _show(meter: str, model: Model, readings: list[Reading]) -> None:
     for reading in readings:
         for one in reading.rejected:
             console.print(
-                f"[yellow]not believed:[/] 0x{one.address:04X} {one.key}: {plain(one.reason)}"
+                f"[yellow]not believed:[/] 0x{one.address:04X} {one.quantity}: {plain(one.reason)}"
             )
         for failure in reading.failures:
             console.print(

@@ -1,8 +1,8 @@
-"""Events of life and death: a meter is silent, the mains were off, the logger was.
+"""Events about who is there: a meter is silent, the mains were off, the logger was.
 
 After a gap the meter's power-down counter decides: it rose, so the meter itself was
-without supply; it did not, so only nobody listened. What the counters moved meanwhile
-is told with it.
+without supply; if not, only the logger was off. The event also says by how much the
+counters rose meanwhile.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from decimal import Decimal
 from logger.config.derive import Events
 from logger.derive.events import EventKind, event, span
 from logger.derive.info import MeterInfo, SavedState, finite, whole
+from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, SERIAL, Quantity
+from logger.domain.records import Event
 from logger.meter.reading import Reading
 from logger.models.register import Job
-from logger.points.line import Point
 
-_IMPORT, _EXPORT = "active_import/total/total", "active_export/total/total"
+_POWER_DOWNS = Quantity("power_down_count")
 # How long to wait after a gap for the identity and the counters.
 _VERDICT_MS = 900_000
 
@@ -62,8 +63,8 @@ class _Restart:
 class Availability:
     """Watches that every meter is heard, and explains the gaps."""
 
-    def __init__(self, meters: Mapping[str, MeterInfo], site: str, config: Events) -> None:
-        self._meters, self._site, self._config = meters, site, config
+    def __init__(self, meters: Mapping[str, MeterInfo], config: Events) -> None:
+        self._meters, self._config = meters, config
         self._records = {name: _MeterRecord() for name in meters}
         self._started_ms: int | None = None
         self._alive_ms: int | None = None  # the last sign of life before a restart
@@ -85,11 +86,11 @@ class Availability:
         """Take a reading without values whose meter answers, but only to refuse."""
         self._records[reading.meter].refused_ms = reading.taken_ms
 
-    def heard(self, reading: Reading) -> list[Point]:
+    def heard(self, reading: Reading) -> list[Event]:
         """Take any reading with values, with its counters already believed."""
         self._begin(reading.taken_ms if self._started_ms is None else self._started_ms)
         info, record = self._meters[reading.meter], self._records[reading.meter]
-        found: list[Point] = []
+        found: list[Event] = []
         at_ms = reading.taken_ms
         before_ms = record.heard_ms
         if before_ms is not None and at_ms - before_ms > self.limit_ms(info):
@@ -106,7 +107,7 @@ class Availability:
             record.silent_ms = None
         record.heard_ms = max(at_ms, before_ms or 0)
         found += self._identity(info, record, reading)
-        energy = [reading.values.get(key) for key in (_IMPORT, _EXPORT)]
+        energy = [reading.values.get(one) for one in (IMPORT_TOTAL, EXPORT_TOTAL)]
         if all(isinstance(value, Decimal) for value in energy):
             record.energy = [float(value) for value in energy if isinstance(value, Decimal)]
             if record.gap is not None:
@@ -115,9 +116,9 @@ class Availability:
             found += self._settle(info, record)
         return found
 
-    def _identity(self, info: MeterInfo, record: _MeterRecord, reading: Reading) -> list[Point]:
-        serial = str(reading.values.get("serial", record.serial))
-        downs = reading.values.get("power_down_count")
+    def _identity(self, info: MeterInfo, record: _MeterRecord, reading: Reading) -> list[Event]:
+        serial = str(reading.values.get(SERIAL, record.serial))
+        downs = reading.values.get(_POWER_DOWNS)
         if record.gap is not None and reading.job is Job.IDENTITY:
             record.gap.asked = True  # even if the meter has no such counter
         if not isinstance(downs, int):
@@ -135,13 +136,13 @@ class Availability:
         text = f"{info.name}: lost its supply {times} for a moment, since its last report"
         return [self._event(EventKind.MAINS_OUTAGE, "end", reading.taken_ms, text, info, 0.0)]
 
-    def _settle(self, info: MeterInfo, record: _MeterRecord) -> list[Point]:
+    def _settle(self, info: MeterInfo, record: _MeterRecord) -> list[Event]:
         """Say what the gap of one meter was."""
         gap = record.gap
         assert gap is not None
         record.gap = None
         moved = _moved(gap)
-        found: list[Point] = []
+        found: list[Event] = []
         seconds = (gap.to_ms - gap.from_ms) / 1000
         if gap.mains:
             text = f"{info.name}: the mains were off for up to {span(seconds)}{_reported(moved)}"
@@ -163,7 +164,7 @@ class Availability:
                 found += self._explain(restart)
         return found
 
-    def _explain(self, restart: _Restart) -> list[Point]:
+    def _explain(self, restart: _Restart) -> list[Event]:
         self._restart = None
         if restart.mains:  # told meter by meter
             return []
@@ -177,11 +178,11 @@ class Availability:
             self._event(kind, "end", restart.to_ms, text, None, seconds, drawn),
         ]
 
-    def tick(self, now_ms: int) -> list[Point]:
+    def tick(self, now_ms: int) -> list[Event]:
         """Look who has been silent for too long, and end what nobody will explain."""
         if self._started_ms is None:
             self._started_ms = now_ms
-        found: list[Point] = []
+        found: list[Event] = []
         for name, record in self._records.items():
             info = self._meters[name]
             if record.gap is not None and now_ms - record.gap.to_ms > _VERDICT_MS:
@@ -223,10 +224,10 @@ class Availability:
         info: MeterInfo | None = None,
         duration_s: float = 0.0,
         extreme: list[float] | None = None,
-    ) -> Point:
+    ) -> Event:
         worst = extreme[0] if extreme else None
         return event(
-            self._site, kind, state, at_ms, text,
+            kind, state, at_ms, text,
             info=info, duration_s=duration_s, extreme=worst,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from logger.derive.info import SavedState, exact, finite, whole
+from logger.domain.quantity import Quantity
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class CounterMemory:
 
 @dataclass(slots=True)
 class Fit:
-    """How well a sum has held: its rest, and for how many readings in a row."""
+    """How well a sum has held: its residual, and for how many readings in a row."""
 
     residual: Decimal
     stable: int
@@ -43,7 +44,7 @@ class MeterMemory:
     former: str = ""  # the serial number before the last swap
     reported: bool = True  # whether that swap was reported
     amps: float | None = None
-    counters: dict[str, CounterMemory] = field(default_factory=dict)
+    counters: dict[Quantity, CounterMemory] = field(default_factory=dict)
     fits: dict[str, Fit] = field(default_factory=dict)
 
     def state(self) -> SavedState:
@@ -54,15 +55,15 @@ class MeterMemory:
             "told": self.reported,
             "amps": self.amps,
             "counters": {
-                key: [
+                str(quantity): [
                     None if counter.value is None else str(counter.value),
                     counter.at_ms,
                     counter.foreign,
                     [[held.taken_ms, held.round_ms, str(held.value)] for held in counter.held],
                 ]
-                for key, counter in self.counters.items()
+                for quantity, counter in self.counters.items()
             },
-            "fits": {key: [str(fit.residual), fit.stable] for key, fit in self.fits.items()},
+            "fits": {name: [str(fit.residual), fit.stable] for name, fit in self.fits.items()},
         }
 
     @classmethod
@@ -74,15 +75,16 @@ class MeterMemory:
             reported=bool(saved["told"]),
             amps=None if saved["amps"] is None else finite(saved["amps"]),
             counters={
-                key: CounterMemory(
+                Quantity.parse(text): CounterMemory(
                     None if value is None else exact(value),
                     whole(at_ms),
                     bool(foreign),
                     [Held(whole(t), whole(r), exact(v)) for t, r, v in held],
                 )
-                for key, (value, at_ms, foreign, held) in saved["counters"].items()
+                for text, (value, at_ms, foreign, held) in saved["counters"].items()
             },
             fits={
-                key: Fit(exact(residual), whole(n)) for key, (residual, n) in saved["fits"].items()
+                name: Fit(exact(residual), whole(n))
+                for name, (residual, n) in saved["fits"].items()
             },
         )

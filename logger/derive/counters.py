@@ -27,6 +27,7 @@ from logger.derive.registers import (
     resolution,
     sums,
 )
+from logger.domain.quantity import SERIAL, Quantity
 from logger.meter.reading import Reading
 from logger.models.register import Job
 
@@ -63,41 +64,41 @@ class CounterGuard:
         if not found:
             return [reading], []
         doubtful = self._doubtful(meter, found, reading.taken_ms)
-        passed: dict[str, Decimal] = {}
-        released: dict[tuple[int, int], dict[str, Decimal]] = {}
+        passed: dict[Quantity, Decimal] = {}
+        released: dict[tuple[int, int], dict[Quantity, Decimal]] = {}
         breaks: list[tuple[int, Break, bool]] = []
-        for key, value in found.items():
-            counter = meter.counters.setdefault(key, CounterMemory())
-            if key not in doubtful:
+        for quantity, value in found.items():
+            counter = meter.counters.setdefault(quantity, CounterMemory())
+            if quantity not in doubtful:
                 self.glitches += len(counter.held) if counter.value is not None else 0
                 counter.held.clear()
                 counter.value, counter.at_ms = value, reading.taken_ms
-                passed[key] = value
+                passed[quantity] = value
                 continue
-            self._hold(meter, key, counter, Held(reading.taken_ms, reading.round_ms, value))
+            self._hold(meter, quantity, counter, Held(reading.taken_ms, reading.round_ms, value))
             if len(counter.held) <= self._needed(counter):
                 continue
             first = counter.held[0]
-            if (found_break := self._break(meter, key, counter, first)) is not None:
+            if (found_break := self._break(meter, quantity, counter, first)) is not None:
                 breaks.append((first.taken_ms, found_break, counter.foreign))
             counter.foreign = False
             for held in counter.held[:-1]:
-                released.setdefault((held.taken_ms, held.round_ms), {})[key] = held.value
+                released.setdefault((held.taken_ms, held.round_ms), {})[quantity] = held.value
             counter.held.clear()
             counter.value, counter.at_ms = value, reading.taken_ms
-            passed[key] = value
+            passed[quantity] = value
         self._learn(meter, passed)
-        residual = {key: value for key, value in reading.values.items() if key not in found}
+        others = {one: value for one, value in reading.values.items() if one not in found}
         readings = [
             replace(reading, taken_ms=taken, round_ms=due, values=values, failures=(), rejected=())
             for (taken, due), values in sorted(released.items())
         ]
-        readings.append(replace(reading, values={**residual, **passed}))
+        readings.append(replace(reading, values={**others, **passed}))
         return readings, self._verdicts(reading.meter, meter, breaks)
 
     def _identify(self, meter: MeterMemory, reading: Reading) -> None:
         meter.amps = primary_amps(reading.values) or meter.amps
-        serial = str(reading.values.get("serial", ""))
+        serial = str(reading.values.get(SERIAL, ""))
         if serial and serial != meter.serial:
             if meter.serial:
                 meter.former, meter.reported = meter.serial, False
@@ -106,53 +107,56 @@ class CounterGuard:
                     counter.foreign = counter.value is not None
             meter.serial = serial
 
-    def _doubtful(self, meter: MeterMemory, found: Mapping[str, Decimal], at_ms: int) -> set[str]:
-        doubtful = {key for key, value in found.items() if self._odd(meter, key, value, at_ms)}
+    def _doubtful(
+        self, meter: MeterMemory, found: Mapping[Quantity, Decimal], at_ms: int
+    ) -> set[Quantity]:
+        doubtful = {one for one, value in found.items() if self._odd(meter, one, value, at_ms)}
         misfits: list[Sum] = []
-        fitting: set[str] = set()
-        unsure = {key for key in found if self._loose(meter, key, at_ms)}
+        fitting: set[Quantity] = set()
+        unsure = {one for one in found if self._loose(meter, one, at_ms)}
         for relation in sums(found):
-            if doubtful.intersection(relation.keys):
+            if doubtful.intersection(relation.quantities):
                 continue
             fit = meter.fits.get(relation.name)
             residual = relation.residual(found)
             if fit is None or fit.stable < _STABLE:
                 if fit is None and abs(residual) <= relation.tolerance(found):
-                    fitting.update(relation.keys)
+                    fitting.update(relation.quantities)
             elif abs(residual - fit.residual) <= relation.tolerance(found):
-                fitting.update(relation.keys)
+                fitting.update(relation.quantities)
             else:
                 misfits.append(relation)
         doubtful |= unsure - fitting
         return doubtful | _outsiders(misfits, fitting)
 
-    def _odd(self, meter: MeterMemory, key: str, value: Decimal, at_ms: int) -> bool:
-        counter = meter.counters.get(key)
+    def _odd(self, meter: MeterMemory, quantity: Quantity, value: Decimal, at_ms: int) -> bool:
+        counter = meter.counters.get(quantity)
         if counter is None or counter.value is None:
             return False
         if counter.foreign:
             return True
         rise = value - counter.value
-        name = key.partition("/")[0]
-        if rise < 0 and (name in RISING or name == RESETTABLE):
+        if rise < 0 and (quantity.field in RISING or quantity.field == RESETTABLE):
             return True
         last_digit = 2 * max(float32_step(value), float32_step(counter.value), Decimal("0.01"))
-        limit = ceiling(key, meter.amps, self._margin, at_ms - counter.at_ms)
+        limit = ceiling(quantity, meter.amps, self._margin, at_ms - counter.at_ms)
         return abs(rise) > limit + last_digit
 
-    def _loose(self, meter: MeterMemory, key: str, at_ms: int) -> bool:
-        """Tell whether amps and time say nothing: the first reading, or after a gap."""
-        if key.partition("/")[0] not in RISING:
+    def _loose(self, meter: MeterMemory, quantity: Quantity, at_ms: int) -> bool:
+        """Return whether amps and time say nothing: the first reading, or after a gap."""
+        if quantity.field not in RISING:
             return False
-        counter = meter.counters.get(key)
+        counter = meter.counters.get(quantity)
         return counter is None or counter.value is None or at_ms - counter.at_ms > _LONG_GAP_MS
 
-    def _hold(self, meter: MeterMemory, key: str, counter: CounterMemory, held: Held) -> None:
+    def _hold(
+        self, meter: MeterMemory, quantity: Quantity, counter: CounterMemory, held: Held
+    ) -> None:
         if counter.held:
             last = counter.held[-1]
             rise = held.value - last.value
-            limit = ceiling(key, meter.amps, self._margin, held.taken_ms - last.taken_ms)
-            falls = rise < 0 and key.partition("/")[0] in RISING
+            limit = ceiling(quantity, meter.amps, self._margin, held.taken_ms - last.taken_ms)
+            falls = rise < 0 and quantity.field in RISING
             if falls or abs(rise) > limit + 2 * max(float32_step(held.value), Decimal("0.01")):
                 self.glitches += len(counter.held)
                 counter.held.clear()
@@ -167,24 +171,24 @@ class CounterGuard:
         return 1 if late and not fell else self._agree
 
     def _break(
-        self, meter: MeterMemory, key: str, counter: CounterMemory, first: Held
+        self, meter: MeterMemory, quantity: Quantity, counter: CounterMemory, first: Held
     ) -> Break | None:
         """Return the break when `counter` goes on from `first`, None if it just goes on."""
         before = counter.value
-        if before is None or key.partition("/")[0] not in RISING:
+        if before is None or quantity.field not in RISING:
             return None
         passed_ms = first.taken_ms - counter.at_ms
-        limit = ceiling(key, meter.amps, self._margin, passed_ms)
+        limit = ceiling(quantity, meter.amps, self._margin, passed_ms)
         rise = first.value - before
         noise = 4 * max(float32_step(before), resolution((before, first.value)))
         if counter.foreign:
-            return Break(key, before, first.value, Decimal(0))
+            return Break(quantity, before, first.value, Decimal(0))
         if -noise <= rise <= limit + noise:
             return None
         counted = first.value if rise < 0 and first.value <= limit + noise else Decimal(0)
-        return Break(key, before, first.value, counted)
+        return Break(quantity, before, first.value, counted)
 
-    def _learn(self, meter: MeterMemory, passed: Mapping[str, Decimal]) -> None:
+    def _learn(self, meter: MeterMemory, passed: Mapping[Quantity, Decimal]) -> None:
         for relation in sums(passed):
             residual = relation.residual(passed)
             tolerance = relation.tolerance(passed)
@@ -231,12 +235,12 @@ class CounterGuard:
         self._meters = {name: MeterMemory.restored(saved) for name, saved in state.items()}
 
 
-def _outsiders(misfits: list[Sum], fitting: set[str]) -> set[str]:
+def _outsiders(misfits: list[Sum], fitting: set[Quantity]) -> set[Quantity]:
     """Return the counters to blame when sums do not hold: those that fit nowhere else."""
-    blamed: set[str] = set()
+    blamed: set[Quantity] = set()
     for relation in misfits:
         # The same total off in both of its sums is the total's own fault.
         twice = sum(1 for other in misfits if other.total == relation.total) > 1
-        suspects = {relation.total} if twice else set(relation.keys)
+        suspects = {relation.total} if twice else set(relation.quantities)
         blamed |= suspects - fitting
     return blamed

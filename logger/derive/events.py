@@ -1,4 +1,4 @@
-"""Kinds of events, and how one becomes a point. Pure."""
+"""Kinds of events, and how one is written. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from logger.derive.info import MeterInfo
-from logger.points.line import FieldValue, Point
+from logger.domain.records import Event
 
 
 class EventKind(StrEnum):
@@ -56,7 +56,6 @@ EVENT_TEXTS: Mapping[EventKind, tuple[str, str]] = {
 
 
 def event(
-    site: str,
     kind: EventKind,
     state: str,
     at_ms: int,
@@ -66,20 +65,20 @@ def event(
     phase: str = "",
     duration_s: float | None = None,
     extreme: float | None = None,
-) -> Point:
-    """Return the point of an event; `state` is begin or end. What only happens at one
+) -> Event:
+    """Return an event; `state` is begin or end. What only happens at one
     moment has an end alone, with a duration of 0."""
-    tags = {"site": site, "kind": str(kind)}
-    if info is not None:
-        tags |= info.tags
-    if phase:
-        tags["phase"] = phase
-    fields: dict[str, FieldValue] = {"state": state, "text": text}
-    if state == "end":
-        fields["duration_s"] = float(duration_s or 0.0)
-    if extreme is not None:
-        fields["extreme"] = float(extreme)
-    return Point("event", tags, fields, at_ms)
+    return Event(
+        kind=str(kind),
+        state=state,
+        at_ms=at_ms,
+        text=text,
+        meter=info.name if info is not None else "",
+        role=info.role if info is not None else "",
+        phase=phase,
+        duration_s=duration_s,
+        extreme=extreme,
+    )
 
 
 def span(seconds: float) -> str:

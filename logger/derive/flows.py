@@ -16,13 +16,12 @@ from decimal import Decimal
 from logger.derive.info import MeterInfo, SavedState, exact
 from logger.derive.registers import Break
 from logger.domain import balance
+from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, POWER_TOTAL, Quantity
+from logger.domain.records import SiteFlow
 from logger.meter.reading import Reading
 from logger.models.register import Job
-from logger.points.line import Point
 
-_IMPORT, _EXPORT = "active_import/total/total", "active_export/total/total"
-_POWER = "active_power/total"
-_KEYS = {Job.FAST: (_POWER,), Job.SLOW: (_IMPORT, _EXPORT)}
+_NEEDED = {Job.FAST: (POWER_TOTAL,), Job.SLOW: (IMPORT_TOTAL, EXPORT_TOTAL)}
 _MAX_ROUNDS = 8  # rounds kept open; a meter further behind is not of the same moment
 
 
@@ -33,11 +32,10 @@ class _Round:
 
 
 class SiteFlows:
-    """Makes `site` points. There are none without exactly one grid and a PV meter."""
+    """Makes the flows of a site. There are none without exactly one grid and a PV meter."""
 
-    def __init__(self, meters: Iterable[MeterInfo], site: str) -> None:
+    def __init__(self, meters: Iterable[MeterInfo]) -> None:
         known = list(meters)
-        self._site = site
         self._grid = [info.name for info in known if info.role == "grid"]
         self._pv = [info.name for info in known if info.role == "pv"]
         self._battery = [info.name for info in known if info.role == "battery"]
@@ -46,7 +44,7 @@ class SiteFlows:
         self._open: dict[Job, dict[int, _Round]] = {Job.FAST: {}, Job.SLOW: {}}
         self._done: dict[Job, int] = {Job.FAST: 0, Job.SLOW: 0}
         # Per meter and register: what a running total adds to the register.
-        self._offset: dict[str, dict[str, Decimal]] = {}
+        self._offset: dict[str, dict[Quantity, Decimal]] = {}
         # Running totals of meters that are no longer there.
         self._former: dict[str, list[Decimal]] = {}
         self._totals: dict[str, tuple[Decimal, Decimal]] = {}
@@ -57,33 +55,33 @@ class SiteFlows:
         """Take note that counters of `meter` go on from other values."""
         offsets = self._offset.setdefault(meter, {})
         for found in breaks:
-            offsets[found.key] = offsets.get(found.key, Decimal(0)) + found.carry
+            offsets[found.quantity] = offsets.get(found.quantity, Decimal(0)) + found.carry
 
-    def feed(self, reading: Reading) -> list[Point]:
-        """Return the points of the rounds that `reading` completes or leaves behind."""
-        keys = _KEYS.get(reading.job)
+    def feed(self, reading: Reading) -> list[SiteFlow]:
+        """Return the flows of the rounds that `reading` completes or leaves behind."""
+        needed = _NEEDED.get(reading.job)
         info = self._meters.get(reading.meter)
-        if not self.enabled or keys is None or info is None:
+        if not self.enabled or needed is None or info is None:
             return []
         rounds, due = self._open[reading.job], reading.round_ms
         if due <= self._done[reading.job]:
             return []
-        values = tuple(v for key in keys if isinstance(v := reading.values.get(key), Decimal))
+        values = tuple(v for one in needed if isinstance(v := reading.values.get(one), Decimal))
         current = rounds.setdefault(due, _Round())
         interval = info.fast_ms if reading.job is Job.FAST else info.slow_ms
-        if len(values) == len(keys) and reading.taken_ms - due < max(interval, 2000):
+        if len(values) == len(needed) and reading.taken_ms - due < max(interval, 2000):
             current.values[reading.meter] = values
             current.taken_ms = max(current.taken_ms, reading.taken_ms)
-        found: list[Point] = []
+        found: list[SiteFlow] = []
         if len(current.values) == len(self._meters):
             found += self._close_until(reading.job, due)
         elif len(rounds) > _MAX_ROUNDS:
             found += self._close_until(reading.job, min(rounds))
         return found
 
-    def tick(self, now_ms: int) -> list[Point]:
-        """Return the points of rounds whose missing meters will not answer any more."""
-        found: list[Point] = []
+    def tick(self, now_ms: int) -> list[SiteFlow]:
+        """Return the flows of rounds whose missing meters will not answer any more."""
+        found: list[SiteFlow] = []
         for job, rounds in self._open.items():
             patience = max(
                 (m.fast_ms if job is Job.FAST else m.slow_ms for m in self._meters.values()),
@@ -100,7 +98,7 @@ class SiteFlows:
             self._open[job].clear()
             self._done[job] = 0
 
-    def _close_until(self, job: Job, due: int) -> list[Point]:
+    def _close_until(self, job: Job, due: int) -> list[SiteFlow]:
         rounds = self._open[job]
         found = []
         for closing in sorted(due_ms for due_ms in rounds if due_ms <= due):
@@ -108,7 +106,7 @@ class SiteFlows:
             make = self._power if job is Job.FAST else self._energy
             fields = make(current.values)
             if fields:
-                found.append(Point("site", {"site": self._site}, fields, current.taken_ms))
+                found.append(SiteFlow(current.taken_ms, fields))
             self._done[job] = closing
         return found
 
@@ -145,8 +143,8 @@ class SiteFlows:
             if all(name in values for name in self._battery):
                 charged, discharged = self._sum("battery")
                 fields["load_energy"] = balance.load(*grid, pv[1], charged, discharged)
-        # Meters are read one after the other, so a difference of counters can go back by
-        # a hair; the highest value is kept and nothing adds up.
+        # Meters are read one after the other, so a difference of counters can fall a
+        # little; the highest value so far is kept, so that a field never falls.
         for name, value in fields.items():
             fields[name] = self._highest[name] = max(value, self._highest.get(name, value))
         return {name: float(value) for name, value in fields.items()}
@@ -154,11 +152,11 @@ class SiteFlows:
     def _total(self, name: str, drawn: Decimal, fed: Decimal) -> None:
         if self._restored and name not in self._totals:
             # A meter that joins later counts from here on, not from its own beginning.
-            self._offset[name] = {_IMPORT: -drawn, _EXPORT: -fed}
+            self._offset[name] = {IMPORT_TOTAL: -drawn, EXPORT_TOTAL: -fed}
         offset = self._offset.setdefault(name, {})
         self._totals[name] = (
-            drawn + offset.get(_IMPORT, Decimal(0)),
-            fed + offset.get(_EXPORT, Decimal(0)),
+            drawn + offset.get(IMPORT_TOTAL, Decimal(0)),
+            fed + offset.get(EXPORT_TOTAL, Decimal(0)),
         )
 
     def _sum(self, role: str) -> tuple[Decimal, Decimal]:
@@ -174,7 +172,7 @@ class SiteFlows:
         """Return offsets and totals, as JSON can hold them."""
         return {
             "offset": {
-                name: {key: str(value) for key, value in offsets.items()}
+                name: {str(one): str(value) for one, value in offsets.items()}
                 for name, offsets in self._offset.items()
             },
             "totals": {
@@ -194,7 +192,9 @@ class SiteFlows:
             if name in self._meters and self._meters[name].role == role:
                 self._totals[name] = (exact(drawn), exact(fed))
                 offsets = state["offset"].get(name, {})
-                self._offset[name] = {key: exact(value) for key, value in offsets.items()}
+                self._offset[name] = {
+                    Quantity.parse(text): exact(value) for text, value in offsets.items()
+                }
                 continue
             former = self._former.setdefault(role, [Decimal(0), Decimal(0)])
             former[0] += exact(drawn)

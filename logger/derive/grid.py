@@ -9,13 +9,10 @@ from logger.config.derive import Events
 from logger.derive.episode import Episode, Rule
 from logger.derive.events import EventKind, event, span
 from logger.derive.info import MeterInfo, SavedState
-from logger.derive.minutes import Samples
-from logger.domain.limits import FREQUENCY_WINDOW_MS, VOLTAGE_WINDOW_MS
+from logger.domain.records import Event, FrequencyWindow, Sample, VoltageWindow
 from logger.domain.wiring import LINE_PHASES, SQRT3
-from logger.points.line import Point
 
 _FOREVER_MS = 1 << 62
-_WINDOW_MS = {"quality_voltage": VOLTAGE_WINDOW_MS, "quality_frequency": FREQUENCY_WINDOW_MS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +28,8 @@ class _Text:
 class GridEvents:
     """Watches samples and quality windows; gives events when something begins or ends."""
 
-    def __init__(self, meters: Mapping[str, MeterInfo], site: str, config: Events) -> None:
-        self._meters, self._site, self._config = meters, site, config
+    def __init__(self, meters: Mapping[str, MeterInfo], config: Events) -> None:
+        self._meters, self._config = meters, config
         self._episodes: dict[tuple[EventKind, str, str], Episode] = {}
         # All meters share one grid frequency; one of them is enough.
         grid = [info.name for info in meters.values() if info.role == "grid"]
@@ -67,12 +64,13 @@ class GridEvents:
             EventKind.PHASE_LOST: _below(lost, band, "phase lost, voltage", "V", often),
         }
 
-    def feed(self, meter: str, taken_ms: int, samples: Samples) -> list[Point]:
-        """Take the samples of one fast reading."""
+    def feed(self, meter: str, taken_ms: int, samples: Mapping[str, Sample]) -> list[Event]:
+        """Take the samples of one fast reading, by phase."""
         info = self._meters[meter]
-        found: list[Point] = []
+        found: list[Event] = []
         for phase in info.phases:
-            value = samples.get(phase, {}).get("voltage")
+            sample = samples.get(phase)
+            value = sample.values.get("voltage") if sample is not None else None
             if value is None:
                 continue
             volts = float(value)
@@ -92,20 +90,19 @@ class GridEvents:
                 )
         return found
 
-    def window(self, point: Point) -> list[Point]:
+    def window(self, window: VoltageWindow | FrequencyWindow) -> list[Event]:
         """Take a closed quality window. One that is not valid says nothing."""
-        if not point.fields["valid"]:
+        if not window.valid:
             return []
-        info = self._meters[point.tags["meter"]]
-        mean = float(point.fields["mean"])
-        if point.measurement == "quality_frequency":
+        info = self._meters[window.meter]
+        if isinstance(window, FrequencyWindow):
             if info.name != self._frequency_meter:
                 return []
-            rules, phase = self._frequency_rules, ""
+            rules, phase, low = self._frequency_rules, "", 0.0
         else:
-            phase = point.tags["phase"]
+            phase, low = window.phase, window.low
             rules = self._rules[phase in LINE_PHASES]
-        found: list[Point] = []
+        found: list[Event] = []
         kinds = (
             EventKind.FREQUENCY_HIGH,
             EventKind.FREQUENCY_LOW,
@@ -119,15 +116,15 @@ class GridEvents:
             # A lost phase is reported as such; its mean says nothing about the grid.
             if kind is EventKind.VOLTAGE_LOW and self._rules[phase in LINE_PHASES][
                 EventKind.PHASE_LOST
-            ][0].bad(float(point.fields["min"])):
+            ][0].bad(low):
                 continue
             episode = self._episodes.get((kind, info.name, phase))
             if episode is None:
-                if not rule.bad(mean):
+                if not rule.bad(window.mean):
                     continue
                 episode = self._episodes[(kind, info.name, phase)] = Episode()
             found += self._judge(
-                kind, info, phase, (rule, text), episode, mean, point.time_ms, _FOREVER_MS
+                kind, info, phase, (rule, text), episode, window.mean, window.at_ms, _FOREVER_MS
             )
         return found
 
@@ -141,7 +138,7 @@ class GridEvents:
         value: float,
         at_ms: int,
         gap_ms: int,
-    ) -> list[Point]:
+    ) -> list[Event]:
         began_ms = episode.active_ms
         change = episode.judge(rule[0], value, at_ms, gap_ms)
         where = f"{info.name}, {phase}" if phase else info.name
@@ -154,7 +151,7 @@ class GridEvents:
             )
             return [
                 event(
-                    self._site, kind, "begin", episode.active_ms, words,
+                    kind, "begin", episode.active_ms, words,
                     info=info, phase=phase, extreme=episode.extreme,
                 )
             ]  # fmt: skip
@@ -168,7 +165,7 @@ class GridEvents:
             )
             return [
                 event(
-                    self._site, kind, "end", episode.since_ms, words, info=info,
+                    kind, "end", episode.since_ms, words, info=info,
                     phase=phase, duration_s=duration, extreme=episode.extreme,
                 )
             ]  # fmt: skip

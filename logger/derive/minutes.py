@@ -7,38 +7,36 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from sys import intern
 
 from logger.derive.info import MeterInfo, SavedState
 from logger.derive.windows import Window, Windows
-from logger.points.line import FieldValue, Point
+from logger.domain.datamodel import MEASUREMENTS
+from logger.domain.records import FieldValue, Minute, Sample
 
 _MINUTE_MS = 60_000
+_FIELDS = MEASUREMENTS["power"].fields
 _EXTREMES = ("active_power", "voltage", "current")
-
-# The samples of one reading: fields of measurement `power` by phase.
-Samples = Mapping[str, Mapping[str, FieldValue]]
 
 
 class Minutes:
-    """Collects the samples of all meters and gives a point per meter, phase, minute."""
+    """Collects the samples of all meters and gives a record per meter, phase, minute."""
 
-    def __init__(self, meters: Mapping[str, MeterInfo], site: str) -> None:
-        self._meters, self._site = meters, site
-        self._windows = Windows(_MINUTE_MS)
+    def __init__(self, meters: Mapping[str, MeterInfo]) -> None:
+        self._meters = meters
+        self._windows = Windows(_MINUTE_MS, _text, _series)
 
-    def feed(self, meter: str, taken_ms: int, samples: Samples) -> list[Point]:
-        """Take the samples of one fast reading; return the minute they close."""
+    def feed(self, meter: str, taken_ms: int, samples: Mapping[str, Sample]) -> list[Minute]:
+        """Take the samples of one fast reading, by phase; return the minute they close."""
         window, closed = self._windows.at(meter, taken_ms)
         if window is not None:
             sums = window.sums
-            for phase, fields in samples.items():
-                for name, value in fields.items():
-                    key = f"{phase}/{name}"
+            for phase, sample in samples.items():
+                for name, value in sample.values.items():
+                    key = (phase, name)
                     own = sums.get(key)
                     number = float(value)
                     if own is None:
-                        sums[intern(key)] = array("d", [1, number, number, number])
+                        sums[key] = array("d", [1, number, number, number])
                         continue
                     own[0] += 1
                     own[1] += number
@@ -46,44 +44,38 @@ class Minutes:
                         own[2] = number
                     elif number > own[3]:
                         own[3] = number
-        return [] if closed is None else self._points(meter, closed)
+        return [] if closed is None else self._minutes(meter, closed)
 
-    def tick(self, now_ms: int) -> list[Point]:
+    def tick(self, now_ms: int) -> list[Minute]:
         """Return the minutes that are over."""
         return [
-            point
+            minute
             for meter, window in self._windows.late(now_ms)
-            for point in self._points(meter, window)
+            for minute in self._minutes(meter, window)
         ]
 
-    def clock_step(self) -> list[Point]:
+    def clock_step(self) -> list[Minute]:
         """Return the minutes that a moved clock cut short."""
         return [
-            point
+            minute
             for meter, window in self._windows.clock_step()
-            for point in self._points(meter, window)
+            for minute in self._minutes(meter, window)
         ]
 
-    def _points(self, meter: str, window: Window) -> list[Point]:
+    def _minutes(self, meter: str, window: Window) -> list[Minute]:
         info = self._meters.get(meter)
         if info is None:
             return []
         phases: dict[str, dict[str, FieldValue]] = {}
         counts: dict[str, int] = {}
-        for key, (count, total, low, high) in window.sums.items():
-            phase, _, name = key.rpartition("/")
+        for (phase, name), (count, total, low, high) in window.sums.items():
             fields = phases.setdefault(phase, {})
             fields[name] = total / count
             if name in _EXTREMES:
                 fields[f"{name}_min"], fields[f"{name}_max"] = low, high
             counts[phase] = max(counts.get(phase, 0), int(count))
         return [
-            Point(
-                "power_1m",
-                {"site": self._site, **info.tags, "phase": phase},
-                {**fields, "samples": counts[phase]},
-                window.start_ms,
-            )
+            Minute(info.name, info.role, window.start_ms, phase, fields, counts[phase])
             for phase, fields in phases.items()
         ]
 
@@ -94,3 +86,15 @@ class Minutes:
     def restore(self, state: SavedState) -> None:
         """Take up where `state` was made."""
         self._windows.restore(state)
+
+
+def _text(series: tuple[str, str]) -> str:
+    """Return phase and field as the state file writes them."""
+    return "/".join(series)
+
+
+def _series(text: str) -> tuple[str, str]:
+    phase, _, field = text.rpartition("/")
+    if field not in _FIELDS:
+        raise ValueError(f"not a measured value: {text!r}")
+    return phase, field

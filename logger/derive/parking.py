@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from logger.derive.clock import Clock
 from logger.domain.errors import BufferFileError
+from logger.domain.quantity import Quantity
 from logger.meter.reading import Reading
 from logger.models.register import Job, Value
 from logger.store.parked import Parked
@@ -91,14 +92,14 @@ def _text(reading: Reading) -> str:
             "model": reading.model,
             "job": reading.job.value,
             "late_ms": reading.taken_ms - reading.round_ms,
-            "values": {key: _coded(value) for key, value in reading.values.items()},
+            "values": {str(one): _coded(value) for one, value in reading.values.items()},
         },
         separators=(",", ":"),
     )
 
 
-def _reading(text: str, taken_ms: int) -> Reading:
-    data: dict[str, Any] = json.loads(text)
+def _reading(body: str, taken_ms: int) -> Reading:
+    data: dict[str, Any] = json.loads(body)
     return Reading(
         meter=data["meter"],
         role=data["role"],
@@ -106,7 +107,7 @@ def _reading(text: str, taken_ms: int) -> Reading:
         job=Job(data["job"]),
         taken_ms=taken_ms,
         round_ms=taken_ms - data["late_ms"],
-        values={key: _decoded(value) for key, value in data["values"].items()},
+        values={Quantity.parse(text): _decoded(value) for text, value in data["values"].items()},
     )
 
 

@@ -6,7 +6,7 @@ Nothing here asks a clock, a port or a database. One thread at a time may use it
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from logger.config.derive import Counters, Events
@@ -17,15 +17,18 @@ from logger.derive.counters import CounterGuard
 from logger.derive.flows import SiteFlows
 from logger.derive.grid import GridEvents
 from logger.derive.info import MeterInfo, SavedState
+from logger.derive.measured import measured
 from logger.derive.minutes import Minutes
-from logger.derive.quality import Quality
+from logger.derive.quality import Quality, QualityWindow
 from logger.derive.quarters import Quarters
 from logger.derive.settingswatch import SettingsWatch
 from logger.domain.errors import RefusedError
+from logger.domain.records import Event, Record, Sample, SiteFlow
 from logger.meter.reading import Reading
 from logger.models.register import Job
+from logger.points.encode import point as encoded
+from logger.points.encode import points
 from logger.points.line import Point
-from logger.points.readings import points
 
 log = logging.getLogger("logger.events")
 
@@ -56,16 +59,16 @@ class Derive:
         self._fresh()
 
     def _fresh(self) -> None:
-        meters, site = self._meters, self._site
+        meters = self._meters
         self._guard = CounterGuard(self._counters.agree, self._counters.margin)
         self._changes = MeterChanges()
-        self._flows = SiteFlows(meters.values(), site)
-        self._minutes = Minutes(meters, site)
-        self._quality = Quality(meters, site)
-        self._quarters = Quarters(meters, site)
-        self._grid = GridEvents(meters, site, self._events)
-        self._availability = Availability(meters, site, self._events)
-        self._settings_watch = SettingsWatch(meters, site, self._events)
+        self._flows = SiteFlows(meters.values())
+        self._minutes = Minutes(meters)
+        self._quality = Quality(meters)
+        self._quarters = Quarters(meters)
+        self._grid = GridEvents(meters, self._events)
+        self._availability = Availability(meters, self._events)
+        self._settings_watch = SettingsWatch(meters, self._events)
         self._dirty = False
         self._moved: Step | None = None  # the last step of the clock, while it is fresh
 
@@ -101,7 +104,7 @@ class Derive:
         if reading.job is Job.FAST:
             return self._feed_fast(reading, info)
         found: list[Point] = []
-        derived = self._settings_watch.feed(reading)
+        derived: list[Record] = [*self._settings_watch.feed(reading)]
         believed, verdicts = self._guard.feed(reading)
         for verdict in verdicts:
             if not verdict.reported:
@@ -110,15 +113,15 @@ class Derive:
         for each in believed:
             derived += self._availability.heard(each)
             derived += self._flows.feed(each)
-            found += points(self._changes.keep(each), info.model, self._site)
+            found += points(measured(self._changes.keep(each), info.model), self._site)
         return found + self._stamped(derived)
 
-    def plain(self, reading: Reading) -> tuple[Point, ...]:
+    def plain(self, reading: Reading) -> list[Point]:
         """Return the points of a reading itself; none if its meter is not known any more."""
         info = self._meters.get(reading.meter)
         if info is None or info.model.name != reading.model:
-            return ()
-        return points(reading, info.model, self._site)
+            return []
+        return points(measured(reading, info.model), self._site)
 
     def _as_moved(self, reading: Reading) -> Reading:
         """Return a reading that was under way when the clock was moved with its new time."""
@@ -139,21 +142,21 @@ class Derive:
             self._moved = None
 
     def _feed_fast(self, reading: Reading, info: MeterInfo) -> list[Point]:
-        found = list(points(reading, info.model, self._site))
-        samples = {point.tags["phase"]: point.fields for point in found if "phase" in point.tags}
+        records = measured(reading, info.model)
+        samples = {one.phase: one for one in records if isinstance(one, Sample)}
         name, taken_ms = reading.meter, reading.taken_ms
-        derived = self._availability.heard(reading)
+        derived: list[Record] = [*self._availability.heard(reading)]
         derived += self._flows.feed(reading)
         derived += self._minutes.feed(name, taken_ms, samples)
         derived += self._watched(self._quality.feed(name, taken_ms, samples))
         derived += self._grid.feed(name, taken_ms, samples)
-        return found + self._stamped(derived) if derived else found
+        return points(records, self._site) + self._stamped(derived)
 
     def tick(self, now_ms: int) -> list[Point]:
         """Return what is due by time alone: call it about once a second, only while the
         clock is trusted."""
         self._forget_step(now_ms)
-        derived = self._flows.tick(now_ms)
+        derived: list[Record] = [*self._flows.tick(now_ms)]
         derived += self._minutes.tick(now_ms)
         derived += self._watched(self._quality.tick(now_ms))
         derived += self._quarters.tick(now_ms)
@@ -163,7 +166,7 @@ class Derive:
     def clock_step(self, step: Step) -> list[Point]:
         """Take note that the clock was moved. A first step (the clock was set at last)
         must come before the readings that were parked until then."""
-        derived: list[Point] = []
+        derived: list[Record] = []
         # After a smaller step the old time and the new one cannot be told apart.
         self._moved = step if abs(step.size_ms) > 2 * _UNDER_WAY_MS else None
         if not step.first:
@@ -186,22 +189,24 @@ class Derive:
         """Take note that the buffer file was damaged and mended, `lost` points lost."""
         return self._stamped(self._settings_watch.damaged(text, lost, at_ms))
 
-    def _watched(self, windows: list[Point]) -> list[Point]:
+    def _watched(self, windows: list[QualityWindow]) -> list[Record]:
         events = [event for window in windows for event in self._grid.window(window)]
-        return self._summed(windows) + events
+        return [*self._summed(windows), *events]
 
-    def _summed(self, windows: list[Point]) -> list[Point]:
-        return windows + [point for window in windows for point in self._quarters.feed(window)]
+    def _summed(self, windows: list[QualityWindow]) -> list[Record]:
+        quarters = [one for window in windows for one in self._quarters.feed(window)]
+        return [*windows, *quarters]
 
-    def _stamped(self, derived: list[Point]) -> list[Point]:
+    def _stamped(self, derived: Sequence[Record]) -> list[Point]:
         found = []
-        for point in derived:
-            if point.measurement == "event":
+        for record in derived:
+            if isinstance(record, Event):
                 self._dirty = True
-                begins = point.fields["state"] == "begin"
-                log.log(logging.WARNING if begins else logging.INFO, "%s", point.fields["text"])
+                begins = record.state == "begin"
+                log.log(logging.WARNING if begins else logging.INFO, "%s", record.text)
+            point = encoded(record, self._site)
             # Power and energy of a site are different fields of one series.
-            part = next(iter(point.fields)) if point.measurement == "site" else ""
+            part = next(iter(record.values)) if isinstance(record, SiteFlow) else ""
             tags = ",".join(f"{name}={tag}" for name, tag in sorted(point.tags.items()))
             key = f"{point.measurement},{part},{tags}"
             stamp = self._stamps.take(key, point.time_ms)

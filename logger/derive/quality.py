@@ -15,87 +15,95 @@ from array import array
 from collections.abc import Mapping
 
 from logger.derive.info import MeterInfo, SavedState
-from logger.derive.minutes import Samples
-from logger.derive.windows import Window, Windows
+from logger.derive.windows import Series, Window, Windows
 from logger.domain.limits import FREQUENCY_WINDOW_MS, VOLTAGE_WINDOW_MS
-from logger.points.line import FieldValue, Point
+from logger.domain.records import FrequencyWindow, Sample, VoltageWindow
 
-_FREQUENCY = "frequency"
+QualityWindow = VoltageWindow | FrequencyWindow
+
+_FREQUENCY = ("total", "frequency")
 
 
 class Quality:
-    """Collects voltages and frequencies of all meters and gives a point per window."""
+    """Collects voltages and frequencies of all meters and gives a record per window."""
 
-    def __init__(self, meters: Mapping[str, MeterInfo], site: str) -> None:
-        self._meters, self._site = meters, site
-        self._voltage = Windows(VOLTAGE_WINDOW_MS)
-        self._frequency = Windows(FREQUENCY_WINDOW_MS)
+    def __init__(self, meters: Mapping[str, MeterInfo]) -> None:
+        self._meters = meters
+        self._voltage = Windows(
+            VOLTAGE_WINDOW_MS, lambda series: series[0], lambda text: (text, "voltage")
+        )
+        self._frequency = Windows(
+            FREQUENCY_WINDOW_MS, lambda series: series[1], lambda text: ("total", text)
+        )
 
-    def feed(self, meter: str, taken_ms: int, samples: Samples) -> list[Point]:
-        """Take the samples of one fast reading; return the windows they close."""
+    def feed(self, meter: str, taken_ms: int, samples: Mapping[str, Sample]) -> list[QualityWindow]:
+        """Take the samples of one fast reading, by phase; return the windows they close."""
         info = self._meters.get(meter)
         if info is None:
             return []
-        found: list[Point] = []
+        found: list[QualityWindow] = []
         window, closed = self._voltage.at(meter, taken_ms)
         if closed is not None:
             found += self._voltages(meter, closed)
         if window is not None:
             for phase in info.phases:
-                value = samples.get(phase, {}).get("voltage")
+                sample = samples.get(phase)
+                value = sample.values.get("voltage") if sample is not None else None
                 if value is not None:
-                    _add(window, phase, float(value), square=True)
+                    _add(window, (phase, "voltage"), float(value), square=True)
         window, closed = self._frequency.at(meter, taken_ms)
         if closed is not None:
             found += self._frequencies(meter, closed)
-        value = samples.get("total", {}).get("frequency")
+        total = samples.get("total")
+        value = total.values.get("frequency") if total is not None else None
         if window is not None and value is not None:
             _add(window, _FREQUENCY, float(value), square=False)
         return found
 
-    def tick(self, now_ms: int) -> list[Point]:
+    def tick(self, now_ms: int) -> list[QualityWindow]:
         """Return the windows that are over."""
         return self._all(self._voltage.late(now_ms), self._frequency.late(now_ms))
 
-    def clock_step(self) -> list[Point]:
+    def clock_step(self) -> list[QualityWindow]:
         """Return the windows in which the clock was moved: none of them is valid."""
         return self._all(self._voltage.clock_step(), self._frequency.clock_step())
 
     def _all(
         self, voltages: list[tuple[str, Window]], frequencies: list[tuple[str, Window]]
-    ) -> list[Point]:
-        found = [point for name, window in voltages for point in self._voltages(name, window)]
+    ) -> list[QualityWindow]:
+        found: list[QualityWindow] = []
+        for name, window in voltages:
+            found += self._voltages(name, window)
         for name, window in frequencies:
             found += self._frequencies(name, window)
         return found
 
-    def _voltages(self, meter: str, window: Window) -> list[Point]:
+    def _voltages(self, meter: str, window: Window) -> list[VoltageWindow]:
         info = self._meters[meter]
-        found = []
-        for phase, (count, total, low, high) in window.sums.items():
-            fields: dict[str, FieldValue] = {
-                "mean": math.sqrt(max(total, 0.0) / count),
-                "min": low,
-                "max": high,
-                "samples": int(count),
-                "valid": window.valid(int(count), VOLTAGE_WINDOW_MS, info.fast_ms),
-            }
-            tags = {"site": self._site, **info.tags, "phase": phase}
-            found.append(Point("quality_voltage", tags, fields, window.start_ms))
-        return found
+        return [
+            VoltageWindow(
+                info.name,
+                info.role,
+                window.start_ms,
+                phase,
+                mean=math.sqrt(max(total, 0.0) / count),
+                low=low,
+                high=high,
+                samples=int(count),
+                valid=window.valid(int(count), VOLTAGE_WINDOW_MS, info.fast_ms),
+            )
+            for (phase, _), (count, total, low, high) in window.sums.items()
+        ]
 
-    def _frequencies(self, meter: str, window: Window) -> list[Point]:
+    def _frequencies(self, meter: str, window: Window) -> list[FrequencyWindow]:
         info = self._meters[meter]
         if _FREQUENCY not in window.sums:
             return []
         count, total, _, _ = window.sums[_FREQUENCY]
-        fields: dict[str, FieldValue] = {
-            "mean": total / count,
-            "samples": int(count),
-            "valid": window.valid(int(count), FREQUENCY_WINDOW_MS, info.fast_ms),
-        }
-        tags = {"site": self._site, **info.tags}
-        return [Point("quality_frequency", tags, fields, window.start_ms)]
+        valid = window.valid(int(count), FREQUENCY_WINDOW_MS, info.fast_ms)
+        return [
+            FrequencyWindow(info.name, info.role, window.start_ms, total / count, int(count), valid)
+        ]
 
     def state(self) -> SavedState:
         """Return the open windows, as JSON can hold them."""
@@ -110,11 +118,11 @@ class Quality:
             windows.restore({name: own for name, own in saved.items() if name in self._meters})
 
 
-def _add(window: Window, key: str, value: float, *, square: bool) -> None:
-    own = window.sums.get(key)
+def _add(window: Window, series: Series, value: float, *, square: bool) -> None:
+    own = window.sums.get(series)
     if own is None:
         total = value * value if square else value
-        window.sums[key] = array("d", [1, total, value, value])
+        window.sums[series] = array("d", [1, total, value, value])
         return
     own[0] += 1
     own[1] += value * value if square else value

@@ -3,10 +3,10 @@
 A year holds three million windows of ten seconds a meter; a report that counts them one by
 one takes minutes. Quarters fit the days of every time zone: all offsets are multiples.
 
-A quarter is told when it is over, if its counts are sure to be those of all windows that
+A quarter is given when it is over, if its counts are sure to be those of all windows that
 were ever made in it. After a start of the logger or a step of the clock that is not so:
-its first window brings a point that says only `whole=false`, so that no reader trusts a
-count of that quarter that an earlier time has left.
+its first window brings a record without counts, which becomes a point that says only
+`whole=false`: a count of that quarter may be stored from before, and is not to be trusted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import astuple, dataclass
 
 from logger.derive.info import MeterInfo, SavedState, finite, whole
 from logger.domain.limits import FREQUENCY_BANDS, QUARTER_MS
-from logger.points.line import FieldValue, Point
+from logger.domain.records import FrequencyWindow, Quarter, QuarterCounts, VoltageWindow
 
 # The last window closes after its grace, and no reading is under way for longer.
 _GRACE_MS = 60_000
@@ -44,24 +44,24 @@ class _Quarter:
 
 
 class Quarters:
-    """Adds the frequency windows of all meters up and gives a point per quarter hour."""
+    """Adds the frequency windows of all meters up and gives a record per quarter hour."""
 
-    def __init__(self, meters: Mapping[str, MeterInfo], site: str) -> None:
-        self._meters, self._site = meters, site
+    def __init__(self, meters: Mapping[str, MeterInfo]) -> None:
+        self._meters = meters
         self._open: dict[str, _Quarter] = {}
         # Quarters that begin earlier than this may hold windows that were not seen here.
         self._whole_from: dict[str, int] = {}
         self._unsure: set[str] = set()  # meters that have no window since a clock step
 
-    def feed(self, window: Point) -> list[Point]:
+    def feed(self, window: VoltageWindow | FrequencyWindow) -> list[Quarter]:
         """Take a closed quality window; return the quarter that it ends, and
         that it begins one which is not whole."""
-        if window.measurement != "quality_frequency":
+        if not isinstance(window, FrequencyWindow):
             return []
-        meter = window.tags["meter"]
-        start = window.time_ms - window.time_ms % QUARTER_MS
+        meter = window.meter
+        start = window.at_ms - window.at_ms % QUARTER_MS
         current = self._open.get(meter)
-        found: list[Point] = []
+        found: list[Quarter] = []
         if current is None or current.start_ms != start:
             found += self._close(meter)
             if meter not in self._whole_from or meter in self._unsure:
@@ -69,21 +69,21 @@ class Quarters:
                 self._pass(meter, start)
             current = self._open[meter] = _Quarter(start, start >= self._whole_from[meter])
             if not current.whole:
-                found.append(self._point(meter, start, {"whole": False}))
-        current.add(float(window.fields["mean"]), bool(window.fields["valid"]))
+                found.append(self._record(meter, start, None))
+        current.add(window.mean, window.valid)
         return found
 
-    def tick(self, now_ms: int) -> list[Point]:
+    def tick(self, now_ms: int) -> list[Quarter]:
         """Return the quarters that are over."""
         over = [
             meter
             for meter, quarter in self._open.items()
             if quarter.start_ms + QUARTER_MS + _GRACE_MS <= now_ms
         ]
-        return [point for meter in over for point in self._close(meter)]
+        return [quarter for meter in over for quarter in self._close(meter)]
 
     def clock_step(self) -> None:
-        """Take note that the clock was moved: what is open now will not be told."""
+        """Take note that the clock was moved: what is open now gives no record."""
         for meter, quarter in self._open.items():
             self._pass(meter, quarter.start_ms)
         self._open.clear()
@@ -93,27 +93,25 @@ class Quarters:
         """The quarter at `start_ms` can no more become whole, nor can those before it."""
         self._whole_from[meter] = max(self._whole_from.get(meter, 0), start_ms + QUARTER_MS)
 
-    def _close(self, meter: str) -> list[Point]:
+    def _close(self, meter: str) -> list[Quarter]:
         quarter = self._open.pop(meter, None)
         if quarter is None:
             return []
         self._pass(meter, quarter.start_ms)
         if not quarter.whole:
             return []
-        fields: dict[str, FieldValue] = {
-            "windows": quarter.windows,
-            "valid": quarter.valid,
-            "normal": quarter.normal,
-            "wide": quarter.wide,
-            "min": quarter.low,
-            "max": quarter.high,
-            "whole": True,
-        }
-        return [self._point(meter, quarter.start_ms, fields)]
+        counts = QuarterCounts(
+            windows=quarter.windows,
+            valid=quarter.valid,
+            normal=quarter.normal,
+            wide=quarter.wide,
+            low=quarter.low,
+            high=quarter.high,
+        )
+        return [self._record(meter, quarter.start_ms, counts)]
 
-    def _point(self, meter: str, start_ms: int, fields: Mapping[str, FieldValue]) -> Point:
-        tags = {"site": self._site, **self._meters[meter].tags}
-        return Point("quality_frequency_15m", tags, fields, start_ms)
+    def _record(self, meter: str, start_ms: int, counts: QuarterCounts | None) -> Quarter:
+        return Quarter(meter, self._meters[meter].role, start_ms, counts)
 
     def state(self, *, stopping: bool) -> SavedState:
         """Return what JSON can hold: what is passed, and when `stopping` the open quarters."""

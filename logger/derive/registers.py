@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.domain.limits import MAX_VOLTAGE
+from logger.domain.quantity import CT_RATIO, Quantity
 from logger.domain.wiring import NEUTRAL_PHASES
 from logger.models.register import Value
 
@@ -26,33 +28,35 @@ RISING = (
 )
 RESETTABLE = "day_counter"
 
+_METER_AMPS = Quantity("meter_amps")
+
 # A CT meter whose ratio is not known may have any; 9995/5 is the largest (Ambition).
 _UNKNOWN_AMPS = 9995.0
 _MS_PER_HOUR = 3_600_000
 _FLOAT32_BITS = 24
 
 
-def counters(values: Mapping[str, Value]) -> dict[str, Decimal]:
+def counters(values: Mapping[Quantity, Value]) -> dict[Quantity, Decimal]:
     """Return the energy counters among `values`."""
     return {
-        key: value
-        for key, value in values.items()
-        if isinstance(value, Decimal) and MEASUREMENT_OF.get(key.partition("/")[0]) == "energy"
+        quantity: value
+        for quantity, value in values.items()
+        if isinstance(value, Decimal) and MEASUREMENT_OF.get(quantity.field) == "energy"
     }
 
 
-def primary_amps(values: Mapping[str, Value]) -> float | None:
+def primary_amps(values: Mapping[Quantity, Value]) -> float | None:
     """Return the largest primary current by the meter's own settings, None if not told.
 
     `meter_amps` (0x400B) is 100 on a direct meter and 5 on a CT meter, whose ratio
     (0x400C) holds the primary current in its first four digits.
     """
-    amps = values.get("meter_amps")
+    amps = values.get(_METER_AMPS)
     if not isinstance(amps, int):
         return None
     if amps > 6:
         return float(amps)
-    digits = str(values.get("ct_ratio", ""))[:4]
+    digits = str(values.get(CT_RATIO, ""))[:4]
     ratio = int(digits) if digits.isdecimal() else 0
     return float(ratio) if ratio > 6 else _UNKNOWN_AMPS
 
@@ -76,9 +80,9 @@ def exponent(value: Decimal) -> int:
     return power if isinstance(power, int) else 0
 
 
-def ceiling(key: str, amps: float | None, margin: float, passed_ms: int) -> Decimal:
-    """Return the largest rise of counter `key` in `passed_ms`, in kWh or kvarh."""
-    phases = 1 if "/L" in key else 3
+def ceiling(counter: Quantity, amps: float | None, margin: float, passed_ms: int) -> Decimal:
+    """Return the largest rise of `counter` in `passed_ms`, in kWh or kvarh."""
+    phases = 1 if counter.phase.startswith("L") else 3
     kilowatts = (amps or _UNKNOWN_AMPS) * MAX_VOLTAGE * phases * margin / 1000
     return Decimal(kilowatts * max(passed_ms, 0) / _MS_PER_HOUR)
 
@@ -88,7 +92,7 @@ class Break:
     """A counter that went on from another value. `carry` is what a running total adds
     to the register from now on; `counted` what the counter surely counted since."""
 
-    key: str
+    quantity: Quantity
     before: Decimal
     after: Decimal
     counted: Decimal
@@ -116,43 +120,47 @@ class GuardResult:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A total and the parts that it is the sum of (phases, or tariffs)."""
+    """A total and the parts that it is the sum of (phases, or tariffs).
 
-    total: str
-    parts: tuple[str, ...]
+    `quantities` are all counters concerned, `name` is the sum's name in the state file.
+    """
 
-    @property
-    def name(self) -> str:
-        """A name for the state file."""
-        return f"{self.total}={'+'.join(self.parts)}"
+    total: Quantity
+    parts: tuple[Quantity, ...]
+    quantities: tuple[Quantity, ...]
+    name: str
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """All counters concerned."""
-        return (self.total, *self.parts)
+    @classmethod
+    def of(cls, total: Quantity, parts: tuple[Quantity, ...]) -> Sum:
+        """Return the sum of `parts`."""
+        return cls(total, parts, (total, *parts), f"{total}={'+'.join(map(str, parts))}")
 
-    def residual(self, values: Mapping[str, Decimal]) -> Decimal:
+    def residual(self, values: Mapping[Quantity, Decimal]) -> Decimal:
         """Return how far the total is from the sum of the parts."""
         return values[self.total] - sum((values[part] for part in self.parts), Decimal(0))
 
-    def tolerance(self, values: Mapping[str, Decimal]) -> Decimal:
+    def tolerance(self, values: Mapping[Quantity, Decimal]) -> Decimal:
         """Return how far `residual` may move by the counters' last digits alone."""
-        family = [values[key] for key in self.keys]
+        family = [values[one] for one in self.quantities]
         last = resolution(family)
         return sum((max(last, float32_step(value)) for value in family), Decimal(0))
 
 
-def sums(keys: Iterable[str]) -> list[Sum]:
-    """Return the sums that hold among counters `keys` on a meter of this family."""
-    known = set(keys)
+def sums(quantities: Iterable[Quantity]) -> tuple[Sum, ...]:
+    """Return the sums that hold among counters `quantities` on a meter of this family."""
+    return _sums(frozenset(quantities))
+
+
+@lru_cache(maxsize=64)  # a model has one set of counters, and a few when some are held back
+def _sums(known: frozenset[Quantity]) -> tuple[Sum, ...]:
     found = []
     for name in RISING:
-        total = f"{name}/total/total"
+        total = Quantity(name, "total", "total")
         for parts in (
-            tuple(f"{name}/{phase}/total" for phase in NEUTRAL_PHASES),
-            tuple(f"{name}/total/{tariff}" for tariff in ("T1", "T2", "T3", "T4")),
+            tuple(Quantity(name, phase, "total") for phase in NEUTRAL_PHASES),
+            tuple(Quantity(name, "total", tariff) for tariff in ("T1", "T2", "T3", "T4")),
         ):
             there = tuple(part for part in parts if part in known)
             if total in known and len(there) > 1:
-                found.append(Sum(total, there))
-    return found
+                found.append(Sum.of(total, there))
+    return tuple(found)

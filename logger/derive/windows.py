@@ -7,6 +7,7 @@ UTC. It closes with the first sample after it, or a little later by the clock.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -14,29 +15,38 @@ from typing import Any
 from logger.derive.info import finite, planned, whole
 from logger.domain.limits import VALID_SHARE
 
+# Phase and field of what a window adds up.
+Series = tuple[str, str]
+
 GRACE_MS = 5000  # a job may be that late on a busy line and still be counted
 _AT_ONCE = 50  # windows that are closed together
 
 
 @dataclass(slots=True)
 class Window:
-    """One open window; `sums` by value: number of samples, their sum, lowest, highest."""
+    """One open window; `sums` by phase and field: number of samples, their sum, lowest, highest."""
 
     start_ms: int
-    sums: dict[str, array[float]] = field(default_factory=dict)
+    sums: dict[Series, array[float]] = field(default_factory=dict)
     stepped: bool = False
 
     def valid(self, samples: int, length_ms: int, interval_ms: int) -> bool:
-        """Tell whether enough samples came and the clock was not moved inside."""
+        """Return whether enough samples came and the clock was not moved inside."""
         due = planned(self.start_ms, self.start_ms + length_ms, interval_ms)
         return not self.stepped and samples > 0 and samples >= VALID_SHARE * due
 
 
 class Windows:
-    """The open window of each meter, all of one length."""
+    """The open window of each meter, all of one length.
 
-    def __init__(self, length_ms: int) -> None:
+    `text` gives what the state file calls a series, `parse` is its inverse.
+    """
+
+    def __init__(
+        self, length_ms: int, text: Callable[[Series], str], parse: Callable[[str], Series]
+    ) -> None:
         self.length_ms = length_ms
+        self._text, self._parse = text, parse
         self._open: dict[str, Window] = {}
         self._closed_until: dict[str, int] = {}
         self._stepped: set[str] = set()
@@ -96,7 +106,10 @@ class Windows:
         return {
             meter: [
                 window.start_ms,
-                {key: [int(count), *rest] for key, (count, *rest) in window.sums.items()},
+                {
+                    self._text(series): [int(count), *rest]
+                    for series, (count, *rest) in window.sums.items()
+                },
                 window.stepped,
             ]
             for meter, window in self._open.items()
@@ -105,9 +118,11 @@ class Windows:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up where `state` was made."""
         for meter, (start_ms, sums, stepped) in state.items():
-            own: dict[str, array[float]] = {}
+            own: dict[Series, array[float]] = {}
             for key, (count, total, low, high) in sums.items():
-                own[key] = array("d", [whole(count), finite(total), finite(low), finite(high)])
+                own[self._parse(key)] = array(
+                    "d", [whole(count), finite(total), finite(low), finite(high)]
+                )
                 if count < 1 or (total < 0 and low >= 0):
                     raise ValueError(f"not the sums of a window: {sums[key]}")
             start = whole(start_ms)

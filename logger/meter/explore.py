@@ -154,7 +154,7 @@ class Explorer:
         return error
 
     def _is_well(self, search: Search) -> bool:
-        """Tell whether the meter answers anything: one that restarts refuses everything."""
+        """Return whether the meter answers anything: one that restarts refuses everything."""
         known = self._plan.proven()[:_WITNESSES]
         for block in dict.fromkeys((*known, *self._requester.probes[:_WITNESSES])):
             error = self.ask(block, None)
@@ -166,9 +166,9 @@ class Explorer:
         return False
 
     def _whole(self, block: Block, this: Round) -> bool:
-        """Tell whether every value of `block` was read after all."""
+        """Return whether every value of `block` was read after all."""
         return all(
-            register.key in this.builder.values
+            register.quantity in this.builder.values
             for register in self._model.of_job(this.job)
             if block.holds(register)
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, MutableMapping, Sequence
 
 from logger.domain.errors import EncodingError
+from logger.domain.quantity import Quantity
 from logger.meter.reading import INTEGER_BITS, Rejected
 from logger.models.decode import decode
 from logger.models.plan import Block
@@ -33,7 +34,7 @@ class DataTypeGuard:
         return Block(self._register.address, self._register.length)
 
     def to_ask(self, job: Job) -> bool:
-        """Tell whether the setting has to be read before `job`.
+        """Return whether the setting has to be read before `job`.
 
         The identity job reads it anyway; a meter that is set wrong is asked again with
         each job but the fast one, so that it is logged again soon after it is mended.
@@ -57,20 +58,20 @@ class DataTypeGuard:
             self._known, self.wrong, self._refused = True, None, False
 
     def suspicious(self, rejected: Iterable[Rejected]) -> bool:
-        """Tell whether values that were rejected make the setting doubtful."""
+        """Return whether values that were rejected make the setting doubtful."""
         if self._register is None or not any(INTEGER_BITS in one.reason for one in rejected):
             return False
         self._known = False
         return True
 
-    def identified(self, values: MutableMapping[str, Value]) -> None:
+    def identified(self, values: MutableMapping[Quantity, Value]) -> None:
         """Look at the values of an identity job; take out those that mean nothing."""
-        if self._register is not None and self._register.key in values:
-            self._judge(values[self._register.key])
+        if self._register is not None and self._register.quantity in values:
+            self._judge(values[self._register.quantity])
         if self.wrong is not None:
-            by_key = self._model.by_key
-            for key in [key for key in values if by_key[key].encoding is Encoding.FLOAT32]:
-                del values[key]
+            known = self._model.by_quantity
+            for one in [one for one in values if known[one].encoding is Encoding.FLOAT32]:
+                del values[one]
 
     def _judge(self, value: Value) -> None:
         guard = self._model.guard

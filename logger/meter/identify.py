@@ -7,6 +7,14 @@ from dataclasses import dataclass, replace
 
 from logger.bus import Bus
 from logger.domain.errors import BusError, GarbledError, PortError, RefusedError
+from logger.domain.quantity import (
+    CT_RATIO,
+    METER_CODE,
+    SERIAL,
+    SOFTWARE_VERSION,
+    TARIFF,
+    Quantity,
+)
 from logger.meter.transformers import ct_problem, ct_ratio, is_ct
 from logger.models import Model, Register, Value
 from logger.models.decode import decode
@@ -17,7 +25,7 @@ from logger.models.register import AddressSpan
 _STRANGERS = {0x0101: "PRO1", 0x2009: "PRO1 (Solar-Log)", 0x2010: "PRO2"}
 # How often a question is put to somebody who has been heard, and to nobody yet.
 _TRIES, _FIRST_TRIES = 6, 2
-_SHOWN = ("serial", "software_version", "ct_ratio", "ct_mode", "tariff")
+_SHOWN = (SERIAL, SOFTWARE_VERSION, CT_RATIO, Quantity("ct_mode"), TARIFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +96,7 @@ class Questions:
             return None
 
     def has(self, span: AddressSpan) -> bool:
-        """Tell whether the meter answers `span`."""
+        """Return whether the meter answers `span`."""
         return self.ask(Block(*span)) is not None
 
 
@@ -113,23 +121,23 @@ def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
         name = _STRANGERS.get(code or 0, "")
         note = f"{name or 'meter code ' + code_text}: there is no table for it"
         return replace(about, meter_code=code_text, sold_as=name, note=note)
-    values: dict[str, Value] = {}
-    for key in _SHOWN:
-        register = model.by_key.get(key)
+    values: dict[Quantity, Value] = {}
+    for quantity in _SHOWN:
+        register = model.by_quantity.get(quantity)
         value = questions.value(register) if register else None
         if value is not None:
-            values[key] = value
+            values[quantity] = value
     if code is not None:
-        values["meter_code"] = f"{code:04X}"
+        values[METER_CODE] = f"{code:04X}"
     return replace(
         about,
         model=model.name,
         sold_as=_sold_as(model, code),
         meter_code=code_text,
-        serial=str(values.get("serial", "")),
-        software_version=str(values.get("software_version", "")),
+        serial=str(values.get(SERIAL, "")),
+        software_version=str(values.get(SOFTWARE_VERSION, "")),
         ct_ratio=ratio_text(model, values),
-        tariff=f"T{values['tariff']}" if "tariff" in values else "",
+        tariff=f"T{values[TARIFF]}" if TARIFF in values else "",
         note=_remarks(questions, model, values),
     )
 
@@ -139,13 +147,13 @@ def _sold_as(model: Model, code: int | None) -> str:
     return about.sold_as if about else model.title
 
 
-def ratio_text(model: Model, values: Mapping[str, Value]) -> str:
+def ratio_text(model: Model, values: Mapping[Quantity, Value]) -> str:
     """Return the transformer ratio as people write it ("250/5"), empty without one."""
     ratio = ct_ratio(values) if is_ct(model, values) else None
     return f"{ratio[0]}/{ratio[1]}" if ratio else ""
 
 
-def _remarks(questions: Questions, model: Model, values: Mapping[str, Value]) -> str:
+def _remarks(questions: Questions, model: Model, values: Mapping[Quantity, Value]) -> str:
     found = [problem] if (problem := ct_problem(model, values)) else []
     guard = model.guard
     if guard is not None and questions.value(model.by_key[guard.field]) not in (None, guard.value):

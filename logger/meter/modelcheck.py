@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError
+from logger.domain.quantity import METER_CODE, SERIAL, Quantity
 from logger.meter.identify import Found, identify
 from logger.models import Model, Value, available
 from logger.models import load as load_model
@@ -36,14 +37,14 @@ class ModelCheck:
         self._judged: tuple[int | None, str] | None = None
         self._unknown: int | None = None
 
-    def check(self, values: Mapping[str, Value], lacking: bool) -> None:
+    def check(self, values: Mapping[Quantity, Value], lacking: bool) -> None:
         """Judge by the values of a job, and say so when the judgement changes.
 
         `lacking` tells that the meter does not answer all that its table has. Without a
         meter code among the values the meter is asked once.
         """
-        code, serial = values.get("meter_code"), str(values.get("serial", ""))
-        if "meter_code" not in self._model.by_key or (
+        code, serial = values.get(METER_CODE), str(values.get(SERIAL, ""))
+        if METER_CODE not in self._model.by_quantity or (
             code is None and (self._judged is not None or not lacking)
         ):
             return
@@ -89,7 +90,7 @@ class ModelCheck:
         )
 
     def _doubtful(self, number: int | None, lacking: bool) -> bool:
-        """Tell whether the meter may be another: by its code, or by what it lacks."""
+        """Return whether the meter may be another: by its code, or by what it lacks."""
         model = self._model
         if not (model.codes or model.answers) or number in model.codes:
             return False

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from logger.domain.datamodel import FIELDS, FieldType
 from logger.domain.errors import BusError
+from logger.domain.quantity import Quantity
 from logger.models.decode import decode
 from logger.models.plan import Block
 from logger.models.register import Job, Model, Register, Value
@@ -27,7 +28,7 @@ class Failure:
 class Rejected:
     """A value that was read and not believed."""
 
-    key: str
+    quantity: Quantity
     address: int
     reason: str
 
@@ -36,7 +37,7 @@ class Rejected:
 class Reading:
     """What one job got from one meter; partial when `failures` is not empty.
 
-    `values` by register key, in the meter's own units. `taken_ms` is the moment the last
+    `values` by quantity, in the meter's own units. `taken_ms` is the moment the last
     answer with a value was complete, `moments` that of each value where these lie apart,
     `round_ms` the moment the job was due (the same for all meters of a round), all
     milliseconds UTC. `elapsed_ms` is the time on the line.
@@ -48,16 +49,16 @@ class Reading:
     job: Job
     taken_ms: int
     round_ms: int
-    values: Mapping[str, Value]
+    values: Mapping[Quantity, Value]
     failures: tuple[Failure, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     requests: int = 0
     elapsed_ms: float = 0.0
-    moments: Mapping[str, int] = field(default_factory=dict)
+    moments: Mapping[Quantity, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        """Tell whether every block was read and every value believed."""
+        """Whether every block was read and every value believed."""
         return not self.failures and not self.rejected
 
 
@@ -69,15 +70,15 @@ def parts(reading: Reading) -> tuple[Reading, ...]:
     """
     if not reading.moments:
         return (reading,)
-    groups: list[dict[str, Value]] = []
+    groups: list[dict[Quantity, Value]] = []
     ends: list[int] = []
     begun = 0
-    for key, moment in sorted(reading.moments.items(), key=lambda item: item[1]):
+    for quantity, moment in sorted(reading.moments.items(), key=lambda item: item[1]):
         if not groups or moment - begun > TOGETHER_MS:
             groups.append({})
             ends.append(moment)
             begun = moment
-        groups[-1][key] = reading.values[key]
+        groups[-1][quantity] = reading.values[quantity]
         ends[-1] = moment
     found = [
         replace(reading, taken_ms=end, values=values, moments={}, failures=(), rejected=())
@@ -91,9 +92,9 @@ def parts(reading: Reading) -> tuple[Reading, ...]:
 class ReadingBuilder:
     """The values and refusals collected while the blocks of one job come in."""
 
-    values: dict[str, Value] = field(default_factory=dict)
+    values: dict[Quantity, Value] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
-    moments: dict[str, int] = field(default_factory=dict)  # of each value, milliseconds UTC
+    moments: dict[Quantity, int] = field(default_factory=dict)  # of each value, milliseconds UTC
 
     def take(
         self,
@@ -113,13 +114,13 @@ class ReadingBuilder:
                 value = decode(register.encoding, words[start : start + register.length])
                 _check_limits(model, register, value)
             except ValueError as err:
-                self.rejected.append(Rejected(register.key, register.address, str(err)))
+                self.rejected.append(Rejected(register.quantity, register.address, str(err)))
             else:
-                self.values[register.key] = value
-                self.moments[register.key] = taken_ms
+                self.values[register.quantity] = value
+                self.moments[register.quantity] = taken_ms
 
     def forget(self) -> None:
-        """Let go of all values."""
+        """Drop all values."""
         self.values.clear()
         self.moments.clear()
 
@@ -128,7 +129,7 @@ class ReadingBuilder:
         """The moment of the last value."""
         return max(self.moments.values(), default=None)
 
-    def apart(self) -> Mapping[str, int]:
+    def apart(self) -> Mapping[Quantity, int]:
         """Return the moments of the values if they are too far apart for a common one."""
         last = self.taken_ms
         near = last is None or last - min(self.moments.values()) <= TOGETHER_MS
@@ -180,22 +181,22 @@ def inverted(reading: Reading) -> Reading:
     directions turn over. The display's totals (`active`, `reactive`) and the day
     counter stay as the display shows them; a power factor has no direction here.
     """
-    turned: dict[str, Value] = {}
+    turned: dict[Quantity, Value] = {}
     moments = dict(reading.moments)
-    for key, value in reading.values.items():
-        name, _, rest = key.partition("/")
+    for quantity, value in reading.values.items():
+        name = quantity.field
         if name in _OPPOSITE:
-            other = "/".join(part for part in (_OPPOSITE[name], rest) if part)
+            other = quantity._replace(field=_OPPOSITE[name])
             turned[other] = value
-            if key in reading.moments:
-                moments[other] = reading.moments[key]
+            if quantity in reading.moments:
+                moments[other] = reading.moments[quantity]
         elif name in _SIGNED and isinstance(value, Decimal):
-            turned[key] = Decimal(0) - value
+            turned[quantity] = Decimal(0) - value
         elif name.startswith("quadrant") and isinstance(value, int):
-            turned[key] = _OPPOSITE_QUADRANT.get(value, value)
+            turned[quantity] = _OPPOSITE_QUADRANT.get(value, value)
         elif name.startswith("direction_") and isinstance(value, str):
-            turned[key] = value.translate(str.maketrans("FR", "RF"))
+            turned[quantity] = value.translate(str.maketrans("FR", "RF"))
         else:
-            turned[key] = value
-    moments = {key: moment for key, moment in moments.items() if key in turned}
+            turned[quantity] = value
+    moments = {quantity: moment for quantity, moment in moments.items() if quantity in turned}
     return replace(reading, values=turned, moments=moments)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, EncodingError, RefusedError, SilentError, StrangerError
+from logger.domain.quantity import SERIAL, SOFTWARE_VERSION, Quantity
 from logger.meter.adapt import AdaptivePlan
 from logger.meter.complaint import Complaint
 from logger.meter.explore import Explorer, Round
@@ -96,7 +97,7 @@ class MeterReader:
 
     @property
     def away(self) -> bool:
-        """Tell whether the meter is silent and only asked now and then."""
+        """Whether the meter is silent and only asked now and then."""
         return self._requester.pause.length_s > 0
 
     @property
@@ -105,9 +106,9 @@ class MeterReader:
         return "" if self._foreign else str(self.model_check.wrong or "")
 
     @property
-    def left_out(self) -> Sequence[str]:
-        """The keys of the values that this meter does not answer."""
-        return [register.key for register in self._plan.left_out()]
+    def left_out(self) -> Sequence[Quantity]:
+        """The quantities that this meter does not answer."""
+        return [register.quantity for register in self._plan.left_out()]
 
     def blocks(self, job: Job) -> Sequence[Block]:
         """Return the requests that `job` takes."""
@@ -134,7 +135,7 @@ class MeterReader:
         if job is Job.IDENTITY:
             self._identify(this)
         self._doubt(this)
-        requester.last = []  # a list a meter is worth letting go of
+        requester.last = []  # frees a list for each meter
         reading = self._reading(this, round_ms)
         self._account(reading)
         return inverted(reading) if self.meter.invert else reading
@@ -165,7 +166,9 @@ class MeterReader:
         elif this.job is not Job.IDENTITY and _meaningless(this.builder):
             first = rejected[0]
             values.clear()
-            text = f"the values of the {this.job} job cannot be true: {first.key}: {first.reason}"
+            text = (
+                f"the values of the {this.job} job cannot be true: {first.quantity}: {first.reason}"
+            )
             failures.append(Failure(block, EncodingError(text, "is it another model?")))
         error = failures[-1].error if failures else None
         if values or not isinstance(error, RefusedError):
@@ -180,7 +183,7 @@ class MeterReader:
             failures.append(Failure(block, StrangerError(text, error.code, hint)))
 
     def _can_mean(self, this: Round) -> bool:
-        """Tell whether the meter's numbers mean what its table says; ask where needed."""
+        """Return whether the meter's numbers mean what its table says; ask where needed."""
         meaning = self._meaning
         if meaning.to_ask(this.job):
             error = self._explorer.ask(meaning.block, None)
@@ -207,7 +210,7 @@ class MeterReader:
             log.warning("meter %s: %s", self.meter.name, problem)
         self._ct_problem = problem
         known = (self._state.serial, self._state.software_version)
-        serial, firmware = (str(values.get(key, "")) for key in ("serial", "software_version"))
+        serial, firmware = (str(values.get(one, "")) for one in (SERIAL, SOFTWARE_VERSION))
         if not serial or (serial, firmware or known[1]) == known:
             return
         if known[0] and serial != known[0]:
@@ -229,7 +232,7 @@ class MeterReader:
         here = (self._state.address, self._state.port)
         same = (known.address, known.port) == here
         # What a device at another place did not answer says nothing of this one.
-        if same and (known.serial or "serial" not in self.model.by_key):
+        if same and (known.serial or SERIAL not in self.model.by_quantity):
             self._plan.restore(known.cuts)
         self._state = replace(known, address=here[0], port=here[1])
 
@@ -277,7 +280,7 @@ class MeterReader:
 
 
 def _meaningless(builder: ReadingBuilder) -> bool:
-    """Tell whether more values cannot be true than say anything: the table is a wrong one.
+    """Return whether more values cannot be true than say anything: the table is a wrong one.
 
     A device that keeps integers where the table has floats also sends zeros, which fit.
     """

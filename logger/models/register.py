@@ -1,6 +1,6 @@
 """What a register table is made of. Pure records: no file, no port.
 
-A value keeps the unit the meter sends (kW, kvar, kVA); `logger.points` converts.
+A value keeps the unit the meter sends (kW, kvar, kVA); `logger.derive.measured` converts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+
+from logger.domain.quantity import Quantity
 
 
 class Encoding(StrEnum):
@@ -80,11 +82,16 @@ class Register:
     choices: Mapping[int, str] = dataclasses.field(default_factory=dict)
     refuse: str = ""
     note: str = ""
+    quantity: Quantity = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the quantity once: every value that is read needs it."""
+        object.__setattr__(self, "quantity", Quantity(self.field, self.phase, self.tariff))
 
     @property
     def key(self) -> str:
-        """The value's name in a reading: field, phase and tariff, as far as it has them."""
-        return "/".join(part for part in (self.field, self.phase, self.tariff) if part)
+        """The quantity as people and files write it: field, phase and tariff, where there."""
+        return str(self.quantity)
 
     @property
     def end(self) -> int:
@@ -137,8 +144,13 @@ class Model:
     limits: Mapping[str, tuple[Decimal, Decimal]] = dataclasses.field(default_factory=dict)
 
     @cached_property
+    def by_quantity(self) -> Mapping[Quantity, Register]:
+        """The registers by their quantity."""
+        return {register.quantity: register for register in self.registers}
+
+    @cached_property
     def by_key(self) -> Mapping[str, Register]:
-        """The registers by their key."""
+        """The registers by their quantity as text, for what people and files name."""
         return {register.key: register for register in self.registers}
 
     @property

@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FieldValue = float | int | str | bool
+from logger.domain.records import FieldValue
+
+__all__ = ["FieldValue", "Point", "encode"]
 
 
 @dataclass(frozen=True, slots=True)

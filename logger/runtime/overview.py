@@ -91,7 +91,7 @@ class Overview:
                     for job in (Job.FAST, Job.SLOW, Job.IDENTITY)
                     if reader.model.of_job(job)
                 },
-                left_out=reader.left_out,
+                left_out=[str(one) for one in reader.left_out],
             )
             for reader in self._readers
         ]

@@ -5,25 +5,26 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 
+from logger.domain.quantity import Quantity
 from logger.models import Encoding, Model, Register
 from logger.simulate.registers import encode
 
 _LOW, _HIGH = 1.0, 30000.0
 
 
-def fixed_values(model: Model, salt: int = 0) -> Mapping[str, bytes]:
-    """Return the bytes of every register by its key: all different, all within limits.
+def fixed_values(model: Model, salt: int = 0) -> Mapping[Quantity, bytes]:
+    """Return the bytes of every register by its quantity: all different, all within limits.
 
     `salt` (0..99) gives another set, for the next meter on the line.
     """
-    found: dict[str, bytes] = {}
+    found: dict[Quantity, bytes] = {}
     used: set[float | str] = set()
     for index, register in enumerate(model.registers, start=1):
         attempt = 0
         while (value := _candidate(model, register, index, salt, attempt)) in used:
             attempt += 1
         used.add(value)
-        found[register.key] = encode(register, value)
+        found[register.quantity] = encode(register, value)
     return found
 
 

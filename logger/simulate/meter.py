@@ -116,7 +116,7 @@ class VirtualMeter:
         return self.identity.address
 
     def answers(self, at: float) -> bool:
-        """Tell whether the meter is powered and not struck dumb at `at`."""
+        """Return whether the meter has power and is not made silent at `at`."""
         world = self.books.world
         return not (
             world.has(Trouble.MAINS_OFF, at) or world.has(Trouble.METER_SILENT, at, self.address)
@@ -160,7 +160,7 @@ class VirtualMeter:
             self.books.advance(at)
             apply(self, register, number, raw, at)
             if self._fixed is not None:
-                self._fixed[register.key] = raw
+                self._fixed[register.quantity] = raw
 
     def read_words(self, address: int, count: int, at: float) -> tuple[int, ...]:
         """Return `count` registers from `address` at `at` (epoch seconds), without a line.
@@ -237,7 +237,7 @@ class VirtualMeter:
 
     def _bytes_of(self, register: Register, now: Snapshot, at: float, integers: bool) -> bytes:
         if self._fixed is not None:
-            return self._fixed[register.key]
+            return self._fixed[register.quantity]
         shown = self.value(register, now, at)
         if integers and register.encoding is Encoding.FLOAT32:
             # What such a meter sends is undocumented; thousandths stand for it here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logger.domain.errors import SimulationError
+from logger.domain.quantity import IMPORT_TOTAL, Quantity
 from logger.models import load
 from logger.simulate.meter import READ, VirtualMeter
 from logger.simulate.quirk import Quirk
@@ -37,14 +38,14 @@ class RefuseGaps(Quirk):
 class RefusePro1(Quirk):
     name = "refuse-pro1"
     text = "exception 2 for the registers that only a PRO1 has, alone or in a block"
-    _only = ("voltage/total", "current/total", "error_code")
+    _only = (Quantity("voltage", "total"), Quantity("current", "total"), Quantity("error_code"))
 
     def refuses(self, meter: VirtualMeter, pdu: bytes) -> int | None:
         block = asked(pdu)
         if block is None:
             return None
-        for key in self._only:
-            register = meter.model.by_key.get(key)
+        for quantity in self._only:
+            register = meter.model.by_quantity.get(quantity)
             if register and register.address < block[1] and register.end > block[0]:
                 return ILLEGAL_ADDRESS
         return None
@@ -91,7 +92,7 @@ class GlitchZero(Quirk):
 
     def replaced(self, meter: VirtualMeter, pdu: bytes, answer: bytes) -> bytes:
         block = asked(pdu)
-        register = meter.model.by_key.get("active_import/total/total")
+        register = meter.model.by_quantity.get(IMPORT_TOTAL)
         if block is None or register is None or answer[0] != READ:
             return answer
         if not block[0] <= register.address or not register.end <= block[1]:

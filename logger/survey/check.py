@@ -10,6 +10,7 @@ from logger.config import Bus as BusConfig
 from logger.config import Config, duration_text
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError, SilentError
+from logger.domain.quantity import Quantity
 from logger.meter.adapt import named
 from logger.meter.identify import Found, identify
 from logger.meter.modelcheck import wrong_model
@@ -138,11 +139,11 @@ def _serial(meter: MeterConfig, found: Found, states: StateStore) -> Iterator[Fi
 
 def _values(
     line: Bus, meter: MeterConfig, model: Model
-) -> tuple[Mapping[str, Value], BusError | None, Sequence[Register]]:
+) -> tuple[Mapping[Quantity, Value], BusError | None, Sequence[Register]]:
     """Return the values of `meter`, why a planned block was not read, and what it lacks."""
     plain = meter.model_copy(update={"invert": False})
     reader = MeterReader(line, plain, model, lambda: 0, foreign=True)
-    values: dict[str, Value] = {}
+    values: dict[Quantity, Value] = {}
     failed: BusError | None = None
     for job in _JOBS:
         for _ in range(_TRIES):
@@ -155,7 +156,7 @@ def _values(
                 break
         if failed is not None:
             break
-    return values, failed, [model.by_key[key] for key in reader.left_out]
+    return values, failed, [model.by_quantity[one] for one in reader.left_out]
 
 
 def load(config: Config, bus: BusConfig, models: Mapping[str, Model]) -> Iterator[Finding]:

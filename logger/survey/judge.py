@@ -1,6 +1,6 @@
 """What the values of one meter say about its installation. Pure.
 
-Values are by register key, in the meter's own units (V, A, kW), as it sends them.
+Values are by quantity, in the meter's own units (V, A, kW), as it sends them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ from decimal import Decimal
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 from logger.domain.limits import NO_MAINS_V, VOLTAGE_HIGH, VOLTAGE_LOW
+from logger.domain.quantity import CT_RATIO, TARIFF, Quantity
 from logger.domain.wiring import NEUTRAL_PHASES, live_phases
 from logger.meter.identify import ratio_text
 from logger.meter.transformers import ct_problem
 from logger.models import Model, Value
 from logger.survey.finding import Finding, fail, note, ok, warn
 
+_PARITY, _BAUD_RATE = Quantity("parity"), Quantity("baud_rate")
+_COMBINATION_CODE = Quantity("combination_code")
+# These name the phase in their field: direction_l1, quadrant_l1.
+_DIRECTION = {phase: Quantity(f"direction_{phase.lower()}") for phase in NEUTRAL_PHASES}
+_QUADRANT = {phase: Quantity(f"quadrant_{phase.lower()}") for phase in NEUTRAL_PHASES}
 # Below this power (kW) the direction of a current means nothing.
 _CLEAR_KW = Decimal("0.05")
 # Loads have a power factor above this; transformers on each other's phases do not.
@@ -38,7 +44,7 @@ def judge(
     bus: BusConfig,
     meter: MeterConfig,
     model: Model,
-    values: Mapping[str, Value],
+    values: Mapping[Quantity, Value],
     pv_on_site: bool,
 ) -> Iterator[Finding]:
     """Yield what the values of `meter` say, in the order an installer looks at things."""
@@ -51,17 +57,17 @@ def judge(
 
 
 def line_settings(
-    bus: BusConfig, meter: MeterConfig, model: Model, values: Mapping[str, Value]
+    bus: BusConfig, meter: MeterConfig, model: Model, values: Mapping[Quantity, Value]
 ) -> Iterator[Finding]:
     """Compare the meter's own idea of its line with the configuration."""
-    parity, speed = values.get("parity"), values.get("baud_rate")
+    parity, speed = values.get(_PARITY), values.get(_BAUD_RATE)
     differing = []
     if isinstance(parity, int):
-        name = model.by_key["parity"].choices.get(parity, str(parity))
+        name = model.by_quantity[_PARITY].choices.get(parity, str(parity))
         if name != bus.parity:
             differing.append(f"parity {name}, not {bus.parity}")
     if isinstance(speed, int):
-        rate = model.by_key["baud_rate"].choices.get(speed, str(speed))
+        rate = model.by_quantity[_BAUD_RATE].choices.get(speed, str(speed))
         if rate != str(bus.baudrate):
             differing.append(f"{rate} baud, not {bus.baudrate}")
     if differing:
@@ -76,12 +82,12 @@ def line_settings(
 
 
 def transformers(
-    meter: MeterConfig, model: Model, values: Mapping[str, Value]
+    meter: MeterConfig, model: Model, values: Mapping[Quantity, Value]
 ) -> Iterator[Finding]:
     """Judge the ratio of the current transformers."""
     problem, ratio = ct_problem(model, values), ratio_text(model, values)
     if problem:
-        register = model.by_key["ct_ratio"]
+        register = model.by_quantity[CT_RATIO]
         way = (
             f"inepro-logger settings set {meter.name!r} ct_ratio PRIMARY/5"
             if register.write
@@ -92,9 +98,9 @@ def transformers(
         yield ok(meter.name, "CT ratio", f"{ratio}: compare with the plate of the transformers")
 
 
-def phases(meter: MeterConfig, values: Mapping[str, Value]) -> Iterator[Finding]:
+def phases(meter: MeterConfig, values: Mapping[Quantity, Value]) -> Iterator[Finding]:
     """Judge the voltages."""
-    voltages = {phase: _number(values, f"voltage/{phase}") for phase in NEUTRAL_PHASES}
+    voltages = {phase: _number(values, Quantity("voltage", phase)) for phase in NEUTRAL_PHASES}
     if all(value is None for value in voltages.values()):
         return
     wanted = live_phases(meter.wiring)
@@ -128,22 +134,20 @@ def phases(meter: MeterConfig, values: Mapping[str, Value]) -> Iterator[Finding]
 
 
 def directions(
-    meter: MeterConfig, values: Mapping[str, Value], pv_on_site: bool
+    meter: MeterConfig, values: Mapping[Quantity, Value], pv_on_site: bool
 ) -> Iterator[Finding]:
     """Judge which way the currents flow, by what the meter measures."""
     powers = {
         phase: power
         for phase in NEUTRAL_PHASES
-        if (power := _number(values, f"active_power/{phase}")) is not None
+        if (power := _number(values, Quantity("active_power", phase))) is not None
         and abs(power) >= _CLEAR_KW
     }
-    letters = {
-        phase: str(values.get(f"direction_{phase.lower()}", ""))[-1:] for phase in NEUTRAL_PHASES
-    }
+    letters = {phase: str(values.get(_DIRECTION[phase], ""))[-1:] for phase in NEUTRAL_PHASES}
     quadrants = ", ".join(
-        f"{phase} Q{values[f'quadrant_{phase.lower()}']}"
-        for phase in NEUTRAL_PHASES
-        if f"quadrant_{phase.lower()}" in values
+        f"{phase} Q{values[quantity]}"
+        for phase, quantity in _QUADRANT.items()
+        if quantity in values
     )
     shown = ", ".join(
         f"{phase} {'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
@@ -205,12 +209,12 @@ def directions(
 
 
 def _factors(
-    meter: MeterConfig, values: Mapping[str, Value], loaded: tuple[str, ...]
+    meter: MeterConfig, values: Mapping[Quantity, Value], loaded: tuple[str, ...]
 ) -> Iterator[Finding]:
     odd = [
         phase
         for phase in loaded
-        if (factor := _number(values, f"power_factor/{phase}")) is not None
+        if (factor := _number(values, Quantity("power_factor", phase))) is not None
         and abs(factor) < _ODD_FACTOR
     ]
     if len(odd) > 1:
@@ -222,20 +226,22 @@ def _factors(
         )
 
 
-def registers(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> Iterator[Finding]:
+def registers(
+    meter: MeterConfig, model: Model, values: Mapping[Quantity, Value]
+) -> Iterator[Finding]:
     """Report tariff and combination code."""
-    tariff = values.get("tariff")
+    tariff = values.get(TARIFF)
     if isinstance(tariff, int):
-        known = model.by_key["tariff"].choices
+        known = model.by_quantity[TARIFF].choices
         if not known or tariff in known:
             yield ok(meter.name, "tariff", known.get(tariff, f"T{tariff}"))
         else:
             yield warn(
                 meter.name, "tariff", f"the meter says {tariff}", "no tariff has that number"
             )
-    code = values.get("combination_code")
+    code = values.get(_COMBINATION_CODE)
     if isinstance(code, int):
-        name = model.by_key["combination_code"].choices.get(code, "unknown")
+        name = model.by_quantity[_COMBINATION_CODE].choices.get(code, "unknown")
         yield note(
             meter.name,
             "combination code",
@@ -243,12 +249,12 @@ def registers(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> 
         )
 
 
-def health(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> Iterator[Finding]:
+def health(meter: MeterConfig, model: Model, values: Mapping[Quantity, Value]) -> Iterator[Finding]:
     """Report power-down count, error code and status word, decoded as far as manuals go."""
-    count = values.get("power_down_count")
+    count = values.get(Quantity("power_down_count"))
     if count is not None:
         yield ok(meter.name, "power-downs", f"{int(count)} since the counter was reset")
-    error = values.get("error_code")
+    error = values.get(Quantity("error_code"))
     if isinstance(error, int) and error:
         bits = [text for bit, text in enumerate(_ERROR_BITS) if error >> bit & 1]
         known = model.name.startswith("ambition") and bits
@@ -256,7 +262,7 @@ def health(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> Ite
         yield fail(meter.name, "error code", f"0x{error:02X}: {text}", "have the meter replaced")
     elif isinstance(error, int):
         yield ok(meter.name, "error code", "none")
-    word = values.get("status_word")
+    word = values.get(Quantity("status_word"))
     if isinstance(word, str):
         yield status_word(meter, word)
 
@@ -289,6 +295,6 @@ def status_word(meter: MeterConfig, word: str) -> Finding:
     return ok(meter.name, "status word", f"S{digits}: program, EEPROM and phases passed")
 
 
-def _number(values: Mapping[str, Value], key: str) -> Decimal | None:
-    value = values.get(key)
+def _number(values: Mapping[Quantity, Value], quantity: Quantity) -> Decimal | None:
+    value = values.get(quantity)
     return value if isinstance(value, Decimal) else None

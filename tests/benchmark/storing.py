@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 
 from logger.buffer import Buffer
+from logger.derive.measured import measured
 from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job, load
 from logger.models.plan import plans
+from logger.points.encode import points
 from logger.points.line import Point
-from logger.points.readings import points
 from logger.simulate import virtual_site
 from tests.benchmark.figure import Figure, Result
 from tests.benchmark.rig import DISK
@@ -49,7 +50,7 @@ def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -
             round_ms=stamp,
             values=harvest.values,
         )
-        found.append(list(points(reading, model, "bench")))
+        found.append(points(measured(reading, model), "bench"))
     return found
 
 

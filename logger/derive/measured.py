@@ -1,54 +1,51 @@
-"""Readings to points, by the data model. Pure."""
+"""Readings to records: values in the units and types of the data model. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
-from logger.domain.datamodel import MEASUREMENT_OF, MEASUREMENTS, SCALE, FieldType, Lane
+from logger.domain.datamodel import FIELDS, MEASUREMENT_OF, SCALE, FieldType
+from logger.domain.records import CounterValues, FieldValue, MeterFacts, Sample
 from logger.meter.reading import Reading
 from logger.models.register import Model, Register, Value
-from logger.points.line import FieldValue, Point
+
+_RECORD: Mapping[str, type[Sample | CounterValues | MeterFacts]] = {
+    "power": Sample,
+    "energy": CounterValues,
+    "meter": MeterFacts,
+}
 
 
-def points(reading: Reading, model: Model, site: str) -> tuple[Point, ...]:
-    """Return the points of one reading: one for each measurement, phase and tariff.
+def measured(reading: Reading, model: Model) -> list[Sample | CounterValues | MeterFacts]:
+    """Return the records of one reading: one for each measurement, phase and tariff.
 
     A value whose field the data model does not know gives none; an empty reading gives
-    no point at all, never a zero.
+    no record at all, never a zero.
     """
     groups: dict[tuple[str, str, str], dict[str, FieldValue]] = {}
-    for key, value in reading.values.items():
-        register = model.by_key[key]
+    for quantity, value in reading.values.items():
+        register = model.by_quantity[quantity]
         measurement = MEASUREMENT_OF.get(register.field)
         if measurement is None:
             continue
         group = (measurement, register.phase, register.tariff)
         groups.setdefault(group, {})[register.field] = field_value(register, value)
-    tags = {"site": site, "meter": reading.meter, "role": reading.role}
-    found = []
+    found: list[Sample | CounterValues | MeterFacts] = []
     for (measurement, phase, tariff), fields in groups.items():
         if measurement == "meter":
             fields["model"] = reading.model
-        own = {"phase": phase, "tariff": tariff}
-        found.append(
-            Point(
-                measurement,
-                tags | {name: value for name, value in own.items() if value},
-                fields,
-                reading.taken_ms,
-            )
-        )
-    return tuple(found)
+        record = _RECORD[measurement]
+        found.append(record(reading.meter, reading.role, reading.taken_ms, phase, tariff, fields))
+    return found
 
 
 def field_value(register: Register, value: Value) -> FieldValue:
     """Return `value` in the unit and type that the data model gives its field."""
-    kind = MEASUREMENTS[MEASUREMENT_OF[register.field]].fields[register.field].kind
-    match kind:
+    match FIELDS[register.field].kind:
         case FieldType.FLOAT:
-            number = value if isinstance(value, Decimal) else Decimal(value)
-            return float(number * SCALE.get(register.unit, Decimal(1)))
+            scale = SCALE.get(register.unit)
+            return float(value if scale is None else Decimal(value) * scale)
         case FieldType.INTEGER:
             return int(value)
         case _:
@@ -64,11 +61,3 @@ def _text(register: Register, value: Value) -> str:
     if register.field.startswith("direction_"):  # "1F": the phase is in the field's name
         return text[-1:] if text[-1:] in {"F", "R"} else text
     return text
-
-
-def by_lane(found: Iterable[Point]) -> Mapping[Lane, list[Point]]:
-    """Return the points sorted into the bucket each measurement goes to."""
-    lanes: dict[Lane, list[Point]] = {}
-    for point in found:
-        lanes.setdefault(MEASUREMENTS[point.measurement].lane, []).append(point)
-    return lanes
