@@ -254,6 +254,7 @@ def import_(
         bool, typer.Option("--skip-bad", help="Take the good lines although some are bad.")
     ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
+    file: FileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take someone's own points into the buffer, to be delivered with all others. Every
@@ -261,12 +262,15 @@ def import_(
     from logger.store import tools
     from logger.transfer.importing import read_lines, summary
 
-    place = opened(config, None)
+    place = opened(config, file)
     found = read_lines(source, precision.value)
     refused = bool(found.bad) and not skip_bad
     points = 0
-    if not refused:
-        with tools.changing(place.path) as database, bar("importing", as_json) as progress:
+    if not refused and found.rows:
+        with (
+            tools.changing(place.path, new=True) as database,
+            bar("importing", as_json) as progress,
+        ):
             points = tools.add(database, found.rows, place.now_ms(), progress)
     bad = list(summary(found.bad))
     if as_json:

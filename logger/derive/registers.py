@@ -27,7 +27,7 @@ RISING = (
 RESETTABLE = "day_counter"
 
 # A CT meter whose ratio is not known may have any; 9995/5 is the largest (Ambition).
-_UNKNOWN_AMPS = 9995.0
+MAX_AMPS = 9995.0
 _MS_PER_HOUR = 3_600_000
 _FLOAT32_BITS = 24
 
@@ -41,7 +41,7 @@ def counters(values: Mapping[str, Value]) -> dict[str, Decimal]:
     }
 
 
-def primary_amps(values: Mapping[str, Value]) -> float | None:
+def primary_amps(values: Mapping[str, Value | float]) -> float | None:
     """Return the largest primary current by the meter's own settings, None if not told.
 
     `meter_amps` (0x400B) is 100 on a direct meter and 5 on a CT meter, whose ratio
@@ -54,7 +54,7 @@ def primary_amps(values: Mapping[str, Value]) -> float | None:
         return float(amps)
     digits = str(values.get("ct_ratio", ""))[:4]
     ratio = int(digits) if digits.isdecimal() else 0
-    return float(ratio) if ratio > 6 else _UNKNOWN_AMPS
+    return float(ratio) if ratio > 6 else MAX_AMPS
 
 
 def float32_step(value: Decimal) -> Decimal:
@@ -76,10 +76,23 @@ def exponent(value: Decimal) -> int:
     return power if isinstance(power, int) else 0
 
 
+def passed_maximum(
+    before: Decimal, after: Decimal, most: Decimal, maximum: Decimal | None
+) -> Decimal | None:
+    """Return what a counter counted that passed its `maximum` (after which comes 0) between
+    `before` and `after`; None if it cannot be that, because it counts at most `most`, or
+    so much of its range that any fall could be."""
+    if maximum is None or after >= before:
+        return None
+    whole = maximum + Decimal(1).scaleb(exponent(maximum))
+    counted = whole - before + after
+    return counted if 0 <= counted <= min(most, whole / 10) else None
+
+
 def ceiling(key: str, amps: float | None, margin: float, passed_ms: int) -> Decimal:
     """Return the largest rise of counter `key` in `passed_ms`, in kWh or kvarh."""
     phases = 1 if "/L" in key else 3
-    kilowatts = (amps or _UNKNOWN_AMPS) * MAX_VOLTAGE * phases * margin / 1000
+    kilowatts = (amps or MAX_AMPS) * MAX_VOLTAGE * phases * margin / 1000
     return Decimal(kilowatts * max(passed_ms, 0) / _MS_PER_HOUR)
 
 
