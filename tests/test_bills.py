@@ -168,3 +168,37 @@ def test_quality_and_events_are_those_of_the_site(house: House) -> None:
     event = 'event,kind=logger_outage,site=barn state="begin",text="x"'
     assert house.take_text(f"{event} {START}").exit_code == 0
     assert json.loads(house("events", *DAYS, "--json")) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "shown"),
+    [
+        ("2026-09-01", "2026-09-03", False),
+        ("2026-09-04", "2026-09-06", True),  # it begins
+        ("2026-09-10", "2026-09-12", True),  # it spans all of it
+        ("2026-09-14", "2026-09-15", True),  # it ends
+        ("2026-09-16", "2026-09-18", False),
+    ],
+)
+def test_an_event_is_shown_wherever_it_lasted(
+    house: House, first: str, last: str, shown: bool
+) -> None:
+    house.take("events-over-the-edge", "events-over-the-edge")
+    found = json.loads(house("events", "--from", first, "--to", last, "--json"))
+    outage = ("logger_outage", "2026-09-05T00:00:00+00:00", "2026-09-15T00:00:00+00:00")
+    assert [(one["kind"], one["begin"], one["end"]) for one in found] == [outage] * shown
+    table = house("events", "--from", first, "--to", last)
+    assert "goes on" not in table
+    assert ("no events" in table) is not shown
+
+
+def test_an_event_of_another_program_is_none_of_ours(house: House) -> None:
+    house.take("events-over-the-edge")
+    assert json.loads(house("events", *DAYS, "--json")) == []
+
+
+def test_an_event_that_goes_on_is_shown_ever_after(house: House) -> None:
+    event = 'event,kind=logger_outage,site=home state="begin",text="x"'
+    assert house.take_text(f"{event} {START}").exit_code == 0
+    assert "goes on" in house("events", "--from", "2026-10-01", "--to", "2026-10-02")
+    assert "no events" in house("events", "--from", "2026-09-01", "--to", "2026-09-02")
