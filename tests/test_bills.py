@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import html
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from logger.cli import app
+from logger.points.line import Point
+from logger.points.parse import decode
 
 CASES = Path(__file__).parent / "cases"
 CONFIG = """\
@@ -202,3 +207,146 @@ def test_an_event_that_goes_on_is_shown_ever_after(house: House) -> None:
     assert house.take_text(f"{event} {START}").exit_code == 0
     assert "goes on" in house("events", "--from", "2026-10-01", "--to", "2026-10-02")
     assert "no events" in house("events", "--from", "2026-09-01", "--to", "2026-09-02")
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_first_line(house: House) -> None:
+    house.take("bom")
+    assert house.energy()["total"]["import_kwh"] == 1.5
+    assert house("buffer", "export", "--out", "-", "--format", "lp").count("\nenergy,") == 1
+
+
+def test_two_blanks_are_one(house: House) -> None:
+    house.take("two-blanks")
+    assert house.energy()["total"]["import_kwh"] == 2.0
+    assert "  " not in house("buffer", "export", "--out", "-", "--format", "lp")
+
+
+def test_fields_that_come_one_by_one_are_those_of_one_point(house: House) -> None:
+    house.take("one-field-a-line")
+    total = house.energy()["total"]
+    assert (total["import_kwh"], total["export_kwh"]) == (24.0, 12.0)
+    out = house("buffer", "export", "--out", "-", "--format", "csv").splitlines()
+    assert len(out) == 26
+    assert "100.0,7.0" in out[1]
+
+
+def test_events_and_windows_are_read_one_field_a_line_and_in_two_files(house: House) -> None:
+    event = "event,kind=logger_outage,site=home "
+    window = "quality_voltage,meter=grid,phase=L1,role=grid,site=home "
+    lines = [f'{event}state="begin" {START}', f"{window}mean=250.0 {START}"]
+    more = [f"{window}{field} {START}" for field in ("min=249.0", "max=251.0", "samples=9i")]
+    assert house.take_text("\n".join([*lines, *more, f"{window}valid=t {START}"])).exit_code == 0
+    assert house.take_text(f'{event}text="a text" {START}').exit_code == 0
+    (found,) = json.loads(house("events", *DAYS, "--json"))
+    assert (found["kind"], found["text"]) == ("logger_outage", "a text")
+    (line,) = json.loads(house("report", "quality", *DAYS, "--json"))["lines"]
+    assert (line["windows"], line["valid"], line["highest_seen_v"]) == (1, 1, 251.0)
+
+
+ENERGY = "energy,meter=grid,phase=total,role=grid,site=home,tariff=total"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("quality_voltage,role=grid,site=home mean=230.0 1789948800000", "without meter"),
+        ("energy,meter=grid active_import=1.0 1789948800000", "without role and site"),
+        (f"{ENERGY},active_import=5 active_import=1.0 1789948800000", "name of a field"),
+        (f"{ENERGY},samples=5 active_import=1.0,samples=2i 1789948800000", "name of a field"),
+        ("x,time=5 y=1.0 1789948800000", "called 'time'"),
+        ("x,a=5 y=1.0", "no timestamp"),
+        ('x,a=5 y="two\tblanks', "without its closing quote"),
+        ("x,a=5\x01 y=1.0 1789948800000", "line protocol can hold"),
+    ],
+)
+def test_what_would_mislead_later_is_refused_with_line_and_reason(
+    house: House, line: str, reason: str
+) -> None:
+    result = house.take_text(f"{ENERGY} active_import=1.0 1789948800000\n{line}\n")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["points"] == 0
+    assert found["bad"][0].startswith("line 2: ")
+    assert reason in found["bad"][0]
+    assert not house.buffer.exists()
+
+
+def test_of_two_points_in_one_millisecond_the_second_is_refused(house: House) -> None:
+    ns = START * 1_000_000
+    lines = [f"{ENERGY} active_import={value} {ns + more}" for value, more in ((1.0, 0), (2.0, 7))]
+    found = json.loads(house.take_text("\n".join(lines)).stdout)
+    assert "line 2: active_import has another value in line 1" in found["bad"][0]
+    found = json.loads(house.take_text("\n".join([lines[0], lines[0]])).stdout)
+    assert (found["points"], found["repeated"], found["bad"]) == (1, 1, [])
+
+
+def test_a_compressed_file_is_read_and_a_torn_one_is_named(house: House) -> None:
+    packed = gzip.compress((CASES / "roll-over.lp").read_bytes())
+    assert house.take_text(packed).exit_code == 0
+    assert house.energy()["total"]["import_kwh"] == 72.0
+    result = house.take_text(packed[:-20])
+    assert "damaged gzip data" in str(result.exception)
+
+
+def test_a_swap_can_be_marked_by_hand(house: House) -> None:
+    """To a meter that stands higher nothing else would tell it."""
+    lines = [f"{ENERGY} active_import={100.0 + h} {START + h * HOUR}" for h in range(5)]
+    lines += [f"{ENERGY} active_import={900.0 + h} {START + h * HOUR}" for h in range(5, 9)]
+    house.take_text("\n".join(lines))
+    assert house.energy()["total"]["import_kwh"] == 808.0
+    event = 'event,kind=meter_swapped,meter=grid,role=grid,site=home state="end",text="by hand"'
+    house.take_text(f"{event} {START + 5 * HOUR}")
+    found = house.energy()
+    assert found["total"]["import_kwh"] == 7.0
+    assert len(found["breaks"]) == 1
+
+
+def test_an_export_keeps_tags_and_fields_of_one_name_apart(house: House) -> None:
+    lines = f"one,place=roof x=1.0 {START}\ntwo,x=tag,measurement=m place=2.0 {START}\n"
+    assert house.take_text(lines).exit_code == 0
+    rows = list(
+        csv.DictReader(house("buffer", "export", "--out", "-", "--format", "csv").splitlines())
+    )
+    assert [(row["place"], row["x"], row["x_value"], row["place_value"]) for row in rows] == [
+        ("roof", "", "1.0", ""),
+        ("", "tag", "", "2.0"),
+    ]
+    assert [(row["measurement"], row["measurement_tag"]) for row in rows] == [
+        ("one", ""), ("two", "m"),
+    ]  # fmt: skip
+
+
+NAMES = (
+    "O'Brien's \"roof\"",
+    "Roof [west]",
+    "Keller [/b]",
+    "a\\,b c=d",
+    "=SUM(A1)",
+    "{{x}}",
+    "电" * 30,
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_is_the_same_wherever_it_is_shown(house: House, name: str) -> None:
+    tags = {"meter": name, "phase": "L1", "role": "grid", "site": "home"}
+    fields = {"mean": 230.0, "min": 229.0, "max": 231.0, "samples": 120, "valid": True}
+    event = Point(
+        "event",
+        {"kind": "meter_swapped", "meter": name, "role": "grid", "site": "home"},
+        {"state": "end", "text": f"{name}: swapped"},
+        START,
+    )
+    lines = [Point("quality_voltage", tags, fields, START).line(), event.line()]
+    assert house.take_text("\n".join(lines)).exit_code == 0
+    (line,) = json.loads(house("report", "quality", *DAYS, "--json"))["lines"]
+    assert line["meter"] == name
+    (found,) = csv.DictReader(house("report", "quality", *DAYS, "--csv").splitlines())
+    assert found["meter"] == name
+    page = house.directory / "quality.html"
+    table = house("report", "quality", *DAYS, "--html", str(page))
+    assert name in table.replace("\\\\", "\\")
+    assert html.escape(name) in page.read_text(encoding="utf-8")
+    assert name in house("events", *DAYS).replace("\\\\", "\\")
+    exported = house("buffer", "export", "--out", "-", "--format", "lp").splitlines()
+    assert {decode(each).tags["meter"] for each in exported} == {name}

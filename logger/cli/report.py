@@ -86,7 +86,7 @@ def energy(
 def _show_energy(
     rows: list[EnergyRow], total: EnergyRow, currency: str, doubts: list[dict[str, str]]
 ) -> None:
-    from logger.cli.console import columns_that_fit, console, fitting
+    from logger.cli.console import columns_that_fit, console, fitting, plain
     from logger.cli.table import Table
 
     tariffs = sorted(total.tariffs)
@@ -116,7 +116,7 @@ def _show_energy(
         )
     for doubt in doubts:
         out.print(
-            f"? {doubt['meter']}: its counters went on from other values between "
+            f"? {plain(doubt['meter'])}: its counters went on from other values between "
             f"{doubt['begin'][:19]} and {doubt['end'][:19]}: energy there may be missing."
         )
     if total.unpriced and total.cost is not None:

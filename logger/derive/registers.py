@@ -52,7 +52,7 @@ def primary_amps(values: Mapping[str, Value | float]) -> float | None:
         return None
     if amps > 6:
         return float(amps)
-    digits = str(values.get("ct_ratio", ""))[:4]
+    digits = str(values.get("ct_ratio", "")).partition("/")[0][:4]
     ratio = int(digits) if digits.isdecimal() else 0
     return float(ratio) if ratio > 6 else MAX_AMPS
 

@@ -141,6 +141,8 @@ def _read(
 ) -> dict[Series, dict[int, Decimal]]:
     found: dict[Series, dict[int, Decimal]] = {}
     for point in source.read("energy", list(spans), tags, _FIELDS):
+        if not {"meter", "role"} <= point.tags.keys():
+            continue
         for quantity in _FIELDS:
             value = point.fields.get(quantity)
             if value is None:
