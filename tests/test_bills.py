@@ -6,6 +6,8 @@ import csv
 import gzip
 import html
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -314,6 +316,62 @@ def test_an_export_keeps_tags_and_fields_of_one_name_apart(house: House) -> None
     assert [(row["measurement"], row["measurement_tag"]) for row in rows] == [
         ("one", ""), ("two", "m"),
     ]  # fmt: skip
+
+
+def test_a_full_disk_behind_the_output_is_said_without_a_traceback(house: House) -> None:
+    house.take("roll-over", "events-over-the-edge")
+    for words in (("report", "energy", *DAYS), ("events", *DAYS, "--json"), ("version",)):
+        config = () if words == ("version",) else ("--config", str(house.config))
+        with Path("/dev/full").open("w") as full:
+            found = subprocess.run(
+                [sys.executable, "-m", "logger", *words, *config],
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        assert (found.returncode, found.stderr) == (
+            1,
+            "error: the output cannot be written: No space left on device\n",
+        )
+
+
+def test_one_name_in_two_spellings_is_refused_twice(tmp_path: Path) -> None:
+    text = CONFIG.replace('"roof"', '"Z\u00e4hler"').replace('"cellar"', '"Za\u0308hler"')
+    house = House(tmp_path)
+    house.config.write_text(text.format(path=house.buffer), encoding="utf-8")
+    assert "names must differ" in str(house.run("events", *DAYS).exception)
+
+
+PRICED = """\
+[prices]
+currency = "IDR"
+[[prices.valid]]
+since = 2026-09-22
+buy = 1500.5
+buy_t1 = 2000
+sell = 100
+"""
+
+
+def test_money_is_the_same_at_every_resolution_and_marked_without_a_price(tmp_path: Path) -> None:
+    house = House(tmp_path, PRICED)
+    lines = []
+    for h in range(73):
+        at = START + h * HOUR
+        lines.append(f"{ENERGY} active_import={100 + h * 1.08!r},active_export={h / 2!r} {at}")
+        for name, share in (("T1", 0.6), ("T2", 0.4)):
+            lines.append(f"{ENERGY[:-5]}{name} active_import={10 + h * share!r} {at}")
+    assert house.take_text("\n".join(lines)).exit_code == 0
+    # 0.6 kWh at the price of T1, 0.4 + 0.08 kWh at the common one, in each of 48 hours.
+    cost = 48 * (0.6 * 2000 + 0.48 * 1500.5)
+    for by in ("hour", "day", "month"):
+        found = house.energy(by)
+        total = found["total"]
+        assert total["cost"] == pytest.approx(cost, rel=1e-9)
+        assert sum(row["cost"] or 0 for row in found["rows"]) == pytest.approx(cost, rel=1e-9)
+        assert total["revenue"] == pytest.approx(2400.0)
+        assert total["unpriced_kwh"] == pytest.approx(24 * 1.58)
+    days = house.energy()["rows"]
+    assert [row["cost"] is None for row in days] == [True, False, False]
+    assert "(part)" in house("report", "energy", *DAYS)
 
 
 NAMES = (
