@@ -17,7 +17,7 @@ from logger.grafana.build import DASHBOARD_FOLDER
 from logger.grafana.notify import TELEGRAM, VARIABLES, notifications
 from tests.grafana_queries import Json, unknown_names
 
-BOARDS = dashboards(DashboardOptions())
+BOARDS = dashboards(DashboardOptions(buy=(0.30, 0.25, 0.30, 0.25), sell=0.08))
 (GROUP,) = rules(DashboardOptions(), list(BOARDS.values()))["groups"]
 RULES = {rule["title"]: rule for rule in GROUP["rules"]}
 

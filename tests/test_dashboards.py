@@ -19,7 +19,7 @@ from logger.grafana import DashboardOptions, Source, dashboard_options, dashboar
 from tests.grafana_queries import Json, panels, queries, unknown_names
 
 ROOT = Path(__file__).parent.parent
-BOARDS = dashboards(DashboardOptions())
+BOARDS = dashboards(DashboardOptions(buy=(0.30, 0.25, 0.30, 0.25), sell=0.08))
 PANELS = {
     f"{name}: {panel['title']}": panel for name, board in BOARDS.items() for panel in panels(board)
 }
@@ -218,6 +218,12 @@ def test_prices_and_time_zone_come_from_the_configuration() -> None:
     assert values["price_feed_in"] == "0.9"
     money = next(panel for panel in panels(made) if panel["title"] == "Cost by day")
     assert money["fieldConfig"]["defaults"]["unit"] == "suffix: SEK"
+
+
+def test_without_prices_nothing_shows_money() -> None:
+    made = json.dumps(dashboards(dashboard_options("UTC", Prices())))
+    for word in ("price", "Money", "Cost", "currency"):
+        assert word not in made
 
 
 def test_limits_come_from_the_configuration() -> None:

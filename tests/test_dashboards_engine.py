@@ -20,7 +20,8 @@ from tests.virtual_month import DAYS, END, START, ZONE, Month
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("month")]
 
 NOW = END * 1000
-BOARDS = dashboards(DashboardOptions(zone=ZONE))
+OPTIONS = DashboardOptions(zone=ZONE, buy=(0.30, 0.25, 0.30, 0.25), sell=0.08)
+BOARDS = dashboards(OPTIONS)
 PANELS = {
     f"{name}: {panel['title']}": (board, panel)
     for name, board in BOARDS.items()
@@ -123,7 +124,8 @@ def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
     consumed = imported + own
     assert value(month, "pv.json: Self-sufficiency", "A", range_) == step(own / consumed, abs=1e-3)
     by_tariff = [grid.between(start, end, "active_import", tariff=number) for number in (1, 2)]
-    buy, sell = DashboardOptions().buy, DashboardOptions().sell
+    buy, sell = OPTIONS.buy, OPTIONS.sell
+    assert buy is not None
     cost = by_tariff[0] * buy[0] + by_tariff[1] * buy[1]
     assert min(by_tariff) > 10
     assert value(month, "energy.json: Cost in this range", "A", range_) == step(cost, abs=0.02)

@@ -263,3 +263,21 @@ def test_against_a_ledger_what_passes_is_true_and_everything_true_passes_in_the_
         assert abs(found - truth[number]) <= Decimal("0.012")  # the sums' last digits
     assert max(passed) == len(rises)
     assert passed[len(rises)] == truth[len(rises)]
+
+
+def test_a_counter_that_passes_its_maximum_loses_nothing() -> None:
+    guard = CounterGuard(maxima={"house": Decimal("999999.99")})
+    guard.feed(identity(T0))
+    for number in range(5):
+        guard.feed(slow(T0 + MINUTE * number, 999_999.0 + number / 8, 800.0))
+    found = []
+    for number in range(5, 9):
+        found += feed(guard, slow(T0 + MINUTE * 10 * number, number / 8, 800.0))[1]
+    (verdict,) = found
+    assert not verdict.swapped
+    total = next(
+        each
+        for each in verdict.breaks
+        if each.quantity.field == "active_import" and each.quantity.phase == "total"
+    )
+    assert total.carry == 1_000_000

@@ -136,7 +136,7 @@ def test_energy_as_json(shell: Shell) -> None:
     assert {name: total[name] for name in total if name.endswith("_kwh")} == {
         "import_kwh": 24.0, "export_kwh": 6.0, "import_t1_kwh": 15.0, "import_t2_kwh": 9.0,
         "pv_kwh": 18.0, "self_consumed_kwh": 12.0, "load_kwh": 36.0, "charge_kwh": None,
-        "discharge_kwh": None, "divided_kwh": 0.0,
+        "discharge_kwh": None, "unpriced_kwh": 0.0, "divided_kwh": 0.0,
     }  # fmt: skip
     assert total["self_consumption"] == pytest.approx(12 / 18)
     assert total["self_sufficiency"] == pytest.approx(12 / 36)

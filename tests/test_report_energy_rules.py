@@ -10,7 +10,8 @@ import pytest
 
 from logger.config.derive import Price, Prices
 from logger.report.calendar import midnight_ms
-from logger.report.countervalues import Break, CounterValues, Series
+from logger.report.counted import Bounds, Break
+from logger.report.countervalues import CounterValues, Series
 from logger.report.energy import EnergyRow, cuts, report
 from tests.test_report_energy import AMSTERDAM, DAY, HOUR, NO_PRICES, UTC, D, days
 
@@ -34,6 +35,7 @@ def made(
             for key, own in values.items()
         },
         [Break("house", START + at, swapped) for at, swapped in breaks],
+        {"house": Bounds(Decimal(1000), Decimal("999999.99"))},
     )
     return report(found, days("2026-11-02", last), prices, UTC)
 
@@ -68,9 +70,8 @@ PRICES = Prices(
     [
         ("8", "2.6"),  # 5 kWh in T1, 3 kWh in T2
         ("10", "3.2"),  # 2 kWh were counted in no tariff: at the common price
-        ("8.1", "2.6"),  # the counters' last digits
-        ("7.9", "2.6"),
-        ("8.11", "2.633"),
+        ("8.1", "2.63"),  # however little it is: many small parts are as much as one
+        ("7.99", "2.597"),  # the counters' last digits
         ("7.5", "2.45"),  # and in more than one
     ],
 )

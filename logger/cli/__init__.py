@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -91,7 +92,17 @@ def main() -> None:
     keep_environment(os.environ)
     logs.before_set_up()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what cannot be written has to be said, not lost at the end
+    except OSError as err:
+        if err.errno not in {errno.ENOSPC, errno.EPIPE}:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if err.errno == errno.ENOSPC:
+            typer.secho(f"error: the output cannot be written: {err.strerror}", fg="red", err=True)
+        sys.exit(FAILED)
     except LoggerError as err:
         typer.secho(f"error: {err.message}", fg="red", err=True)
         if err.hint:

@@ -246,7 +246,9 @@ def _nothing(path: Path, measurements: Sequence[str]) -> ExportError:
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE.lp", help="Line protocol to take in.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE.lp", help="Line protocol to take in, or .lp.gz.")
+    ],
     precision: Annotated[
         Precision, typer.Option("--precision", help="Of the timestamps; auto tells by their size.")
     ] = Precision.AUTO,
@@ -254,23 +256,28 @@ def import_(
         bool, typer.Option("--skip-bad", help="Take the good lines although some are bad.")
     ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
+    file: FileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take someone's own points into the buffer, to be delivered with all others. Every
-    line is checked first; with a bad one nothing is taken, unless --skip-bad."""
+    """Take someone's own points into the buffer, which is made if there is none, to be
+    delivered with all others. Every line is checked first; with a bad one nothing is taken,
+    unless --skip-bad."""
     from logger.store import tools
     from logger.transfer.importing import read_lines, summary
 
-    place = opened(config, None)
+    place = opened(config, file)
     found = read_lines(source, precision.value)
     refused = bool(found.bad) and not skip_bad
     points = 0
-    if not refused:
-        with tools.changing(place.path) as database, bar("importing", as_json) as progress:
+    if not refused and found.rows:
+        with (
+            tools.changing(place.path, new=True) as database,
+            bar("importing", as_json) as progress,
+        ):
             points = tools.add(database, found.rows, place.now_ms(), progress)
     bad = list(summary(found.bad))
     if as_json:
-        emit({"points": points, "bad": bad})
+        emit({"points": points, "bad": bad, "repeated": found.repeated})
     else:
         for line in bad[:20]:
             typer.secho(line, fg="red", err=True)
@@ -281,4 +288,6 @@ def import_(
             if refused
             else f"{points} points imported; they wait for delivery"
         )
+        if found.repeated:
+            typer.echo(f"{found.repeated} lines only repeat others", err=True)
     raise typer.Exit(1 if bad else 0)

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from logger.report.events import Event
 
 
+_EVER_MS = 946_684_800_000  # 2000: nothing was logged before
+_AHEAD_MS = 86_400_000  # a clock may have been ahead
+
+
 def events(
     config: ConfigOption = DEFAULT_CONFIG,
     first: FromOption = None,
@@ -27,13 +31,14 @@ def events(
 ) -> None:
     """List events: outages, voltage, frequency, counters, clock, settings."""
     import json
+    import time
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
     from logger.derive.events import EventKind
     from logger.report import shape
     from logger.report.calendar import By, midnight_ms, periods
-    from logger.report.events import joined
+    from logger.report.events import joined, within
 
     for name in kind or ():
         if name not in set(EventKind):
@@ -48,8 +53,10 @@ def events(
     if meter:
         tags["meter"] = meter
     span = (midnight_ms(begin, zone), whole[-1].end_ms)
+    # What spans the range began before it and may end after it: all events are read.
+    ever = (_EVER_MS, max(span[1], round(time.time() * 1000)) + _AHEAD_MS)
     with source(loaded, from_buffer) as points:
-        found = joined(points.read("event", [span], tags, ()))
+        found = within(joined(points.read("event", [ever], tags, ())), span)
     rows = [shape.event(one, zone) for one in found]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

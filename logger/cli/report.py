@@ -37,8 +37,10 @@ def energy(
 
     from logger.config import load_config
     from logger.domain.errors import ReportError
+    from logger.models import load as load_model
     from logger.report import energy as report
     from logger.report import shape
+    from logger.report.bounds import bounds
     from logger.report.calendar import By, periods
     from logger.report.countervalues import counter_values
 
@@ -49,8 +51,15 @@ def energy(
     begin, end = days(first, last, loaded)
     shown = periods(begin, end, By(by), zone)
     tags = {"role": ("grid", "pv", "battery")}
+    models = {
+        meter.name: load_model(meter.model, loaded.models_dir)
+        for bus in loaded.bus
+        for meter in bus.meter
+    }
+    margin = loaded.counters.margin
     with source(loaded, from_buffer) as points:
-        found = counter_values(points, report.cuts(shown, loaded.prices, zone), tags)
+        at = report.needed(shown, loaded.prices, zone)
+        found = counter_values(points, at, tags, bounds(points, (at[0], at[-1]), models, margin))
     rows, total = report.report(found, shown, loaded.prices, zone)
     if not rows:
         raise ReportError(
@@ -60,18 +69,24 @@ def energy(
     currency = loaded.prices.currency
     plain = [shape.energy(row, currency) for row in rows]
     if as_json:
+        doubts = shape.doubts(found, total, zone)
         whole = {"site": loaded.site.name, "timezone": loaded.site.timezone, "by": by}
         typer.echo(
-            json.dumps({**whole, "rows": plain, "total": shape.energy(total, currency)}, indent=2)
+            json.dumps(
+                {**whole, "rows": plain, "total": shape.energy(total, currency), "breaks": doubts},
+                indent=2,
+            )
         )
     elif as_csv:
         typer.echo(shape.csv_text(plain), nl=False)
     else:
-        _show_energy(rows, total, currency)
+        _show_energy(rows, total, currency, shape.doubts(found, total, zone))
 
 
-def _show_energy(rows: list[EnergyRow], total: EnergyRow, currency: str) -> None:
-    from logger.cli.console import columns_that_fit, console, fitting
+def _show_energy(
+    rows: list[EnergyRow], total: EnergyRow, currency: str, doubts: list[dict[str, str]]
+) -> None:
+    from logger.cli.console import columns_that_fit, console, fitting, plain
     from logger.cli.table import Table
 
     tariffs = sorted(total.tariffs)
@@ -99,6 +114,15 @@ def _show_energy(rows: list[EnergyRow], total: EnergyRow, currency: str) -> None
             f"~ {total.divided:.2f} kWh were counted over gaps longer than two hours across "
             "a border and are divided by time; their sum is exact.",
         )
+    for doubt in doubts:
+        out.print(
+            f"? {plain(doubt['meter'])}: its counters went on from other values between "
+            f"{doubt['begin'][:19]} and {doubt['end'][:19]}: energy there may be missing."
+        )
+    if total.unpriced and total.cost is not None:
+        out.print(
+            f"(part): no price was valid for {total.unpriced:.2f} kWh: they cost nothing here."
+        )
     if total.pv is not None:
         out.print(
             "self-cons. = self-used / PV, self-suff. = self-used / load; self-used = PV - "
@@ -110,11 +134,14 @@ def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
     def kwh(value: Decimal | None) -> str:
         return "" if value is None else f"{value:.2f}"
 
+    def money(value: Decimal | None) -> str:
+        return kwh(value) + (" (part)" if row.unpriced and value is not None else "")
+
     def percent(value: Decimal | None) -> str:
         return "" if value is None else f"{100 * value:.1f} %"
 
     return [
-        f"~{row.label}" if row.divided else row.label,
+        f"{'~' if row.divided else ''}{row.label}{'' if row.sure else ' ?'}",
         kwh(row.grid_import),
         *(kwh(row.tariffs.get(name)) for name in tariffs),
         kwh(row.grid_export),
@@ -123,8 +150,8 @@ def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
         kwh(row.load) if row.pv is not None else "",
         percent(row.self_consumption),
         percent(row.self_sufficiency),
-        kwh(row.cost),
-        kwh(row.revenue),
+        money(row.cost),
+        money(row.revenue),
     ]
 
 

@@ -70,7 +70,7 @@ def source(config: Config, from_buffer: bool) -> Iterator[Source]:
         return
     lines = StoredLines(config.buffer.path)
     try:
-        yield BufferSource(lines)
+        yield BufferSource(lines, config.site.name)
     finally:
         lines.close()
     if lines.damaged:

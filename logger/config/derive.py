@@ -13,7 +13,8 @@ from logger.domain.limits import FREQUENCY_HIGH, FREQUENCY_LOW, VOLTAGE_HIGH, VO
 
 _Volts = Annotated[float, Field(gt=0, le=1000)]
 _Hertz = Annotated[float, Field(gt=0, le=100)]
-_Price = Annotated[float, Field(ge=-100, le=100)]
+# A kWh may cost 2000 rupiah; a million is a slip of the hand in any currency.
+_Price = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
 
 
 class Events(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,8 @@ def _tag(value: str) -> str:
         raise ValueError(
             "a name may not hold control characters, outer spaces or end in a backslash"
         )
-    return value
+    # One name in two spellings (composed or decomposed accents) would be two tags.
+    return unicodedata.normalize("NFC", value)
 
 
 # A path, written as text.

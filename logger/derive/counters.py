@@ -23,6 +23,7 @@ from logger.derive.registers import (
     ceiling,
     counters,
     float32_step,
+    passed_maximum,
     primary_amps,
     resolution,
     sums,
@@ -36,10 +37,16 @@ _LONG_GAP_MS = 3_600_000  # after it, amps x time allows nearly anything
 
 
 class CounterGuard:
-    """Judges the counters of all meters. `agree` and `margin` as in the configuration."""
+    """Judges the counters of all meters. `agree` and `margin` as in the configuration;
+    `maxima` has the highest value of the counters of each meter, where it is known."""
 
-    def __init__(self, agree: int = 2, margin: float = 1.5) -> None:
-        self._agree, self._margin = agree, margin
+    def __init__(
+        self,
+        agree: int = 2,
+        margin: float = 1.5,
+        maxima: Mapping[str, Decimal | None] | None = None,
+    ) -> None:
+        self._agree, self._margin, self._maxima = agree, margin, dict(maxima or {})
         self._meters: dict[str, MeterMemory] = {}
         self.glitches = 0
 
@@ -79,7 +86,9 @@ class CounterGuard:
             if len(counter.held) <= self._needed(counter):
                 continue
             first = counter.held[0]
-            if (found_break := self._break(meter, quantity, counter, first)) is not None:
+            maximum = self._maxima.get(reading.meter)
+            found_break = self._break(meter, quantity, counter, first, maximum)
+            if found_break is not None:
                 breaks.append((first.taken_ms, found_break, counter.foreign))
             counter.foreign = False
             for held in counter.held[:-1]:
@@ -171,7 +180,12 @@ class CounterGuard:
         return 1 if late and not fell else self._agree
 
     def _break(
-        self, meter: MeterMemory, quantity: Quantity, counter: CounterMemory, first: Held
+        self,
+        meter: MeterMemory,
+        quantity: Quantity,
+        counter: CounterMemory,
+        first: Held,
+        maximum: Decimal | None,
     ) -> Break | None:
         """Return the break when `counter` goes on from `first`, None if it just goes on."""
         before = counter.value
@@ -185,6 +199,9 @@ class CounterGuard:
             return Break(quantity, before, first.value, Decimal(0))
         if -noise <= rise <= limit + noise:
             return None
+        passed = passed_maximum(before, first.value, limit + noise, maximum)
+        if passed is not None:
+            return Break(quantity, before, first.value, passed)
         counted = first.value if rise < 0 and first.value <= limit + noise else Decimal(0)
         return Break(quantity, before, first.value, counted)
 

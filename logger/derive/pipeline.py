@@ -60,7 +60,8 @@ class Derive:
 
     def _fresh(self) -> None:
         meters = self._meters
-        self._guard = CounterGuard(self._counters.agree, self._counters.margin)
+        maxima = {info.name: info.model.counter_max for info in meters.values()}
+        self._guard = CounterGuard(self._counters.agree, self._counters.margin, maxima)
         self._changes = MeterChanges()
         self._flows = SiteFlows(meters.values())
         self._minutes = Minutes(meters)

@@ -31,7 +31,7 @@ RESETTABLE = "day_counter"
 _METER_AMPS = Quantity("meter_amps")
 
 # A CT meter whose ratio is not known may have any; 9995/5 is the largest (Ambition).
-_UNKNOWN_AMPS = 9995.0
+MAX_AMPS = 9995.0
 _MS_PER_HOUR = 3_600_000
 _FLOAT32_BITS = 24
 
@@ -46,19 +46,23 @@ def counters(values: Mapping[Quantity, Value]) -> dict[Quantity, Decimal]:
 
 
 def primary_amps(values: Mapping[Quantity, Value]) -> float | None:
-    """Return the largest primary current by the meter's own settings, None if not told.
+    """Return the largest primary current by the meter's own settings, None if not told."""
+    return largest_amps(values.get(_METER_AMPS), values.get(CT_RATIO))
+
+
+def largest_amps(meter_amps: object, ct_ratio: object) -> float | None:
+    """Return the largest primary current, A, None if not told.
 
     `meter_amps` (0x400B) is 100 on a direct meter and 5 on a CT meter, whose ratio
     (0x400C) holds the primary current in its first four digits.
     """
-    amps = values.get(_METER_AMPS)
-    if not isinstance(amps, int):
+    if not isinstance(meter_amps, int):
         return None
-    if amps > 6:
-        return float(amps)
-    digits = str(values.get(CT_RATIO, ""))[:4]
+    if meter_amps > 6:
+        return float(meter_amps)
+    digits = str(ct_ratio or "").partition("/")[0][:4]
     ratio = int(digits) if digits.isdecimal() else 0
-    return float(ratio) if ratio > 6 else _UNKNOWN_AMPS
+    return float(ratio) if ratio > 6 else MAX_AMPS
 
 
 def float32_step(value: Decimal) -> Decimal:
@@ -80,10 +84,23 @@ def exponent(value: Decimal) -> int:
     return power if isinstance(power, int) else 0
 
 
+def passed_maximum(
+    before: Decimal, after: Decimal, most: Decimal, maximum: Decimal | None
+) -> Decimal | None:
+    """Return what a counter counted that passed its `maximum` (after which comes 0) between
+    `before` and `after`; None if it cannot be that, because it counts at most `most`, or
+    so much of its range that any fall could be."""
+    if maximum is None or after >= before:
+        return None
+    whole = maximum + Decimal(1).scaleb(exponent(maximum))
+    counted = whole - before + after
+    return counted if 0 <= counted <= min(most, whole / 10) else None
+
+
 def ceiling(counter: Quantity, amps: float | None, margin: float, passed_ms: int) -> Decimal:
     """Return the largest rise of `counter` in `passed_ms`, in kWh or kvarh."""
     phases = 1 if counter.phase.startswith("L") else 3
-    kilowatts = (amps or _UNKNOWN_AMPS) * MAX_VOLTAGE * phases * margin / 1000
+    kilowatts = (amps or MAX_AMPS) * MAX_VOLTAGE * phases * margin / 1000
     return Decimal(kilowatts * max(passed_ms, 0) / _MS_PER_HOUR)
 
 

@@ -101,6 +101,7 @@ _METER = {
     "model": _text("model of the register table"),
     "software_version": _text("firmware of the meter"),
     "tariff": _integer("", "active tariff, 1 to 4"),
+    "meter_amps": _integer("A", "rated current as the meter has it; 5 or 6 with transformers"),
     "ct_ratio": _text("current transformer ratio as the meter has it"),
     "combination_code": _integer("", "what the display's total means"),
     "direction_l1": _text("current direction of L1: F or R"),

@@ -70,7 +70,7 @@ def variables(settings: DashboardOptions, *, meter: str = "", prices: str = "") 
     if meter:
         query = f'SHOW TAG VALUES FROM "energy" WITH KEY = "meter" WHERE {SITE}'
         found.append(_query("meter", "Meter", query, many=meter == "many"))
-    if prices:
+    if prices and settings.buy is not None:
         shown = prices == "shown"
         for number, price in enumerate(settings.buy, start=1):
             label = f"Price T{number}"

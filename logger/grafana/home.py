@@ -170,6 +170,8 @@ def _sums(settings: DashboardOptions) -> list[Json]:
                 links=[link("Energy and tariffs", TARIFFS)],
             )
         )  # fmt: skip
+    if settings.buy is None:
+        return found
     for title, last in (("Today", "now/d"), ("This month", "now/M"), ("This year", "now/y")):
         found.append(
             stat(

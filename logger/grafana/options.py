@@ -13,13 +13,14 @@ class DashboardOptions:
     """The figures behind every dashboard and rule, all from one configuration file.
 
     `zone` is the IANA time zone of the installation: days begin and end there. Prices
-    are for one kWh in `currency`; `buy` by tariff T1 to T4.
+    are for one kWh in `currency`; `buy` by tariff T1 to T4, None without any: then nothing
+    shows money.
     """
 
     zone: str = "Europe/Amsterdam"
     currency: str = "EUR"
-    buy: tuple[float, float, float, float] = (0.30, 0.25, 0.30, 0.25)
-    sell: float = 0.08
+    buy: tuple[float, float, float, float] | None = None
+    sell: float = 0.0
     events: Events = field(default_factory=Events)
     alerts: Alerts = field(default_factory=Alerts)
 

@@ -199,8 +199,7 @@ def tariffs(settings: DashboardOptions) -> Json:
             unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=SELL),
             empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
         ),
-        row("Money"),
-        *_money(settings),
+        *([row("Money"), *_money(settings)] if settings.buy is not None else []),
         row("The meter's own counters"),
         _counters(),
         stat(

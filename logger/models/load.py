@@ -69,6 +69,7 @@ class _Table(BaseModel):
     max_gap: Annotated[int, Field(ge=0, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
     identify: _Identify = _Identify()
     guard: _Guard | None = None
+    counter_max: Annotated[float, Field(gt=0)] | None = None
     limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
 
 
@@ -143,6 +144,7 @@ def load_file(path: Path) -> Model:
         answers=_spans(table.identify.answers),
         refuses=_spans(table.identify.refuses),
         guard=_guard(path, text, table.guard, registers),
+        counter_max=None if table.counter_max is None else Decimal(str(table.counter_max)),
         limits={
             name: (Decimal(str(low)), Decimal(str(high)))
             for name, (low, high) in table.limits.items()

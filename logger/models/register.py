@@ -140,6 +140,8 @@ class Model:
     answers: tuple[AddressSpan, ...] = ()
     refuses: tuple[AddressSpan, ...] = ()
     guard: Guard | None = None
+    # The highest value of an energy counter, kWh: after it comes 0. None: not known.
+    counter_max: Decimal | None = None
     # Plausible range by field, in the meter's own unit; outside it nothing is believed.
     limits: Mapping[str, tuple[Decimal, Decimal]] = dataclasses.field(default_factory=dict)
 

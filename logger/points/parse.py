@@ -13,10 +13,8 @@ from logger.points.line import FieldValue, Point
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"([+-]?\d+)i")
-_BOOLEANS = {
-    **dict.fromkeys(("t", "T", "true", "True", "TRUE"), True),
-    **dict.fromkeys(("f", "F", "false", "False", "FALSE"), False),
-}
+TRUE, FALSE = ("t", "T", "true", "True", "TRUE"), ("f", "F", "false", "False", "FALSE")
+_BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 _INT64 = 2**63
 
 

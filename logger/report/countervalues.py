@@ -7,11 +7,15 @@ one is missing its neighbours are looked for, wider and wider.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 
+from logger.derive.registers import ceiling
+from logger.domain.quantity import Quantity
 from logger.domain.timespan import TimeSpan, merged
+from logger.report.counted import Bounds, Break, Counted, counted
 from logger.report.source import Source, Tags
 
 # A value read so soon after a boundary is the value at the boundary.
@@ -19,6 +23,8 @@ AT_MS = 90_000
 # How far to look for the neighbours of a missing one: 20 min, 2 h, 2 d, 40 d, 400 d.
 _REACHES_MS = (1_200_000, 7_200_000, 2 * 86_400_000, 40 * 86_400_000, 400 * 86_400_000)
 _FIELDS = ("active_import", "active_export")
+# Of a meter about which nothing is known: as fast as the largest transformers allow.
+_ANY = Bounds(ceiling(Quantity("active_import", "total", "total"), None, 1.5, 3_600_000))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,21 +37,28 @@ class Series:
     tariff: str
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Counters of a meter went on from other values at `at_ms`."""
-
-    meter: str
-    at_ms: int
-    swapped: bool
-
-
 @dataclass(slots=True)
 class CounterValues:
     """Values of all counters, each at increasing times, and the breaks among them."""
 
     values: dict[Series, list[tuple[int, Decimal]]] = field(default_factory=dict)
     breaks: list[Break] = field(default_factory=list)
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+
+    def bounds_of(self, meter: str) -> Bounds:
+        """Return the bounds of a meter's counters."""
+        return self.bounds.get(meter, _ANY)
+
+    def counted(self) -> dict[Series, Counted]:
+        """Return what each counter counted."""
+        return {
+            series: counted(
+                values,
+                [each for each in self.breaks if each.meter == series.meter],
+                self.bounds_of(series.meter),
+            )
+            for series, values in self.values.items()
+        }
 
     def add(self, found: dict[Series, dict[int, Decimal]]) -> None:
         """Take in more values; what is known already stays."""
@@ -65,11 +78,17 @@ def breaks(source: Source, span: TimeSpan) -> list[Break]:
     return sorted(found, key=lambda found: found.at_ms)
 
 
-def counter_values(source: Source, boundaries: Sequence[int], tags: Tags) -> CounterValues:
+def counter_values(
+    source: Source,
+    boundaries: Sequence[int],
+    tags: Tags,
+    bounds: Mapping[str, Bounds] | None = None,
+) -> CounterValues:
     """Return the counter values at `boundaries` (ms UTC) and around breaks, as far as
-    there are any, for the meters that `tags` choose."""
+    there are any, for the meters that `tags` choose. `bounds` are those of the meters."""
     margin = _REACHES_MS[1]
-    found = CounterValues(breaks=breaks(source, (boundaries[0] - margin, boundaries[-1] + margin)))
+    span = (boundaries[0] - margin, boundaries[-1] + margin)
+    found = CounterValues(breaks=breaks(source, span), bounds=bounds or {})
     chosen: Tags = {"phase": ("total",), **tags}
     found.add(_read(source, [(at, at + AT_MS) for at in boundaries], chosen))
     seen = 0  # how far around a lacking boundary everything is known
@@ -78,7 +97,21 @@ def counter_values(source: Source, boundaries: Sequence[int], tags: Tags) -> Cou
             own: Tags = {**chosen, "meter": (meter,)} if meter else chosen
             found.add(_read(source, spans, own))
         seen = reach
+    for meter, spans in _odd(found, margin).items():
+        found.add(_read(source, spans, {**chosen, "meter": (meter,)}))
     return found
+
+
+def _odd(found: CounterValues, margin: int) -> dict[str, list[TimeSpan]]:
+    """Return the spans, by meter, at whose end a counter shows what it cannot have come to:
+    only all of the readings between can tell what happened, and when."""
+    spans: dict[str, set[TimeSpan]] = {}
+    for series, values in found.values.items():
+        bounds = found.bounds_of(series.meter)
+        for (since, before), (until, after) in pairwise(values):
+            if not bounds.plain(before, after, until - since):
+                spans.setdefault(series.meter, set()).add((since, until + margin))
+    return {meter: merged(own) for meter, own in spans.items()}
 
 
 def _lacking(
@@ -109,6 +142,8 @@ def _read(
 ) -> dict[Series, dict[int, Decimal]]:
     found: dict[Series, dict[int, Decimal]] = {}
     for point in source.read("energy", list(spans), tags, _FIELDS):
+        if not {"meter", "role"} <= point.tags.keys():
+            continue
         for quantity in _FIELDS:
             value = point.fields.get(quantity)
             if value is None:

@@ -3,6 +3,8 @@
     cost    = sum over tariffs and days of import x price
     revenue = sum over days of export x price
 
+Import that no tariff counted has the common price.
+
 Load, self-consumption and self-sufficiency are those of `domain.balance`.
 
 Ratios are ratios of sums over the shown period, blank where the divisor is 0. All from
@@ -15,19 +17,16 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from logger.config.derive import Price, Prices
 from logger.domain import balance
-from logger.report.calendar import Period, day_of, midnight_ms
-from logger.report.countervalues import AT_MS, Break, CounterValues, Series
+from logger.report.calendar import By, Period, day_of, midnight_ms, periods
+from logger.report.counted import Counted
+from logger.report.countervalues import AT_MS, CounterValues, Series
 
 _ZERO = Decimal(0)
 _IMPORT, _EXPORT = "active_import", "active_export"
-# More than any meter here can count: 125 A x 3 x 276 V and room; it tells a counter that
-# restarted from one that was set to another value.
-_FASTEST_KW = Decimal(1000)
 _SPLIT_MS = 7_200_000  # dividing a longer gap between two periods is worth a remark
 
 
@@ -49,6 +48,10 @@ class EnergyRow:
     # Part of the above that was counted over a gap across the period's border, and is
     # divided by time: the sum is exact, its place is not.
     divided: Decimal = _ZERO
+    # Energy drawn and fed back while no price was valid: it is in neither sum of money.
+    unpriced: Decimal = _ZERO
+    # A counter restarted or was swapped in it: the energy is what was seen, and maybe more.
+    sure: bool = True
 
     @property
     def self_consumed(self) -> Decimal | None:
@@ -82,11 +85,18 @@ class EnergyRow:
 
 
 def cuts(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:
-    """Return all moments at which counters are needed: borders and changes of price."""
+    """Return all moments that part the energy: borders and changes of price."""
     first, last = shown[0].start_ms, shown[-1].end_ms
     changes = (midnight_ms(price.since, zone) for price in prices.valid)
     borders = {period.start_ms for period in shown} | {last}
     return sorted(borders | {at for at in changes if first < at < last})
+
+
+def needed(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:
+    """Return all moments at which counters are read: `cuts` and every midnight, so that a
+    break is seen alike in a report of months and of days."""
+    days = periods(shown[0].day, day_of(shown[-1].end_ms - 1, zone), By.DAY, zone)
+    return sorted({*cuts(shown, prices, zone), *(day.start_ms for day in days)})
 
 
 def report(
@@ -94,9 +104,9 @@ def report(
 ) -> tuple[list[EnergyRow], EnergyRow]:
     """Return a row for each period with data, and one for all of them."""
     moments = cuts(shown, prices, zone)
-    parts: dict[Series, list[tuple[Decimal, Decimal] | None]] = {
-        series: _parts(values, [b for b in found.breaks if b.meter == series.meter], moments)
-        for series, values in found.values.items()
+    parts: dict[Series, list[_Part | None]] = {
+        series: _parts([at for at, _ in found.values[series]], counts, moments)
+        for series, counts in found.counted().items()
     }
     total = EnergyRow("total", shown[0].start_ms, shown[-1].end_ms)
     rows = []
@@ -113,16 +123,14 @@ def report(
     return rows, total
 
 
-def _count(
-    row: EnergyRow, cell: Mapping[Series, tuple[Decimal, Decimal] | None], price: Price | None
-) -> None:
+def _count(row: EnergyRow, cell: Mapping[Series, _Part | None], price: Price | None) -> None:
     """Add the energy of one cell (within one period and one price) to `row`."""
     drawn, fed = _ZERO, _ZERO
     by_tariff: dict[str, Decimal] = {}
     for series, part in cell.items():
         if part is None:
             continue
-        energy, divided = part
+        energy = part.energy
         match series.role, series.quantity, series.tariff:
             case "grid", "active_import", "total":
                 row.grid_import = (row.grid_import or _ZERO) + energy
@@ -141,32 +149,37 @@ def _count(
                 row.discharge = (row.discharge or _ZERO) + energy
             case _:
                 continue
-        row.divided += divided
+        row.divided += part.divided
+        row.sure &= part.sure
     for tariff, energy in by_tariff.items():
         row.tariffs[tariff] = row.tariffs.get(tariff, _ZERO) + energy
-    if price is None or row.grid_import is None:
+    if price is None:
+        row.unpriced += drawn + fed
         return
-    rest = drawn - sum(by_tariff.values(), _ZERO)
-    if not by_tariff or abs(rest) > Decimal("0.1"):
-        by_tariff["total"] = rest  # counted in no tariff
+    if row.grid_import is None:
+        return
+    # What no tariff counted has the common price. The rest may be below zero by the
+    # counters' last digits: only a sum without a threshold is the same for every cell size.
+    by_tariff["total"] = drawn - sum(by_tariff.values(), _ZERO)
     cost = sum((e * Decimal(str(price.buying(t))) for t, e in by_tariff.items()), _ZERO)
     row.cost = (row.cost or _ZERO) + cost
     row.revenue = (row.revenue or _ZERO) + fed * Decimal(str(price.sell))
 
 
-def _parts(
-    values: Sequence[tuple[int, Decimal]], broken: Sequence[Break], moments: Sequence[int]
-) -> list[tuple[Decimal, Decimal] | None]:
-    """Return the energy between each two `moments`, and how much of it was divided."""
-    times = [at for at, _ in values]
-    counted = [_ZERO]
-    level = values[0][1]
-    for (since, _), (until, after) in pairwise(values):
-        between = [each for each in broken if since < each.at_ms <= until]
-        rise, level = _rise(level, after, until - since, between)
-        counted.append(counted[-1] + rise)
-    at = [_at(times, counted, moment) for moment in moments]
-    found: list[tuple[Decimal, Decimal] | None] = []
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Energy of one counter between two moments, kWh, how much of it was divided, and
+    whether it is all of it."""
+
+    energy: Decimal
+    divided: Decimal
+    sure: bool
+
+
+def _parts(times: Sequence[int], counts: Counted, moments: Sequence[int]) -> list[_Part | None]:
+    """Return the energy between each two `moments`; None where there is no reading."""
+    at = [_at(times, counts.sums, moment) for moment in moments]
+    found: list[_Part | None] = []
     for place in range(len(moments) - 1):
         start, end = at[place], at[place + 1]
         inside = bisect_left(times, moments[place]) < bisect_left(times, moments[place + 1])
@@ -177,7 +190,10 @@ def _parts(
         energy = end.value - start.value
         # Within one gap both borders lie in it; the share is then all of the energy.
         divided = energy if not inside and (start.gap or end.gap) else start.after + end.before
-        found.append((energy, min(divided, energy)))
+        # A reading soon after a border is the one at the border.
+        first, last = moments[place] + AT_MS, moments[place + 1]
+        sure = not any(begin < last and until >= first for begin, until in counts.doubts)
+        found.append(_Part(energy, min(divided, energy), sure))
     return found
 
 
@@ -205,17 +221,3 @@ def _at(times: Sequence[int], counted: Sequence[Decimal], moment: int) -> _Borde
     if end - start <= _SPLIT_MS:
         return _Border(value)
     return _Border(value, gap=True, before=before, after=energy - before)
-
-
-def _rise(
-    level: Decimal, after: Decimal, passed_ms: int, broken: Sequence[Break]
-) -> tuple[Decimal, Decimal]:
-    """Return what a counter surely counted since it showed `level`, and its new level."""
-    if any(each.swapped for each in broken):
-        return _ZERO, after  # the new meter's beginning is not known
-    most = _FASTEST_KW * passed_ms / 3_600_000 + 1
-    if after >= level:
-        return (_ZERO if broken and after - level > most else after - level), after
-    if not broken and after > level / 2:
-        return _ZERO, level  # read again under an earlier time: the clock went back
-    return (after if after <= most else _ZERO), after  # it restarted from 0

@@ -67,7 +67,7 @@ def tallies(source: Source, spans: Sequence[TimeSpan], tags: Tags) -> list[Tally
     ] + [
         (
             part.span[0],
-            (part.tags["meter"], part.tags["role"]),
+            (part.tags["meter"], part.tags.get("role", "")),
             _Sums(part.windows, part.valid, part.within, part.low, part.high),
         )
         for part in counted
@@ -90,6 +90,8 @@ def _quarters(
     found: dict[_Series, dict[int, _Sums]] = {}
     unsure: set[tuple[_Series, int]] = set()
     for point in points:
+        if not {"meter", "role"} <= point.tags.keys():
+            continue
         series, counts = (point.tags["meter"], point.tags["role"]), point.fields
         own = found.setdefault(series, {})
         start = point.time_ms - point.time_ms % QUARTER_MS

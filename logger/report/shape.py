@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from logger.report.countervalues import CounterValues
 from logger.report.energy import EnergyRow
 from logger.report.events import Event
 from logger.report.quality import Line
@@ -38,8 +39,24 @@ def energy(row: EnergyRow, currency: str) -> Plain:
         "cost": _number(row.cost),
         "revenue": _number(row.revenue),
         "currency": currency if row.cost is not None else None,
+        "unpriced_kwh": _number(row.unpriced) if row.cost is not None else None,
         "divided_kwh": _number(row.divided),
+        "sure": row.sure,
     }
+
+
+def doubts(found: CounterValues, total: EnergyRow, zone: ZoneInfo) -> list[dict[str, str]]:
+    """Return the stretches of the report in which counters restarted or were swapped."""
+    seen = {
+        (begin, end, series.meter)
+        for series, counts in found.counted().items()
+        for begin, end in counts.doubts
+        if begin < total.end_ms and end > total.start_ms
+    }
+    return [
+        {"meter": meter, "begin": _iso(begin, zone), "end": _iso(end, zone)}
+        for begin, end, meter in sorted(seen)
+    ]
 
 
 def quality(line: Line) -> Plain:

@@ -6,13 +6,13 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Protocol
 
 from logger.domain.timespan import TimeSpan, merged
 from logger.points.line import FieldValue, Point
-from logger.points.parse import decode
+from logger.points.parse import FALSE, TRUE, decode
 
 # Wanted tags: any of these values.
 Tags = Mapping[str, Sequence[str]]
@@ -70,7 +70,8 @@ class Source(Protocol):
 # The fields of a window as this logger writes them: taken apart in half the time.
 _WINDOW = re.compile("mean=([^,]+),(?:min=([^,]+),max=([^,]+),)?samples=[0-9]+i,valid=(true|false)")
 
-# Given a measurement and spans, yields every stored line of it in them; may yield more.
+# Given a measurement and spans, yields every stored line of it in them, in the order they
+# were stored; may yield more.
 Lines = Callable[[str, Sequence[TimeSpan]], Iterable[str]]
 
 
@@ -79,8 +80,10 @@ class BufferSource:
 
     shared = False
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, site: str | None = None) -> None:
+        """Take `lines` as the points of `site`, or of all sites there."""
         self._lines = lines
+        self._own = {} if site is None else {"site": (site,)}
         self._heads: dict[str, tuple[str, Mapping[str, str]]] = {}
 
     def read(
@@ -91,9 +94,10 @@ class BufferSource:
         fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
     ) -> Iterator[Point]:
         """Yield the points; see `Source`."""
+        wanted: Tags = {**tags, **self._own}
         for _, _, line in self._within(measurement, merged(spans)):
             point = self._point(line)
-            if all(point.tags.get(name) in values for name, values in tags.items()):
+            if all(point.tags.get(name) in values for name, values in wanted.items()):
                 yield point
 
     def _point(self, line: str) -> Point:
@@ -131,16 +135,12 @@ class BufferSource:
         without: Sequence[str] = (),
     ) -> list[Tally]:
         """Return the tallies; see `Source`."""
-        # By the text of the series: its tags are taken apart once, not for every window.
-        found: dict[tuple[TimeSpan, str], _Count | None] = {}
-        for _, span, line in self._within(measurement, spans):
-            series, body, _ = line.rsplit(" ", 2)  # no field of a window is text
-            key = (span, series)
-            if key not in found:
-                own = point_of(line).tags
-                found[key] = _count(own, tags, bands) if own["meter"] not in without else None
-            if (count := found[key]) is not None:
-                count.add(body)
+        wanted: Tags = {**tags, **self._own}
+        again: dict[tuple[TimeSpan, str], dict[int, str]] = {}
+        found = self._counted(measurement, spans, wanted, bands, without, again, again=False)
+        if again:
+            # The same window was stored more than once: as in InfluxDB the last one counts.
+            found = self._counted(measurement, spans, wanted, bands, without, again, again=True)
         return [
             Tally(
                 span, dict(count.tags), count.windows, count.valid,
@@ -149,6 +149,46 @@ class BufferSource:
             for (span, _), count in sorted(found.items(), key=itemgetter(0))
             if count is not None
         ]  # fmt: skip
+
+    def _counted(
+        self,
+        measurement: str,
+        spans: Sequence[TimeSpan],
+        wanted: Tags,
+        bands: Bands,
+        without: Sequence[str],
+        repeated: dict[tuple[TimeSpan, str], dict[int, str]],
+        *,
+        again: bool,
+    ) -> dict[tuple[TimeSpan, str], _Count | None]:
+        """Count the windows of each span and series.
+
+        The windows that come more than once are put into `repeated`; `again` counts the
+        last one of each of these, which are known then, instead of the first.
+        """
+        # By the text of the series: its tags are taken apart once, not for every window.
+        found: dict[tuple[TimeSpan, str], _Count | None] = {}
+        for stamp, span, line in self._within(measurement, spans):
+            series, body, _ = line.rsplit(" ", 2)  # no field of a window is text
+            key = (span, series)
+            if key not in found:
+                own = point_of(line).tags
+                other = "meter" not in own or own["meter"] in without
+                found[key] = None if other else _count(own, wanted, bands)
+            count = found[key]
+            if count is None:
+                continue
+            known = again and stamp in repeated.get(key, ())
+            if known or count.seen(stamp - span[0], span[1] - span[0]):
+                repeated.setdefault(key, {})[stamp] = body
+            else:
+                count.add(body)
+        if again:
+            for key, bodies in repeated.items():
+                if (count := found[key]) is not None:
+                    for body in bodies.values():
+                        count.add(body)
+        return found
 
 
 @dataclass(slots=True)
@@ -160,6 +200,17 @@ class _Count:
     valid: int = 0
     low: float = math.inf
     high: float = -math.inf
+    marks: bytearray = field(default_factory=bytearray)
+
+    def seen(self, at_ms: int, length_ms: int) -> bool:
+        """Tell whether a window was noted before at this place of the span; note it. There
+        is one window a second at most: a bit for each."""
+        if not self.marks:
+            self.marks = bytearray(length_ms // 8000 + 1)
+        place, bit = at_ms // 8000, 1 << (at_ms // 1000 % 8)
+        known = bool(self.marks[place] & bit)
+        self.marks[place] |= bit
+        return known
 
     def add(self, body: str) -> None:
         """Count a window, given the text of its fields."""
@@ -175,7 +226,7 @@ class _Count:
         self.windows += 1
         self.low = min(self.low, float(low or mean))
         self.high = max(self.high, float(high or mean))
-        if valid != "true":
+        if valid not in TRUE:
             return
         self.valid += 1
         for index, (lowest, highest) in enumerate(self.bands):
@@ -212,8 +263,8 @@ def _fields(body: str) -> dict[str, FieldValue]:
 def _value(text: str) -> FieldValue:
     if text.endswith("i"):
         return int(text[:-1])
-    if text in {"true", "false"}:
-        return text == "true"
+    if text in TRUE or text in FALSE:
+        return text in TRUE
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"not a number: {text!r}")

@@ -26,11 +26,11 @@ _CELLS = 1_000_000  # at most
 _TIMES = "SELECT id, first_ms, last_ms FROM rows WHERE {} AND last_ms >= ? AND first_ms < ?"
 _ALL_OF = (
     f"SELECT {COLUMNS} FROM rows WHERE {{}} AND last_ms >= ? AND first_ms < ? "  # noqa: S608
-    "AND state <> ? AND instr(body, ?) > 0"
+    "AND state <> ? AND instr(body, ?) > 0 ORDER BY id"
 )
 _CHOSEN = (
     f"SELECT {COLUMNS} FROM rows WHERE id IN (SELECT value FROM json_each(?)) "  # noqa: S608
-    "AND state <> ? AND instr(body, ?) > 0"
+    "AND state <> ? AND instr(body, ?) > 0 ORDER BY id"
 )
 _BATCH = 1000
 
@@ -48,7 +48,7 @@ class StoredLines:
 
     def __call__(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[str]:
         """Yield the lines of all rows with `measurement` that touch one of `spans`, which
-        are in order; maybe of others."""
+        are in order; maybe of others. Those that were stored later come later."""
         if not spans:
             return
         find = self._seldom if measurement in SELDOM else self._often
@@ -91,7 +91,7 @@ class StoredLines:
             place = bisect_right(ends, first_ms)  # the first span that ends after it
             if place < len(spans) and spans[place][0] <= last_ms:
                 wanted.append(number)
-        for numbers in _batches(wanted):
+        for numbers in _batches(sorted(wanted)):
             yield from self._database.stream(_CHOSEN, json.dumps(numbers), aside, head)
 
     def close(self) -> None:

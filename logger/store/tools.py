@@ -52,10 +52,13 @@ class Refused:
 
 
 @contextmanager
-def changing(path: Path) -> Iterator[Database]:
-    """Open an existing buffer file to change it. Raises BufferFileError."""
-    if not path.exists():
+def changing(path: Path, *, new: bool = False) -> Iterator[Database]:
+    """Open an existing buffer file to change it, or with `new` one that is made if there
+    is none. Raises BufferFileError."""
+    if not new and not path.exists():
         raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")
+    if not path.parent.is_dir():
+        raise BufferFileError(f"{path.parent}: no such directory", "make it, or see buffer.path")
     with mapped(path):
         if found := wal.damage(wal.log_of(path)):
             raise BufferCorruptError(f"{path}: {found}", "start the logger: it mends its buffer")

@@ -2,7 +2,7 @@
 
 CSV and Parquet are one wide table: `time`, `measurement`, a column for each tag and each
 field that occurs, in the order of the data model. A field that has the name of a tag
-(`tariff`) gets the column `tariff_value`.
+(`tariff`) gets the column `tariff_value`, a tag `time` or `measurement` `time_tag`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +23,7 @@ from logger.points.parse import decode
 FORMATS = ("csv", "lp", "parquet")
 STDOUT = Path("-")
 _TAGS_FIRST = ("site", "bus", "meter", "role", "phase", "tariff", "kind")
+_OWN = ("time", "measurement")
 _GROUP = 20_000  # points a row group of Parquet: what is in memory at once
 PARQUET_HINT = 'pip install "inepro-logger[parquet]"'
 
@@ -74,11 +75,11 @@ def _write_text(source: Source, out: IO[str], kind: str) -> int:
             out.write(line + "\n")
             count += 1
         return count
-    columns = _columns(map(decode, source()))
+    columns, tags = _columns(map(decode, source()))
     table = csv.writer(out, lineterminator="\n")
     table.writerow(columns)
     for line in source():
-        values = _as_row(decode(line))
+        values = _as_row(decode(line), tags)
         table.writerow([_text(values.get(name)) for name in columns])
         count += 1
     return count
@@ -102,7 +103,7 @@ def _write_parquet(source: Source, draft: Path) -> int:
     import pyarrow
     import pyarrow.parquet
 
-    columns = _columns(map(decode, source()))
+    columns, tags = _columns(map(decode, source()))
     kinds = {
         bool: pyarrow.bool_(),
         int: pyarrow.int64(),
@@ -121,7 +122,7 @@ def _write_parquet(source: Source, draft: Path) -> int:
                     else columns[name](value)
                     if columns[name] in {float, str}
                     else value
-                    for name, value in _as_row(point).items()
+                    for name, value in _as_row(point, tags).items()
                 }
                 for point in group
             ]
@@ -141,8 +142,9 @@ def _groups(points: Iterable[Point]) -> Iterator[list[Point]]:
         yield group
 
 
-def _columns(points: Iterable[Point]) -> dict[str, type]:
-    """Return the columns that occur, in order, with a type that holds all their values."""
+def _columns(points: Iterable[Point]) -> tuple[dict[str, type], Set[str]]:
+    """Return the columns that occur, in order, with a type that holds all their values,
+    and the names of all tags."""
     tags: set[str] = set()
     fields: dict[str, type] = {}
     for point in points:
@@ -152,9 +154,12 @@ def _columns(points: Iterable[Point]) -> dict[str, type]:
             fields[name] = _wider(fields.get(name, kind), kind)
     order = _order()
     found: dict[str, type] = {"time": datetime, "measurement": str}
-    found.update(dict.fromkeys(_sorted(tags, _TAGS_FIRST), str))
-    found.update({_column(name): fields[name] for name in _sorted(fields, order)})
-    return found
+    found.update(dict.fromkeys(map(_tag, _sorted(tags, _TAGS_FIRST)), str))
+    for name in _sorted(fields, order):
+        column = _column(name, tags)
+        # Two names may meet in one column ("a" beside a tag "a", and "a_value").
+        found[column] = _wider(found.get(column, fields[name]), fields[name])
+    return found, tags
 
 
 def _wider(one: type, other: type) -> type:
@@ -172,16 +177,20 @@ def _sorted(names: Iterable[str], order: Sequence[str]) -> list[str]:
     return sorted(names, key=lambda name: (rank.get(name, len(order)), name))
 
 
-def _column(field: str) -> str:
-    taken = {"time", "measurement", *_TAGS_FIRST}
+def _tag(name: str) -> str:
+    return f"{name}_tag" if name in _OWN else name
+
+
+def _column(field: str, tags: Set[str]) -> str:
+    taken = {*_OWN, *_TAGS_FIRST, *tags}
     return f"{field}_value" if field in taken else field
 
 
-def _as_row(point: Point) -> Mapping[str, Any]:
+def _as_row(point: Point, tags: Set[str]) -> Mapping[str, Any]:
     values: dict[str, FieldValue | datetime] = {
         "time": datetime.fromtimestamp(point.time_ms / 1000, UTC),
         "measurement": point.measurement,
-        **point.tags,
+        **{_tag(name): value for name, value in point.tags.items()},
     }
-    values.update({_column(name): value for name, value in point.fields.items()})
+    values.update({_column(name, tags): value for name, value in point.fields.items()})
     return values

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 
 from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
 from logger.domain.errors import BufferFileError
-from logger.points.line import FieldValue
+from logger.points.line import FieldValue, Point
 from logger.points.parse import decode
 from logger.store.rows import NewRow, new_rows
 from logger.texts import one_line
@@ -22,6 +25,10 @@ _TYPES = {
     FieldType.TEXT: str,
     FieldType.BOOLEAN: bool,
 }
+# What reports are made of needs the tags by which they choose.
+_REPORTED = ("energy", "quality_voltage", "quality_frequency", "quality_frequency_15m")
+_TAGS = frozenset({"site", "meter", "role"})
+_GZIP = b"\x1f\x8b"
 _MAX_LINE = 65_536  # characters: the longest series key that the server takes
 
 
@@ -36,59 +43,107 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """The rows of a file and its bad lines."""
+    """The rows of a file, its bad lines, and how many lines said again what others did."""
 
     rows: list[NewRow]
     bad: list[BadLine]
+    repeated: int = 0
 
 
 def read_lines(file: Path, precision: str = "auto") -> Import:
-    """Return the rows of a line protocol file; `precision` is that of its timestamps.
+    """Return the rows of a line protocol file, plain or compressed by gzip; `precision` is
+    that of its timestamps.
 
     Raises BufferFileError if the file cannot be read.
     """
     try:
-        with file.open(encoding="utf-8", newline="\n") as lines:
-            return _import(lines, precision)
+        with file.open("rb") as raw:
+            packed = raw.peek(2)[:2] == _GZIP
+            # A mark of the byte order at the beginning is no part of the first line.
+            with (
+                gzip.open(raw) if packed else raw as data,
+                TextIOWrapper(data, encoding="utf-8-sig", newline="\n") as lines,
+            ):
+                return _import(lines, precision)
     except UnicodeDecodeError as err:
         raise BufferFileError(f"{file}: not UTF-8 text: {err}", "is it line protocol?") from err
+    except (EOFError, zlib.error, gzip.BadGzipFile) as err:
+        raise BufferFileError(f"{file}: damaged gzip data: {err}", "is it complete?") from err
     except OSError as err:
         raise BufferFileError(f"{file}: {err.strerror}", "check the name and permissions") from err
 
 
+@dataclass(slots=True)
+class _Known:
+    """A point made of one line or more, and the line that each field came from."""
+
+    point: Point
+    lines: dict[str, int]
+
+
 def _import(lines: Iterable[str], precision: str) -> Import:
-    good: dict[Lane, list[str]] = {lane: [] for lane in Lane}
-    times: dict[Lane, list[int]] = {lane: [] for lane in Lane}
+    known: dict[tuple[str, tuple[tuple[str, str], ...], int], _Known] = {}
     bad = []
+    repeated = 0
     for number, raw in enumerate(lines, start=1):
         text = raw.rstrip("\r\n")
         if not text.strip() or text.startswith("#"):
             continue
         try:
-            lane, line, time_ms = _check(text, precision)
+            point = _check(text, precision)
+            key = (point.measurement, tuple(sorted(point.tags.items())), point.time_ms)
+            there = known.setdefault(key, _Known(replace(point, fields={}), {}))
+            fresh = _fresh(there, point)
         except ValueError as err:
             bad.append(BadLine(number, str(err), text[:200]))
             continue
-        good[lane].append(line)
-        times[lane].append(time_ms)
-    return Import([row for lane in Lane for row in new_rows(lane, good[lane], times[lane])], bad)
+        repeated += not fresh
+        there.point = replace(point, fields={**there.point.fields, **fresh})
+        there.lines.update(dict.fromkeys(fresh, number))
+    good: dict[Lane, list[str]] = {lane: [] for lane in Lane}
+    times: dict[Lane, list[int]] = {lane: [] for lane in Lane}
+    for one in known.values():
+        measurement = MEASUREMENTS.get(one.point.measurement)
+        lane = measurement.lane if measurement is not None else Lane.MAIN
+        good[lane].append(one.point.line())
+        times[lane].append(one.point.time_ms)
+    rows = [row for lane in Lane for row in new_rows(lane, good[lane], times[lane])]
+    return Import(rows, bad, repeated)
 
 
-def _check(text: str, precision: str) -> tuple[Lane, str, int]:
-    """Return the lane of a line, the line with its time in milliseconds, and that time."""
+def _fresh(there: _Known, point: Point) -> Mapping[str, FieldValue]:
+    """Return the fields of `point` that are not known. Raises ValueError for other values
+    at the same time: of two points in one millisecond the server would keep one."""
+    for name, value in point.fields.items():
+        if name in there.lines and there.point.fields[name] != value:
+            raise ValueError(
+                f"{name} has another value in line {there.lines[name]}, in the same millisecond"
+            )
+    return {name: value for name, value in point.fields.items() if name not in there.lines}
+
+
+def _check(text: str, precision: str) -> Point:
+    """Return the point of a line, with its time in milliseconds."""
     if len(text) > _MAX_LINE:
         raise ValueError(f"longer than {_MAX_LINE} characters")
     point = decode(text)
-    time_ms = _milliseconds(point.time_ms, precision)
-    measurement = MEASUREMENTS.get(point.measurement)
-    if measurement is not None:
+    point = replace(point, time_ms=_milliseconds(point.time_ms, precision))
+    known = MEASUREMENTS.get(point.measurement)
+    names = set(point.fields) if known is None else {*point.fields, *known.fields}
+    for tag in point.tags:
+        if tag in names:
+            raise ValueError(f"the tag {tag!r} has the name of a field")
+    if "time" in {*point.tags, *point.fields}:
+        raise ValueError("a tag or field cannot be called 'time': servers drop it")
+    if known is not None:
         for name, value in point.fields.items():
-            field = measurement.fields.get(name)
+            field = known.fields.get(name)
             if field is not None and not _fits(value, field.kind):
                 raise ValueError(f"{point.measurement}.{name} has to be {field.kind.value}")
-    lane = measurement.lane if measurement is not None else Lane.MAIN
-    head = text.rstrip().rsplit(" ", 1)[0]
-    return lane, f"{head} {time_ms}", time_ms
+    if point.measurement in _REPORTED and (lacking := _TAGS - point.tags.keys()):
+        raise ValueError(f"{point.measurement} without {' and '.join(sorted(lacking))}")
+    point.line()  # raises for names that line protocol cannot hold
+    return point
 
 
 def _fits(value: FieldValue, kind: FieldType) -> bool:
