@@ -78,7 +78,7 @@ def _rows(model: Model, readings: list[Reading]) -> list[dict[str, Any]]:
     values = {key: value for reading in readings for key, value in reading.values.items()}
     return [
         {
-            "address": f"0x{register.address:04X}",
+            "address": register.place,
             "name": register.name,
             "field": register.field,
             "phase": register.phase,
@@ -99,7 +99,7 @@ def _as_json(meter: str, model: Model, readings: list[Reading]) -> dict[str, Any
         "requests": sum(reading.requests for reading in readings),
         "values": _rows(model, readings),
         "rejected": [
-            {"address": f"0x{one.address:04X}", "field": one.key, "reason": one.reason}
+            {"address": model.by_key[one.key].place, "field": one.key, "reason": one.reason}
             for reading in readings
             for one in reading.rejected
         ],
@@ -125,7 +125,8 @@ def _show(meter: str, model: Model, readings: list[Reading]) -> None:
     for reading in readings:
         for one in reading.rejected:
             console.print(
-                f"[yellow]not believed:[/] 0x{one.address:04X} {one.key}: {plain(one.reason)}"
+                f"[yellow]not believed:[/] {model.by_key[one.key].place} {one.key}: "
+                f"{plain(one.reason)}"
             )
         for failure in reading.failures:
             console.print(

@@ -53,7 +53,7 @@ def show(
             "register": register.name,
             "value": shown(register, values[register.key]) if register.key in values else None,
             "accepts": accepted(register),
-            "address": f"0x{register.address:04X}",
+            "address": register.place,
         }
         for register in registers
     ]
