@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from logger import models
 from logger.bus import Bus
 from logger.domain.errors import BusError, EncodingError, PortError, SilentError
 from logger.meter.adapt import RETRY_AFTER_MS
@@ -22,11 +21,11 @@ from logger.models import Job, Value
 from logger.models.plan import Block
 from logger.runtime.schedule import Schedule, Task
 from logger.simulate import Quirk, VirtualLine, quirks_named
-from tests.lines import bus_config, meter_config
+from tests.lines import MODBUS_MODELS, bus_config, meter_config
 from tests.readers import JOBS, NOW, NOW_MS, Setup, fixed_meter, line_of, real_meter, truth
 
 
-@pytest.mark.parametrize("name", models.available())
+@pytest.mark.parametrize("name", MODBUS_MODELS)
 def test_every_value_of_every_model_is_read_right(name: str) -> None:
     meter = real_meter(name)
     with line_of(meter) as setup:
@@ -369,7 +368,7 @@ def test_the_wrong_model_is_named_once(
 
 
 def test_a_right_model_costs_no_question_more() -> None:
-    for name in models.available():
+    for name in MODBUS_MODELS:
         with line_of(real_meter(name)) as setup:
             reader = setup.readers[0]
             reading = reader.read(Job.IDENTITY, NOW_MS)

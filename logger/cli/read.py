@@ -25,11 +25,11 @@ def read(
     import time
 
     from logger import models
-    from logger.bus import Bus
+    from logger.bus import bus_of
     from logger.config import load_config
     from logger.domain.errors import ConfigError
     from logger.meter.adapt import named
-    from logger.meter.session import MeterReader
+    from logger.meter.readers import reader_of
     from logger.models import Job
     from logger.survey.context import port_from, shared
 
@@ -45,14 +45,14 @@ def read(
     order = (Job.IDENTITY, *(job for job in Job if job is not Job.IDENTITY))  # who it is first
     if both := shared(loaded.buffer.path, [bus_config.port]):
         typer.echo(f"note: {both}", err=True)
-    bus = Bus(bus_config)
+    bus = bus_of(bus_config)
     plain = meter_config.model_copy(update={"invert": False})
-    reader = MeterReader(bus, plain, model, lambda: time.time_ns() // 1_000_000)
+    reader = reader_of(bus, plain, model, lambda: time.time_ns() // 1_000_000)
     try:
         readings = [reader.read(job, 0) for job in order if reader.blocks(job)]
     finally:
         bus.close()
-    wrong, failures = reader.model_check.wrong, [one for each in readings for one in each.failures]
+    wrong, failures = reader.wrong_model, [one for each in readings for one in each.failures]
     if failures and not any(reading.values for reading in readings):
         with port_from(config):
             raise wrong or failures[0].error

@@ -75,6 +75,22 @@ def select(digits: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a meter is found: its primary address, or its eight digits (F for any)."""
+
+    address: int
+    digits: str = ""
+
+    def __str__(self) -> str:
+        return f"secondary address {self.digits}" if self.digits else f"address {self.address}"
+
+    def fits(self, serial: str) -> bool:
+        """Tell whether the meter with the eight digits `serial` can be meant."""
+        pairs = zip(self.digits, serial, strict=True)
+        return not self.digits or all(wanted in ("F", own) for wanted, own in pairs)
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """An answer with data: `raw` as it came, and its fields."""
 

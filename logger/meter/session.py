@@ -14,6 +14,7 @@ from logger.meter.adapt import AdaptivePlan
 from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
+from logger.meter.reader import Reader
 from logger.meter.reading import Failure, Reading, inverted
 from logger.meter.requester import JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
@@ -24,8 +25,8 @@ from logger.models.plan import Block, plans
 log = logging.getLogger(__name__)
 
 
-class MeterReader:
-    """One meter on one bus. Used by the worker of that bus only.
+class MeterReader(Reader):
+    """One meter on one Modbus line. Used by the worker of that bus only.
 
     `now_ms` gives the time of a point, milliseconds UTC; `clock` is monotonic, in
     seconds. `states` keeps what is found out about the meter across restarts. Counts
@@ -42,15 +43,7 @@ class MeterReader:
         states: StateStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.meter = meter
-        self.model = model
-        self.reads = 0
-        self.errors = 0
-        self.rejected = 0
-        self.last_ms: float | None = None
-        self.last_good: int | None = None
-        self.last_of: dict[Job, int] = {}  # when each job last gave values, ms UTC
-        self.error: BusError | None = None  # of the last job, or that the model is wrong
+        super().__init__(bus, meter, model)
         self._bus = bus
         self._now_ms = now_ms
         self._clock = clock
@@ -74,12 +67,11 @@ class MeterReader:
         self._meaning = DataTypeGuard(model, meter.name)
         self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
-        self._reported: set[type[BusError]] = set()
 
     @property
-    def bus(self) -> str:
-        """The name of the bus the meter is on."""
-        return self._bus.name
+    def wrong_model(self) -> BusError | None:
+        """What is wrong with the configured model, None when nothing is known to be."""
+        return self.model_check.wrong
 
     @property
     def away(self) -> bool:
@@ -117,7 +109,7 @@ class MeterReader:
             self._identify(this)
         requester.last = []  # a list a meter is worth letting go of
         reading = self._reading(this, round_ms)
-        self._account(reading)
+        self._account(reading, requester.answered, requester.failed)
         return inverted(reading) if self.meter.invert else reading
 
     def _do(self, this: Round) -> None:
@@ -210,24 +202,3 @@ class MeterReader:
             requests=self._requester.requests,
             elapsed_ms=(self._clock() - this.started) * 1000,
         )
-
-    def _account(self, reading: Reading) -> None:
-        self.reads += self._requester.answered
-        self.errors += self._requester.failed
-        self.rejected += len(reading.rejected)
-        self.last_ms = reading.elapsed_ms
-        for one in reading.rejected:
-            log.debug("meter %s: 0x%04X: %s", self.meter.name, one.address, one.reason)
-        if reading.failures:
-            error = reading.failures[-1].error
-            if type(error) not in self._reported:
-                log.warning("meter %s: %s", self.meter.name, error)
-            self._reported.add(type(error))
-            self.error = error
-        else:
-            if self._reported:
-                log.info("meter %s: reads again", self.meter.name)
-            self.error = self.model_check.wrong
-            self._reported.clear()
-        if reading.values:
-            self.last_good = self.last_of[reading.job] = reading.taken_ms

@@ -8,7 +8,12 @@ from logger.models.register import Model, Value
 
 
 def is_ct(model: Model, values: Mapping[str, Value]) -> bool:
-    """Tell whether the meter measures through current transformers, by its meter code."""
+    """Tell whether the meter measures through current transformers, by its meter code.
+
+    On M-Bus there is no code; there only the CT version sends a ratio.
+    """
+    if model.protocol == "mbus":
+        return "ct_ratio" in values
     code = values.get("meter_code")
     if code is None:
         return False

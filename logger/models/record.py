@@ -15,10 +15,12 @@ from enum import StrEnum
 
 from logger.domain.errors import ModelError
 from logger.mbus.quantity import standard
+from logger.mbus.records import SIZES, Telegram
 from logger.mbus.records import Record as Received
-from logger.mbus.records import Telegram
 from logger.models.register import Model, Register, Value
 
+# A telegram without records: start, C, A, CI, the header of 12 bytes, checksum and stop.
+_TELEGRAM_BYTES = 4 + 3 + 12 + 2
 # What the header of a telegram says, by the names of rows.
 HEADER_FIELDS = ("serial", "manufacturer", "version", "medium", "access_number", "status")
 
@@ -108,6 +110,16 @@ def said(model: Model, telegram: Telegram) -> Iterator[Said]:
                 yield Said(row, _value(row, found[0]))
             except ValueError as err:
                 yield Said(row, None, str(err))
+
+
+def telegram_bytes(model: Model) -> int:
+    """Return how many bytes the telegram of a meter of `model` has, without options."""
+    found = _TELEGRAM_BYTES
+    for row in rows_of(model):
+        if not row.option and row.header not in HEADER_FIELDS:
+            header = bytes.fromhex(row.header)
+            found += len(header) + SIZES[header[0] & 0x0F]
+    return found
 
 
 def share(model: Model, telegram: Telegram) -> float:

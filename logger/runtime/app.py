@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from logger.buffer import Buffer
-from logger.bus import Bus, busload
+from logger.bus import bus_of, busload
 from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
 from logger.influx.servertime import ServerTime
+from logger.meter.reader import Reader
+from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
-from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, Model
 from logger.models import load as load_model
@@ -83,9 +84,9 @@ class App:
         self._listener = listener
         models = models_of(config)
         states = StateStore(state_directory(config.buffer.path) / "meters")
-        self.buses = [Bus(bus) for bus in config.bus]
+        self.buses = [bus_of(bus) for bus in config.bus]
         self.readers = [
-            MeterReader(bus, meter, models[meter.model], self.now_ms, states=states)
+            reader_of(bus, meter, models[meter.model], self.now_ms, states=states)
             for bus in self.buses
             for meter in bus.config.meter
         ]
@@ -134,7 +135,7 @@ class App:
         """Return the time of this run, milliseconds UTC."""
         return self.clock.now_ms()
 
-    def _info(self, reader: MeterReader) -> MeterInfo:
+    def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter
         return MeterInfo(
             name=meter.name,
@@ -247,7 +248,7 @@ class App:
         ):
             time.sleep(0.02)
 
-    def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
+    def _read(self, reader: Reader, job: Job, due_ms: int) -> None:
         reading = reader.read(job, due_ms)
         if reading.values:
             self.overview.readings += 1

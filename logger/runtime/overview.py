@@ -15,7 +15,7 @@ from logger.buffer import Buffer
 from logger.bus import Bus
 from logger.config import Config
 from logger.delivery import Delivery
-from logger.meter.session import MeterReader
+from logger.meter.reader import Reader
 from logger.models import Job
 from logger.points.line import Point
 from logger.runtime import health
@@ -29,7 +29,7 @@ class Overview:
         self,
         config: Config,
         loads: Mapping[str, float],
-        readers: Sequence[MeterReader],
+        readers: Sequence[Reader],
         tasks: Sequence[Task],
         buses: Sequence[Bus],
         buffer: Buffer,
@@ -86,7 +86,7 @@ class Overview:
                 read_ms=reader.last_ms,
                 last_good=reader.last_good,
                 error=str(reader.error) if reader.error is not None else "",
-                wrong_model=str(reader.model_check.wrong or ""),
+                wrong_model=str(reader.wrong_model or ""),
                 jobs={
                     job: health.JobHealth(
                         self._config.interval(reader.meter, job), reader.last_of.get(job)

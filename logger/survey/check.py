@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from logger.bus import Bus, busload
+from logger.bus import Bus, bus_of, busload
 from logger.config import Bus as BusConfig
 from logger.config import Config, duration_text
 from logger.config import Meter as MeterConfig
@@ -13,7 +13,7 @@ from logger.domain.errors import BusError, PortError, SilentError
 from logger.meter.adapt import named
 from logger.meter.identify import Found, identify
 from logger.meter.modelcheck import wrong_model
-from logger.meter.session import MeterReader
+from logger.meter.readers import reader_of
 from logger.meter.state import StateStore
 from logger.models import Job, Model, Register, Value
 from logger.survey import ports
@@ -31,7 +31,7 @@ def check_bus(
 
     `models` holds every known model by name; `states` what was last seen of the meters.
     """
-    line = Bus(bus)
+    line = bus_of(bus)
     try:
         try:
             line.open()
@@ -141,7 +141,7 @@ def _values(
 ) -> tuple[Mapping[str, Value], BusError | None, Sequence[Register]]:
     """Return the values of `meter`, why a planned block was not read, and what it lacks."""
     plain = meter.model_copy(update={"invert": False})
-    reader = MeterReader(line, plain, model, lambda: 0)
+    reader = reader_of(line, plain, model, lambda: 0)
     values: dict[str, Value] = {}
     failed: BusError | None = None
     for job in _JOBS:
