@@ -51,6 +51,7 @@ class MbusBus(Bus):
         self._echoed: bool | None = None
         self._answer_at = 0.0
         self._latency_s: float | None = None
+        self.answered_from = -1  # the address in the last telegram
 
     @property
     def echo(self) -> bool:
@@ -75,7 +76,7 @@ class MbusBus(Bus):
         A question that gets no good answer is repeated, up to `tries` times in all, unless
         the meter has not been heard at all. Raises SilentError, GarbledError or PortError.
         """
-        if place.digits or place not in self._bits:
+        if place not in self._bits:
             tries = tries if self._begin(place, timeout_s) else 1
         try:
             telegram = self._one(place, timeout_s, tries)
@@ -86,6 +87,8 @@ class MbusBus(Bus):
         except BaseException:
             self._bits.pop(place, None)
             raise
+        if place.digits:  # selected anew each time: others may be in between
+            self._bits.pop(place, None)
         return replace(telegram, records=records)
 
     def wake(self, place: Place, timeout_s: float | None = None) -> bool:
@@ -168,6 +171,7 @@ class MbusBus(Bus):
         if frame is None:
             raise self._garbled(place, what, "no whole frame in it", heard.rest, _COLLISION)
         self._check_sender(place, frame)
+        self.answered_from = frame.address
         try:
             telegram = parse(frame)
         except ValueError as err:
