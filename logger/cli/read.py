@@ -65,7 +65,9 @@ def read(
     else:
         _show(meter, model, readings)
         if lacking:
-            typer.echo(f"left out: the meter does not answer {named(lacking)}")
+            is_mbus = model.protocol == "mbus"
+            names = ", ".join(one.name for one in lacking) if is_mbus else named(lacking)
+            typer.echo(f"left out: the meter does not answer {names}")
     if wrong is not None:
         raise wrong
     if failures:
@@ -116,7 +118,8 @@ def _show(meter: str, model: Model, readings: list[Reading]) -> None:
     from logger.cli.console import fitting, plain
     from logger.cli.table import Table
 
-    table = Table("address", "register", "value", "unit", title=f"{meter} ({model.title})")
+    where = "address" if model.protocol == "modbus" else "record"
+    table = Table(where, "register", "value", "unit", title=f"{meter} ({model.title})")
     table.columns[2].justify = "right"
     for row in _rows(model, readings):
         table.add_row(row["address"], row["name"], str(row["value"]), row["unit"])

@@ -23,7 +23,9 @@ def by_records(telegram: Telegram, models: Iterable[Model] | None = None) -> Mod
     fitting = [
         (share(model, telegram), model.name, model)
         for model in (tables() if models is None else models)
-        if model.manufacturer in ("", telegram.manufacturer)
+        if model.protocol == "mbus"
+        and "+" not in model.name
+        and model.manufacturer in ("", telegram.manufacturer)
     ]
     best = max(fitting, default=None, key=lambda one: one[:2])
     return best[2] if best is not None and best[0] >= _ENOUGH else None

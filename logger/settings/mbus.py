@@ -1,10 +1,11 @@
 """Settings of a meter on M-Bus that the manuals let be written: its address, its speed.
 
-    primary address   SND_UD, data 01 7A and the address    (PRO380 2.18-6, page 25)
-    baud rate         SND_UD, control information B8 to BD  (the same page)
+    primary address   SND_UD, data 01 7A and the address
+    baud rate         SND_UD, control information B8 to BD
 
-The meter acknowledges with E5. Both are read back by asking it in the new way. What else
-the manuals list (tariff, combination code, secondary address) is not written here.
+Manuals: PRO380 2.18-6, A2.2; Ambition 1.05, A1.2. The meter acknowledges with E5. Both are
+read back by asking it in the new way. What else the manuals list (tariff, combination
+code, secondary address) is not written here.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ _ALIASES = {"address": ADDRESS, "modbus_id": ADDRESS, "baudrate": BAUDRATE}
 # DIF and VIF of "set the primary address": one byte, the bus address.
 _SET_ADDRESS = bytes.fromhex("017A")
 # In the manuals, but not written by this program, and why.
+_UNSEEN = "the meter's telegram does not show whether it was taken; use the meter's buttons"
 _REFUSED = {
-    "secondary_address": "it is the serial number, by which every telegram is checked",
-    "tariff": "the M-Bus manuals name no way to read back who sets it",
-    "combination_code": "on a billing meter it changes what the counters mean",
-    "s0_output_rate": "no record of the telegram would show whether it was taken",
-    "day_counter": "the manual has no record to read it back on the PRO380-Mb",
-    "power_down_count": "no record of the telegram would show whether it was taken",
+    "secondary_address": "every telegram is checked by it, and it is the serial number",
+    "tariff": _UNSEEN,
+    "combination_code": _UNSEEN,
+    "s0_output_rate": _UNSEEN,
+    "day_counter": _UNSEEN,
+    "power_down_count": _UNSEEN,
     "parity": "the manuals say that it cannot be changed",
 }
 

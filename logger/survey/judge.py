@@ -131,6 +131,8 @@ def directions(
     meter: MeterConfig, values: Mapping[str, Value], pv_on_site: bool
 ) -> Iterator[Finding]:
     """Judge which way the currents flow, by what the meter measures."""
+    if not any(key.startswith("active_power/") for key in values):
+        return  # a meter that measures no power
     powers = {
         phase: power
         for phase in NEUTRAL_PHASES
@@ -251,8 +253,10 @@ def health(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> Ite
     error = values.get("error_code")
     if isinstance(error, int) and error:
         bits = [text for bit, text in enumerate(_ERROR_BITS) if error >> bit & 1]
-        known = model.name.startswith("ambition") and bits
+        known = model.name == "ambition-2pu-ct" and bits
         text = "; ".join(bits) if known else "its meaning is not in the manual"
+        if choices := model.by_key["error_code"].choices:
+            text = choices.get(error, text)
         yield fail(meter.name, "error code", f"0x{error:02X}: {text}", "have the meter replaced")
     elif isinstance(error, int):
         yield ok(meter.name, "error code", "none")

@@ -8,6 +8,7 @@ pattern is selected, and a pattern that brings a collision is taken apart digit 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from logger.bus import MbusBus
 from logger.config import Bus as BusConfig
@@ -47,10 +48,11 @@ class Search:
 
     def __init__(self, bus: MbusBus, models: Sequence[Model], patience_s: float) -> None:
         self.found: list[Found] = []
+        self.doubtful: list[Found] = []  # heard at an address, but not under their number
         self.crowded: list[int] = []  # addresses that several meters have, or a bad one
         self.same: list[str] = []  # numbers that several meters have
         self._bus = bus
-        self._models = [model for model in models if model.protocol == "mbus"]
+        self._models = models
         self._patience_s = patience_s
 
     def primary(self, address: int) -> None:
@@ -61,10 +63,17 @@ class Search:
             telegram = self._bus.request(Place(address), self._patience_s, _TRIES)
         except GarbledError:
             self.crowded.append(address)
+            return
         except SilentError:
-            pass
+            return
+        found = describe(self._bus.config, address, telegram, self._models)
+        try:
+            self._confirm(telegram.serial)
+        except GarbledError:
+            note = "it does not answer to its number: two meters on one address look like this"
+            self.doubtful.append(replace(found, note=note))
         else:
-            self.found.append(self._describe(address, telegram))
+            self.found.append(found)
 
     def secondary(self, pattern: str = "F" * _LENGTH) -> Iterator[str]:
         """Find everybody whose number fits `pattern`; yield each pattern that was asked."""
@@ -84,7 +93,8 @@ class Search:
                 yield from self.secondary(pattern[:at] + digit + pattern[at + 1 :])
         else:
             if telegram.serial not in self.serials():
-                self.found.append(self._describe(MBUS_SELECTED, telegram))
+                config = self._bus.config
+                self.found.append(describe(config, MBUS_SELECTED, telegram, self._models))
 
     def _confirm(self, serial: str) -> None:
         """Raise GarbledError unless somebody has the number `serial`.
@@ -101,27 +111,27 @@ class Search:
         """Return the numbers of the meters found so far."""
         return {one.serial for one in self.found}
 
-    def _describe(self, address: int, telegram: Telegram) -> Found:
-        config, model = self._bus.config, by_records(telegram, self._models)
-        values: dict[str, Value] = {}
-        note = f"a meter of {telegram.manufacturer}: there is no table for its records"
-        if model is not None:
-            values = {
-                one.row.key: one.value for one in said(model, telegram) if one.value is not None
-            }
-            note = "" if not telegram.status else f"its status is {telegram.status:02X}: error"
-        return Found(
-            address=address,
-            baudrate=config.baudrate,
-            parity=config.parity,
-            model=model.name if model else "",
-            sold_as=model.title.partition(",")[0].partition(" (")[0] if model else "",
-            serial=telegram.serial,
-            software_version=str(telegram.version),
-            ct_ratio=ratio_text(model, values) if model else "",
-            tariff=f"T{values['tariff']}" if "tariff" in values else "",
-            note=note,
-        )
+
+def describe(config: BusConfig, address: int, telegram: Telegram, models: Sequence[Model]) -> Found:
+    """Return who sent `telegram`, by its header and records."""
+    model = by_records(telegram, models)
+    values: dict[str, Value] = {}
+    note = f"a meter of {telegram.manufacturer}: there is no table for its records"
+    if model is not None:
+        values = {one.row.key: one.value for one in said(model, telegram) if one.value is not None}
+        note = "" if not telegram.status else f"its status is {telegram.status:02X}: error"
+    return Found(
+        address=address,
+        baudrate=config.baudrate,
+        parity=config.parity,
+        model=model.name if model else "",
+        sold_as=model.title.partition(",")[0].partition(" (")[0] if model else "",
+        serial=telegram.serial,
+        software_version=str(telegram.version),
+        ct_ratio=ratio_text(model, values) if model else "",
+        tariff=f"T{values['tariff']}" if "tariff" in values else "",
+        note=note,
+    )
 
 
 def sweep(
@@ -159,6 +169,7 @@ def _ordered(search: Search, config: BusConfig) -> list[Found]:
     remarks = [(MBUS_SELECTED, one) for one in search.same if one not in search.serials()]
     if not by_number and not remarks:  # nothing explains what was heard there
         remarks = [(address, "") for address in search.crowded]
+        found += search.doubtful
     for address, number in remarks:
         found.append(
             Found(
