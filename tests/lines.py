@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from logger import models
 from logger.bus.frames import crc16
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 
+# The models that are read over Modbus.
+MODBUS_MODELS = tuple(name for name in models.available() if models.load(name).protocol == "modbus")
 # What to send upon a request: bytes, or seconds to wait.
 Script = Callable[[bytes], Iterable[bytes | float]]
 

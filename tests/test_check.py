@@ -20,7 +20,7 @@ from logger.cli.check import check
 from logger.config import Config, load_config
 from logger.domain.quantity import Quantity
 from logger.meter.state import MeterState, StateStore
-from logger.models import Value, available
+from logger.models import Value
 from logger.models import load as load_model
 from logger.runtime.app import state_directory
 from logger.runtime.status import StatusServer, socket_path
@@ -32,7 +32,7 @@ from logger.survey import surroundings
 from logger.survey.check import load
 from logger.survey.finding import Finding, Severity
 from logger.survey.judge import directions, health, phases, status_word
-from tests.lines import meter_config
+from tests.lines import MODBUS_MODELS, meter_config
 
 # A summer's noon: PV produces, and the house draws on every phase.
 NOW = 1_750_000_000.0
@@ -360,7 +360,7 @@ def _config(**more: object) -> Config:
 
 
 def test_a_bus_that_cannot_keep_up_is_a_failure() -> None:
-    models = {name: load_model(name) for name in available()}
+    models = {name: load_model(name) for name in MODBUS_MODELS}
     good = _config()
     assert next(load(good, good.bus[0], models)).verdict is Severity.OK
     busy = _config(intervals={"fast": 0.1})

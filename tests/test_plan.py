@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from logger import models
 from logger.models import Encoding, Job, Model, Register
 from logger.models.plan import Block, plan, plans
+from tests.lines import MODBUS_MODELS
 
-MODELS = models.available()
+MODELS = MODBUS_MODELS
 
 
 @st.composite

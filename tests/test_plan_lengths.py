@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from logger import models
 from logger.models import Encoding, Job, Model, Register
 from logger.models.plan import Block, plan, plans, probes
+from tests.lines import MODBUS_MODELS
 
-MODELS = [models.load(name) for name in models.available()]
+MODELS = [models.load(name) for name in MODBUS_MODELS]
 
 
 def register(address: int, length: int = 2, job: Job = Job.FAST, field: str = "") -> Register:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from logger import models
 from logger.bus import Bus
 from logger.domain.errors import BusError, EncodingError, PortError, SilentError
 from logger.domain.quantity import CT_RATIO, SERIAL, Quantity
@@ -20,11 +19,11 @@ from logger.meter.state import StateStore
 from logger.models import Job, Value
 from logger.models.plan import Block
 from logger.simulate import Quirk, VirtualLine, quirks_named
-from tests.lines import bus_config, meter_config
+from tests.lines import MODBUS_MODELS, bus_config, meter_config
 from tests.readers import JOBS, NOW, NOW_MS, Setup, fixed_meter, line_of, real_meter, truth
 
 
-@pytest.mark.parametrize("name", models.available())
+@pytest.mark.parametrize("name", MODBUS_MODELS)
 def test_every_value_of_every_model_is_read_right(name: str) -> None:
     meter = real_meter(name)
     with line_of(meter) as setup:
@@ -364,7 +363,7 @@ def test_the_wrong_model_is_named_once(
 
 
 def test_a_right_model_costs_no_question_more() -> None:
-    for name in models.available():
+    for name in MODBUS_MODELS:
         with line_of(real_meter(name)) as setup:
             reader = setup.readers[0]
             reading = reader.read(Job.IDENTITY, NOW_MS)

@@ -20,6 +20,7 @@ from logger.meter.transformers import ct_problem, ct_ratio
 from logger.models import Job, Value
 from logger.models.plan import Block, plans, probes
 from logger.store.statefile import StateFile
+from tests.lines import MODBUS_MODELS
 
 PRO380 = models.load("pro380")
 
@@ -196,7 +197,7 @@ def test_pauses_grow_to_a_minute() -> None:
     assert pause.until - now == 2
 
 
-@pytest.mark.parametrize("name", models.available())
+@pytest.mark.parametrize("name", MODBUS_MODELS)
 def test_probes_are_short_and_tell_apart(name: str) -> None:
     model = models.load(name)
     found = probes(model)

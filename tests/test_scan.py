@@ -35,7 +35,7 @@ from logger.survey.scan import Stopped, all_settings, line_config, sweep
 from tests.running import wait_until
 
 NOW = 1_750_000_000.0
-MODELS = [models.load(name) for name in models.available()]
+MODELS = [one for one in map(models.load, models.available()) if one.protocol == "modbus"]
 
 
 def meter(model: str, address: int, **settings: Any) -> VirtualMeter:

@@ -25,6 +25,7 @@ from logger.simulate import Quirk, VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
 from logger.survey.context import shared
+from tests.lines import MODBUS_MODELS
 
 NOW = 1_750_000_000.0
 
@@ -76,7 +77,7 @@ def test_frames_are_the_manuals_byte_for_byte(
 
 def test_every_writable_register_of_every_model_is_in_the_frames_above() -> None:
     shown = {(model, find(models.load(model), name).key) for model, name, _, _ in _FRAMES}
-    for name in models.available():
+    for name in MODBUS_MODELS:
         for register in models.load(name).registers:
             if register.write and not register.refuse and register.field != "power_down_count":
                 assert (name, register.key) in shown
@@ -224,7 +225,7 @@ def test_a_dry_run_says_what_is_final(tmp_path: Path) -> None:
 def test_notes_are_about_the_change_not_about_the_manual(tmp_path: Path) -> None:
     kept = {
         (name, register.field): note
-        for name in models.available()
+        for name in MODBUS_MODELS
         for register in settable(models.load(name))
         if (note := advice(register))
     }
@@ -379,7 +380,7 @@ def test_a_silent_meter_and_an_unknown_name(tmp_path: Path) -> None:
         assert here.writes() == 0
 
 
-@pytest.mark.parametrize("name", models.available())
+@pytest.mark.parametrize("name", MODBUS_MODELS)
 def test_every_listed_setting_has_a_name_of_its_own(name: str) -> None:
     fields = [register.field for register in listed(models.load(name))]
     assert len(fields) == len(set(fields))

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logger.domain.errors import ModelError, SimulationError
-from logger.models import Encoding, Value, available, load, load_file
+from logger.models import Encoding, Value, load, load_file
 from logger.models.decode import decode
 from logger.simulate import Incident, Refusal, Trouble, VirtualMeter, virtual_site
 from logger.simulate.accepts import acceptable
 from logger.simulate.frame import crc16, seal
 from logger.simulate.registers import Setting
+from tests.lines import MODBUS_MODELS
 
 NOON = datetime(2026, 6, 18, 11, 40, tzinfo=UTC).timestamp()
 
@@ -175,7 +176,7 @@ def test_the_write_frames_of_the_manual(request_: str, answer: str, key: str, va
     assert read(one, key) == value
 
 
-@pytest.mark.parametrize("model", available())
+@pytest.mark.parametrize("model", MODBUS_MODELS)
 def test_every_value_the_table_accepts_can_be_written_and_read(model: str) -> None:
     written = 0
     for register in load(model).registers:
@@ -203,7 +204,7 @@ def test_every_value_the_table_accepts_can_be_written_and_read(model: str) -> No
     assert written > 20 or model == "pro380-legacy"  # its table names no writes
 
 
-@pytest.mark.parametrize("model", available())
+@pytest.mark.parametrize("model", MODBUS_MODELS)
 def test_every_model_answers_every_register_and_fits_its_limits(model: str) -> None:
     one = virtual_site(7, start=NOON, model=model, meters={3: "grid"}).meter(3)
     shown = {register.key: read(one, register.key, NOON + 100) for register in one.model.registers}
@@ -345,7 +346,7 @@ def test_a_silenced_meter_goes_on_counting() -> None:
     assert one.ledger.energy("active_import") > counted
 
 
-@pytest.mark.parametrize("model", available())
+@pytest.mark.parametrize("model", MODBUS_MODELS)
 def test_fixed_values_are_distinct_and_believable(model: str) -> None:
     site = virtual_site(7, start=NOON, fixed=True, model=model)
     seen: dict[object, str] = {}

@@ -235,6 +235,13 @@ class Port:
         self.last_answer = found.frame or heard[found.echoes * len(self.request) :]
         return found.frame
 
+    def receive(self, size: int) -> bytes:
+        """Return what comes within one look at the port, at most `size` bytes, as it is.
+
+        For what finds its frames itself. Raises PortError.
+        """
+        return self._some(size)
+
     def _note_echo(self, found: Heard) -> None:
         if self._config.local_echo != "auto" or not (found.frame or found.echoes):
             return

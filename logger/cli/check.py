@@ -73,7 +73,8 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     from logger.survey.context import from_file, shared
     from logger.survey.finding import note
 
-    names = available(config.models_dir)
+    configured = (meter.model for bus in config.bus for meter in bus.meter)
+    names = dict.fromkeys((*available(config.models_dir), *configured))
     models = {name: load_model(name, config.models_dir) for name in names}
     states = StateStore(state_directory(config.buffer.path) / "meters")
     if both := shared(config.buffer.path, [bus.port for bus in config.bus]):

@@ -41,18 +41,27 @@ def models(
 
 
 def _head(model: Model) -> dict[str, Any]:
-    from logger.models.plan import plans
-
     return {
         "model": model.name,
         "title": model.title,
         "manual": model.manual,
         "firmware": model.firmware,
+        "protocol": model.protocol,
         "codes": {f"0x{code:04X}": about.sold_as for code, about in model.codes.items()},
         "baudrates": list(model.baudrates),
         "registers": len(model.registers),
-        "requests": {job.value: len(blocks) for job, blocks in plans(model).items()},
+        "requests": _requests(model),
     }
+
+
+def _requests(model: Model) -> dict[str, int]:
+    """Return how many requests each job takes; on M-Bus one is enough for all of them."""
+    from logger.models import Job
+    from logger.models.plan import plans
+
+    if model.protocol == "mbus":
+        return {job.value: int(bool(model.of_job(job))) for job in Job}
+    return {job.value: len(blocks) for job, blocks in plans(model).items()}
 
 
 def _as_json(model: Model) -> dict[str, Any]:
@@ -62,7 +71,7 @@ def _as_json(model: Model) -> dict[str, Any]:
 def _row(register: Register) -> dict[str, Any]:
     write = register.write
     return {
-        "address": f"0x{register.address:04X}",
+        "address": register.place,
         "length": register.length,
         "type": register.encoding.value,
         "unit": register.unit,
@@ -75,6 +84,7 @@ def _row(register: Register) -> dict[str, Any]:
         "write": write.function if write and not register.refuse else None,
         "accepts": write.accepts if write and not register.refuse else "",
         "note": register.note,
+        "source": getattr(register, "source", ""),
     }
 
 
@@ -86,7 +96,11 @@ def _list(every: list[Model]) -> None:
     for one in every:
         codes = "\n".join(f"0x{code:04X}: {about.sold_as}" for code, about in one.codes.items())
         table.add_row(
-            one.name, one.title, one.firmware, codes or "not published", str(len(one.registers))
+            one.name,
+            one.title,
+            one.firmware,
+            codes or ("M-Bus has none" if one.protocol == "mbus" else "not published"),
+            str(len(one.registers)),
         )
     console().print(fitting(table))
 
@@ -97,12 +111,20 @@ def _show(model: Model) -> None:
 
     out = console()
     out.print(f"[bold]{model.title}[/]\nfrom: {model.manual}")
-    table = Table("address", "type", "unit", "job", "field", "register", "write")
+    table = Table(
+        "address" if model.protocol == "modbus" else "record",
+        "type",
+        "unit",
+        "job",
+        "field",
+        "register",
+        "write",
+    )
     for register in model.registers:
         write = register.write
         accepts = write.accepts if write and not register.refuse else ""
         table.add_row(
-            f"0x{register.address:04X}",
+            register.place,
             f"{register.encoding}" + (f" x{register.length}" if register.length > 2 else ""),
             register.unit,
             register.job.value,

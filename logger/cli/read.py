@@ -25,11 +25,11 @@ def read(
     import time
 
     from logger import models
-    from logger.bus import Bus
+    from logger.bus import bus_of
     from logger.config import load_config
     from logger.domain.errors import ConfigError
     from logger.meter.adapt import named
-    from logger.meter.session import MeterReader
+    from logger.meter.readers import reader_of
     from logger.models import Job
     from logger.survey.context import port_from, shared
 
@@ -45,14 +45,14 @@ def read(
     order = (Job.IDENTITY, *(job for job in Job if job is not Job.IDENTITY))  # who it is first
     if both := shared(loaded.buffer.path, [bus_config.port]):
         typer.echo(f"note: {both}", err=True)
-    bus = Bus(bus_config)
+    bus = bus_of(bus_config)
     plain = meter_config.model_copy(update={"invert": False})
-    reader = MeterReader(bus, plain, model, lambda: time.time_ns() // 1_000_000, foreign=True)
+    reader = reader_of(bus, plain, model, lambda: time.time_ns() // 1_000_000, foreign=True)
     try:
         readings = [reader.read(job, 0) for job in order if reader.blocks(job)]
     finally:
         bus.close()
-    wrong, failures = reader.model_check.wrong, [one for each in readings for one in each.failures]
+    wrong, failures = reader.wrong, [one for each in readings for one in each.failures]
     if failures and not any(reading.values for reading in readings):
         with port_from(config):
             raise wrong or failures[0].error
@@ -65,7 +65,9 @@ def read(
     else:
         _show(meter, model, readings)
         if lacking:
-            typer.echo(f"left out: the meter does not answer {named(lacking)}")
+            is_mbus = model.protocol == "mbus"
+            names = ", ".join(one.name for one in lacking) if is_mbus else named(lacking)
+            typer.echo(f"left out: the meter does not answer {names}")
     if wrong is not None:
         raise wrong
     if failures:
@@ -78,7 +80,7 @@ def _rows(model: Model, readings: list[Reading]) -> list[dict[str, Any]]:
     values = {one: value for reading in readings for one, value in reading.values.items()}
     return [
         {
-            "address": f"0x{register.address:04X}",
+            "address": register.place,
             "name": register.name,
             "field": register.field,
             "phase": register.phase,
@@ -99,7 +101,11 @@ def _as_json(meter: str, model: Model, readings: list[Reading]) -> dict[str, Any
         "requests": sum(reading.requests for reading in readings),
         "values": _rows(model, readings),
         "rejected": [
-            {"address": f"0x{one.address:04X}", "field": str(one.quantity), "reason": one.reason}
+            {
+                "address": model.by_quantity[one.quantity].place,
+                "field": str(one.quantity),
+                "reason": one.reason,
+            }
             for reading in readings
             for one in reading.rejected
         ],
@@ -116,7 +122,8 @@ def _show(meter: str, model: Model, readings: list[Reading]) -> None:
     from logger.cli.console import fitting, plain
     from logger.cli.table import Table
 
-    table = Table("address", "register", "value", "unit", title=f"{meter} ({model.title})")
+    where = "address" if model.protocol == "modbus" else "record"
+    table = Table(where, "register", "value", "unit", title=f"{meter} ({model.title})")
     table.columns[2].justify = "right"
     for row in _rows(model, readings):
         table.add_row(row["address"], row["name"], str(row["value"]), row["unit"])
@@ -125,7 +132,8 @@ def _show(meter: str, model: Model, readings: list[Reading]) -> None:
     for reading in readings:
         for one in reading.rejected:
             console.print(
-                f"[yellow]not believed:[/] 0x{one.address:04X} {one.quantity}: {plain(one.reason)}"
+                f"[yellow]not believed:[/] {model.by_quantity[one.quantity].place} {one.quantity}: "
+                f"{plain(one.reason)}"
             )
         for failure in reading.failures:
             console.print(

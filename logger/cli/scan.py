@@ -28,9 +28,15 @@ def scan(
         ),
     ],
     addresses: Annotated[
-        str, typer.Option("--range", help="Addresses to try: 1-247, 1-20, 3,7,30-40.")
-    ] = "1-247",
-    baudrate: Annotated[int, typer.Option(help="The line's speed.")] = 9600,
+        str,
+        typer.Option(
+            "--range", help="Addresses to try: 1-20, 3,7,30-40; else all: 1-247, on M-Bus 0-250."
+        ),
+    ] = "",
+    protocol: Annotated[str, typer.Option(help="modbus or mbus.")] = "modbus",
+    baudrate: Annotated[
+        int | None, typer.Option(help="The line's speed; 9600, on M-Bus 2400.")
+    ] = None,
     parity: Annotated[str, typer.Option(help="even, odd or none.")] = "even",
     all_settings: Annotated[
         bool, typer.Option("--all", help="Then try every other speed and parity, too.")
@@ -48,18 +54,22 @@ def scan(
 ) -> None:
     """Find the meters on a line and say what they are. It only reads.
 
-    The full range takes under a minute at 9600 baud.
+    The full range takes under a minute at 9600 baud. On M-Bus every address is tried, then
+    meters that share one are told apart by their serial numbers.
     """
     import json
     from dataclasses import asdict
 
     from logger.cli.options import duration
+    from logger.config.addresses import MBUS_BAUDRATE
     from logger.domain.errors import ConfigError
     from logger.models import available
     from logger.models import load as load_model
     from logger.survey import draft, ports
 
     quiet()
+    if protocol not in ("modbus", "mbus"):
+        raise typer.BadParameter(f"{protocol!r}: modbus or mbus", param_hint="--protocol")
     if write is not None and write.exists():
         raise ConfigError(f"{write} exists already", "choose another name, or move it away")
     if all_settings and not ports.is_device(port):
@@ -70,8 +80,10 @@ def scan(
     models = [load_model(name, models_dir) for name in available(models_dir)]
     lasting = ports.lasting_name(port)
     _note_a_logger(lasting)
+    wanted = _addresses(addresses, *((0, 250) if protocol == "mbus" else (1, 247)))
+    speed = baudrate or (MBUS_BAUDRATE if protocol == "mbus" else 9600)
     found, stopped = _sweep(
-        lasting, _addresses(addresses), baudrate, parity, all_settings, models, duration(patience)
+        protocol, lasting, wanted, speed, parity, all_settings, models, duration(patience)
     )
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
@@ -112,6 +124,7 @@ def _note_a_logger(port: str) -> None:
 
 
 def _sweep(
+    protocol: str,
     port: str,
     addresses: list[int],
     baudrate: int,
@@ -126,8 +139,9 @@ def _sweep(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from logger.domain.errors import ConfigError
-    from logger.survey import scan as sweeps
+    from logger.survey import mbusscan, scan
 
+    sweeps = mbusscan if protocol == "mbus" else scan
     settings = [(baudrate, parity)]
     if everything:
         settings += [one for one in sweeps.all_settings() if one not in settings]
@@ -164,7 +178,7 @@ def _sweep(
 
             try:
                 met = sweeps.sweep(config, models, addresses, show, patience_s)
-            except sweeps.Stopped as end:
+            except scan.Stopped as end:
                 met, stopped = end.found, end.address
             found |= {(one.address, one.serial or f"{speed} {bits}"): one for one in met}
             if stopped is not None:
@@ -172,9 +186,9 @@ def _sweep(
     return sorted(found.values(), key=lambda one: one.address), stopped
 
 
-def _addresses(text: str) -> list[int]:
+def _addresses(text: str, lowest: int, highest: int) -> list[int]:
     found: set[int] = set()
-    for part in text.split(","):
+    for part in (text or f"{lowest}-{highest}").split(","):
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
             raise typer.BadParameter(
@@ -185,8 +199,10 @@ def _addresses(text: str) -> list[int]:
                 f"{part!r}: the lower address comes first: {last}-{first}", param_hint="--range"
             )
         found |= set(range(int(first), int(last or first) + 1))
-    if not found or min(found) < 1 or max(found) > 247:
-        raise typer.BadParameter(f"{text!r}: addresses go from 1 to 247", param_hint="--range")
+    if not found or min(found) < lowest or max(found) > highest:
+        raise typer.BadParameter(
+            f"{text!r}: addresses go from {lowest} to {highest}", param_hint="--range"
+        )
     return sorted(found)
 
 
@@ -194,6 +210,7 @@ def _show(found: list[Found], port: str) -> None:
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting, plain
     from logger.cli.table import Table
+    from logger.config.addresses import MBUS_SELECTED
 
     console = on_output()
     if not found:
@@ -210,7 +227,7 @@ def _show(found: list[Found], port: str) -> None:
     table.columns[0].justify = "right"
     for one in found:
         table.add_row(
-            str(one.address),
+            f"by {one.serial}" if one.address == MBUS_SELECTED else str(one.address),
             one.model or "?",
             one.sold_as,
             one.serial,

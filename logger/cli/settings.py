@@ -38,6 +38,11 @@ def show(
 
     quiet()
     loaded, bus_config, meter_config, model = _find(config, meter)
+    if model.protocol == "mbus":
+        from logger.cli.mbussettings import show_mbus
+
+        show_mbus(loaded, bus_config, meter_config, model, config, as_json)
+        return
     registers = listed(model)
     if both := shared(loaded.buffer.path, [bus_config.port]):
         typer.echo(f"note: {both}", err=True)
@@ -53,7 +58,7 @@ def show(
             "register": register.name,
             "value": shown(register, values[register.key]) if register.key in values else None,
             "accepts": accepted(register),
-            "address": f"0x{register.address:04X}",
+            "address": register.place,
         }
         for register in registers
     ]
@@ -92,6 +97,12 @@ def set_(
 
     quiet()
     loaded, bus_config, meter_config, model = _find(config, meter)
+    if model.protocol == "mbus":
+        from logger.cli.mbussettings import Options, set_mbus
+
+        options = Options(config, yes, dry_run, force)
+        set_mbus(loaded, bus_config, meter_config, model, name, value, options)
+        return
     change = prepare(model, name, value)
     _check_address(bus_config, meter_config, change)
     if dry_run:

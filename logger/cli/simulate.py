@@ -1,4 +1,4 @@
-"""`simulate`: virtual meters for any Modbus master, on TCP or on a pseudo-terminal."""
+"""`simulate`: virtual meters for any master, on TCP or on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ QUIRK_NAMES = (
     "split-frames",
     "late-answer",
     "wrong-address",
+    "every-second",
     "babble",
     "dead",
     "slow",
@@ -68,7 +69,9 @@ def simulate(
             "other way round; repeat it. Else 1:grid and 2:pv."
         ),
     ] = None,
-    baudrate: Annotated[int, typer.Option(help="Baud rate of the line.")] = 9600,
+    baudrate: Annotated[
+        int | None, typer.Option(help="Baud rate of the line; 9600, on M-Bus 2400.")
+    ] = None,
     parity: Annotated[str, typer.Option(help="even, odd or none; even unless --pty.")] = "",
     pace: Annotated[
         bool, typer.Option("--pace/--no-pace", help="Take the time a real line would.")
@@ -104,8 +107,11 @@ def simulate(
 
     The same seed and start give the same day twice. Ctrl-C ends it.
     """
+    from logger.config.addresses import MBUS_BAUDRATE
+    from logger.models import load
     from logger.simulate import (
         DEFAULT_METERS,
+        MbusLine,
         VirtualClock,
         VirtualLine,
         quirks_named,
@@ -129,10 +135,11 @@ def simulate(
         step_s=_FAST_STEP_S if speed > _FAST else 1,
         zone=_zone(zone),
     )
-    line = VirtualLine(
+    is_mbus = load(model).protocol == "mbus"
+    line = (MbusLine if is_mbus else VirtualLine)(
         site.meters,
         clock=clock,
-        baudrate=baudrate,
+        baudrate=baudrate or (MBUS_BAUDRATE if is_mbus else 9600),
         parity=letter,
         delay_s=None if delay is None else delay / 1000,
         paced=pace,
@@ -206,6 +213,7 @@ def _welcome(line: VirtualLine, port: str, parity: str) -> str:
         "",
         "[[bus]]",
         'name = "virtual"',
+        *(['protocol = "mbus"'] if line.meters[0].model.protocol == "mbus" else []),
         f'port = "{port}"',
         f"baudrate = {line.baudrate}",
         f'parity = "{_PARITY_WORDS[parity]}"',
@@ -228,5 +236,8 @@ def _farewell(line: VirtualLine) -> str:
     """Return how often what was asked."""
     rows = [f"{line.requests.total()} requests, {line.answered} answers"]
     for (address, function, register, count), times in sorted(line.requests.items()):
-        rows.append(f"{times:>9} x  meter {address}  FC{function:02}  0x{register:04X} x {count}")
+        what = f"FC{function:02}  0x{register:04X} x {count}"
+        if line.meters[0].model.protocol == "mbus":
+            what = f"control {function:02X}"
+        rows.append(f"{times:>9} x  meter {address}  {what}")
     return "\n".join(rows)

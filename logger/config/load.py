@@ -94,6 +94,13 @@ def _check_models(path: Path, text: str, config: Config) -> None:
                 model = models.load(meter.model, config.models_dir)
             except ModelError as err:
                 raise ConfigError(f"{_place(path, text, where)}: {err.message}", err.hint) from err
+            if bus.protocol != model.protocol:
+                spoken = {"modbus": "Modbus", "mbus": "M-Bus"}
+                raise ConfigError(
+                    f"{_place(path, text, where)}: a {meter.model} speaks "
+                    f"{spoken[model.protocol]}, bus {bus.name!r} {spoken[bus.protocol]}",
+                    f'protocol = "{model.protocol}" for this bus, or another model',
+                )
             if bus.baudrate not in model.baudrates:
                 raise ConfigError(
                     f"{_place(path, text, ('bus', b, 'baudrate'))}: a {meter.model} "

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from logger.config import token
+from logger.config.addresses import (
+    MBUS_BAUDRATE,
+    MBUS_EVERYBODY,
+    MBUS_FAST_S,
+    MBUS_SELECTED,
+    address_fault,
+)
 from logger.config.alerts import Alerts
 from logger.config.derive import Counters, Events, Prices
 from logger.config.metrics import Metrics
@@ -50,13 +58,18 @@ class Intervals(Section):
 
 
 class Meter(Section):
-    """One meter on a bus. Intervals left out are those of the site."""
+    """One meter on a bus. Intervals left out are those of the site.
+
+    On M-Bus the eight digits `secondary` can stand in place of the address, which is
+    then 253: the meter is selected by them.
+    """
 
     name: Name
     model: str
     # Log a meter that says it is of another model as if it were of this one.
     accept_model: bool = False
-    address: Annotated[int, Field(ge=1, le=247)]
+    address: Annotated[int, Field(ge=0, le=MBUS_EVERYBODY)]
+    secondary: Annotated[str, Field(pattern=r"^[0-9]{8}$")] | None = None
     role: Literal["grid", "pv", "battery", "load"]
     invert: bool = False
     wiring: Wiring = "3P4W"
@@ -65,11 +78,19 @@ class Meter(Section):
     identity: Seconds | None = None
     timeout: Seconds | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _selected(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "secondary" in data and "address" not in data:
+            return data | {"address": MBUS_SELECTED}
+        return data
+
 
 class Bus(Section):
-    """One line: a serial port, or a gateway that passes RTU frames over TCP."""
+    """One line: a serial port, or a gateway or level converter that passes frames over TCP."""
 
     name: Name
+    protocol: Literal["modbus", "mbus"] = "modbus"
     port: Annotated[str, Field(min_length=1)]
     baudrate: int = 9600
     parity: Literal["even", "odd", "none"] = "even"
@@ -78,6 +99,13 @@ class Bus(Section):
     local_echo: Literal["auto"] | bool = "auto"
     rs485_rts: Literal["off", "high", "low"] = "off"
     meter: Annotated[list[Meter], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_speed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("protocol") == "mbus" and "baudrate" not in data:
+            return data | {"baudrate": MBUS_BAUDRATE}
+        return data
 
     @field_validator("baudrate")
     @classmethod
@@ -201,7 +229,7 @@ class Config(Section):
                     "give each its own name",
                 )
             buses.add(bus.name)
-            addresses: dict[int, str] = {}
+            addresses: dict[int | str, str] = {}
             for m, meter in enumerate(bus.meter):
                 if meter.name in meters:
                     raise MisplacedError(
@@ -210,18 +238,35 @@ class Config(Section):
                         f"names must differ across all buses; the other is on {meters[meter.name]}",
                     )
                 meters[meter.name] = bus.name
-                if meter.address in addresses:
+                if fault := address_fault(
+                    bus.protocol, meter.address, meter.secondary, alone=len(bus.meter) == 1
+                ):
+                    raise MisplacedError(("bus", b, "meter", m, "address"), *fault)
+                place = meter.secondary or meter.address
+                if place in addresses:
                     raise MisplacedError(
                         ("bus", b, "meter", m, "address"),
-                        f"address {meter.address} is given to {addresses[meter.address]!r} and "
-                        f"{meter.name!r}",
+                        f"address {place} is given to {addresses[place]!r} and {meter.name!r}",
                         "each meter on a bus needs its own; change one at the meter's buttons, or "
-                        "alone on the line with inepro-logger settings set METER modbus_id N",
+                        "alone on the line with inepro-logger settings set METER "
+                        f"{'modbus_id' if bus.protocol == 'modbus' else 'primary_address'} N",
                     )
-                addresses[meter.address] = meter.name
+                addresses[place] = meter.name
         return self
 
     def interval(self, meter: Meter, job: str) -> float:
-        """Return the interval in seconds of `job` (fast, slow, identity) for `meter`."""
+        """Return the interval in seconds of `job` (fast, slow, identity) for `meter`.
+
+        A meter on M-Bus is read every 10 s at most, unless its own section says more often.
+        """
         own = getattr(meter, job)
-        return float(own if own is not None else getattr(self.intervals, job))
+        if own is not None:
+            return float(own)
+        usual = float(getattr(self.intervals, job))
+        return max(usual, MBUS_FAST_S) if meter.name in self._on_mbus else usual
+
+    @cached_property
+    def _on_mbus(self) -> frozenset[str]:
+        return frozenset(
+            meter.name for bus in self.bus if bus.protocol == "mbus" for meter in bus.meter
+        )

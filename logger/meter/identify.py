@@ -105,6 +105,7 @@ def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
 
     The meter code decides where it is known, else what the meter answers and refuses.
     """
+    models = [model for model in models if model.protocol == "modbus"]
     questions = Questions(bus, address, models)
     model, code = _model(questions, models)
     about = Found(address=address, baudrate=bus.config.baudrate, parity=bus.config.parity)

@@ -18,9 +18,9 @@ TOGETHER_MS = 1000  # values that were read within this time share a moment
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A block that was not read, and why."""
+    """A block (on M-Bus: the telegram) that was not read, and why."""
 
-    block: Block
+    block: Block | str
     error: BusError
 
 
@@ -112,12 +112,24 @@ class ReadingBuilder:
             start = register.address - block.address
             try:
                 value = decode(register.encoding, words[start : start + register.length])
-                _check_limits(model, register, value)
             except ValueError as err:
-                self.rejected.append(Rejected(register.quantity, register.address, str(err)))
+                self.reject(register, str(err))
             else:
-                self.values[register.quantity] = value
-                self.moments[register.quantity] = taken_ms
+                self.take_value(model, register, value, taken_ms)
+
+    def take_value(self, model: Model, register: Register, value: Value, taken_ms: int) -> None:
+        """Keep `value`, which came at `taken_ms`, unless it is impossible."""
+        try:
+            _check_limits(model, register, value)
+        except ValueError as err:
+            self.reject(register, str(err))
+        else:
+            self.values[register.quantity] = value
+            self.moments[register.quantity] = taken_ms
+
+    def reject(self, register: Register, reason: str) -> None:
+        """Note that what came for `register` is not believed."""
+        self.rejected.append(Rejected(register.quantity, register.address, reason))
 
     def forget(self) -> None:
         """Drop all values."""

@@ -44,6 +44,14 @@ def is_busy(error: BusError | None) -> bool:
     return isinstance(error, RefusedError) and error.code in _LATER
 
 
+def answered_ms(bus: Bus, now_ms: Callable[[], int]) -> int:
+    """Return when the last answer on `bus` was complete, however long ago that is by now."""
+    while True:
+        age_s, now = bus.answer_age_s, now_ms()
+        if bus.answer_age_s - age_s < _UNSURE_S:  # else stopped in between
+            return now - int(age_s * 1000)
+
+
 class Requester:
     """Asks one meter for blocks. `clock` is monotonic, in seconds."""
 
@@ -74,10 +82,7 @@ class Requester:
 
     def answered_ms(self, now_ms: Callable[[], int]) -> int:
         """Return when the last answer was complete, however long ago that is by now."""
-        while True:
-            age_s, now = self._bus.answer_age_s, now_ms()
-            if self._bus.answer_age_s - age_s < _UNSURE_S:  # else stopped in between
-                return now - int(age_s * 1000)
+        return answered_ms(self._bus, now_ms)
 
     def resynchronise(self, block: Block) -> None:
         """Make sure that the next answer is to the next question. Raises Over (`block`)."""

@@ -13,10 +13,10 @@ from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, EncodingError, RefusedError, SilentError, StrangerError
 from logger.domain.quantity import SERIAL, SOFTWARE_VERSION, Quantity
 from logger.meter.adapt import AdaptivePlan
-from logger.meter.complaint import Complaint
 from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
+from logger.meter.reader import Reader
 from logger.meter.reading import Failure, Reading, ReadingBuilder, inverted
 from logger.meter.requester import JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
@@ -32,8 +32,8 @@ _REFUSES_FOR_S = 20.0
 _REJECTED = 3
 
 
-class MeterReader:
-    """One meter on one bus. Used by the worker of that bus only.
+class MeterReader(Reader):
+    """One meter on one Modbus line. Used by the worker of that bus only.
 
     A meter that is known to be of another model gives no values, unless its
     configuration accepts that, or `foreign` asks for them.
@@ -54,18 +54,9 @@ class MeterReader:
         clock: Callable[[], float] = time.monotonic,
         foreign: bool = False,
     ) -> None:
-        self.meter = meter
-        self.model = model
-        self.reads = 0
-        self.errors = 0
-        self.rejected = 0
-        self.last_ms: float | None = None
-        self.last_good: int | None = None
-        self.last_of: dict[Job, int] = {}  # when each job last gave values, ms UTC
-        self.error: BusError | None = None  # of the last job, or that the model is wrong
+        super().__init__(bus, meter, model, clock, foreign=foreign)
         self._bus = bus
         self._now_ms = now_ms
-        self._clock = clock
         self._states = states
         self._requester = Requester(bus, meter, model, clock)
         self._plan = AdaptivePlan(plans(model), {job: model.of_job(job) for job in Job})
@@ -86,24 +77,17 @@ class MeterReader:
         self._meaning = DataTypeGuard(model, meter.name)
         self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
-        self._foreign = foreign or meter.accept_model
-        self._complaint = Complaint()
         self._refusing_since: float | None = None
 
     @property
-    def bus(self) -> str:
-        """The name of the bus the meter is on."""
-        return self._bus.name
+    def wrong(self) -> BusError | None:
+        """What is wrong with the configured model, None when nothing is known to be."""
+        return self.model_check.wrong
 
     @property
     def away(self) -> bool:
         """Whether the meter is silent and only asked now and then."""
         return self._requester.pause.length_s > 0
-
-    @property
-    def wrong_model(self) -> str:
-        """What is wrong with the configured model, empty when it fits or is accepted."""
-        return "" if self._foreign else str(self.model_check.wrong or "")
 
     @property
     def left_out(self) -> Sequence[Quantity]:
@@ -137,7 +121,7 @@ class MeterReader:
         self._doubt(this)
         requester.last = []  # frees a list for each meter
         reading = self._reading(this, round_ms)
-        self._account(reading)
+        self._account(reading, requester.answered, requester.failed)
         return inverted(reading) if self.meter.invert else reading
 
     def _do(self, this: Round) -> None:
@@ -258,25 +242,6 @@ class MeterReader:
             requests=self._requester.requests,
             elapsed_ms=(self._clock() - this.started) * 1000,
         )
-
-    def _account(self, reading: Reading) -> None:
-        self.reads += self._requester.answered
-        self.errors += self._requester.failed
-        self.rejected += len(reading.rejected)
-        self.last_ms = reading.elapsed_ms
-        for one in reading.rejected:
-            log.debug("meter %s: 0x%04X: %s", self.meter.name, one.address, one.reason)
-        now = self._clock()
-        if reading.failures:
-            error = self.error = reading.failures[-1].error
-            line = self._complaint.failed(type(error).__name__, str(error), now)
-        else:
-            self.error = None if self._foreign else self.model_check.wrong
-            line = self._complaint.worked(now)
-        if line is not None:
-            log.log(line[0], "meter %s: %s", self.meter.name, line[1])
-        if reading.values:
-            self.last_good = self.last_of[reading.job] = reading.taken_ms
 
 
 def _meaningless(builder: ReadingBuilder) -> bool:

@@ -11,7 +11,12 @@ _CT_MODE = Quantity("ct_mode")
 
 
 def is_ct(model: Model, values: Mapping[Quantity, Value]) -> bool:
-    """Return whether the meter measures through current transformers, by its meter code."""
+    """Return whether the meter measures through current transformers, by its meter code.
+
+    On M-Bus there is no code; there only the CT version sends a ratio.
+    """
+    if model.protocol == "mbus":
+        return CT_RATIO in values
     code = values.get(METER_CODE)
     if code is None:
         return False

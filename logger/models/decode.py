@@ -67,3 +67,5 @@ def decode(encoding: Encoding, words: Sequence[int]) -> Value:
             if not text.isprintable() or "�" in text:
                 raise ValueError(f"not text: {raw.hex(' ')}")
             return text
+        case Encoding.RECORD:
+            raise ValueError("a record of a telegram, not registers")

@@ -9,11 +9,13 @@ from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from logger.domain.errors import ModelError
+from logger.models.record import with_option
+from logger.models.recordrow import RecordRow
 from logger.models.register import (
     MAX_REGISTERS_PER_REQUEST,
     AddressSpan,
@@ -62,6 +64,8 @@ class _Table(BaseModel):
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
     manual: Annotated[str, Field(min_length=1)]
+    protocol: Literal["modbus", "mbus"] = "modbus"
+    manufacturer: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     firmware: str = ""
     codes: dict[str, _Code] = {}
     baudrates: list[Annotated[int, Field(gt=0)]] = [9600]
@@ -82,8 +86,14 @@ def available(models_dir: Path | None = None) -> tuple[str, ...]:
 def load(name: str, models_dir: Path | None = None) -> Model:
     """Return the table of `name`; a file in `models_dir` goes before a bundled one.
 
-    Raises ModelError when there is none, or when the file makes no sense.
+    MODEL+OPTION adds the rows of an option. Raises ModelError when there is none, or when
+    the file makes no sense.
     """
+    base, _, option = name.partition("+")
+    return with_option(_whole(base, models_dir), option)
+
+
+def _whole(name: str, models_dir: Path | None) -> Model:
     if models_dir is not None and (own := models_dir / f"{name}.toml").is_file():
         return load_file(own)
     if name in available():
@@ -111,9 +121,10 @@ def load_file(path: Path) -> Model:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         raise ModelError(f"{path}: not TOML: {err}", _HINT) from err
-    rows = _rows(path, data)
+    kind = "records" if data.get("protocol") == "mbus" else "registers"
+    rows = _rows(path, data, kind)
     try:
-        table = _Table.model_validate({k: v for k, v in data.items() if k != "registers"})
+        table = _Table.model_validate({k: v for k, v in data.items() if k != kind})
     except ValidationError as err:
         first = _first(err)
         key = ".".join(str(part) for part in first["loc"])
@@ -125,7 +136,7 @@ def load_file(path: Path) -> Model:
             f"{path.name}: the configuration finds a model by the name of its file",
             f"call it {table.model}.toml",
         )
-    registers = _registers(path, text, rows)
+    registers = _registers(path, text, rows, kind)
     for name in table.limits:
         if name not in {register.field for register in registers}:
             raise ModelError(
@@ -136,6 +147,8 @@ def load_file(path: Path) -> Model:
         title=table.title,
         manual=table.manual,
         registers=registers,
+        protocol=table.protocol,
+        manufacturer=table.manufacturer or "",
         firmware=table.firmware,
         codes=_codes(path, text, table.codes),
         baudrates=tuple(table.baudrates),
@@ -190,22 +203,26 @@ def _guard(
     return Guard(**given.model_dump())
 
 
-def _rows(path: Path, data: Mapping[str, Any]) -> list[Any]:
-    registers = data.get("registers")
+def _rows(path: Path, data: Mapping[str, Any], kind: str) -> list[Any]:
+    registers = data.get(kind)
     rows = registers.get("rows") if isinstance(registers, dict) else None
     if not isinstance(rows, list) or not rows:
-        raise ModelError(f"{path}: no registers: expected a table [registers] with rows", _HINT)
+        raise ModelError(f"{path}: no {kind}: expected a table [{kind}] with rows", _HINT)
     return rows
 
 
-def _registers(path: Path, text: str, rows: list[Any]) -> tuple[Register, ...]:
-    lines = _row_lines(text)
+def _registers(path: Path, text: str, rows: list[Any], kind: str) -> tuple[Register, ...]:
+    lines = _row_lines(text, kind)
     found: list[Register] = []
-    keys: dict[str, int] = {}
+    keys: dict[str, str] = {}
     for index, row in enumerate(rows):
         place = f"{path}:{lines[index] if index < len(lines) else '?'}"
         try:
-            register = TableRow.model_validate(row).register()
+            register = (
+                TableRow.model_validate(row).register()
+                if kind == "registers"
+                else RecordRow.model_validate(row).record(index + 1)
+            )
         except ValidationError as err:
             first = _first(err)
             key = ".".join(str(part) for part in first["loc"])
@@ -214,10 +231,12 @@ def _registers(path: Path, text: str, rows: list[Any]) -> tuple[Register, ...]:
             raise ModelError(f"{place}: {err}", _HINT) from err
         if register.key in keys:
             raise ModelError(
-                f"{place}: {register.key} is already the register 0x{keys[register.key]:04X}", _HINT
+                f"{place}: {register.key} is already the {kind[:-1]} {keys[register.key]}", _HINT
             )
-        keys[register.key] = register.address
+        keys[register.key] = register.place
         found.append(register)
+    if kind == "records":
+        return _each_once(path, found)
     found.sort(key=lambda register: register.address)
     for before, after in pairwise(found):
         if after.address < before.end:
@@ -229,12 +248,25 @@ def _registers(path: Path, text: str, rows: list[Any]) -> tuple[Register, ...]:
     return tuple(found)
 
 
-def _row_lines(text: str) -> list[int]:
-    """Return the line of each row: rows are inline tables that name an address."""
+def _each_once(path: Path, rows: Sequence[Register]) -> tuple[Register, ...]:
+    """Return `rows`. Raises ModelError when two of them are the same record."""
+    places: dict[str, str] = {}
+    for row in rows:
+        if row.place in places:
+            raise ModelError(
+                f"{path}: {row.key} and {places[row.place]} are both {row.place}", _HINT
+            )
+        places[row.place] = row.key
+    return tuple(rows)
+
+
+def _row_lines(text: str, kind: str) -> list[int]:
+    """Return the line of each row: rows are inline tables that name a place and a field."""
+    mark = "address" if kind == "registers" else "field"
     return [
         number
         for number, line in enumerate(text.splitlines(), start=1)
-        if line.lstrip().startswith("{") and "address" in line
+        if line.lstrip().startswith("{") and mark in line
     ]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import Literal
 
 from logger.domain.quantity import Quantity
 
@@ -23,6 +24,7 @@ class Encoding(StrEnum):
     INT32 = "int32"  # signed, high word first
     HEX = "hex"  # the hexadecimal digits are the printed ones
     ASCII = "ascii"  # two characters a register
+    RECORD = "record"  # of an M-Bus telegram: its own header says how
 
 
 class Job(StrEnum):
@@ -94,6 +96,11 @@ class Register:
         return str(self.quantity)
 
     @property
+    def place(self) -> str:
+        """Where the value is found, for people."""
+        return f"0x{self.address:04X}"
+
+    @property
     def end(self) -> int:
         """The first address after this value."""
         return self.address + self.length
@@ -123,12 +130,18 @@ AddressSpan = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A register table with the limits and quirks of the meters it describes."""
+    """A register table with the limits and quirks of the meters it describes.
+
+    With `protocol` "mbus" its registers are records of telegrams (`logger.models.record`),
+    of meters whose telegrams name this `manufacturer`, if it is given.
+    """
 
     name: str
     title: str
     manual: str
     registers: tuple[Register, ...]
+    protocol: Literal["modbus", "mbus"] = "modbus"
+    manufacturer: str = ""
     firmware: str = ""
     codes: Mapping[int, Code] = dataclasses.field(default_factory=dict)
     baudrates: tuple[int, ...] = (9600,)

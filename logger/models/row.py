@@ -42,6 +42,8 @@ class TableRow(BaseModel):
     def register(self) -> Register:
         """Return the checked record; ValueError says what is wrong with it."""
         encoding = _member(Encoding, self.type, "type")
+        if encoding is Encoding.RECORD:
+            raise ValueError("type 'record': a table of M-Bus records has [records], not registers")
         lengths: dict[Encoding, tuple[int, ...]] = {
             Encoding.FLOAT32: (2,),
             Encoding.INT16: (1,),
@@ -50,22 +52,14 @@ class TableRow(BaseModel):
         expected = lengths.get(encoding)
         if expected and self.length not in expected:
             raise ValueError(f"length {self.length}: a {encoding} takes {expected[0]} registers")
-        if self.phase and self.phase not in PHASES:
-            raise ValueError(f"phase {self.phase!r}: expected one of {', '.join(PHASES)}")
-        if self.tariff and self.tariff not in TARIFFS:
-            raise ValueError(f"tariff {self.tariff!r}: expected one of {', '.join(TARIFFS)}")
-        known = FIELDS.get(self.field)
-        if known and known.units and self.unit not in known.units:
-            raise ValueError(
-                f"unit {self.unit!r}: field {self.field} is sent in {' or '.join(known.units)}"
-            )
-        choices = _choices(self.choices)
+        checked_names(self.field, self.phase, self.tariff, self.unit)
+        choices = choices_of(self.choices)
         return Register(
             address=self.address,
             length=self.length,
             encoding=encoding,
             unit=self.unit,
-            job=_member(Job, self.job, "job"),
+            job=checked_job(self.job),
             field=self.field,
             phase=self.phase,
             tariff=self.tariff,
@@ -108,7 +102,24 @@ def _final(given: list[float] | bool) -> frozenset[Decimal] | None:
     return frozenset(map(_decimal, given))
 
 
-def _choices(given: Mapping[str, str]) -> Mapping[int, str]:
+def checked_names(field: str, phase: str, tariff: str, unit: str) -> None:
+    """Raise ValueError for a phase, tariff or unit that the data model does not know."""
+    if phase and phase not in PHASES:
+        raise ValueError(f"phase {phase!r}: expected one of {', '.join(PHASES)}")
+    if tariff and tariff not in TARIFFS:
+        raise ValueError(f"tariff {tariff!r}: expected one of {', '.join(TARIFFS)}")
+    known = FIELDS.get(field)
+    if known and known.units and unit not in known.units:
+        raise ValueError(f"unit {unit!r}: field {field} is sent in {' or '.join(known.units)}")
+
+
+def checked_job(name: str) -> Job:
+    """Return the job called `name`; ValueError for another name."""
+    return _member(Job, name, "job")
+
+
+def choices_of(given: Mapping[str, str]) -> Mapping[int, str]:
+    """Return the names of codes by number; ValueError for a key that is none."""
     try:
         return {int(code, 0): name for code, name in given.items()}
     except ValueError:

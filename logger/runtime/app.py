@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from logger.buffer import Buffer
-from logger.bus import Bus, busload
+from logger.bus import bus_of, busload
 from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
 from logger.influx.servertime import ServerTime
+from logger.meter.reader import Reader
+from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
-from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, Model
 from logger.models import load as load_model
@@ -97,9 +98,9 @@ class App:
         )
         states = state_directory(config.buffer.path)
         models = models_of(config)
-        self.buses = [Bus(bus) for bus in config.bus]
+        self.buses = [bus_of(bus) for bus in config.bus]
         self.readers = [
-            MeterReader(
+            reader_of(
                 bus,
                 meter,
                 models[meter.model],
@@ -145,7 +146,7 @@ class App:
         self._asked: dict[str, float] = {}
         self._heard: set[str] = set()
 
-    def _info(self, reader: MeterReader) -> MeterInfo:
+    def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter
         return MeterInfo(
             name=meter.name,
@@ -273,7 +274,7 @@ class App:
         ):
             time.sleep(0.02)
 
-    def _read(self, reader: MeterReader, job: Job, due_ms: int) -> None:
+    def _read(self, reader: Reader, job: Job, due_ms: int) -> None:
         reading = reader.read(job, due_ms)
         if reading.values:
             self.overview.readings += 1

@@ -14,7 +14,7 @@ from logger.buffer import Buffer
 from logger.bus import Bus
 from logger.config import Config
 from logger.delivery import Delivery
-from logger.meter.session import MeterReader
+from logger.meter.reader import Reader
 from logger.models import Job
 from logger.points.line import Point
 from logger.runtime import health
@@ -28,7 +28,7 @@ class Overview:
         self,
         config: Config,
         loads: Mapping[str, float],
-        readers: Sequence[MeterReader],
+        readers: Sequence[Reader],
         tasks: Sequence[Task],
         buses: Sequence[Bus],
         buffer: Buffer,

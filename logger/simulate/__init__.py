@@ -7,6 +7,8 @@ with VirtualLine(site.meters, clock=clock) as line:
 
 from logger.simulate.incidents import Incident, Trouble
 from logger.simulate.line import VirtualLine
+from logger.simulate.mbusline import MbusLine
+from logger.simulate.mbusmeter import VirtualMbusMeter
 from logger.simulate.meter import ROLES, VirtualMeter
 from logger.simulate.quirk import Quirk
 from logger.simulate.quirks import QUIRKS, quirks_named
@@ -19,12 +21,14 @@ __all__ = [
     "QUIRKS",
     "ROLES",
     "Incident",
+    "MbusLine",
     "Quirk",
     "Refusal",
     "Served",
     "Trouble",
     "VirtualClock",
     "VirtualLine",
+    "VirtualMbusMeter",
     "VirtualMeter",
     "VirtualSite",
     "quirks_named",

@@ -53,5 +53,5 @@ def _candidate(
             return letters
         case Encoding.INT16:
             return place % 32749
-        case Encoding.INT32:
+        case Encoding.INT32 | Encoding.RECORD:
             return place * 6007 % 2147483647

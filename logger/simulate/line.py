@@ -67,9 +67,7 @@ class VirtualLine:
         if baudrate <= 0:
             raise SimulationError(f"baud rate {baudrate} is impossible")
         self.meters = tuple(meters)
-        addresses = Counter(meter.address for meter in self.meters)
-        if twice := [address for address, count in addresses.items() if count > 1]:
-            raise SimulationError(f"two meters at address {twice[0]}")
+        self._check_meters()
         for meter in self.meters:
             meter.join(baudrate, parity)
         # What the master's side is set to; a meter set otherwise hears only noise.
@@ -91,6 +89,12 @@ class VirtualLine:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._thread: threading.Thread | None = None
         self._free = 0.0  # when the last transaction ends, by `time.perf_counter`
+
+    def _check_meters(self) -> None:
+        """Raise SimulationError for meters that cannot share this line."""
+        addresses = Counter(meter.address for meter in self.meters)
+        if twice := [address for address, count in addresses.items() if count > 1]:
+            raise SimulationError(f"two meters at address {twice[0]}")
 
     @property
     def quirks(self) -> tuple[Quirk, ...]:
@@ -191,8 +195,11 @@ class VirtualLine:
             self._welcome(TcpChannel(connection))
 
     def _welcome(self, channel: Channel) -> None:
-        self._readers[channel] = FrameReader()
+        self._readers[channel] = self._new_reader()
         self._selector.register(channel.fileno(), selectors.EVENT_READ, channel)
+
+    def _new_reader(self) -> FrameReader:
+        return FrameReader()
 
     def _hear(self, channel: Channel, arrived: float) -> None:
         data = channel.receive()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from logger.mbus import frames
 from logger.simulate.frame import crc16
 from logger.simulate.quirk import Pieces, Quirk
+
+# What an M-Bus frame has around the bytes that it counts.
+_AROUND_MBUS = 6
 
 
 class Echo(Quirk):
@@ -85,8 +89,23 @@ class WrongAddress(Quirk):
     def spoiled(self, frame: bytes) -> Pieces:
         if not self.dice.chance(self.rate) or len(frame) < 4:
             return [(0.0, frame)]
+        if frame[0] == frames.LONG_START and len(frame) == frame[1] + _AROUND_MBUS:
+            return [(0.0, frames.long(frame[4], frame[5] % 250 + 1, frame[6], frame[7:-2]))]
         body = bytes((frame[0] % 247 + 1,)) + frame[1:-2]
         return [(0.0, body + crc16(body))]
+
+
+class EverySecond(Quirk):
+    name = "every-second"
+    text = "every second request goes unanswered"
+
+    def __init__(self, seed: int = 1, address: int | None = None, rate: float = 0.3) -> None:
+        super().__init__(seed, address, rate)
+        self._count = 0
+
+    def silences(self, pdu: bytes) -> bool:  # noqa: ARG002
+        self._count += 1
+        return self._count % 2 == 0
 
 
 class Babble(Quirk):

@@ -45,6 +45,8 @@ class VirtualMeter:
     Raises SimulationError for an impossible address or role.
     """
 
+    ADDRESSES = range(1, 248)
+
     def __init__(
         self,
         model: Model,
@@ -58,8 +60,9 @@ class VirtualMeter:
         parity: str | None = None,
         fixed: bool = False,
     ) -> None:
-        if not 1 <= address <= 247:
-            raise SimulationError(f"address {address} is impossible", "use 1 to 247")
+        if address not in self.ADDRESSES:
+            first, last = self.ADDRESSES[0], self.ADDRESSES[-1]
+            raise SimulationError(f"address {address} is impossible", f"use {first} to {last}")
         if role not in ROLES:
             raise SimulationError(f"role {role!r} cannot be simulated", f"use {', '.join(ROLES)}")
         self.role = role

@@ -115,3 +115,5 @@ def encode(register: Register, value: float | str) -> bytes:
             return str(value).encode("ascii", errors="replace").ljust(size, b" ")[:size]
         case Encoding.INT16 | Encoding.INT32:
             return int(value).to_bytes(size, "big", signed=True)
+        case Encoding.RECORD:
+            raise ValueError("a record of a telegram, not registers")

@@ -10,6 +10,7 @@ from logger.domain.errors import SimulationError
 from logger.models import Model, load
 from logger.simulate.incidents import Incident
 from logger.simulate.ledger import Books, Schedule
+from logger.simulate.mbusmeter import VirtualMbusMeter
 from logger.simulate.meter import VirtualMeter
 from logger.simulate.registers import Setting
 from logger.simulate.world import World
@@ -87,8 +88,9 @@ def virtual_site(
         share = 1.0 / inverters if role == "pv" else 1.0
         if address in inverted:
             share = -share
+        kind = VirtualMbusMeter if table.protocol == "mbus" else VirtualMeter
         made.append(
-            VirtualMeter(
+            kind(
                 table,
                 address,
                 role,

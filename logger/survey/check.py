@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from logger.bus import Bus, busload
+from logger.bus import Bus, MbusBus, bus_of, busload
 from logger.config import Bus as BusConfig
 from logger.config import Config, duration_text
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError, SilentError
 from logger.domain.quantity import Quantity
+from logger.mbus.frames import Place
 from logger.meter.adapt import named
 from logger.meter.identify import Found, identify
 from logger.meter.modelcheck import wrong_model
-from logger.meter.session import MeterReader
+from logger.meter.readers import reader_of
 from logger.meter.state import StateStore
 from logger.models import Job, Model, Register, Value
 from logger.survey import ports
 from logger.survey.finding import Finding, fail, note, ok, warn
 from logger.survey.judge import judge
+from logger.survey.mbusscan import describe
 
 _JOBS = (Job.IDENTITY, Job.FAST, Job.SLOW)
 _TRIES = 3
@@ -32,7 +34,7 @@ def check_bus(
 
     `models` holds every known model by name; `states` what was last seen of the meters.
     """
-    line = Bus(bus)
+    line = bus_of(bus)
     try:
         try:
             line.open()
@@ -83,7 +85,17 @@ def _meter(
     states: StateStore,
 ) -> Iterator[Finding]:
     known = list(models.values())
-    found = identify(line, meter.address, known)
+    if isinstance(line, MbusBus):
+        try:
+            telegram = line.request(Place(meter.address, meter.secondary or ""), meter.timeout)
+        except PortError:
+            raise
+        except BusError as err:
+            yield fail(meter.name, "answer", err.message, err.hint)
+            return
+        found: Found | None = describe(line.config, meter.address, telegram, known)
+    else:
+        found = identify(line, meter.address, known)
     if found is None:
         yield fail(
             meter.name,
@@ -96,13 +108,15 @@ def _meter(
     yield from _identity(meter, found, models)
     yield from _serial(meter, found, states)
     model = models[meter.model]
-    if found.model and found.model != meter.model and not meter.accept_model:
+    own = meter.model.partition("+")[0]
+    if found.model and found.model != own and not meter.accept_model:
         return  # read with the wrong table the rest would mean nothing
     values, failed, lacking = _values(line, meter, model)
     if failed is not None:
         yield fail(meter.name, "reading", str(failed), "see the troubleshooting in the README")
     if lacking:
-        yield note(meter.name, "left out", f"the meter does not answer {named(lacking)}")
+        names = named(lacking) if model.protocol == "modbus" else ", ".join(r.name for r in lacking)
+        yield note(meter.name, "left out", f"the meter does not answer {names}")
     pv_on_site = any(one.role in ("pv", "battery") for bus in config.bus for one in bus.meter)
     yield from judge(line.config, meter, model, values, pv_on_site)
 
@@ -114,7 +128,7 @@ def _identity(meter: MeterConfig, found: Found, models: Mapping[str, Model]) -> 
             yield note(meter.name, "model", f"{meter.model}: a table of your own, not compared")
         else:
             yield fail(meter.name, "model", found.note, "a table of your own can be added")
-    elif differing := wrong_model(found, meter.model):
+    elif differing := wrong_model(found, meter.model.partition("+")[0]):
         yield (warn if meter.accept_model else fail)(meter.name, "model", *differing)
     else:
         yield ok(meter.name, "model", f"{found.sold_as}, firmware {found.software_version}")
@@ -142,7 +156,7 @@ def _values(
 ) -> tuple[Mapping[Quantity, Value], BusError | None, Sequence[Register]]:
     """Return the values of `meter`, why a planned block was not read, and what it lacks."""
     plain = meter.model_copy(update={"invert": False})
-    reader = MeterReader(line, plain, model, lambda: 0, foreign=True)
+    reader = reader_of(line, plain, model, lambda: 0, foreign=True)
     values: dict[Quantity, Value] = {}
     failed: BusError | None = None
     for job in _JOBS:

@@ -9,6 +9,7 @@ from typing import Any
 
 from logger.bus import busload
 from logger.config import Config, duration_text
+from logger.config.addresses import MBUS_SELECTED
 from logger.domain.errors import ConfigError
 from logger.meter.identify import Found
 from logger.models import Model
@@ -47,8 +48,10 @@ def config_text(port: str, found: Sequence[Found], models: Mapping[str, Model]) 
     lines = [_HEAD]
     if fast := _fast_interval(port, here, baudrate, parity, models):
         lines.append(f'[intervals]\nfast = "{fast}"  # the shortest that fits this line\n')
+    protocol = models[here[0].model].protocol
+    name, kind = ("mbus", 'protocol = "mbus"\n') if protocol == "mbus" else ("rs485", "")
     lines.append(
-        f"[[bus]]\nname = {_text('rs485')}\nport = {_text(port)}\n"
+        f"[[bus]]\nname = {_text(name)}\n{kind}port = {_text(port)}\n"
         f"baudrate = {baudrate}\nparity = {_text(parity)}\n"
     )
     lines += [_section(one) for one in here]
@@ -71,7 +74,7 @@ def _section(one: Found) -> str:
     note = f"# {one.note}\n" if one.note else ""
     return (
         f"# {about}\n{note}[[bus.meter]]\nname = {_text(_name(one))}\n"
-        f"model = {_text(one.model)}\naddress = {one.address}\nrole = {_text('load')}\n"
+        f"model = {_text(one.model)}\n{_place(one)}\nrole = {_text('load')}\n"
     )
 
 
@@ -85,7 +88,14 @@ def _left_out(one: Found, baudrate: int, parity: str) -> str:
 
 
 def _name(one: Found) -> str:
-    return f"meter-{one.address}"
+    return f"meter-{one.serial if one.address == MBUS_SELECTED else one.address}"
+
+
+def _place(one: Found) -> str:
+    """Return how the meter is addressed, as a line of the configuration."""
+    if one.address == MBUS_SELECTED:
+        return f"secondary = {_text(one.serial)}"
+    return f"address = {one.address}"
 
 
 def _fast_interval(
@@ -94,9 +104,18 @@ def _fast_interval(
     """Return the fast interval to set, empty when the usual one fits."""
     meters: list[Mapping[str, Any]] = [
         {"name": _name(one), "model": one.model, "address": one.address, "role": "load"}
+        | ({"secondary": one.serial} if one.address == MBUS_SELECTED else {})
         for one in found
     ]
-    bus = {"name": "rs485", "port": port, "baudrate": baudrate, "parity": parity, "meter": meters}
+    protocol = models[found[0].model].protocol
+    bus = {
+        "name": "line",
+        "protocol": protocol,
+        "port": port,
+        "baudrate": baudrate,
+        "parity": parity,
+        "meter": meters,
+    }
     config = Config.model_validate({"site": {"name": "site"}, "bus": [bus]})
     try:
         busload.check(config, models)

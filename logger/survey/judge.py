@@ -16,6 +16,7 @@ from logger.domain.wiring import NEUTRAL_PHASES, live_phases
 from logger.meter.identify import ratio_text
 from logger.meter.transformers import ct_problem
 from logger.models import Model, Value
+from logger.survey.errorbits import ERROR_BITS
 from logger.survey.finding import Finding, fail, note, ok, warn
 
 _PARITY, _BAUD_RATE = Quantity("parity"), Quantity("baud_rate")
@@ -27,17 +28,6 @@ _QUADRANT = {phase: Quantity(f"quadrant_{phase.lower()}") for phase in NEUTRAL_P
 _CLEAR_KW = Decimal("0.05")
 # Loads have a power factor above this; transformers on each other's phases do not.
 _ODD_FACTOR = Decimal("0.6")
-# Ambition manual 1.05, 8.1, page 20: bits of the error code.
-_ERROR_BITS = (
-    "energy data wrong in main and backup storage",
-    "energy fraction cannot be stored",
-    "energy backup cannot be stored",
-    "energy main storage cannot be used",
-    "error in the energy fraction",
-    "error in the energy backup",
-    "error in the main energy storage",
-    "EEPROM cannot be initialised",
-)
 
 
 def judge(
@@ -137,6 +127,8 @@ def directions(
     meter: MeterConfig, values: Mapping[Quantity, Value], pv_on_site: bool
 ) -> Iterator[Finding]:
     """Judge which way the currents flow, by what the meter measures."""
+    if not any(one.field == "active_power" for one in values):
+        return  # a meter that measures no power
     powers = {
         phase: power
         for phase in NEUTRAL_PHASES
@@ -256,9 +248,11 @@ def health(meter: MeterConfig, model: Model, values: Mapping[Quantity, Value]) -
         yield ok(meter.name, "power-downs", f"{int(count)} since the counter was reset")
     error = values.get(Quantity("error_code"))
     if isinstance(error, int) and error:
-        bits = [text for bit, text in enumerate(_ERROR_BITS) if error >> bit & 1]
-        known = model.name.startswith("ambition") and bits
+        bits = [text for bit, text in enumerate(ERROR_BITS) if error >> bit & 1]
+        known = model.name == "ambition-2pu-ct" and bits
         text = "; ".join(bits) if known else "its meaning is not in the manual"
+        if choices := model.by_key["error_code"].choices:
+            text = choices.get(error, text)
         yield fail(meter.name, "error code", f"0x{error:02X}: {text}", "have the meter replaced")
     elif isinstance(error, int):
         yield ok(meter.name, "error code", "none")

@@ -81,7 +81,7 @@ def questions(models: Iterable[Model]) -> tuple[Block, ...]:
     found = {
         Block(register.address, register.length): None
         for model in models
-        if (register := model.by_key.get("serial"))
+        if model.protocol == "modbus" and (register := model.by_key.get("serial"))
     }
     return tuple(sorted(found, reverse=True))
 

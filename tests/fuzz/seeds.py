@@ -17,6 +17,7 @@ from logger.simulate.frame import seal
 from logger.store.ledger import Ledger
 from logger.store.statefile import StateFile
 from tests.derive_rig import T0, fast, info, reading
+from tests.mbus_telegrams import AMBITION, PRO380
 
 _ROOT = Path(__file__).parent.parent.parent
 _DEEP = b"[" * 50_000
@@ -43,6 +44,8 @@ def seeds(target: str) -> tuple[bytes, ...]:
                 b"\x03\x00" + seal(2, bytes((3, 8)) + words) + frame,
                 b"\x03\x00\x01\x03\x50\x00\x00\x04" + frame,
             )
+        case "mbus":
+            return (PRO380, AMBITION, PRO380[7:-2], AMBITION[7:-2], b"\xe5")
         case "config":
             example = (_ROOT / "config" / "logger.toml").read_bytes()
             return (example, example.replace(b"\n# ", b"\n"))

@@ -24,6 +24,8 @@ from logger.derive import Derive
 from logger.domain.errors import BusError, ConfigError, ModelError, ReportError
 from logger.influx.http import Http, Stream
 from logger.influx.outcome import OutcomeKind, classify, plain
+from logger.mbus import frames
+from logger.mbus.records import parse
 from logger.meter.session import MeterReader
 from logger.meter.state import MeterState, StateStore
 from logger.models import Job
@@ -87,6 +89,26 @@ def line(data: bytes) -> None:
                 sent = seal(1, bytes((3, len(raw))) + raw)
                 assert len(words_read) == block.count
                 assert sent in whole, "an answer that nobody sent"
+
+
+def mbus(data: bytes) -> None:
+    """Bytes of an M-Bus line: what is found was really sent, and says what its bytes say."""
+    asked = frames.request(0, True)
+    for raw in (data, frames.long(frames.RSP_UD, 0, frames.CI_VARIABLE, data[:252])):
+        found = frames.search(asked, raw)
+        assert found.frame is not None or found.acknowledged or found.missing > 0
+        if found.frame is None:
+            continue
+        assert found.frame.raw in raw, "an answer that nobody sent"
+        with contextlib.suppress(ValueError):
+            telegram = parse(found.frame)
+            sent = found.frame.data
+            at = 12
+            for record in telegram.records:
+                at = sent.index(record.dif + record.vif, at) + len(record.dif + record.vif)
+                at = sent.index(record.data, at) + len(record.data)
+                with contextlib.suppress(ValueError):
+                    record.value()
 
 
 def config(data: bytes) -> None:
@@ -220,6 +242,7 @@ TARGETS: dict[str, Target] = {
     one.__name__: one
     for one in (
         line,
+        mbus,
         config,
         model,
         line_protocol,

@@ -1,0 +1,136 @@
+"""`scan --protocol mbus`: by address, and by number where meters spoil each other's answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logger.config import load_config
+from logger.models import available, load
+from logger.simulate import MbusLine, VirtualMbusMeter, quirks_named
+from logger.simulate.ledger import Books
+from logger.simulate.world import World
+from logger.survey.mbusscan import line_config, sweep
+from tests.running import command
+
+NOW = 1_750_000_000.0
+MODELS = [load(name) for name in available()]
+
+
+def meter(model: str, address: int, serial: str, **settings: Any) -> VirtualMbusMeter:
+    books = Books(World(3), NOW, 1)
+    own = {"serial": serial} | settings
+    return VirtualMbusMeter(load(model), address, "load", books, settings=own)
+
+
+@contextlib.contextmanager
+def a_line(*meters: VirtualMbusMeter, paced: bool = False, quirk: str = "") -> Iterator[str]:
+    quirks = quirks_named([quirk] if quirk else [])
+    line = MbusLine(meters, clock=lambda: NOW, baudrate=9600, paced=paced, quirks=quirks)
+    with line:
+        yield f"socket://127.0.0.1:{line.start_tcp()}"
+
+
+def test_sixty_meters_are_found_on_a_paced_line_whatever_their_addresses() -> None:
+    """Twenty on address 0 as from the factory, two on one address, the others apart."""
+    there = [
+        meter(
+            "ambition-2pu-mb" if n % 3 else "pro380-mb",
+            0 if n < 20 else (33 if n in (20, 21) else n),
+            f"{22091000 + 7 * n}",
+        )
+        for n in range(60)
+    ]
+    steps: list[tuple[int, int, int]] = []
+    with a_line(*there, paced=True) as port:
+        found = sweep(line_config(port, 9600), MODELS, range(61), lambda *step: steps.append(step))
+    assert sorted(one.serial for one in found) == [one.serial for one in there]
+    for one, own in zip(sorted(found, key=lambda one: one.serial), there, strict=True):
+        assert one.model == own.model.name
+        shared = own.address in (0, 33)
+        assert one.address == (253 if shared else own.address)
+    assert steps[-1][2] == 60
+
+
+def test_two_answers_that_look_like_one_make_no_meter_up() -> None:
+    """Two meters in the same state: 91 and 98 together are 90, and the sum may be right."""
+    found_at_all = 0
+    for base in (22091080, 22091020):
+        there = [meter("pro380-mb", 0, str(base + 11)), meter("pro380-mb", 0, str(base + 18))]
+        with a_line(*there) as port:
+            found = sweep(line_config(port, 9600), MODELS, [0])
+        numbers = {one.serial for one in found if one.model}
+        assert numbers <= {one.serial for one in there} | {""}
+        found_at_all += len(numbers)
+    assert found_at_all == 4
+
+
+def test_two_meters_of_one_number_are_said_to_be() -> None:
+    there = [meter("pro380-mb", 1, "22091039"), meter("ambition-2pu-mb", 2, "22091039")]
+    there += [meter("pro380-mb", 0, "11111111"), meter("ambition-2pu-mb", 0, "11111111")]
+    with a_line(*there) as port:
+        found = sweep(line_config(port, 9600), MODELS, range(4))
+    assert [(one.address, one.serial) for one in found if one.model] == [
+        (1, "22091039"),
+        (2, "22091039"),
+    ]
+    noted = {one.serial: one.note for one in found if not one.model}
+    assert set(noted) == {"11111111"}
+    assert all("one number" in note for note in noted.values())
+
+
+def test_an_empty_line_has_no_meter_and_an_echo_makes_none() -> None:
+    with a_line(quirk="echo") as port:
+        assert sweep(line_config(port, 9600), MODELS, range(3)) == []
+
+
+def test_the_command_writes_a_configuration_that_reads_them(tmp_path: Path) -> None:
+    there = [
+        meter("pro380-mb", 0, "22091039"),
+        meter("ambition-2pu-mb", 0, "23050017", ct_ratio="02500005"),
+        meter("ambition-2pu-mb", 5, "23050018"),
+    ]
+    file = tmp_path / "found.toml"
+    with a_line(*there) as port:
+        line = ("--port", port, "--baudrate", "9600", "--protocol", "mbus", "--range", "0-6")
+        shown = command("scan", *line, "--write", str(file), env={"COLUMNS": "160"})
+        assert shown.returncode == 0, shown.stderr
+        as_json = json.loads(command("scan", *line, "--json").stdout)
+        config = load_config(file)
+        (bus,) = config.bus
+        assert (bus.protocol, bus.baudrate) == ("mbus", 9600)
+        assert {(one.model, one.address, one.secondary) for one in bus.meter} == {
+            ("pro380-mb", 253, "22091039"),
+            ("ambition-2pu-mb", 253, "23050017"),
+            ("ambition-2pu-mb", 5, None),
+        }
+        for name, serial in (("meter-5", "23050018"), ("meter-23050017", "23050017")):
+            done = command("read", name, "--json", "--config", str(file))
+            assert done.returncode == 0, done.stderr
+            values = {one["field"]: one["value"] for one in json.loads(done.stdout)["values"]}
+            assert values["serial"] == serial
+    assert {one["serial"]: one["ct_ratio"] for one in as_json} == {
+        "22091039": "",
+        "23050017": "250/5",
+        "23050018": "5/5",
+    }
+    assert "by 22091039" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--protocol", "knx"), "modbus or mbus"),
+        (("--protocol", "mbus", "--range", "251"), "0 to 250"),
+        (("--range", "0"), "1 to 247"),
+    ],
+)
+def test_what_cannot_be_scanned_is_refused(arguments: tuple[str, ...], message: str) -> None:
+    done = command("scan", "--port", "/dev/null", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
