@@ -17,6 +17,7 @@ from logger.config import Config
 from logger.delivery import Delivery
 from logger.meter.session import MeterReader
 from logger.models import Job
+from logger.points.encode import points
 from logger.points.line import Point
 from logger.runtime import health
 from logger.runtime.schedule import Task
@@ -56,13 +57,13 @@ class Overview:
     def points(self) -> list[Point]:
         """Return the `logger` points of this moment."""
         now_ms = self._now_ms()
-        return health.points(
-            self._config.site.name,
+        found = health.counts(
             self.meters(),
             self.buses(),
             health.buffer_fields(self._buffer.books(), self._buffer.state(), now_ms),
             now_ms,
         )
+        return points(found, self._config.site.name)
 
     def meters(self) -> list[health.MeterHealth]:
         """Return the counts of every meter."""
