@@ -15,8 +15,9 @@ from logger.buffer import Buffer
 from logger.buffer.pending import Pending
 from logger.domain.datamodel import Lane
 from logger.points.line import Point
+from logger.points.split import series
 from logger.store.database import Database
-from logger.store.limits import series, thinned
+from logger.store.limits import thinned
 from logger.store.medium import Medium
 from logger.store.rows import NewRow
 from logger.store.schema import load_ledger

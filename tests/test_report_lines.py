@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from logger.domain.datamodel import Lane
 from logger.points.line import FieldValue, Point, encode
 from logger.points.parse import decode
-from logger.report.source import point_of
+from logger.points.split import point_of
 from logger.store.database import Database
 from logger.store.query import StoredLines
 from logger.store.rows import NewRow, append

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from logger.domain.errors import StatusError
+from logger.points.encode import points
 from logger.runtime import health
 from logger.runtime import systemd as service
 from logger.runtime.health import BusHealth, MeterHealth
@@ -106,7 +107,7 @@ def test_health_points() -> None:
     )
     lines = [
         point.line()
-        for point in health.points("home", [meter()], [bus], {"buffer_points": 9}, 1234)
+        for point in points(health.counts([meter()], [bus], {"buffer_points": 9}, 1234), "home")
     ]
     assert lines == [
         (

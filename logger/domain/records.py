@@ -5,6 +5,7 @@
     FrequencyWindow -> Quarter                         windows added up
     readings of a round -> SiteFlow                    what flows between grid, PV and load
     all of them -> Event                               something began, ended or changed
+    the logger itself -> LoggerCounts                  its own figures
 
 Times are milliseconds UTC; a window has that of its start. `points.encode` makes points.
 """
@@ -139,6 +140,18 @@ class Event:
     extreme: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggerCounts:
+    """The logger's own figures about a meter, a bus (`meter` is empty), or the whole (`bus`
+    is empty, too), by field."""
+
+    at_ms: int
+    values: Mapping[str, FieldValue]
+    bus: str = ""
+    meter: str = ""
+    role: str = ""
+
+
 Record = (
     Sample
     | CounterValues
@@ -149,4 +162,5 @@ Record = (
     | Quarter
     | SiteFlow
     | Event
+    | LoggerCounts
 )

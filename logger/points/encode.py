@@ -10,6 +10,7 @@ from logger.domain.records import (
     Event,
     FieldValue,
     FrequencyWindow,
+    LoggerCounts,
     MeterFacts,
     Minute,
     Quarter,
@@ -75,6 +76,10 @@ def point(record: Record, site: str) -> Point:
         case Event():
             measurement, phase, fields = "event", record.phase, _event(record)
             tags["kind"] = record.kind
+        case LoggerCounts():
+            measurement, fields = "logger", record.values
+            if record.bus:
+                tags["bus"] = record.bus
     if not isinstance(record, SiteFlow) and record.meter:
         tags["meter"], tags["role"] = record.meter, record.role
     if phase:

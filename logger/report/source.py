@@ -11,8 +11,8 @@ from operator import itemgetter
 from typing import Protocol
 
 from logger.domain.timespan import TimeSpan, merged
-from logger.points.line import FieldValue, Point
-from logger.points.parse import FALSE, TRUE, decode
+from logger.points.line import Point
+from logger.points.split import LineParser, point_of, stamp_of
 
 # Wanted tags: any of these values.
 Tags = Mapping[str, Sequence[str]]
@@ -84,7 +84,7 @@ class BufferSource:
         """Take `lines` as the points of `site`, or of all sites there."""
         self._lines = lines
         self._own = {} if site is None else {"site": (site,)}
-        self._heads: dict[str, tuple[str, Mapping[str, str]]] = {}
+        self._parser = LineParser()
 
     def read(
         self,
@@ -96,21 +96,9 @@ class BufferSource:
         """Yield the points; see `Source`."""
         wanted: Tags = {**tags, **self._own}
         for _, _, line in self._within(measurement, merged(spans)):
-            point = self._point(line)
+            point = self._parser.point(line)
             if all(point.tags.get(name) in values for name, values in wanted.items()):
                 yield point
-
-    def _point(self, line: str) -> Point:
-        """Return `point_of(line)`; tags are taken apart once, not for each of their points."""
-        if "\\" in line or '"' in line:
-            return point_of(line)
-        series, body, stamp = line.split(" ")
-        head = self._heads.get(series)
-        if head is None:
-            point = point_of(line)
-            self._heads[series] = (point.measurement, point.tags)
-            return point
-        return Point(*head, _fields(body), int(stamp))
 
     def _within(
         self, measurement: str, spans: Sequence[TimeSpan]
@@ -121,7 +109,7 @@ class BufferSource:
         head = f"{measurement},"
         for line in self._lines(measurement, merged(spans)):
             if line.startswith(head):
-                stamp = int(line[line.rindex(" ") + 1 :])
+                stamp = stamp_of(line)
                 place = bisect_right(starts, stamp) - 1
                 if place >= 0 and stamp < (span := ordered[place])[1]:
                     yield stamp, span, line
@@ -240,32 +228,3 @@ def _count(own: Mapping[str, str], tags: Tags, bands: Bands) -> _Count | None:
     phase = own.get("phase", "")
     chosen = next((some for phases, some in bands.items() if phase in phases), None)
     return None if chosen is None else _Count(own, chosen, [0] * len(chosen))
-
-
-def point_of(line: str) -> Point:
-    """Return the point of a line that this logger wrote.
-
-    Nearly all of them have neither text nor escapes and are taken apart in a tenth of the
-    time that `decode` needs, which checks what strangers wrote. Raises ValueError.
-    """
-    if "\\" in line or '"' in line:
-        return decode(line)
-    head, body, stamp = line.split(" ")
-    measurement, *tags = head.split(",")
-    return Point(measurement, dict(part.split("=", 1) for part in tags), _fields(body), int(stamp))
-
-
-def _fields(body: str) -> dict[str, FieldValue]:
-    pairs = (part.split("=", 1) for part in body.split(","))
-    return {name: _value(text) for name, text in pairs}
-
-
-def _value(text: str) -> FieldValue:
-    if text.endswith("i"):
-        return int(text[:-1])
-    if text in TRUE or text in FALSE:
-        return text in TRUE
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"not a number: {text!r}")
-    return number

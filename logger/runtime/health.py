@@ -1,4 +1,4 @@
-"""The logger's own figures: `logger` points, and the state that `status` shows. Pure."""
+"""The logger's own figures: `logger` records, and the state that `status` shows. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from logger.buffer import Books, BufferState
 from logger.delivery import LaneState
 from logger.domain.datamodel import Lane
+from logger.domain.records import FieldValue, LoggerCounts
 from logger.models.register import Job
-from logger.points.line import FieldValue, Point
 
 # A meter that gave nothing for this many turns, or this many seconds, is reported.
 _TURNS, _AT_LEAST_S = 3, 15.0
@@ -133,14 +133,13 @@ def buffer_fields(books: Books, state: BufferState, now_ms: int) -> dict[str, Fi
     return {**fields, "buffer_oldest_s": max(0, age_ms) / 1000}
 
 
-def points(
-    site: str,
+def counts(
     meters: Sequence[MeterHealth],
     buses: Sequence[BusHealth],
     books: Mapping[str, FieldValue],
     now_ms: int,
-) -> list[Point]:
-    """Return the `logger` points: one a meter, one a bus, one for the buffer."""
+) -> list[LoggerCounts]:
+    """Return the `logger` records: one a meter, one a bus, one for the buffer."""
     found = []
     for meter in meters:
         fields: dict[str, FieldValue] = {
@@ -150,18 +149,21 @@ def points(
             "rejected_values": meter.rejected,
         }
         if meter.read_ms is not None:
-            fields["read_ms"] = round(meter.read_ms, 3)
-        tags = {"site": site, "bus": meter.bus, "meter": meter.name, "role": meter.role}
-        found.append(Point("logger", tags, fields, now_ms))
+            fields["read_ms"] = float(round(meter.read_ms, 3))
+        found.append(
+            LoggerCounts(
+                at_ms=now_ms, values=fields, bus=meter.bus, meter=meter.name, role=meter.role
+            )
+        )
     for bus in buses:
         fields = {
             "reads": bus.answered,
             "read_errors": bus.silent + bus.garbled + bus.refused + bus.port_errors,
-            "bus_load": round(bus.busy, 4),
+            "bus_load": float(round(bus.busy, 4)),
         }
-        found.append(Point("logger", {"site": site, "bus": bus.name}, fields, now_ms))
+        found.append(LoggerCounts(at_ms=now_ms, values=fields, bus=bus.name))
     if books:
-        found.append(Point("logger", {"site": site}, books, now_ms))
+        found.append(LoggerCounts(at_ms=now_ms, values=books))
     return found
 
 

@@ -16,6 +16,7 @@ from logger.config import Config
 from logger.delivery import Delivery
 from logger.meter.reader import Reader
 from logger.models import Job
+from logger.points.encode import points
 from logger.points.line import Point
 from logger.runtime import health
 from logger.runtime.schedule import Task
@@ -55,13 +56,13 @@ class Overview:
     def points(self) -> list[Point]:
         """Return the `logger` points of this moment."""
         now_ms = self._now_ms()
-        return health.points(
-            self._config.site.name,
+        found = health.counts(
             self.meters(),
             self.buses(),
             health.buffer_fields(self._buffer.books(), self._buffer.state(), now_ms),
             now_ms,
         )
+        return points(found, self._config.site.name)
 
     def meters(self) -> list[health.MeterHealth]:
         """Return the counts of every meter."""

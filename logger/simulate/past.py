@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from logger.derive import Derive, MeterInfo
+from logger.domain.records import FieldValue
 from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job
 from logger.models.plan import Block, plan
-from logger.points.line import FieldValue, Point
+from logger.points.encode import points
+from logger.points.line import Point
 from logger.runtime import health
 from logger.simulate import Incident, Trouble, VirtualMeter, VirtualSite
 
@@ -103,7 +105,7 @@ class Past:
             "set_aside": 0,
             "dropped": 0,
         }
-        return health.points(self._tag, meters, [bus], books, due_ms)
+        return points(health.counts(meters, [bus], books, due_ms), self._tag)
 
 
 class _Reader:
@@ -126,14 +128,14 @@ class _Reader:
         )
 
     def read(self, job: Job, due_ms: int, taken_ms: int) -> Reading:
-        """Return the reading; without values while the meter is dead or dumb."""
+        """Return the reading; without values while the meter does not answer."""
         at = taken_ms / 1000
-        harvest = ReadingBuilder()
+        builder = ReadingBuilder()
         if self.meter.answers(at):
             registers = self.meter.model.of_job(job)
             for block in self._blocks[job]:
                 words = self.meter.read_words(block.address, block.count, at)
-                harvest.take(self.meter.model, registers, block, words, taken_ms)
+                builder.take(self.meter.model, registers, block, words, taken_ms)
             self.reads += len(self._blocks[job])
         else:
             self.errors += 1
@@ -144,7 +146,7 @@ class _Reader:
             job=job,
             taken_ms=taken_ms,
             round_ms=due_ms,
-            values=harvest.values,
+            values=builder.values,
         )
 
     def health(self, span: PastSpan) -> health.MeterHealth:

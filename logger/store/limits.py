@@ -16,6 +16,7 @@ import json
 from collections.abc import Collection, Sequence
 
 from logger.domain.datamodel import Lane
+from logger.points.split import series, stamp_of
 from logger.store import seal
 from logger.store.database import Database
 from logger.store.ledger import Ledger
@@ -126,19 +127,11 @@ def thinned(lines: Sequence[str], seen: set[tuple[str, int]]) -> list[str]:
     the (series, minute) met so far and grows."""
     kept = []
     for line in lines:
-        key = (series(line), int(line.rsplit(" ", 1)[1]) // MINUTE_MS)
+        key = (series(line), stamp_of(line) // MINUTE_MS)
         if key not in seen:
             seen.add(key)
             kept.append(line)
     return kept
-
-
-def series(line: str) -> str:
-    """Return the measurement and tags of a line: all before the first bare space."""
-    end = line.find(" ")
-    while end > 0 and line[end - 1] == "\\":
-        end = line.find(" ", end + 1)
-    return line[:end]
 
 
 def _drop_waiting(database: Database, ledger: Ledger, busy: Collection[int], where: str) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from logger.points.split import series, stamp_of
 from logger.store.database import Database
-from logger.store.limits import series
 from logger.store.rows import RowState
 from logger.store.schema import check_owner
 from logger.store.tools import between
@@ -51,7 +51,7 @@ def source(
                     for line in row.lines:
                         if measurements and series(line).split(",")[0] not in measurements:
                             continue
-                        stamp = int(line.rsplit(" ", 1)[1])
+                        stamp = stamp_of(line)
                         if (from_ms is None or stamp >= from_ms) and (
                             to_ms is None or stamp < to_ms
                         ):
