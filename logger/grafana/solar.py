@@ -147,7 +147,7 @@ def solar(settings: DashboardOptions) -> Json:
         ),
         bars(
             "Where the consumption came from",
-            "Energy consumed each day: self-consumed + imported = consumed.",
+            "Energy consumed each day: self-consumed + imported, and what a battery adds.",
             [
                 target(_daily("self_consumed"), "Self-consumed"),
                 target(_daily("grid_import"), "Imported"),
@@ -156,8 +156,8 @@ def solar(settings: DashboardOptions) -> Json:
         ),
         curves(
             "Self-consumption and self-sufficiency by day",
-            "Self-consumption = self-consumed / produced, self-sufficiency = self-consumed / "
-            f"consumed, ratios of the day's sums; no point where the divisor is 0. {_NETTING}",
+            "Self-consumption = self-consumed / produced, self-sufficiency = (consumed - imported) "
+            f"/ consumed, ratios of the day's sums; no point where the divisor is 0. {_NETTING}",
             [
                 target(_daily_ratio(above, below), title)
                 for title, (above, below, _) in _RATIOS.items()
