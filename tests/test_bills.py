@@ -374,6 +374,53 @@ def test_money_is_the_same_at_every_resolution_and_marked_without_a_price(tmp_pa
     assert "(part)" in house("report", "energy", *DAYS)
 
 
+def test_a_battery_charged_from_the_grid_balances_with_an_independent_ledger(house: House) -> None:
+    """The ledger knows what flowed where in each hour; the meters see only their sums."""
+    # kWh an hour: PV to load, to battery, to grid; grid to load, to battery; battery to
+    # load, to grid. The battery loses some of it.
+    flows = [
+        (0.0, 0.0, 0.0, 1.0, 5.0, 0.0, 0.0),  # charged from the grid at night
+        (0.5, 0.0, 0.0, 0.0, 0.0, 0.5, 2.0),  # which is fed back in the morning
+        (1.0, 3.0, 2.0, 0.0, 0.0, 0.0, 0.0),  # noon
+        (0.0, 0.0, 0.0, 0.5, 0.0, 2.5, 1.0),  # evening
+    ]
+    sums = dict.fromkeys(("drawn", "fed", "pv", "charge", "discharge", "load"), 0.0)
+    lines = []
+    for hour in range(73):
+        at = START + hour * HOUR
+        for meter, role, drawn, fed in (
+            ("grid", "grid", "drawn", "fed"),
+            ("roof", "pv", "", "pv"),
+            ("cellar", "battery", "charge", "discharge"),
+        ):
+            tags = f"energy,meter={meter},phase=total,role={role},site=home,tariff=total"
+            values = (100 + sums.get(drawn, 0.0), 200 + sums[fed])
+            lines.append(f"{tags} active_import={values[0]!r},active_export={values[1]!r} {at}")
+        if hour < 72:
+            pl, pb, pg, gl, gb, bl, bg = flows[hour % 4]
+            for name, more in {
+                "drawn": gl + gb, "fed": pg + bg, "pv": pl + pb + pg, "charge": pb + gb,
+                "discharge": bl + bg, "load": pl + gl + bl,
+            }.items():  # fmt: skip
+                sums[name] += more
+    assert house.take_text("\n".join(lines)).exit_code == 0
+    for by in ("hour", "day", "month"):
+        found = house.energy(by)
+        total = found["total"]
+        assert total["load_kwh"] == pytest.approx(sums["load"])
+        assert total["self_consumed_kwh"] == pytest.approx(sums["pv"] - sums["fed"])
+        assert total["charge_kwh"] == pytest.approx(sums["charge"])
+        assert total["discharge_kwh"] == pytest.approx(sums["discharge"])
+        assert total["self_sufficiency"] == pytest.approx(1 - sums["drawn"] / sums["load"])
+        for name in ("load_kwh", "self_consumed_kwh", "charge_kwh"):
+            assert sum(row[name] for row in found["rows"]) == pytest.approx(total[name])
+    morning = house.energy("hour")["rows"][1]
+    assert morning["self_consumed_kwh"] == pytest.approx(0.5 - 2.0)
+    # Never more than the PV that truly stayed: what the battery fed back counts against it.
+    stayed = sum(flow[0] + flow[1] for flow in flows) * 18
+    assert total["self_consumed_kwh"] <= stayed
+
+
 NAMES = (
     "O'Brien's \"roof\"",
     "Roof [west]",

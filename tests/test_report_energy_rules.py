@@ -112,7 +112,7 @@ def test_only_the_counters_of_their_roles_count() -> None:
         assert each.load == 10 + 9 - 4 + 2 - 3
         assert each.self_consumed == 5
         assert each.self_consumption == D(5) / 9
-        assert each.self_sufficiency == D(5) / 14
+        assert each.self_sufficiency == D(4) / 14  # of the load 10 kWh came from the grid
         assert each.divided == 0
 
 
@@ -140,8 +140,8 @@ def test_several_meters_of_a_role_add_up() -> None:
     assert [row.cost, row.revenue] == [D("6.8"), D("0.88")]
 
 
-@pytest.mark.parametrize(("fed", "used"), [("4.5", "0.5"), ("5", "0"), ("5.25", "0")])
-def test_self_consumption_is_never_below_zero(fed: str, used: str) -> None:
+@pytest.mark.parametrize(("fed", "used"), [("4.5", "0.5"), ("5", "0"), ("5.25", "-0.25")])
+def test_what_the_battery_feeds_in_is_not_hidden(fed: str, used: str) -> None:
     """The battery of a site may feed what the PV did not make on that day."""
     (row,), _ = made(whole_day(drawn="1", fed=fed, pv="5"))
     assert row.self_consumed == D(used)

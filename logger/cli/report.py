@@ -125,7 +125,7 @@ def _show_energy(
         )
     if total.pv is not None:
         out.print(
-            "self-cons. = self-used / PV, self-suff. = self-used / load; self-used = PV - "
+            "self-cons. = self-used / PV, self-suff. = (load - import) / load; self-used = PV - "
             "export. The meter counts each phase for itself, so a netting meter may show more.",
         )
 

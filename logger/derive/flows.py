@@ -4,7 +4,9 @@ Sign of a power: positive is drawn (import), negative is fed back. A PV meter fe
 what the inverter produces, so its production is reverse energy; what the inverter draws
 at night is load. `invert` in the configuration has turned meters wired otherwise.
 
-The formulas are those of `domain.balance`.
+The formulas are those of `domain.balance`. Meters are read one after the other, so a
+difference of counters can go back by a hair; it is written as it is, because a value kept
+for being the highest would hide what a battery feeds into the grid.
 """
 
 from __future__ import annotations
@@ -48,7 +50,6 @@ class SiteFlows:
         # Running totals of meters that are no longer there.
         self._former: dict[str, list[Decimal]] = {}
         self._totals: dict[str, tuple[Decimal, Decimal]] = {}
-        self._highest: dict[str, Decimal] = {}
         self._restored = False
 
     def broke(self, meter: str, breaks: Iterable[Break]) -> None:
@@ -120,11 +121,15 @@ class SiteFlows:
         if all(name in values for name in self._pv):
             pv = sum((balance.production(values[name][0]) for name in self._pv), zero)
             fields["pv_power"] = pv
+        charge = None
+        if all(name in values for name in self._battery):
+            charge = sum((values[name][0] for name in self._battery), zero)
+            if self._battery:
+                fields["battery_power"] = charge
         if grid is not None and pv is not None:
             drawn, fed = max(zero, grid), balance.production(grid)
-            fields["self_consumption_power"] = max(zero, balance.self_consumed(pv, fed))
-            if all(name in values for name in self._battery):
-                charge = sum((values[name][0] for name in self._battery), zero)
+            fields["self_consumption_power"] = balance.self_consumed(pv, fed)
+            if charge is not None:
                 fields["load_power"] = balance.load(drawn, fed, pv, charge)
         return {name: float(value * 1000) for name, value in fields.items()}  # kW to W
 
@@ -138,15 +143,15 @@ class SiteFlows:
             fields["grid_import"], fields["grid_export"] = grid
         if pv is not None:
             fields["pv_energy"] = pv[1]
+        battery = None
+        if all(name in values for name in self._battery):
+            battery = self._sum("battery")
+            if self._battery:
+                fields["battery_charge"], fields["battery_discharge"] = battery
         if grid is not None and pv is not None:
             fields["self_consumed"] = balance.self_consumed(pv[1], grid[1])
-            if all(name in values for name in self._battery):
-                charged, discharged = self._sum("battery")
-                fields["load_energy"] = balance.load(*grid, pv[1], charged, discharged)
-        # Meters are read one after the other, so a difference of counters can fall a
-        # little; the highest value so far is kept, so that a field never falls.
-        for name, value in fields.items():
-            fields[name] = self._highest[name] = max(value, self._highest.get(name, value))
+            if battery is not None:
+                fields["load_energy"] = balance.load(*grid, pv[1], *battery)
         return {name: float(value) for name, value in fields.items()}
 
     def _total(self, name: str, drawn: Decimal, fed: Decimal) -> None:
@@ -180,7 +185,6 @@ class SiteFlows:
                 for name, total in self._totals.items()
             },
             "former": {role: [str(value) for value in sums] for role, sums in self._former.items()},
-            "highest": {name: str(value) for name, value in self._highest.items()},
         }
 
     def restore(self, state: SavedState) -> None:
@@ -199,5 +203,4 @@ class SiteFlows:
             former = self._former.setdefault(role, [Decimal(0), Decimal(0)])
             former[0] += exact(drawn)
             former[1] += exact(fed)
-        self._highest = {name: exact(value) for name, value in state["highest"].items()}
         self._restored = bool(state["totals"])

@@ -6,7 +6,21 @@ back; `charge` flows into batteries, `discharge` out of them.
     load             = import - export + PV + discharge - charge
     self-consumed    = PV - export
     self-consumption = self-consumed / PV
-    self-sufficiency = self-consumed / load
+    self-sufficiency = (load - import) / load
+
+Without a battery load - import is self-consumed. With one:
+
+- Energy in the battery stays on site: charged from PV it counts as self-consumed when it
+  is charged, and it covers load when it is discharged.
+- What is charged from the grid is import but no load: it lowers self-sufficiency when it is
+  charged and raises it as much, less the loss, when it is discharged. Over a whole cycle
+  self-sufficiency is what PV covered, with the battery's losses on the grid's side.
+- What the battery feeds into the grid is export and lowers self-consumed, also below zero
+  for the time being: meters cannot tell whose energy it was. Charged from the grid and fed
+  back, it makes self-consumption a lower bound.
+
+All are sums and differences of counters: over two stretches together they are the sum of
+both. So nothing here is clamped.
 """
 
 from __future__ import annotations
@@ -29,8 +43,13 @@ def load(
 
 
 def self_consumed(pv: Decimal, fed: Decimal) -> Decimal:
-    """Return what of the PV stays on site."""
+    """Return what of the PV stays on site, below zero when a battery feeds back more."""
     return pv - fed
+
+
+def self_supplied(load_: Decimal, drawn: Decimal) -> Decimal:
+    """Return what of the load was not drawn from the grid."""
+    return load_ - drawn
 
 
 def ratio(part: Decimal | None, whole: Decimal | None) -> Decimal | None:

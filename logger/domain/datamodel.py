@@ -142,12 +142,17 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         {
             "grid_power": _float("W", "power at the grid meter; negative is export"),
             "pv_power": _float("W", "power of all PV meters"),
+            "battery_power": _float("W", "power into all batteries; negative is discharge"),
             "load_power": _float("W", "what the site consumes"),
-            "self_consumption_power": _float("W", "PV power used on site"),
+            "self_consumption_power": _float(
+                "W", "PV power less export; below zero: a battery feeds in"
+            ),
             "grid_import": _float("kWh", "energy drawn from the grid"),
             "grid_export": _float("kWh", "energy fed into the grid"),
             "pv_energy": _float("kWh", "energy produced by all PV meters"),
-            "self_consumed": _float("kWh", "PV energy used on site"),
+            "battery_charge": _float("kWh", "energy that went into all batteries"),
+            "battery_discharge": _float("kWh", "energy that came out of all batteries"),
+            "self_consumed": _float("kWh", "PV energy less export; a battery may lower it"),
             "load_energy": _float("kWh", "energy the site consumed"),
         },
         "flows between grid, PV and load",

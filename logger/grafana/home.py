@@ -152,7 +152,7 @@ def _sums(settings: DashboardOptions) -> list[Json]:
                 f"{title} so far",
                 "Imported and exported are the grid meter's counters. Produced, self-consumed and "
                 "consumed are the site's counters: self-consumed = produced - exported, "
-                "consumed = imported + self-consumed.",
+                "consumed = imported + self-consumed + discharged - charged.",
                 [
                     target(counted("active_import", SITE, GRID, TOTAL), "Imported"),
                     target(counted("active_export", SITE, GRID, TOTAL), "Exported"),
@@ -225,7 +225,7 @@ def _charts() -> list[Json]:
             "the line. A day after an outage holds what was counted meanwhile.",
             [
                 target(
-                    f'SELECT non_negative_difference(last("self_consumed")) FROM "site" '
+                    f'SELECT difference(last("self_consumed")) FROM "site" '
                     f"{where(RANGE, SITE)} GROUP BY time(1d) fill(none) tz('${{tz:raw}}')",
                     "Self-consumed",
                 ),

@@ -32,12 +32,14 @@ _NETTING = (
 )
 _RATIOS = {
     "Self-consumption": ("self_consumed", "pv_energy", OWN),
-    "Self-sufficiency": ("self_consumed", "load_energy", SUN),
+    "Self-sufficiency": ("grid_import", "load_energy", SUN),
 }
 _FORMULA = {
     "Self-consumption": "self-consumed / produced",
-    "Self-sufficiency": "self-consumed / consumed",
+    "Self-sufficiency": "(consumed - imported) / consumed",
 }
+# What to make of the two sums of `_RATIOS`.
+_QUOTIENT = {"self_consumed": '"a" / "b"', "grid_import": '1 - "a" / "b"'}
 
 
 def _sum(field: str) -> str:
@@ -46,23 +48,23 @@ def _sum(field: str) -> str:
 
 def _ratio(above: str, below: str) -> str:
     inner = f'SELECT {grown(above)} AS "a", {grown(below)} AS "b" FROM "site" {where(RANGE, SITE)}'
-    return f'SELECT "a" / "b" FROM ({inner}) WHERE "b" > 0'
+    return f'SELECT {_QUOTIENT[above]} FROM ({inner}) WHERE "b" > 0'
 
 
 def _daily(field: str, sign: str = "") -> str:
     return (
-        f'SELECT {sign}non_negative_difference(last("{field}")) FROM "site" '
+        f'SELECT {sign}difference(last("{field}")) FROM "site" '
         f"{where(RANGE, SITE)} GROUP BY time(1d) fill(none) {ZONE}"
     )
 
 
 def _daily_ratio(above: str, below: str) -> str:
     inner = (
-        f'SELECT non_negative_difference(last("{above}")) AS "a", '
-        f'non_negative_difference(last("{below}")) AS "b" FROM "site" '
+        f'SELECT difference(last("{above}")) AS "a", '
+        f'difference(last("{below}")) AS "b" FROM "site" '
         f"{where(wide('1d'), SITE)} GROUP BY time(1d) fill(none) {ZONE}"
     )
-    return f'SELECT "a" / "b" FROM ({inner}) WHERE "b" > 0 AND {wide("1d")} {ZONE}'
+    return f'SELECT {_QUOTIENT[above]} FROM ({inner}) WHERE "b" > 0 AND {wide("1d")} {ZONE}'
 
 
 def _month(field: str, number: int) -> str:
@@ -145,7 +147,7 @@ def solar(settings: DashboardOptions) -> Json:
         ),
         bars(
             "Where the consumption came from",
-            "Energy consumed each day: self-consumed + imported = consumed.",
+            "Energy consumed each day: self-consumed + imported, and what a battery adds.",
             [
                 target(_daily("self_consumed"), "Self-consumed"),
                 target(_daily("grid_import"), "Imported"),
@@ -154,8 +156,8 @@ def solar(settings: DashboardOptions) -> Json:
         ),
         curves(
             "Self-consumption and self-sufficiency by day",
-            "Self-consumption = self-consumed / produced, self-sufficiency = self-consumed / "
-            f"consumed, ratios of the day's sums; no point where the divisor is 0. {_NETTING}",
+            "Self-consumption = self-consumed / produced, self-sufficiency = (consumed - imported) "
+            f"/ consumed, ratios of the day's sums; no point where the divisor is 0. {_NETTING}",
             [
                 target(_daily_ratio(above, below), title)
                 for title, (above, below, _) in _RATIOS.items()

@@ -55,10 +55,10 @@ class EnergyRow:
 
     @property
     def self_consumed(self) -> Decimal | None:
-        """PV energy used on site."""
+        """PV energy that stayed on site; below zero when a battery fed back more."""
         if self.pv is None or self.grid_export is None:
             return None
-        return max(_ZERO, balance.self_consumed(self.pv, self.grid_export))
+        return balance.self_consumed(self.pv, self.grid_export)
 
     @property
     def load(self) -> Decimal | None:
@@ -75,13 +75,16 @@ class EnergyRow:
 
     @property
     def self_consumption(self) -> Decimal | None:
-        """Self-consumed over PV, 0..1."""
+        """Self-consumed over PV."""
         return balance.ratio(self.self_consumed, self.pv)
 
     @property
     def self_sufficiency(self) -> Decimal | None:
-        """Self-consumed over load, 0..1."""
-        return balance.ratio(self.self_consumed, self.load)
+        """What of the load was not drawn from the grid, over the load; None without PV."""
+        load, drawn = self.load, self.grid_import
+        if self.pv is None or load is None or drawn is None:
+            return None
+        return balance.ratio(balance.self_supplied(load, drawn), load)
 
 
 def cuts(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:

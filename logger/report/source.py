@@ -12,6 +12,7 @@ from typing import Protocol
 
 from logger.domain.timespan import TimeSpan, merged
 from logger.points.line import Point
+from logger.points.parse import TRUE
 from logger.points.split import LineParser, point_of, stamp_of
 
 # Wanted tags: any of these values.
