@@ -81,21 +81,29 @@ class Search:
         yield pattern
         try:
             self._bus.select(pattern, self._patience_s)
-            telegram = self._bus.request(Place(MBUS_SELECTED, pattern), self._patience_s, _TRIES)
-            self._confirm(telegram.serial)
         except SilentError:
             return
-        except GarbledError:
-            if "F" not in pattern:
-                self.same.append(pattern)
-                return
-            at = pattern.index("F")
-            for digit in _DIGITS:
-                yield from self.secondary(pattern[:at] + digit + pattern[at + 1 :])
-        else:
-            if telegram.serial not in self.serials():
-                config = self._bus.config
-                self.found.append(describe(config, MBUS_SELECTED, telegram, self._models))
+        except GarbledError:  # several acknowledged, not quite together
+            yield from self._apart(pattern)
+            return
+        try:
+            telegram = self._bus.request(Place(MBUS_SELECTED, pattern), self._patience_s, _TRIES)
+            self._confirm(telegram.serial)
+        except (SilentError, GarbledError):
+            yield from self._apart(pattern)
+            return
+        if telegram.serial not in self.serials():
+            config = self._bus.config
+            self.found.append(describe(config, MBUS_SELECTED, telegram, self._models))
+
+    def _apart(self, pattern: str) -> Iterator[str]:
+        """Search behind `pattern`, which several meters fit, digit by digit."""
+        if "F" not in pattern:
+            self.same.append(pattern)
+            return
+        at = pattern.index("F")
+        for digit in _DIGITS:
+            yield from self.secondary(pattern[:at] + digit + pattern[at + 1 :])
 
     def _confirm(self, serial: str) -> None:
         """Raise GarbledError unless somebody has the number `serial`.
