@@ -231,13 +231,13 @@ def test_site_points_come_out_of_the_whole_pipeline() -> None:
     points += derive.feed(slow(T0, 10.5, 4.25, "house", "grid"))
     points += derive.feed(slow(T0, 0.5, 44.25, "roof", "pv"))
     watts, energy = of(points, "site")
-    assert watts.fields["self_consumption_power"] == 1500.0
-    assert energy.fields["self_consumed"] == 40.0
-    assert energy.fields["load_energy"] == 50.5
+    assert watts.values["self_consumption_power"] == 1500.0
+    assert energy.values["self_consumed"] == 40.0
+    assert energy.values["load_energy"] == 50.5
 
 
 def test_what_a_battery_feeds_into_the_grid_hides_no_later_energy() -> None:
-    flows = SiteFlows(site(1), "s")
+    flows = SiteFlows(site(1))
     used = []
     # PV 5 kWh, then the battery feeds 4 kWh into the grid, then PV 1 kWh is used.
     for number, (fed, made, discharged) in enumerate(((0, 0, 0), (0, 5, 0), (4, 5, 4), (4, 6, 4))):
@@ -245,6 +245,6 @@ def test_what_a_battery_feeds_into_the_grid_hides_no_later_energy() -> None:
         flows.feed(counters("house", "grid", Decimal(0), Decimal(fed), at))
         flows.feed(counters("roof0", "pv", Decimal(0), Decimal(made), at))
         (point,) = flows.feed(counters("cellar", "battery", Decimal(5), Decimal(discharged), at))
-        used.append(point.fields["self_consumed"])
-        assert point.fields["battery_discharge"] == discharged
+        used.append(point.values["self_consumed"])
+        assert point.values["battery_discharge"] == discharged
     assert used == [0, 5, 1, 2]
