@@ -38,7 +38,7 @@ def transaction_s(bus: Bus, block: Block) -> float:
 
 def job_s(bus: Bus, model: Model, job: Job) -> float:
     """Return the time `job` takes on `bus` for one meter of `model`."""
-    return sum(transaction_s(bus, block) for block in plans(model)[job])
+    return sum(transaction_s(bus, block) for block in plans(model.limited(bus.longest_block))[job])
 
 
 def _times(bus: Bus, models: Mapping[str, Model]) -> Mapping[tuple[str, Job], float]:

@@ -53,6 +53,7 @@ class MeterReader:
         clock: Callable[[], float] = time.monotonic,
         foreign: bool = False,
     ) -> None:
+        model = model.limited(bus.config.longest_block)
         self.meter = meter
         self.model = model
         self.reads = 0
