@@ -11,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logger.bus import Bus
+from logger.bus.mbap import Mbap
 from logger.domain.errors import GarbledError, PortError, RefusedError, SilentError
 from logger.models.plan import Block
 from tests.gateways import Gateway, scene, whole
@@ -165,6 +168,57 @@ def test_a_heartbeat_before_an_answer_over_modbus_tcp_is_passed_over() -> None:
         bus = tcp_bus(line)
         assert bus.read(1, FAST) == expected(FAST)
         bus.close()
+
+
+class _Pieces:
+    """A wire that brings given pieces, then nothing."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+        self.timeout: float | None = 0.0
+        self.sent = b""
+
+    @property
+    def in_waiting(self) -> int:
+        return len(self.pieces[0]) if self.pieces else 0
+
+    def read(self, size: int) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+    def write(self, data: bytes) -> int:
+        self.sent = data
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+@given(st.lists(st.binary(max_size=20), max_size=12), st.integers(1, 40))
+def test_whatever_comes_only_an_answer_with_the_right_identifier_is_handed_on(
+    junk: list[bytes], cut: int
+) -> None:
+    question = seal(1, 3, 0x50, 2, 0, 4)
+    wire = _Pieces([])
+    mbap = Mbap(wire)
+    mbap.write(question)
+    answer = as_tcp(wire.sent, honest(question))
+    whole_answer = [answer[at : at + cut] for at in range(0, len(answer), cut)]
+    wire.pieces = [*whole_answer, *junk]
+    found = b""
+    while wire.pieces:
+        found += mbap.read(300)
+    assert found.startswith(honest(question))
+    # What follows may hold the identifier by chance only; then it has its header, too.
+    rest = found[len(honest(question)) :]
+    assert not rest or wire.sent[:4] in b"".join(junk)
+    mbap.write(question)
+    wire.pieces = [b"\xff" * 300, as_tcp(wire.sent, honest(question))]
+    while wire.pieces:
+        found = mbap.read(300)
+    assert len(mbap.junk) <= 512
 
 
 # The wrong mode.

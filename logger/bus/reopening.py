@@ -44,12 +44,16 @@ class Reopening:
         self._pause_s = min(2 * self._pause_s, _AT_MOST_S)
 
     def answered(self) -> None:
-        """Note an answer, good or bad."""
+        """Note an answer or a refusal."""
         if self._error is not None:
             log.info("bus %s: %s is open again", self._name, self._port)
         self._error = None
         self._again_at = 0.0
         self._pause_s = _FIRST_S
+        self.heard()
+
+    def heard(self) -> None:
+        """Note that something was heard, though it was no answer."""
         self._silent_since = None
         self._renewal_s = self._first_renewal_s
 

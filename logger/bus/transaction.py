@@ -278,7 +278,7 @@ class Bus:
             )
         if not isinstance(err, minimalmodbus.NoResponseError):
             reason = str(err).split(" The", 1)[0].rstrip(".")
-        self._reopening.answered()
+        self._reopening.heard()
         self.stats.garbled += 1
         return GarbledError(
             f"{where}: the answer cannot be believed: {reason} (got {shown(strange)})",
