@@ -49,6 +49,8 @@ def refusal(heard: bytes, request: bytes) -> int | None:
     Some meters send it without the checksum (seen on a PRO1-Mod), and without their
     address before it; followed by silence that can be nothing else.
     """
+    if len(request) < 2:  # nothing was asked: the driver failed before
+        return None
     refused = bytes((request[0], request[1] | _FAILED))
     if len(heard) == SHORTEST and sealed(heard) and heard.startswith(refused):
         return heard[2]

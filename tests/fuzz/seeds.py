@@ -48,7 +48,7 @@ def seeds(target: str) -> tuple[bytes, ...]:
             return (example, example.replace(b"\n# ", b"\n"))
         case "model":
             return tuple(
-                file.read_bytes() for file in sorted((_ROOT / "logger" / "meters").glob("*.toml"))
+                file.read_bytes() for file in sorted((_ROOT / "logger" / "models").glob("*.toml"))
             )
         case "line_protocol":
             return (
