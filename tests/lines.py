@@ -17,8 +17,8 @@ from logger.config import Meter as MeterConfig
 
 # The models that are read over Modbus.
 MODBUS_MODELS = tuple(name for name in models.available() if models.load(name).protocol == "modbus")
-# What to send upon a request: bytes, or seconds to wait.
-Script = Callable[[bytes], Iterable[bytes | float]]
+# What to send upon a request: bytes, seconds to wait, or None to close the connection.
+Script = Callable[[bytes], Iterable[bytes | float | None]]
 
 
 def seal(*body: int) -> bytes:
@@ -52,6 +52,7 @@ class ScriptedLine:
         self.script = script
         self.requests: list[bytes] = []
         self.connections = 0
+        self.connected = False
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self._stop = threading.Event()
@@ -81,9 +82,11 @@ class ScriptedLine:
                 continue
             connection, _ = self._server.accept()
             self.connections += 1
+            self.connected = True
             with connection, contextlib.suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._serve(connection)
+            self.connected = False
 
     def _serve(self, connection: socket.socket) -> None:
         while not self._stop.is_set():
@@ -97,6 +100,8 @@ class ScriptedLine:
                 return
             self.requests.append(request)
             for step in self.script(request):
+                if step is None:
+                    return
                 if isinstance(step, bytes):
                     connection.sendall(step)
                 else:

@@ -32,18 +32,35 @@ def device(address: int, words: Mapping[int, int]) -> SimDevice:
     return SimDevice(address, simdata=data)
 
 
+def free_port() -> int:
+    """Return a TCP port of this machine that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def tcp_meter(meter: SimDevice) -> Iterator[str]:
     """Serve `meter` as RTU over TCP; gives the port's name for the configuration."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     def make() -> ModbusTcpServer:
         return ModbusTcpServer(meter, framer=FramerType.RTU, address=("127.0.0.1", port))
 
     with _served(make):
         yield f"socket://127.0.0.1:{port}"
+
+
+@contextmanager
+def modbus_tcp_meter(meter: SimDevice) -> Iterator[str]:
+    """Serve `meter` as Modbus TCP; gives the port's name for the configuration."""
+    port = free_port()
+
+    def make() -> ModbusTcpServer:
+        return ModbusTcpServer(meter, framer=FramerType.SOCKET, address=("127.0.0.1", port))
+
+    with _served(make):
+        yield f"tcp://127.0.0.1:{port}"
 
 
 @contextmanager

@@ -151,7 +151,7 @@ def test_a_gateway_that_goes_and_comes(tmp_path: Path) -> None:
     with RunningLogger(config) as logger:
         with first:
             wait_until(lambda: logger.status().get("readings", 0) >= 4)
-        logger.wait_for("went away")
+        logger.wait_for("no connection")
         again = VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False)
         with again:
             before = logger.status()["readings"]

@@ -231,9 +231,9 @@ def test_site_points_come_out_of_the_whole_pipeline() -> None:
     points += derive.feed(slow(T0, 10.5, 4.25, "house", "grid"))
     points += derive.feed(slow(T0, 0.5, 44.25, "roof", "pv"))
     watts, energy = of(points, "site")
-    assert watts.values["self_consumption_power"] == 1500.0
-    assert energy.values["self_consumed"] == 40.0
-    assert energy.values["load_energy"] == 50.5
+    assert watts.fields["self_consumption_power"] == 1500.0
+    assert energy.fields["self_consumed"] == 40.0
+    assert energy.fields["load_energy"] == 50.5
 
 
 def test_what_a_battery_feeds_into_the_grid_hides_no_later_energy() -> None:

@@ -134,7 +134,7 @@ def test_whatever_a_serial_port_raises_is_a_port_error(
 ) -> None:
     port = FaultyPort(operation, made(kind))
     monkeypatch.setattr(serial, "serial_for_url", lambda *_, **__: port)
-    bus = Bus(bus_config(1, timeout=0.01))
+    bus = Bus(bus_config("/dev/ttyS9", timeout=0.01))
     with pytest.raises(PortError, match="bus line"):
         bus.read(1, FAST)
     bus.close()
@@ -145,7 +145,7 @@ def test_whatever_a_serial_port_raises_when_it_is_closed_is_passed_over(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serial, "serial_for_url", lambda *_, **__: FaultyPort("close", made(kind)))
-    bus = Bus(bus_config(1))
+    bus = Bus(bus_config("/dev/ttyS9"))
     bus.open()
     bus.close()
 
@@ -158,7 +158,7 @@ def test_whatever_a_transaction_raises_is_a_bus_error(
     monkeypatch.setattr(serial, "serial_for_url", lambda *_, **__: port)
     for name in ("read_registers", "write_register", "write_registers"):
         monkeypatch.setattr(minimalmodbus.Instrument, name, raises(made(kind)))
-    bus = Bus(bus_config(1))
+    bus = Bus(bus_config("/dev/ttyS9"))
     with pytest.raises(BusError, match="address 7, reading"):
         bus.read(7, FAST)
     for words, function in (([1], 6), ([1, 2], 16)):

@@ -16,36 +16,11 @@ from logger.bus.port import Port
 from logger.domain.errors import PortError, SilentError
 from logger.models.plan import Block
 from logger.simulate import VirtualLine
-from tests.buffers import until
 from tests.lines import bus_config, honest, scripted, words_at
 from tests.readers import NOW, Clock, fixed_meter
 
 FAST = Block(0x5002, 48)
 PROBES = (Block(0x4000, 2), Block(0x4000, 3), Block(0x4000, 4))
-
-
-def test_a_closed_gateway_is_opened_again() -> None:
-    clock = Clock()
-    with scripted(lambda request: [honest(request)]) as line:
-        bus = Bus(bus_config(line.port), clock)
-        bus.read(1, FAST)
-        line.kick()
-
-        def noticed() -> bool:
-            try:
-                bus.read(1, FAST)
-            except PortError:
-                return True
-            return False
-
-        until(noticed)
-        with pytest.raises(PortError, match="went away"):
-            bus.read(1, FAST)  # not before the pause is over
-        assert line.connections == 1
-        clock.now += 1.01
-        assert bus.read(1, FAST) == words_at(FAST.address, FAST.count)
-        assert line.connections == 2
-        bus.close()
 
 
 def test_a_gateway_that_is_not_there_is_tried_ever_more_rarely() -> None:
@@ -183,7 +158,7 @@ def test_what_a_driver_refuses_is_a_port_error(
     monkeypatch: pytest.MonkeyPatch, operation: str, call: Callable[[Port], object], number: int
 ) -> None:
     driver = _Refusing(operation, number)
-    monkeypatch.setattr("logger.bus.port.serial.serial_for_url", lambda *_, **__: driver)
+    monkeypatch.setattr("logger.bus.device.serial.serial_for_url", lambda *_, **__: driver)
     port = Port(bus_config("/dev/ttyS9", baudrate=9600))
     if operation != "open":
         port.open()
@@ -196,7 +171,7 @@ def test_what_a_driver_refuses_is_a_port_error(
 
 def test_closing_a_port_that_went_away_is_closing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = _Refusing("close", 5)
-    monkeypatch.setattr("logger.bus.port.serial.serial_for_url", lambda *_, **__: driver)
+    monkeypatch.setattr("logger.bus.device.serial.serial_for_url", lambda *_, **__: driver)
     port = Port(bus_config("/dev/ttyS9"))
     port.open()
     driver.armed = True
@@ -264,7 +239,7 @@ def test_rts_is_switched_by_the_driver_or_by_hand(
         made.append(_LoopWithRts(driver))
         return made[-1]
 
-    monkeypatch.setattr("logger.bus.port.serial.serial_for_url", serial_for_url)
+    monkeypatch.setattr("logger.bus.device.serial.serial_for_url", serial_for_url)
     port = Port(bus_config("/dev/ttyS9", rs485_rts=level))
     port.open()
     port.write(b"request")

@@ -272,8 +272,9 @@ def test_an_interrupted_question_may_be_answered_late(monkeypatch: pytest.Monkey
 
 def test_mistakes_are_answered_with_what_was_meant() -> None:
     gateway = _cli("--port", "127.0.0.1:5020", "--range", "1")
-    assert isinstance(gateway.exception, PortError)
-    assert "socket://127.0.0.1:5020" in gateway.exception.hint
+    assert isinstance(gateway.exception, ConfigError)
+    assert "tcp://127.0.0.1:5020" in gateway.exception.message
+    assert "socket://127.0.0.1:5020" in gateway.exception.message
     device = _cli("--port", "/dev/ttyUSB99", "--range", "1")
     assert isinstance(device.exception, PortError)
     assert "socket://" not in device.exception.hint

@@ -56,7 +56,7 @@ def job_s(bus: Bus, model: Model, job: Job) -> float:
     """Return the time `job` takes on `bus` for one meter of `model`."""
     if model.protocol == "mbus":
         return _meter_s(bus, model) if model.of_job(job) else 0.0
-    return sum(transaction_s(bus, block) for block in plans(model)[job])
+    return sum(transaction_s(bus, block) for block in plans(model.limited(bus.longest_block))[job])
 
 
 def _meter_s(bus: Bus, model: Model) -> float:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import getpass
-import re
+import grp
+import stat
 from pathlib import Path
 
 from logger.config import Bus as BusConfig
+from logger.config.ports import Network
 from logger.domain.errors import PortError
 
-_HOST_AND_PORT = re.compile(r"[^/:]+:\d+")
+# Where the system tells what a device is.
+SYSFS = Path("/sys")
 # Modbus application protocol V1.1b3, chapter 7.
 EXCEPTIONS = {
     1: "illegal function",
@@ -30,14 +33,8 @@ def explain(config: BusConfig, err: Exception) -> PortError:
     """Say why the port of `config` could not be opened, and what to try."""
     where = f"bus {config.name}: {config.port}"
     number = _errno(err)
-    if config.port.startswith("socket://"):
-        return PortError(
-            f"{where}: no connection: {err}", "is the gateway switched on, host and port right?"
-        )
-    if number == errno.ENOENT and _HOST_AND_PORT.fullmatch(config.port):
-        return PortError(
-            f"{where}: no such device", f"for a gateway on the network: socket://{config.port}"
-        )
+    if (place := config.network) is not None:
+        return _unconnected(where, place, err)
     if number == errno.ENOENT and config.port.endswith("CHANGE-ME"):
         return PortError(
             f"{where}: no such device",
@@ -50,11 +47,7 @@ def explain(config: BusConfig, err: Exception) -> PortError:
             f"{where}: no such device", "is the adapter plugged in? ls -l /dev/serial/by-id"
         )
     if number in {errno.EACCES, errno.EPERM}:
-        return PortError(
-            f"{where}: no permission",
-            f"add the user to the group of the port: sudo usermod -aG {group_of(config.port)} "
-            f"{getpass.getuser()}, then log in again",
-        )
+        return PortError(f"{where}: no permission", _let_in(config.port))
     if number in {errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK}:
         return PortError(
             f"{where}: in use by another program",
@@ -64,19 +57,81 @@ def explain(config: BusConfig, err: Exception) -> PortError:
         return PortError(
             f"{where}: does not take {config.baudrate} "
             f"8{config.parity[0].upper()}{config.stopbits}: {err}",
-            'parity = "none" (a pseudo-terminal has none), or another baud rate'
+            lacks_parity(config)
+            or 'parity = "none" (a pseudo-terminal has none), or another baud rate'
             if config.parity != "none"
             else "another baud rate",
         )
     return PortError(f"{where}: cannot be opened: {err}")
 
 
-def group_of(port: str) -> str:
-    """Return the group that may use the device `port`; dialout when that is not known."""
+def _unconnected(where: str, place: Network, err: Exception) -> PortError:
+    if place.scheme != "listen":
+        return PortError(
+            f"{where}: no connection: {err}", "is the gateway switched on, host and port right?"
+        )
+    if isinstance(err, TimeoutError):
+        return PortError(
+            f"{where}: no gateway has connected yet",
+            f"is it set to connect as a client to this machine, port {place.number}, and does "
+            "the firewall let it in?",
+        )
+    return PortError(
+        f"{where}: cannot wait for a gateway: {err}",
+        f"is another program using port {place.number}? Below 1024 it needs root",
+    )
+
+
+def lacks_parity(config: BusConfig) -> str:
+    """Say what to do about a port that cannot send the parity of `config`, else "".
+
+    The UART that a Raspberry Pi 3 or 4 has at its pins, unless told otherwise, is the
+    mini-UART (ttyS0, also called serial0): it takes the setting and sends no parity bit,
+    so that a meter with parity never answers (BCM2711 ARM Peripherals, 2.2).
+    """
+    if config.network is not None or config.parity == "none":
+        return ""
+    name = Path(config.port).resolve().name
     try:
-        return Path(port).group()
-    except (OSError, KeyError, NotImplementedError):
-        return "dialout"
+        driver = (SYSFS / "class" / "tty" / name / "device/of_node/compatible").read_bytes()
+    except OSError:
+        return ""
+    if b"bcm2835-aux-uart" not in driver:
+        return ""
+    return (
+        f"{name} is the mini-UART of a Raspberry Pi, which has no parity bit, and the meters are "
+        f"set to {config.parity} parity: write dtoverlay=disable-bt (or miniuart-bt) into "
+        "/boot/firmware/config.txt and restart; /dev/serial0 is a full UART then"
+    )
+
+
+def _let_in(port: str) -> str:
+    """Say how this user may use the device `port`; never by joining the group root."""
+    user = getpass.getuser()
+    try:
+        found = Path(port).stat()
+        usable = bool(found.st_mode & stat.S_IRGRP and found.st_mode & stat.S_IWGRP)
+        group = grp.getgrgid(found.st_gid)
+    except KeyError:
+        return (
+            f"the port belongs to group {found.st_gid}, which has no name here: in a container "
+            f"group_add: [{found.st_gid}]"
+        )
+    except OSError:
+        return f"add the user to the group of the port: sudo usermod -aG dialout {user}"
+    if not usable or group.gr_gid == 0:
+        rule = f'KERNEL=="{Path(port).resolve().name}", GROUP="dialout", MODE="0660"'
+        return (
+            f"the port is {stat.filemode(found.st_mode)} {group.gr_name}, which lets in no "
+            f"ordinary group: write {rule} into /etc/udev/rules.d/60-meters.rules, "
+            f"sudo udevadm trigger, and sudo usermod -aG dialout {user}, then log in again"
+        )
+    if user in group.gr_mem:
+        return f"{user} is in the group {group.gr_name} since this session began: log in again"
+    return (
+        f"add the user to the group of the port: sudo usermod -aG {group.gr_name} {user}, "
+        "then log in again"
+    )
 
 
 def _errno(err: Exception) -> int | None:

@@ -214,12 +214,12 @@ class MbusBus(Bus):
         try:
             heard = self._talk(frame, timeout_s)
         except PortError as err:
-            self._failed_to_open(err)
+            self._failed(err)
             raise
         finally:
             self.stats.busy_s += time.monotonic() - started
         if heard.rest:
-            self._heard()
+            self._reopening.heard()
             return heard
         self.stats.silent += 1
         self._heard_nothing()
@@ -275,6 +275,7 @@ class MbusBus(Bus):
         return max(own, _SLOWEST_BITS * bit_s + _SLOWEST_S)
 
     def _answered(self) -> None:
+        self._reopening.answered()
         self.stats.answered += 1
         if self._echoed is None:
             self._echoed = False

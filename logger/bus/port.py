@@ -1,26 +1,26 @@
 """The byte side of a bus: opening, draining, reading whole frames, local echo.
 
-The only module that imports pyserial. To minimalmodbus a `Port` looks like a serial
-port; it differs from one in handing over nothing but the answer to the request: echo,
-noise, and answers to other questions stay here.
+Beneath it is a `Wire`: a serial port, or a connection on the network. To minimalmodbus a
+`Port` looks like a serial port; it differs from one in handing over nothing but the answer
+to the request: echo, noise, and answers to other questions stay here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
-import socket
 import termios
 from dataclasses import replace
-from typing import Literal
+from typing import Any, cast
 
-import serial
-import serial.rs485
-
+from logger.bus import hints
+from logger.bus.device import open_serial
 from logger.bus.elapsed import elapsed
 from logger.bus.faults import explain
-from logger.bus.frames import SHORTEST, Heard, Unsolicited, search, unsolicited
+from logger.bus.frames import SHORTEST, Heard, Unsolicited, refusal, search, unsolicited
+from logger.bus.mbap import Mbap
+from logger.bus.sockets import connect, listener
+from logger.bus.wire import Wire
 from logger.config import Bus as BusConfig
 from logger.domain.errors import PortError
 
@@ -34,19 +34,23 @@ _GAP_S = 0.25
 # How much longer than its deadline a frame may take because the processor was busy.
 _HELD_UP_S = 0.5
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
-_LONGEST = 1024
-_DRAINS = 8
+_LONGEST, _DRAINS = 1024, 8
 # What a port raises that cannot go on; termios.error is no OSError.
-_FAULTS = (serial.SerialException, OSError, termios.error)
-_PARITY = {"even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD, "none": serial.PARITY_NONE}
+_FAULTS = (OSError, termios.error)
+# A connection closed after so long without a question was closed for being idle.
+_IDLE_S = 2.0
 
 
 class Port:
-    """A serial port or TCP gateway that reads one Modbus RTU frame at a time."""
+    """A serial port or gateway that reads one Modbus RTU frame at a time."""
 
     def __init__(self, config: BusConfig) -> None:
         self._config = config
-        self._serial: serial.SerialBase | None = None
+        self._place = config.network
+        self._listener = listener(self._place)
+        self._wire: Wire | None = None
+        self._opened_at = 0.0
+        self.heard = False  # whether an answer came since the port was opened
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
         self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
@@ -58,7 +62,6 @@ class Port:
         self.last_answer = b""
         self.latency_s: float | None = None
         self.unsolicited: tuple[Unsolicited, ...] = ()
-        self.unsolicited_bytes = 0
 
     # What minimalmodbus looks at.
 
@@ -75,88 +78,84 @@ class Port:
     @property
     def is_open(self) -> bool:
         """Tell whether the port is open."""
-        return self._serial is not None
+        return self._wire is not None
 
-    def open(self) -> None:
-        """Open the port. Raises PortError saying what to try."""
-        if self._serial is not None:
+    def open(self, patience_s: float | None = None) -> None:
+        """Open the port. Raises PortError saying what to try.
+
+        A gateway that connects to here is waited for `patience_s`, or the bus's timeout.
+        """
+        if self._wire is not None:
             return
-        self._by_hand = None
+        self._by_hand, self.heard = None, False
         try:
-            self._serial = self._open(self._config.rs485_rts)
+            self._wire = self._open(patience_s or self._config.timeout)
         except (*_FAULTS, ValueError) as err:
             raise explain(self._config, err) from err
+        self._opened_at = elapsed()
 
-    def _open(self, rts: Literal["off", "high", "low"]) -> serial.SerialBase:
-        config = self._config
-        opened = serial.serial_for_url(
-            config.port,
-            do_not_open=True,
-            baudrate=config.baudrate,
-            parity=_PARITY[config.parity],
-            stopbits=config.stopbits,
-            timeout=_SLICE_S,
-            write_timeout=2.0,
-        )
-        if not config.port.startswith("socket://"):
-            opened.exclusive = True
-            if rts != "off":
-                opened.rs485_mode = serial.rs485.RS485Settings(
-                    rts_level_for_tx=rts == "high", rts_level_for_rx=rts != "high"
-                )
-        try:
-            opened.open()
-        except ValueError as err:
-            if rts == "off" or "RS485" not in str(err):
-                raise
-            # The driver cannot switch RTS by itself: it is switched around each write.
-            with contextlib.suppress(*_FAULTS):
-                opened.close()
-            log.info("bus %s: the driver does not switch RTS, done by hand", config.name)
-            opened = self._open("off")
-            self._by_hand = rts == "high"
-            opened.rts = not self._by_hand
-        if not config.port.startswith("socket://"):
-            # Some ports take a parity at first and refuse it with the next setting.
-            try:
-                opened.timeout = _SLICE_S
-            except termios.error:
-                opened.close()
-                raise
-        if (line := _socket_of(opened)) is not None:
-            # A request must not wait for the acknowledgement of the one before.
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return opened
+    def _open(self, patience_s: float) -> Wire:
+        place = self._place
+        if place is None or place.scheme == "rfc2217":
+            opened, self._by_hand = open_serial(self._config, _SLICE_S)
+            return cast("Wire", opened)
+        if self._listener is not None:
+            return self._listener.accept(_SLICE_S, patience_s)
+        line = connect(place, _SLICE_S)
+        return Mbap(line) if place.scheme == "tcp" else line
 
     def close(self) -> None:
         """Close the port; the next transaction opens it again."""
-        port, self._serial = self._serial, None
-        if port is None:
-            return
-        line = _socket_of(port)
+        self.drop()
+        if self._listener is not None:
+            self._listener.close()
+
+    def drop(self) -> None:
+        """Close the connection, but go on waiting for a gateway that connects to here."""
+        wire, self._wire = self._wire, None
         try:
-            port.close()
+            if wire is not None:
+                wire.close()
         except _FAULTS as err:  # it went away: that is closed too
             log.debug("bus %s: closing %s: %s", self._config.name, self.port, err)
-        if line is not None:  # pyserial leaves a socket open whose other end is closed
-            line.close()
+
+    @property
+    def arrived(self) -> bool:
+        """Tell whether a gateway has connected to this machine and waits."""
+        return self._listener is not None and self._listener.arrived
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the connection was closed while nobody asked, or replaced by a newer."""
+        return self.arrived or bool(getattr(self._wire, "gone", False))
+
+    @property
+    def proven(self) -> bool:
+        """Tell whether a lost connection had brought an answer, or was idle for a while."""
+        return self._place is not None and (self.heard or elapsed() - self._opened_at > _IDLE_S)
+
+    @property
+    def strange(self) -> bytes:
+        """What came where Modbus TCP was expected and is none, or no whole frame."""
+        return self._wire.junk + self._wire.begun if isinstance(self._wire, Mbap) else b""
+
+    @property
+    def speaks_rtu(self) -> bool:
+        """Tell whether RTU frames came where Modbus TCP was expected."""
+        return isinstance(self._wire, Mbap) and self._wire.rtu
 
     def reset_input_buffer(self) -> None:
         """Throw away what is left of earlier answers, but note whose they were."""
         port = self._opened()
         drained = b""
         try:
-            patience = port.timeout
             for _ in range(_DRAINS):  # a babbling line never runs dry
-                if not port.in_waiting:
+                if not (waiting := port.in_waiting):
                     break
-                port.timeout = 0
-                drained += port.read(4096)
-                port.timeout = patience
+                drained += port.read(min(waiting, 4096))
         except _FAULTS as err:
             raise self._lost(err) from err
-        self.unsolicited = unsolicited(drained)
-        self.unsolicited_bytes += len(drained)
+        self.unsolicited = self._late() + unsolicited(drained)
 
     def reset_output_buffer(self) -> None:
         """Nothing waits for output: every write is flushed."""
@@ -176,12 +175,14 @@ class Port:
         self._sent = elapsed()  # before, for this program may be stopped in between
         port = self._opened()
         try:
-            if self._by_hand is not None:
-                port.rts = self._by_hand
-            port.write(data)
-            if self._by_hand is not None:
+            if self._by_hand is None:
+                port.write(data)
+            else:
+                rts = cast("Any", port)
+                rts.rts = self._by_hand
+                port.write(data)
                 port.flush()
-                port.rts = not self._by_hand
+                rts.rts = not self._by_hand
         except _FAULTS as err:
             raise self._lost(err) from err
         return len(data)
@@ -195,20 +196,23 @@ class Port:
         was heard instead.
         """
         character_s = self._config.character_s
-        gap_s = max(min(_GAP_S, self.timeout), 10 * character_s)
+        gap_s = max(self._config.gap or min(_GAP_S, self.timeout), 10 * character_s)
         sent = self._sent + len(self.request) * character_s
         until = sent + self.timeout
         latest = until + 2 * (len(self.request) + size) * character_s + gap_s
-        slice_s = min(_SLICE_S, self.timeout / 10)
-        try:
-            if self._opened().timeout != slice_s:
-                self._opened().timeout = slice_s
-        except _FAULTS as err:
-            raise self._lost(err) from err
+        if self._patient:  # what was learned shortens the wait for the first byte only
+            latest += max(self._config.timeout - self.timeout, 0.0)
+        self._look_for(min(_SLICE_S, self.timeout / 10))
         heard, found, before = b"", Heard(missing=size), self.unsolicited
         self.latency_s = None
         while True:
-            more = self._some(found.missing if heard else min(size, 3))
+            try:
+                more = self.receive(found.missing if heard else min(size, 3))
+            except PortError:
+                if not heard:
+                    raise
+                now = elapsed()
+                break  # closed behind the answer, good or bad
             now = elapsed()
             if more:
                 heard += more
@@ -220,27 +224,27 @@ class Port:
                 if len(found.unsolicited) > known <= 1:  # the meter was busy with an older question
                     until = now + self.timeout
                     latest += self.timeout
+                elif self._patient:
+                    whole = found.missing >= size or refusal(heard, self.request) is not None
+                    until = latest if not whole else max(until, now + gap_s)
                 elif found.junk >= SHORTEST or found.missing < size:
                     until = now + gap_s  # an answer, good or bad: it ends with a silence
                 else:
                     until = max(until, now + gap_s)
-            if now >= latest or len(heard) > _LONGEST or (not more and now >= until):
+            if now >= latest or len(heard) > _LONGEST:
+                break
+            begun = isinstance(self._wire, Mbap) and self._wire.begun
+            if not more and now >= until and not (self._patient and begun):
                 break
         if found.frame and now > latest + _HELD_UP_S:
             self.late_s = now - sent
             found = replace(found, frame=b"")
         self.heard_at = now
         self._note_echo(found)
-        self.unsolicited = before + found.unsolicited
+        self.unsolicited = before + found.unsolicited + self._late()
         self.last_answer = found.frame or heard[found.echoes * len(self.request) :]
+        self.heard |= bool(found.frame)
         return found.frame
-
-    def receive(self, size: int) -> bytes:
-        """Return what comes within one look at the port, at most `size` bytes, as it is.
-
-        For what finds its frames itself. Raises PortError.
-        """
-        return self._some(size)
 
     def _note_echo(self, found: Heard) -> None:
         if self._config.local_echo != "auto" or not (found.frame or found.echoes):
@@ -252,28 +256,44 @@ class Port:
             )
         self.echo = bool(found.echoes)
 
-    def _some(self, size: int) -> bytes:
+    @property
+    def _patient(self) -> bool:
+        """Whether pieces of a frame may come any time before the deadline."""
+        return self._place is not None and self._config.gap is None
+
+    def _look_for(self, slice_s: float) -> None:
+        """Let one look at the port last `slice_s` at most."""
+        port = self._opened()
+        if self._place is not None and self._place.scheme == "rfc2217":
+            return  # with every change pyserial negotiates the whole port anew
+        try:
+            if port.timeout != slice_s:
+                port.timeout = slice_s
+        except _FAULTS as err:
+            raise self._lost(err) from err
+
+    def _late(self) -> tuple[Unsolicited, ...]:
+        """Return the late answers that the wire itself has told apart."""
+        if not isinstance(self._wire, Mbap):
+            return ()
+        found, self._wire.late = tuple(self._wire.late), []
+        return found
+
+    def receive(self, size: int) -> bytes:
+        """Return up to `size` bytes of one look at the port. Raises PortError."""
         try:
             return bytes(self._opened().read(max(size, 1)))
         except _FAULTS as err:
             raise self._lost(err) from err
 
-    def _opened(self) -> serial.SerialBase:
-        if self._serial is None:
+    def _opened(self) -> Wire:
+        if self._wire is None:
             raise PortError(f"bus {self._config.name}: {self.port} is closed")
-        return self._serial
+        return self._wire
 
     def _lost(self, err: Exception) -> PortError:
-        self.close()
+        hint = hints.lost(self._config, rtu=self.speaks_rtu)
+        self.drop()
         if isinstance(err, termios.error) and err.args[:1] == (errno.EINVAL,):
             return explain(self._config, err)
-        return PortError(
-            f"bus {self._config.name}: {self.port} went away: {err}",
-            "is the adapter still plugged in, the gateway reachable?",
-        )
-
-
-def _socket_of(port: serial.SerialBase) -> socket.socket | None:
-    """Return the socket under a port on TCP."""
-    line = getattr(port, "_socket", None)
-    return line if isinstance(line, socket.socket) else None
+        return PortError(f"bus {self._config.name}: {self.port} went away: {err}", hint)

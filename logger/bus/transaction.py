@@ -10,11 +10,13 @@ from typing import TypeVar
 
 import minimalmodbus
 
+from logger.bus import hints
 from logger.bus.elapsed import elapsed
-from logger.bus.faults import EXCEPTIONS, shown
+from logger.bus.faults import EXCEPTIONS, lacks_parity, shown
 from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited, refusal
 from logger.bus.late import LateAnswers
 from logger.bus.port import Port
+from logger.bus.reopening import Reopening
 from logger.bus.stats import BusStats
 from logger.config import Bus as BusConfig
 from logger.domain.errors import BusError, GarbledError, PortError, RefusedError, SilentError
@@ -24,11 +26,8 @@ log = logging.getLogger(__name__)
 
 # Exceptions of a gateway for a meter that is silent.
 _GATEWAY_SILENCE = (10, 11)
-_REOPEN_FIRST_S, _REOPEN_AT_MOST_S = 1.0, 30.0
-# A line on which nobody answers for this long may hang (a gateway that lost us, an
-# adapter that lost its wits): the port is closed and opened, more and more rarely.
-_RENEW_FIRST_S, _RENEW_AT_MOST_S = 30.0, 300.0
-_GARBLED = "wrong parity or speed, bad termination or two meters on one address look like this"
+# Gateways that connect to a server try again within this time.
+_COMES_WITHIN_S = 60.0
 _T = TypeVar("_T")
 
 
@@ -46,11 +45,7 @@ class Bus:
         self._clock = clock
         self._port = Port(config)
         self._instrument: minimalmodbus.Instrument | None = None
-        self._port_error: PortError | None = None
-        self._reopen_at = 0.0
-        self._reopen_after_s = _REOPEN_FIRST_S
-        self._silent_since: float | None = None
-        self._renew_after_s = _RENEW_FIRST_S
+        self._reopening = Reopening(config.name, config.port, config.reopen_after, clock)
         self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
 
     @property
@@ -165,11 +160,14 @@ class Bus:
             else:
                 instrument.write_registers(register, words)
 
-        self._transact(address, f"writing {place}", timeout_s, send)
+        self._transact(address, f"writing {place}", timeout_s, send, repeatable=False)
 
     def open(self) -> None:
-        """Open the port now. Raises PortError."""
-        self._ready()
+        """Open the port now; a gateway that connects to here may take a minute to do so.
+
+        Raises PortError.
+        """
+        self._ready(_COMES_WITHIN_S)
 
     def close(self) -> None:
         """Close the port; it may be used again afterwards."""
@@ -181,6 +179,8 @@ class Bus:
         what: str,
         timeout_s: float | None,
         send: Callable[[minimalmodbus.Instrument], _T],
+        *,
+        repeatable: bool = True,
     ) -> _T:
         instrument = self._ready()
         instrument.address = address
@@ -188,14 +188,31 @@ class Bus:
         self.stats.requests += 1
         started = time.monotonic()
         try:
-            found = send(instrument)
+            found = self._ask(instrument, send, again=repeatable)
         except (minimalmodbus.ModbusException, PortError, ValueError, TypeError) as err:
             raise self._explain(self._where(address, what), address, err) from err
         finally:
             self.stats.busy_s += time.monotonic() - started
-        self._heard()
+        self._reopening.answered()
         self.stats.answered += 1
         return found
+
+    def _ask(
+        self,
+        instrument: minimalmodbus.Instrument,
+        send: Callable[[minimalmodbus.Instrument], _T],
+        *,
+        again: bool,
+    ) -> _T:
+        """Ask; if a good connection is lost over it, once more on a new one."""
+        try:
+            return send(instrument)
+        except PortError as err:
+            if not (again and self._port.proven):
+                raise
+            log.debug("%s; it is opened again", err.message)
+        self._port.open()
+        return send(instrument)
 
     def _where(self, address: int, what: str) -> str:
         return f"bus {self.name}, address {address}, {what}"
@@ -204,46 +221,40 @@ class Bus:
         for stray in self._port.unsolicited:
             self._late_answers[stray.address].late(stray.count)
 
-    def _ready(self) -> minimalmodbus.Instrument:
+    def _ready(self, patience_s: float | None = None) -> minimalmodbus.Instrument:
+        if self._port.is_open and self._port.gone:
+            log.debug("bus %s: %s was closed while idle", self.name, self.config.port)
+            self._port.drop()
         if not self._port.is_open:
-            if self._port_error is not None and self._clock() < self._reopen_at:
-                raise self._port_error
+            if (known := self._reopening.error) is not None and not self._port.arrived:
+                raise known
             try:
-                self._port.open()
+                self._port.open(patience_s)
             except PortError as err:
-                self._failed_to_open(err)
+                self._failed(err)
                 raise
-            if self._port_error is not None:
-                log.info("bus %s: %s is open again", self.name, self.config.port)
-            self._port_error = None
-            self._reopen_after_s = _REOPEN_FIRST_S
         if self._instrument is None:
             self._instrument = minimalmodbus.Instrument(self._port, 1)
         return self._instrument
 
-    def _failed_to_open(self, err: PortError) -> None:
+    def _failed(self, err: PortError) -> None:
         self.stats.port_errors += 1
-        if self._port_error is None or self._port_error.message != err.message:
-            log.error("%s", err)
-        self._port_error = err
-        self._reopen_at = self._clock() + self._reopen_after_s
-        self._reopen_after_s = min(2 * self._reopen_after_s, _REOPEN_AT_MOST_S)
+        self._reopening.failed(err)
 
     def _explain(self, where: str, address: int, err: Exception) -> BusError:
         if isinstance(err, PortError):
-            self._failed_to_open(err)
+            self._failed(err)
             return err
         answer = self._port.last_answer
-        hint = _GARBLED
+        strange = answer or self._port.strange
+        hint = hints.garbled(self.config, answer, rtu=self._port.speaks_rtu)
         if isinstance(err, minimalmodbus.NoResponseError):
-            if not answer and not self._port.unsolicited:
+            if not strange and not self._port.unsolicited:
                 self.stats.silent += 1
                 self._heard_nothing()
                 return SilentError(
                     f"{where}: no answer within {self._port.timeout:g} s",
-                    f"is the meter powered, its address {address}, the line "
-                    f"{self.config.baudrate} baud with {self.config.parity} parity, "
-                    "A and B not swapped?",
+                    lacks_parity(self.config) or hints.no_answer(self.config, address),
                 )
             reason = "no answer to this question in it"
             if self._port.late_s:
@@ -251,7 +262,7 @@ class Bus:
                 hint = "this program was stopped meanwhile, or the machine is overloaded"
         code = None if self._port.late_s else refusal(answer, self._port.request)
         if code is not None:
-            self._heard()
+            self._reopening.answered()
             if code in _GATEWAY_SILENCE:
                 self.stats.silent += 1
                 return SilentError(
@@ -267,31 +278,14 @@ class Bus:
             )
         if not isinstance(err, minimalmodbus.NoResponseError):
             reason = str(err).split(" The", 1)[0].rstrip(".")
-        self._heard()
+        self._reopening.heard()
         self.stats.garbled += 1
         return GarbledError(
-            f"{where}: the answer cannot be believed: {reason} (got {shown(answer)})",
+            f"{where}: the answer cannot be believed: {reason} (got {shown(strange)})",
             hint,
         )
 
-    def _heard(self) -> None:
-        self._silent_since = None
-        self._renew_after_s = _RENEW_FIRST_S
-
     def _heard_nothing(self) -> None:
-        now = self._clock()
-        if self._silent_since is None:
-            self._silent_since = now
-        elif now - self._silent_since >= self._renew_after_s:
-            first = self._renew_after_s == _RENEW_FIRST_S
-            log.log(
-                logging.INFO if first else logging.DEBUG,
-                "bus %s: nobody answered for %.0f s; %s is closed and opened again",
-                self.name,
-                now - self._silent_since,
-                self.config.port,
-            )
-            self._port.close()
+        if self._reopening.silent():
+            self._port.drop()
             self.stats.renewed += 1
-            self._silent_since = None
-            self._renew_after_s = min(2 * self._renew_after_s, _RENEW_AT_MOST_S)

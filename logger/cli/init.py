@@ -21,7 +21,10 @@ def init(
     site: Annotated[str, typer.Option(help="The name of the installation.")] = "home",
     zone: Annotated[str, typer.Option(help="Its time zone; else this machine's.")] = "",
     port: Annotated[
-        str, typer.Option(help="/dev/serial/by-id/... or socket://host:port of a gateway.")
+        str,
+        typer.Option(
+            help="/dev/serial/by-id/..., or a gateway: tcp://host:502, socket://host:port."
+        ),
     ] = "",
     meter: Annotated[
         list[str] | None,
@@ -82,7 +85,9 @@ def init(
         typer.echo("No serial adapter was found. Plug it in and write its name under")
         place = "/host/dev/serial/by-id" if docker else "/dev/serial/by-id"
         typer.echo(f"{place} into `port` of {os.path.relpath(config, directory)} (in the")
-        typer.echo("directory of docker-compose.yml), or the gateway's socket://HOST:PORT.")
+        typer.echo(
+            "directory of docker-compose.yml), or the gateway's tcp://HOST:502 or socket://HOST:PORT."
+        )
 
 
 def _write(path: Path, text: str, mode: int) -> None:
@@ -105,7 +110,7 @@ def _ask(given: Answers, *, ask_meters: bool) -> Answers:
 
     site = typer.prompt("Name of the installation", given.site)
     zone = typer.prompt("Time zone", given.zone)
-    port = typer.prompt("Serial adapter, or socket://host:port of a gateway", given.port)
+    port = typer.prompt("Serial adapter, or tcp://host:502, socket://host:port", given.port)
     meters = list(given.meters)
     if ask_meters:
         meters = []

@@ -11,6 +11,7 @@ from logger.cli.options import JsonOption
 from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
+    from logger.domain.errors import LoggerError
     from logger.meter.identify import Found
     from logger.models import Model
 
@@ -24,9 +25,10 @@ def scan(
         typer.Option(
             "--port",
             "-p",
-            help="A device such as /dev/serial/by-id/usb-..., or socket://host:port.",
+            help="A device such as /dev/serial/by-id/usb-..., tcp://host:502 (Modbus TCP) or "
+            "socket://host:port (RTU over TCP). Without it the adapters here are listed.",
         ),
-    ],
+    ] = "",
     addresses: Annotated[
         str,
         typer.Option(
@@ -42,8 +44,9 @@ def scan(
         bool, typer.Option("--all", help="Then try every other speed and parity, too.")
     ] = False,
     patience: Annotated[
-        str, typer.Option(help="How long each address is waited for; more for slow gateways.")
-    ] = "70ms",
+        str,
+        typer.Option(help="How long each address is waited for; else 70ms, for Modbus TCP 500ms."),
+    ] = "",
     models_dir: Annotated[
         Path | None, typer.Option(help="Directory with register tables of your own.")
     ] = None,
@@ -72,7 +75,9 @@ def scan(
         raise typer.BadParameter(f"{protocol!r}: modbus or mbus", param_hint="--protocol")
     if write is not None and write.exists():
         raise ConfigError(f"{write} exists already", "choose another name, or move it away")
-    if all_settings and not ports.is_device(port):
+    if not port:
+        raise _no_port(ports.adapters())
+    if all_settings and not ports.is_device(port) and not port.startswith("rfc2217://"):
         raise ConfigError(
             "--all: the gateway sets speed and parity of its line, not this program",
             "change them in the gateway and scan again",
@@ -83,7 +88,14 @@ def scan(
     wanted = _addresses(addresses, *((0, 250) if protocol == "mbus" else (1, 247)))
     speed = baudrate or (MBUS_BAUDRATE if protocol == "mbus" else 9600)
     found, stopped = _sweep(
-        protocol, lasting, wanted, speed, parity, all_settings, models, duration(patience)
+        protocol,
+        lasting,
+        wanted,
+        speed,
+        parity,
+        all_settings,
+        models,
+        duration(patience or ("500ms" if lasting.startswith("tcp://") else "70ms")),
     )
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
@@ -104,6 +116,16 @@ def scan(
         )
     if not found:
         raise typer.Exit(1)
+
+
+def _no_port(adapters: list[str]) -> LoggerError:
+    """Say which ports there are."""
+    from logger.domain.errors import ConfigError
+
+    return ConfigError(
+        f"--port is missing; adapters here: {', '.join(adapters) or 'none'}",
+        "a gateway is --port tcp://host:502 (Modbus TCP) or socket://host:port (RTU over TCP)",
+    )
 
 
 def _note_a_logger(port: str) -> None:
@@ -160,9 +182,9 @@ def _sweep(
             try:
                 config = sweeps.line_config(port, speed, bits)
             except ValidationError as err:
-                raise ConfigError(
-                    f"--{err.errors()[0]['loc'][0]}: {err.errors()[0]['msg']}"
-                ) from None
+                first = err.errors()[0]
+                text = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+                raise ConfigError(f"--{first['loc'][0]}: {text}") from None
             bar.update(task, description=f"{speed} baud, parity {bits}")
             known = len(found)
 
@@ -206,6 +228,27 @@ def _addresses(text: str, lowest: int, highest: int) -> list[int]:
     return sorted(found)
 
 
+def _remedy(port: str) -> str:
+    """Say what to try when nobody answers on `port`."""
+    from logger.bus.faults import lacks_parity
+    from logger.config.ports import network
+    from logger.survey.scan import line_config
+
+    place = network(port)
+    if place is None or place.scheme == "rfc2217":
+        swap = "swap A and B; " if place is None else ""
+        return lacks_parity(line_config(port)) or (
+            f"--all for other speeds and parities; {swap}is the meter powered, "
+            "its address 1 to 247, and no logger running on the port?"
+        )
+    other = {"tcp": "socket", "socket": "tcp"}.get(place.scheme)
+    return (
+        "--patience 1s; are speed and parity of its line right in the gateway (9600 baud, even "
+        "parity, one stop bit from the factory), the meter powered, no logger connected to it?"
+        + (f" Or it speaks the other way: --port {other}://{place.address}" if other else "")
+    )
+
+
 def _show(found: list[Found], port: str) -> None:
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting, plain
@@ -215,11 +258,7 @@ def _show(found: list[Found], port: str) -> None:
     console = on_output()
     if not found:
         console.print(f"No meter answers on {plain(port)}.", highlight=False)
-        console.print(
-            "  try: --all for other speeds and parities; swap A and B; is the meter powered, "
-            "its address 1 to 247, and no logger running on the port?",
-            highlight=False,
-        )
+        console.print(f"  try: {_remedy(port)}", highlight=False)
         return
     table = Table(
         "address", "model", "sold as", "serial number", "firmware", "CT", "tariff", "line"

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from logger.config import token
+from logger.config import ports, token
 from logger.config.addresses import (
     MBUS_BAUDRATE,
     MBUS_EVERYBODY,
@@ -87,15 +87,21 @@ class Meter(Section):
 
 
 class Bus(Section):
-    """One line: a serial port, or a gateway or level converter that passes frames over TCP."""
+    """One line: a serial port, or a gateway or level converter on the network."""
 
     name: Name
     protocol: Literal["modbus", "mbus"] = "modbus"
-    port: Annotated[str, Field(min_length=1)]
+    port: str
     baudrate: int = 9600
     parity: Literal["even", "odd", "none"] = "even"
     stopbits: Literal[1, 2] = 1
     timeout: Seconds = 1.0
+    # The silence that ends a frame. On a network a frame has until the timeout unless given.
+    gap: Seconds | None = None
+    # The most registers that one request may ask for, where a gateway cuts long answers.
+    longest_block: Annotated[int, Field(ge=8, le=125)] | None = None
+    # Nobody answered for this long: the port is closed and opened.
+    reopen_after: Seconds = 30.0
     local_echo: Literal["auto"] | bool = "auto"
     rs485_rts: Literal["off", "high", "low"] = "off"
     meter: Annotated[list[Meter], Field(min_length=1)]
@@ -119,12 +125,13 @@ class Bus(Section):
     @field_validator("port")
     @classmethod
     def _port(cls, value: str) -> str:
-        if "://" in value and not value.startswith("socket://"):
-            raise ValueError(
-                f"{value!r}: expected a device such as /dev/serial/by-id/usb-..., or "
-                "socket://host:port for a gateway that passes RTU frames"
-            )
+        ports.network(value)
         return value
+
+    @property
+    def network(self) -> ports.Network | None:
+        """Where on the network the line is, None for a device of this machine."""
+        return ports.network(self.port)
 
     @property
     def character_s(self) -> float:

@@ -54,6 +54,7 @@ class MeterReader(Reader):
         clock: Callable[[], float] = time.monotonic,
         foreign: bool = False,
     ) -> None:
+        model = model.limited(bus.config.longest_block)
         super().__init__(bus, meter, model, clock, foreign=foreign)
         self._bus = bus
         self._now_ms = now_ms

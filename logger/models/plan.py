@@ -94,6 +94,8 @@ def probes(model: Model, most: int = 5) -> tuple[Block, ...]:
         if register.address != before.end:
             break
         count = register.end - lead.address
+        if count > model.max_block:
+            break
         found.setdefault(count, Block(lead.address, count))
         if len(found) > 2 * most:
             break

@@ -158,6 +158,12 @@ class Model:
     # Plausible range by field, in the meter's own unit; outside it nothing is believed.
     limits: Mapping[str, tuple[Decimal, Decimal]] = dataclasses.field(default_factory=dict)
 
+    def limited(self, longest_block: int | None) -> Model:
+        """Return the model for a line that carries no longer blocks; None is no limit."""
+        if longest_block is None or longest_block >= self.max_block:
+            return self
+        return dataclasses.replace(self, max_block=longest_block)
+
     @cached_property
     def by_quantity(self) -> Mapping[Quantity, Register]:
         """The registers by their quantity."""

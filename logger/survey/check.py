@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from logger.bus import Bus, MbusBus, bus_of, busload
+from logger.bus.faults import lacks_parity
+from logger.bus.hints import no_answer
 from logger.config import Bus as BusConfig
 from logger.config import Config, duration_text
 from logger.config import Meter as MeterConfig
@@ -18,7 +20,7 @@ from logger.meter.modelcheck import wrong_model
 from logger.meter.readers import reader_of
 from logger.meter.state import StateStore
 from logger.models import Job, Model, Register, Value
-from logger.survey import ports
+from logger.survey import modes, ports
 from logger.survey.finding import Finding, fail, note, ok, warn
 from logger.survey.judge import judge
 from logger.survey.mbusscan import describe
@@ -66,6 +68,8 @@ def _no_port(bus: BusConfig, err: PortError) -> Finding:
 def _port(bus: BusConfig) -> Finding:
     if not ports.is_device(bus.port):
         return ok(bus.name, "port", f"{bus.port} (a gateway)")
+    if remedy := lacks_parity(bus):
+        return fail(bus.name, "port", f"{bus.port} has no parity bit", remedy)
     lasting = ports.lasting_name(bus.port)
     if lasting == bus.port:
         return ok(bus.name, "port", bus.port)
@@ -97,12 +101,13 @@ def _meter(
     else:
         found = identify(line, meter.address, known)
     if found is None:
+        if other := modes.other_way(line.config, meter.address):
+            yield fail(line.config.name, "port", f"{line.config.port}: {other[0]}", other[1])
         yield fail(
             meter.name,
             "answer",
             f"nobody answers at address {meter.address}",
-            "inepro-logger scan shows who is there; A and B swapped, termination, supply, "
-            f"{line.config.baudrate} baud and parity {line.config.parity}?",
+            f"inepro-logger scan shows who is there; {no_answer(line.config, meter.address)}",
         )
         return
     yield from _identity(meter, found, models)

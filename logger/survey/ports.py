@@ -7,6 +7,22 @@ from pathlib import Path
 BY_ID = Path("/dev/serial/by-id")
 
 
+# Where adapters and UARTs appear that have no lasting name.
+_PLAIN = ("ttyUSB*", "ttyACM*", "ttyAMA*", "serial0", "ttySC*")
+
+
+def adapters(directory: Path = BY_ID, devices: Path = Path("/dev")) -> list[str]:
+    """Return every port that a line may be on: lasting names first, then what has none."""
+    found = present(directory)
+    reached = {Path(name).resolve() for name in found}
+    for pattern in _PLAIN:
+        for device in sorted(devices.glob(pattern)):
+            if device.resolve() not in reached:
+                reached.add(device.resolve())
+                found.append(str(device))
+    return found
+
+
 def is_device(port: str) -> bool:
     """Tell whether `port` is a device, not a gateway on the network."""
     return "://" not in port

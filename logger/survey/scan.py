@@ -105,6 +105,7 @@ def sweep(
     stopped: int | None = None
     found: list[Found] = []
     try:
+        state.bus.open()
         for done, (block, address) in enumerate(product(blocks, addresses), start=1):
             try:
                 if address not in state.heard:

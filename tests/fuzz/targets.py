@@ -55,7 +55,7 @@ _keep: list[tempfile.TemporaryDirectory[str]] = []
 _BUS = BusConfig.model_validate(
     {
         "name": "line",
-        "port": "socket://127.0.0.1:9",
+        "port": "/dev/ttyS9",
         "timeout": 0.05,
         "meter": [{"name": "house", "model": "pro380", "address": 1, "role": "grid"}],
     }
@@ -77,7 +77,7 @@ def line(data: bytes) -> None:
     wire = Wire([rest[start : start + cut] for start in range(0, len(rest), cut)])
     whole = rest
     with (
-        patch("logger.bus.port.serial.serial_for_url", return_value=wire),
+        patch("logger.bus.device.serial.serial_for_url", return_value=wire),
         patch("logger.bus.port.elapsed", wire.monotonic),
         patch("minimalmodbus._calculate_minimum_silent_period", return_value=0.0),
     ):

@@ -1,0 +1,149 @@
+"""Modbus TCP at a port whose master speaks RTU. Pure: it reads and writes through a wire.
+
+    0        2        4        6      7
+    +--------+--------+--------+------+-----------+
+    | number | 0 0    | length | unit | PDU       |    (Modbus Messaging on TCP/IP V1.0b, 3.1)
+    +--------+--------+--------+------+-----------+
+
+`number` is the transaction identifier, which the answer repeats; `length` counts unit and
+PDU. An RTU frame is unit, PDU and a checksum: the two are translated into each other, so
+that everything above the port (plans, late answers, lines that others use) is the same
+on every line. A second master for Modbus TCP would have to learn all that again.
+
+One question is open at a time. Answers with the number of an earlier question of ours are
+`late` and never pass for the answer to this one; answers with any other number are
+dropped and counted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from logger.bus.frames import READ, SHORTEST, Unsolicited, crc16, sealed, unsolicited
+from logger.bus.wire import Wire
+
+_HEAD = 6
+# Unit and function at least; unit and the longest PDU (253 bytes) at most.
+_SHORTEST, _LONGEST = 2, 254
+_CHECKSUM = 2
+_JUNK = 512
+_REMEMBERED = 300  # more than a sweep of all addresses leaves behind in a slow gateway
+
+
+class Mbap:
+    """A wire to a gateway that speaks Modbus TCP; RTU frames go in and come out.
+
+    `late` collects answers that came too late, `dropped` counts what answers nothing of
+    ours; `junk` is what came since the last question and is no Modbus TCP.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._number = 0
+        self._asked: deque[int] = deque(maxlen=_REMEMBERED)
+        self._came = b""  # not a whole frame yet
+        self._frames = b""  # answers in RTU form, not read yet
+        self.late: list[Unsolicited] = []
+        self.dropped = 0
+        self.junk = b""
+
+    @property
+    def timeout(self) -> float | None:
+        """How long a read waits, in seconds."""
+        return self._wire.timeout
+
+    @timeout.setter
+    def timeout(self, value: float | None) -> None:
+        self._wire.timeout = value
+
+    @property
+    def gone(self) -> bool:
+        """Tell whether the other end has closed the connection."""
+        return bool(getattr(self._wire, "gone", False))
+
+    @property
+    def begun(self) -> bytes:
+        """What came of a frame that is not whole yet."""
+        return self._came
+
+    @property
+    def rtu(self) -> bool:
+        """Tell whether RTU frames came instead of Modbus TCP."""
+        refused = len(self.junk) == SHORTEST and sealed(self.junk)
+        return refused or bool(unsolicited(self.junk))
+
+    @property
+    def in_waiting(self) -> int:
+        """How many bytes can be read at once."""
+        while waiting := self._wire.in_waiting:
+            self._take(self._wire.read(waiting))
+        return len(self._frames)
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes of answers, in RTU form."""
+        if not self._frames:
+            self._take(self._wire.read(_HEAD + _LONGEST))
+        found, self._frames = self._frames[:size], self._frames[size:]
+        return found
+
+    def write(self, data: bytes) -> int:
+        """Send the RTU frame `data` under a number of its own."""
+        body = data[:-_CHECKSUM]
+        self._number = self._number % 0xFFFF + 1
+        self._asked.append(self._number)
+        self._frames = self.junk = b""
+        head = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
+        self._wire.write(head + body)
+        return len(data)
+
+    def flush(self) -> None:
+        """Wait until everything is sent."""
+        self._wire.flush()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._wire.close()
+
+    def _take(self, more: bytes) -> None:
+        self._came += more
+        while len(self._came) >= _HEAD:
+            length = int.from_bytes(self._came[4:6], "big")
+            if any(self._came[2:4]) or not _SHORTEST <= length <= _LONGEST:
+                self._skip()
+                continue
+            if len(self._came) < _HEAD + length:
+                return
+            number = int.from_bytes(self._came[:2], "big")
+            body = self._came[_HEAD : _HEAD + length]
+            self._came = self._came[_HEAD + length :]
+            self._sort(number, body)
+        # No header begins so: a refusal of an RTU device, a heartbeat of a modem.
+        if len(self._came) == SHORTEST and sealed(self._came):
+            self._skip()
+
+    def _sort(self, number: int, body: bytes) -> None:
+        if number == self._number:
+            self._frames += body + crc16(body)
+        elif number in self._asked:
+            if body[1] == READ and len(body) > 2:
+                self.late.append(Unsolicited(body[0], body[2] // 2))
+        else:
+            self.dropped += 1
+
+    def _skip(self) -> None:
+        """Set aside what is no Modbus TCP, up to where the answer may begin."""
+        begin = self._came.find(self._number.to_bytes(2, "big") + bytes(2), 1)
+        junk = self._came if begin < 0 else self._came[:begin]
+        self._came = self._came[len(junk) :]
+        self.junk = (self.junk + junk)[-_JUNK:]
+
+
+def speaks_modbus_tcp(heard: bytes) -> bool:
+    """Tell whether `heard` is one frame of Modbus TCP, on a line where RTU was expected."""
+    length = int.from_bytes(heard[4:6], "big")
+    return (
+        len(heard) == _HEAD + length
+        and _SHORTEST < length <= _LONGEST
+        and not any(heard[2:4])
+        and heard[7] & 0x7F in (0x03, 0x04, 0x06, 0x10)
+    )
