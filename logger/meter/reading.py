@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from logger.domain.datamodel import FIELDS, FieldType
 from logger.domain.errors import BusError
-from logger.models.decode import decode
+from logger.models.decode import value_of
 from logger.models.plan import Block
 from logger.models.register import Job, Model, Register, Value
 
@@ -110,8 +110,8 @@ class ReadingBuilder:
                 continue
             start = register.address - block.address
             try:
-                value = decode(register.encoding, words[start : start + register.length])
-                _check_limits(model, register, value)
+                value = value_of(register, words[start : start + register.length])
+                check_believable(model, register, value)
             except ValueError as err:
                 self.rejected.append(Rejected(register.key, register.address, str(err)))
             else:
@@ -140,7 +140,8 @@ _SMALLEST = Decimal("1e-30")
 INTEGER_BITS = "these are the bits of an integer, not of a float"
 
 
-def _check_limits(model: Model, register: Register, value: Value) -> None:
+def check_believable(model: Model, register: Register, value: Value) -> None:
+    """Raise ValueError with the reason when `value` of `register` cannot be true."""
     if isinstance(value, Decimal) and 0 < abs(value) < _SMALLEST:
         raise ValueError(f"{value}: {INTEGER_BITS}")
     known = FIELDS.get(register.field)
@@ -156,7 +157,8 @@ def _check_limits(model: Model, register: Register, value: Value) -> None:
         return
     low, high = limits
     if not low <= value <= high:
-        raise ValueError(f"{value} {register.unit} is outside {low}..{high} {register.unit}")
+        unit = register.value_unit
+        raise ValueError(f"{value} {unit} is outside {low}..{high} {unit}")
 
 
 _SIGNED = ("active_power", "reactive_power", "current")

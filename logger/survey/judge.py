@@ -131,22 +131,22 @@ def directions(
     meter: MeterConfig, values: Mapping[str, Value], pv_on_site: bool
 ) -> Iterator[Finding]:
     """Judge which way the currents flow, by what the meter measures."""
+    # A meter of one phase has its power as a total only.
+    one_phase = "active_power/L2" not in values and "active_power/L1" not in values
     powers = {
         phase: power
-        for phase in NEUTRAL_PHASES
+        for phase in (("total",) if one_phase else NEUTRAL_PHASES)
         if (power := _number(values, f"active_power/{phase}")) is not None
         and abs(power) >= _CLEAR_KW
     }
-    letters = {
-        phase: str(values.get(f"direction_{phase.lower()}", ""))[-1:] for phase in NEUTRAL_PHASES
-    }
+    letters = {phase: str(values.get(f"direction_{phase.lower()}", ""))[-1:] for phase in powers}
     quadrants = ", ".join(
         f"{phase} Q{values[f'quadrant_{phase.lower()}']}"
         for phase in NEUTRAL_PHASES
         if f"quadrant_{phase.lower()}" in values
     )
     shown = ", ".join(
-        f"{phase} {'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
+        f"{'' if one_phase else phase + ' '}{'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
         for phase, power in powers.items()
     )
     shown = f"{shown} ({quadrants})" if quadrants else shown
@@ -255,6 +255,12 @@ def health(meter: MeterConfig, model: Model, values: Mapping[str, Value]) -> Ite
         text = "; ".join(bits) if known else "its meaning is not in the manual"
         yield fail(meter.name, "error code", f"0x{error:02X}: {text}", "have the meter replaced")
     elif isinstance(error, int):
+        yield ok(meter.name, "error code", "none")
+    digits = values.get("error_word")
+    if isinstance(digits, str) and digits.strip("0"):
+        text = f"0x{digits}: its meaning is not published"
+        yield warn(meter.name, "error code", text, "ask the maker what it means")
+    elif isinstance(digits, str):
         yield ok(meter.name, "error code", "none")
     word = values.get("status_word")
     if isinstance(word, str):
