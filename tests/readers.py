@@ -11,7 +11,7 @@ from logger.bus import Bus
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, Value
-from logger.models.decode import decode
+from logger.models.decode import value_of
 from logger.simulate import Quirk, VirtualLine, VirtualMeter
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
@@ -46,7 +46,7 @@ def truth(meter: VirtualMeter) -> dict[str, Value]:
     found = {}
     for register in meter.model.registers:
         words = meter.read_words(register.address, register.length, NOW)
-        found[register.key] = decode(register.encoding, words)
+        found[register.key] = value_of(register, words)
     return found
 
 

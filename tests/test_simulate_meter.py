@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from logger.domain.errors import ModelError, SimulationError
 from logger.models import Encoding, Value, available, load, load_file
-from logger.models.decode import decode
+from logger.models.decode import value_of
 from logger.simulate import Incident, Refusal, Trouble, VirtualMeter, virtual_site
 from logger.simulate.accepts import acceptable
 from logger.simulate.frame import crc16, seal
@@ -29,7 +29,7 @@ def meter(role: str = "grid", *incidents: Incident, fixed: bool = False) -> Virt
 
 def read(one: VirtualMeter, key: str, at: float = NOON) -> Value:
     register = one.model.by_key[key]
-    return decode(register.encoding, one.read_words(register.address, register.length, at))
+    return value_of(register, one.read_words(register.address, register.length, at))
 
 
 def ask(one: VirtualMeter, request: str, at: float = NOON) -> str:

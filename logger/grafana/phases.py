@@ -128,7 +128,8 @@ def phases(settings: DashboardOptions) -> Json:
         ),
         curves(
             "Reactive power",
-            f"Reactive power of each phase and the total; positive is inductive while drawing. {_SOURCE}",
+            "Reactive power of each phase and the total; positive is inductive while drawing. "
+            f"{_SOURCE}",
             _targets('mean("reactive_power")', name, POWERS),
             unit="voltampreact", legend=(), **common,
         ),
@@ -141,8 +142,8 @@ def phases(settings: DashboardOptions) -> Json:
         row("Power factor and balance"),
         curves(
             "Power factor",
-            "Active over apparent power of each phase and the total, as the meter sends it: without a sign on "
-            f"some firmware. {_SOURCE}",
+            "Active over apparent power of each phase and the total, as the meter sends it: "
+            f"without a sign on some firmware. {_SOURCE}",
             _targets('mean("power_factor")', name, POWERS),
             decimals=2, legend=(), axis={"axisSoftMin": 0, "axisSoftMax": 1}, **third,
         ),
