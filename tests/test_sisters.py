@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from logger import models
 from logger.cli import app
 from logger.domain.datamodel import MEASUREMENTS
+from logger.meter.session import MeterReader
 from logger.models import Job, Value
 from logger.points.readings import points
 from logger.simulate import VirtualLine
@@ -49,6 +50,18 @@ def test_no_counter_of_a_grow_is_read_by_the_table_of_a_pro(
                     assert reading.values == {}
         if configured != "pro380-legacy":
             assert f'model = "{there}"' in str(reader.error)
+
+
+def test_a_grow_is_not_read_by_another_table_even_where_that_is_accepted() -> None:
+    with line_of(real_meter("grow-701", settings={"meter_code": "0102"})) as setup:
+        accepting = meter_config(1, "pro380", accept_model=True)
+        reader = MeterReader(
+            setup.bus, accepting, models.load("pro380"), lambda: NOW_MS, clock=setup.clock
+        )
+        for job in (*_JOBS, *_JOBS):
+            assert reader.read(job, NOW_MS).values == {}
+        assert 'model = "grow-701"' in str(reader.error)
+        assert "accept_model" not in str(reader.error)
 
 
 @pytest.mark.parametrize("there", [*PRO, *GROW])
@@ -152,12 +165,16 @@ def test_the_commands_read_and_check_a_meter(name: str, tmp_path: Path) -> None:
         read = CliRunner().invoke(app, ["read", "m1", "--config", str(file), "--json"])
         check = CliRunner().invoke(app, ["check", "--config", str(file), "--json"])
     assert read.exit_code == 0, read.output
-    assert "active_import/total/total" in read.stdout
-    assert '"kWh"' in read.stdout
-    assert '"Wh"' not in read.stdout
-    found = [one for one in json.loads(check.stdout) if one["about"] != "influxdb"]
-    about = {one["check"] if "check" in one else one["about"]: one for one in found}
-    assert "fail" not in {one["verdict"] for one in found}, about
+    answer = json.loads(read.stdout)
+    assert not answer["failures"]
+    assert not answer["rejected"]
+    units = {one["field"]: one["unit"] for one in answer["values"]}
+    assert units["active_import"] == "kWh"
+    assert "Wh" not in units.values()
+    found = {one["about"]: one for one in json.loads(check.stdout) if one["subject"] == "m1"}
+    assert {one["verdict"] for one in found.values()} <= {"ok", "note", "warn"}
+    assert found["phases"]["verdict"] == "ok"
+    assert "kW" in found["current direction"]["text"]
 
 
 def test_a_wrong_table_is_named_by_the_command(tmp_path: Path) -> None:

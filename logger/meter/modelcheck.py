@@ -30,6 +30,8 @@ class ModelCheck:
 
     def __init__(self, bus: Bus, meter: MeterConfig, model: Model) -> None:
         self.wrong: BusError | None = None
+        # Whether its counters are of another kind: accepting the model would not help.
+        self.another_kind = False
         self._bus = bus
         self._meter = meter
         self._model = model
@@ -48,7 +50,7 @@ class ModelCheck:
             code is None and (self._judged is not None or not lacking)
         ):
             return
-        product = self._has_another_product(serial)
+        product = self.another_kind = self._has_another_product(serial)
         number = None if code is None else int(code, 16) if isinstance(code, str) else int(code)
         if not (product or self._doubtful(number, lacking)):
             self.wrong, self._judged = None, (number, serial)
@@ -68,12 +70,18 @@ class ModelCheck:
         # What a meter answers tells less than its code: a rebranded one may answer the same.
         sure = lacking or (found.model and _knows(load_model(found.model), found.meter_code))
         differing = wrong_model(found, self._model.name) if sure else None
+        if differing and self.another_kind:
+            differing = (differing[0], f'model = "{found.model}"')
         before, self.wrong = str(self.wrong), BusError(*differing) if differing else None
         if self.wrong is None:
             self._tell_unknown(number)
         elif str(self.wrong) != before:
-            then = "" if self._meter.accept_model else "; until then nothing of it is logged"
+            then = "" if self._accepted else "; until then nothing of it is logged"
             log.error("meter %s: %s%s", self._meter.name, self.wrong, then)
+
+    @property
+    def _accepted(self) -> bool:
+        return self._meter.accept_model and not self.another_kind
 
     def _has_another_product(self, serial: str) -> bool:
         """Tell whether the meter has the product code of another model; asked once a meter.

@@ -102,7 +102,12 @@ class MeterReader:
     @property
     def wrong_model(self) -> str:
         """What is wrong with the configured model, empty when it fits or is accepted."""
-        return "" if self._foreign else str(self.model_check.wrong or "")
+        return "" if self._takes_foreign else str(self.model_check.wrong or "")
+
+    @property
+    def _takes_foreign(self) -> bool:
+        """Tell whether values are taken by a table that is not the meter's own."""
+        return self._foreign and not self.model_check.another_kind
 
     @property
     def left_out(self) -> Sequence[str]:
@@ -159,7 +164,7 @@ class MeterReader:
         (block, *_) = self._plan.full[this.job] or (None,)
         if block is None:
             return
-        if self.model_check.wrong is not None and not self._foreign:
+        if self.model_check.wrong is not None and not self._takes_foreign:
             values.clear()
             failures.append(Failure(block, self.model_check.wrong))
         elif this.job is not Job.IDENTITY and _meaningless(this.builder):
@@ -268,7 +273,7 @@ class MeterReader:
             error = self.error = reading.failures[-1].error
             line = self._complaint.failed(type(error).__name__, str(error), now)
         else:
-            self.error = None if self._foreign else self.model_check.wrong
+            self.error = None if self._takes_foreign else self.model_check.wrong
             line = self._complaint.worked(now)
         if line is not None:
             log.log(line[0], "meter %s: %s", self.meter.name, line[1])
