@@ -12,7 +12,7 @@ from logger.domain.quantity import Quantity
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, Value
-from logger.models.decode import decode
+from logger.models.decode import value_of
 from logger.simulate import Quirk, VirtualLine, VirtualMeter
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
@@ -47,7 +47,7 @@ def truth(meter: VirtualMeter) -> dict[Quantity, Value]:
     found = {}
     for register in meter.model.registers:
         words = meter.read_words(register.address, register.length, NOW)
-        found[register.quantity] = decode(register.encoding, words)
+        found[register.quantity] = value_of(register, words)
     return found
 
 

@@ -30,8 +30,9 @@ from logger.simulate.ledger import Books
 from logger.simulate.world import World
 from logger.survey import surroundings
 from logger.survey.check import load
+from logger.survey.condition import health, status_word
 from logger.survey.finding import Finding, Severity
-from logger.survey.judge import directions, health, phases, status_word
+from logger.survey.judge import directions, phases
 from tests.lines import MODBUS_MODELS, meter_config
 
 # A summer's noon: PV produces, and the house draws on every phase.

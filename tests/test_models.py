@@ -17,9 +17,19 @@ from logger.domain.datamodel import FIELDS
 from logger.domain.errors import ModelError
 from logger.models import Job, Model, Register, available, load_file
 from logger.models import load as load_model
+from logger.models.decode import value_of
 
 _CSV = Path(__file__).parent / "registers"
-MODELS = ("ambition-2pu-ct", "pro380", "pro380-compact", "pro380-legacy")
+OF_A_MANUAL = ("ambition-2pu-ct", "pro380", "pro380-compact", "pro380-legacy")
+# Transcribed from the maker's library: no access, no pages. The file of each model.
+OF_A_LIBRARY = {
+    "grow-701": "grow-3p",
+    "grow-750": "grow-3p",
+    "grow-800": "grow-800",
+    "grow-850": "grow-850",
+    "pro1": "pro1",
+}
+MODELS = tuple(sorted((*OF_A_MANUAL, *OF_A_LIBRARY)))
 # The Compact's manual prints three registers, one a phase, as one value.
 _ONE_A_PHASE = {("pro380-compact", 0x4012): ("direction_l1", "direction_l2", "direction_l3")}
 
@@ -41,11 +51,11 @@ def _row(register: Register) -> tuple[int, int, str, str, str, str]:
     )
 
 
-def test_all_four_models_are_there() -> None:
+def test_all_models_are_there() -> None:
     assert tuple(name for name in available() if load_model(name).protocol == "modbus") == MODELS
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OF_A_MANUAL)
 def test_table_equals_the_manual_in_both_directions(name: str) -> None:
     model = load_model(name)
     table = {row[0]: row for row in map(_row, model.registers)}
@@ -77,7 +87,72 @@ def test_table_equals_the_manual_in_both_directions(name: str) -> None:
     assert set(table) == set(manual)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OF_A_LIBRARY)
+def test_table_equals_the_library_in_both_directions(name: str) -> None:
+    model = load_model(name)
+    table = {register.address: _row(register) for register in model.registers}
+    lines = _lines(OF_A_LIBRARY[name])
+    assert len({line["address"] for line in lines}) == len(lines)
+    for line in lines:
+        address = int(line["address"], 16)
+        length, kind = int(line["registers"]), line["type"]
+        assert table.pop(address) == (address, length, kind, line["unit"], "", line["name"])
+    assert not table
+
+
+@pytest.mark.parametrize("name", OF_A_LIBRARY)
+def test_names_phases_and_tariffs_of_the_library_are_those_of_the_key(name: str) -> None:
+    """The address and its name match the list above; here the name matches the key."""
+    model = load_model(name)
+    for register in model.registers:
+        if register.job not in {Job.FAST, Job.SLOW} or register.field == "tariff":
+            continue
+        phase = re.search(r"\bL\d(-L\d)?", register.name)
+        tariff = re.search(r"\bT\d", register.name)
+        whole = "L1" if register.field.startswith(("voltage", "current")) else "total"
+        if register.phase:
+            one = whole if model.one_phase else "total"
+            assert register.phase == (phase[0] if phase else one), register
+        if register.tariff:
+            assert register.tariff == (tariff[0] if tariff else "total"), register
+        words = register.field.split("_")
+        for direction, names in (
+            ("import", ("Import", "Forward")),
+            ("export", ("Export", "Reverse")),
+        ):
+            assert (direction in words) == any(n in register.name for n in names), register
+        for quadrant in range(1, 5):
+            assert (f"q{quadrant}" in words) == (f"Q{quadrant}" in register.name), register
+        for kind in ("active", "reactive", "apparent"):
+            assert (kind in words) == bool(re.search(rf"\b{kind} ", register.name, re.I)), register
+
+
+@pytest.mark.parametrize("name", OF_A_LIBRARY)
+def test_choices_of_the_library_are_all_there(name: str) -> None:
+    by_address = {register.address: register for register in load_model(name).registers}
+    for line in _lines(OF_A_LIBRARY[name]):
+        register = by_address[int(line["address"], 16)]
+        note = line["note"].removeprefix("enum; ")
+        if not re.match(r"\d+ ", note):
+            assert not register.choices
+            continue
+        assert ", ".join(f"{code} {text}" for code, text in register.choices.items()) == note
+
+
+def test_counters_in_watt_hours_become_kilowatt_hours() -> None:
+    """4,294,967,295 Wh is the last one: a signed number would be -0.001 kWh."""
+    by_key = load_model("grow-701").by_key
+    register = by_key["active_import/total/total"]
+    assert (register.unit, register.value_unit) == ("Wh", "kWh")
+    assert value_of(register, [0xFFFF, 0xFFFF]) == Decimal("4294967.295")
+    assert value_of(register, [0x0012, 0xD687]) == Decimal("1234.567")
+    assert value_of(by_key["active/total/total"], [0xFFFF, 0xFFFF]) == Decimal("-0.001")
+    assert value_of(by_key["product_code"], [0x0701]) == "0701"
+    with pytest.raises(ValueError, match="not decimal digits"):
+        value_of(by_key["product_code"], [0x07A1])
+
+
+@pytest.mark.parametrize("name", OF_A_MANUAL)
 def test_what_a_register_accepts_is_what_the_manual_says(name: str) -> None:
     model = load_model(name)
     by_address = {register.address: register for register in model.registers}
@@ -116,8 +191,9 @@ def test_every_field_of_a_job_is_in_the_data_model_or_a_setting(name: str) -> No
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_names_its_source_and_page(name: str) -> None:
-    assert re.search(r"page(s)? \d+", load_model(name).manual)
+def test_every_model_names_its_source(name: str) -> None:
+    place = r"page(s)? \d+" if name in OF_A_MANUAL else r"models\.py at commit [0-9a-f]{7} "
+    assert re.search(place, load_model(name).manual)
 
 
 def test_ambition_history_is_read_on_request_only() -> None:
@@ -146,6 +222,7 @@ def test_codes_tell_transformer_meters_from_direct_ones() -> None:
     assert {code for code, about in pro380.codes.items() if about.ct} == {0x0103, 0x2008}
     assert pro380.meter_codes == {0x0102, 0x0103, 0x2007, 0x2008}
     assert load_model("ambition-2pu-ct").meter_codes == {0x1111, 0x1112, 0x1113}
+    assert load_model("pro1").meter_codes == {0x0101, 0x2009, 0x2010, 0x3201}
 
 
 _GOOD = """
@@ -208,6 +285,8 @@ _WRONG = [
     ('model = "mine"', 'model = "My Meter"', 2, "model"),
     ("max_gap = 2", "max_gap = 999", 5, "max_gap"),
     ("0x7777", "0x77777", 7, "codes"),
+    ("[limits]", '[guard]\nfield = "mode"\nreason = "x"\n[limits]', 8, "either value or prefix"),
+    ("[limits]", '[identify]\nlooks = ["volts"]\n[limits]', 9, "no register has the key"),
     ("[limits]", '[guard]\nfield = "nothing"\nvalue = 1\nreason = "x"\n[limits]', 8, "guard"),
 ]
 

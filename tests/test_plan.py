@@ -85,6 +85,12 @@ def test_no_plan_has_fewer_requests(
 
 
 def test_plans_of_the_models() -> None:
+    grow = {
+        "fast": [78],
+        "slow": [4, 1, 125, 68, 40],
+        "identity": [52, 1, 8, 1],
+        "request": [2],
+    }
     assert {
         name: {job.value: [block.count for block in blocks] for job, blocks in found.items()}
         for name, found in ((name, plans(models.load(name))) for name in MODELS)
@@ -98,12 +104,24 @@ def test_plans_of_the_models() -> None:
             "identity": [53],
             "request": [124, 36, 122, 38],
         },
+        "pro1": {"fast": [44], "slow": [73], "identity": [31], "request": []},
+        "grow-701": grow,
+        "grow-750": grow,
+        "grow-800": grow | {"slow": [4, 1, 125, 66, 36], "identity": [52, 1, 8]},
+        "grow-850": {
+            "fast": [62],
+            "slow": [125, 66, 36],
+            "identity": [52, 1, 6],
+            "request": [2],
+        },
     }
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "pro380-legacy"])
 def test_all_lengths_of_a_meter_differ(name: str) -> None:
+    """Single registers far apart from all others (GROW) cannot be of different lengths."""
     counts = [block.count for blocks in plans(models.load(name)).values() for block in blocks]
+    counts = [count for count in counts if count > 1]
     assert len(counts) == len(set(counts))
 
 

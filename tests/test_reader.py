@@ -34,7 +34,7 @@ def test_every_value_of_every_model_is_read_right(name: str) -> None:
                 reading = reader.read(job, NOW_MS)
                 assert reading.complete, reading.failures or reading.rejected
                 assert reading.requests == len(reader.blocks(job)) + (
-                    name.startswith("ambition") and job is Job.FAST
+                    meter.model.guard is not None and job is Job.FAST
                 )
                 read.update(reading.values)
     assert read == truth(meter)
@@ -362,12 +362,19 @@ def test_the_wrong_model_is_named_once(
         assert reader.error is not None
 
 
-def test_a_right_model_costs_no_question_more() -> None:
+def test_a_right_model_costs_one_question_more_and_once() -> None:
+    """Whether it has a product code: only that tells a GROW from all others."""
     for name in MODBUS_MODELS:
         with line_of(real_meter(name)) as setup:
             reader = setup.readers[0]
             reading = reader.read(Job.IDENTITY, NOW_MS)
-            assert setup.bus.stats.requests == reading.requests == len(reader.blocks(Job.IDENTITY))
+            planned = reading.requests
+            grow = name.startswith("grow")
+            assert planned == len(reader.blocks(Job.IDENTITY))
+            asks = not grow and "meter_code" in reader.model.by_key
+            assert setup.bus.stats.requests == planned + asks
+            reader.read(Job.IDENTITY, NOW_MS)
+            assert setup.bus.stats.requests == 2 * planned + asks
             assert reader.model_check.wrong is None
 
 

@@ -78,7 +78,7 @@ def test_a_full_sweep_finds_three_meters_through_an_echo_on_a_paced_line() -> No
 
 def test_a_slow_meter_is_heard_while_others_are_asked() -> None:
     with a_line(meter("pro380", 5, serial="22091039"), quirks=("slow",)) as port:
-        found = sweep(line_config(port), MODELS[1:2], range(1, 13))
+        found = sweep(line_config(port), [models.load("pro380")], range(1, 13))
     assert _briefly(found) == [(5, "pro380", "22091039")]
 
 
@@ -116,15 +116,59 @@ def test_models_are_told_apart(
     assert bool(note) == bool(found.note)
 
 
-@pytest.mark.parametrize(("code", "name"), [("0101", "PRO1"), ("2010", "PRO2"), ("0777", "0x0777")])
-def test_a_meter_without_a_table_is_named_as_far_as_possible(code: str, name: str) -> None:
-    with a_line(meter("pro380", 9, meter_code=code)) as port:
+@pytest.mark.parametrize("name", ["pro380", "pro1"])
+def test_a_meter_with_an_unknown_code_is_told_by_what_it_looks_like(name: str) -> None:
+    there = meter(name, 9, meter_code="0777", serial="22091039", software_version=2.18)
+    with a_line(there) as port:
         bus = Bus(line_config(port))
         found = identify(bus, 9, MODELS)
         bus.close()
     assert found is not None
     assert not found.model
-    assert name in found.note
+    assert (found.looks_like, found.serial, found.software_version) == (name, "22091039", "2.18")
+    assert f'0x0777: there is no table for it; it looks like a {name}: write model = "{name}"' in (
+        found.note
+    )
+
+
+def test_a_grow_with_a_product_code_of_no_table_looks_like_nothing() -> None:
+    with a_line(meter("grow-701", 9, product_code="0990")) as port:
+        bus = Bus(line_config(port))
+        found = identify(bus, 9, MODELS)
+        bus.close()
+    assert found is not None
+    assert (found.model, found.looks_like) == ("", "")
+    assert found.note == "product code 0990, meter code 0x0000: there is no table for it"
+
+
+@pytest.mark.parametrize("code", ["0000", "0102", "0101", "1113", "0777"])
+@pytest.mark.parametrize("name", ["grow-701", "grow-750", "grow-800", "grow-850"])
+def test_a_grow_is_told_by_its_product_code_whatever_its_meter_code(name: str, code: str) -> None:
+    there = meter(name, 9, serial="24010007", meter_code=code, product_code=f"0{name[-3:]}")
+    with a_line(there) as port:
+        bus = Bus(line_config(port))
+        found = identify(bus, 9, MODELS)
+        bus.close()
+    assert found is not None
+    assert (found.model, found.serial, found.note) == (name, "24010007", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "sold_as"),
+    [
+        ("0101", "PRO1-Mod"),
+        ("2009", "Solar-Log PRO1-Mod"),
+        ("2010", "Solar-Log PRO2-Mod"),
+        ("3201", "N1"),
+    ],
+)
+def test_one_phase_meters_are_known_by_their_codes(code: str, sold_as: str) -> None:
+    with a_line(meter("pro1", 9, meter_code=code)) as port:
+        bus = Bus(line_config(port))
+        found = identify(bus, 9, MODELS)
+        bus.close()
+    assert found is not None
+    assert (found.model, found.sold_as, found.note) == ("pro1", sold_as, "")
 
 
 def test_a_noisy_line_makes_no_meters_up() -> None:
@@ -172,7 +216,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
     there = (
         meter("pro380", 1, serial="22091039", ct_ratio="0005", meter_code="0103"),
         meter("pro380-legacy", 2, serial="15030201"),
-        meter("pro380", 4, meter_code="0101"),
+        meter("pro380", 4, meter_code="0777"),
     )
     file = tmp_path / "config" / "logger.toml"
     with a_line(*there) as port:
@@ -183,7 +227,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
         assert [one["model"] for one in found] == ["pro380", "pro380-legacy", ""]
         config = load_config(file)
         check_config(config)
-        assert "Address 4: PRO1" in file.read_text(encoding="utf-8")
+        assert "# Address 4: meter code 0x0777" in file.read_text(encoding="utf-8")
         assert "CT ratio is 5/5" in file.read_text(encoding="utf-8")
         bus = Bus(config.bus[0])
         for one in config.bus[0].meter:

@@ -97,6 +97,8 @@ def _phases(latest: Latest) -> Table:
     for meter, (role, values) in sorted(latest.meters().items()):
         for phase in _PHASES:
             cells = [_number(values.get(Quantity(n, phase)), digits) for n, _, digits in _COLUMNS]
+            if not any(cells) and phase in ("L2", "L3"):
+                continue  # a meter of one phase
             label = f"{meter} ({role})" if phase == "L1" else ""
             table.add_row(label, phase, *cells, end_section=phase == "total")
     return table

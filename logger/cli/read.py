@@ -86,7 +86,7 @@ def _rows(model: Model, readings: list[Reading]) -> list[dict[str, Any]]:
             "phase": register.phase,
             "tariff": register.tariff,
             "value": float(value) if isinstance(value, Decimal) else value,
-            "unit": register.unit,
+            "unit": register.value_unit,
         }
         for register in model.registers
         if (value := values.get(register.quantity)) is not None

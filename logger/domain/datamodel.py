@@ -64,6 +64,18 @@ def _float(unit: str, text: str, *units: str) -> Field:
     return Field(FieldType.FLOAT, unit, text, units or (unit,))
 
 
+def _kwh(text: str) -> Field:
+    return _float("kWh", text, "kWh", "Wh")
+
+
+def _kvarh(text: str) -> Field:
+    return _float("kvarh", text, "kvarh", "varh")
+
+
+def _kvah(text: str) -> Field:
+    return _float("kVAh", text, "kVAh", "VAh")
+
+
 def _integer(unit: str, text: str) -> Field:
     return Field(FieldType.INTEGER, unit, text)
 
@@ -80,20 +92,30 @@ _POWER = {
     "apparent_power": _float("VA", "apparent power", "VA", "kVA"),
     "power_factor": _float("", "active over apparent power, as the meter sends it"),
     "frequency": _float("Hz", "grid frequency (phase total)"),
+    "voltage_line": _float("V", "mean of the voltages between two phases (phase total)"),
+    "neutral_current": _float("A", "current in the neutral (phase total)"),
+    "temperature": _float("°C", "temperature in the meter (phase total)"),
+    "voltage_thd": _float("%", "total harmonic distortion of the voltage; mean in phase total"),
+    "current_thd": _float("%", "total harmonic distortion of the current; mean in phase total"),
 }
 
 _ENERGY = {
-    "active": _float("kWh", "the display's total; its meaning is set by the combination code"),
-    "active_import": _float("kWh", "active energy drawn (forward)"),
-    "active_export": _float("kWh", "active energy fed back (reverse)"),
-    "reactive": _float("kvarh", "the display's total of reactive energy"),
-    "reactive_import": _float("kvarh", "reactive energy, forward"),
-    "reactive_export": _float("kvarh", "reactive energy, reverse"),
-    "reactive_q1": _float("kvarh", "reactive energy in quadrant 1"),
-    "reactive_q2": _float("kvarh", "reactive energy in quadrant 2"),
-    "reactive_q3": _float("kvarh", "reactive energy in quadrant 3"),
-    "reactive_q4": _float("kvarh", "reactive energy in quadrant 4"),
-    "day_counter": _float("kWh", "the counter that can be reset at the meter"),
+    "active": _kwh("the display's total; its meaning is set by the combination code"),
+    "active_import": _kwh("active energy drawn (forward)"),
+    "active_export": _kwh("active energy fed back (reverse)"),
+    "reactive": _kvarh("the display's total of reactive energy"),
+    "reactive_import": _kvarh("reactive energy, forward"),
+    "reactive_export": _kvarh("reactive energy, reverse"),
+    "reactive_q1": _kvarh("reactive energy in quadrant 1"),
+    "reactive_q2": _kvarh("reactive energy in quadrant 2"),
+    "reactive_q3": _kvarh("reactive energy in quadrant 3"),
+    "reactive_q4": _kvarh("reactive energy in quadrant 4"),
+    "apparent": _kvah("total of apparent energy, as the meter has it"),
+    "apparent_import": _kvah("apparent energy while drawing"),
+    "apparent_export": _kvah("apparent energy while feeding back"),
+    "day_counter": _kwh("the counter that can be reset at the meter"),
+    "session_start": _kwh("counter at the start of the billing session"),
+    "session_energy": _kwh("energy of the billing session so far"),
 }
 
 _METER = {
@@ -113,6 +135,9 @@ _METER = {
     "quadrant_l3": _integer("", "quadrant of L3"),
     "power_down_count": _integer("", "how often the meter lost its supply"),
     "error_code": _integer("", "error code of the meter"),
+    "error_word": _text("error code of the meter, hexadecimal (GROW)"),
+    "product_code": _text("product code: what a GROW is"),
+    "session_status": _integer("", "state of the billing session, as the meter sends it"),
     "status_word": _text("active status word, hexadecimal"),
 }
 

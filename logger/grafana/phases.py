@@ -18,7 +18,7 @@ from logger.grafana.panels import (
     table,
     target,
 )  # fmt: skip
-from logger.grafana.query import METER, PHASES, RANGE, SITE, where
+from logger.grafana.query import METER, PHASES, POWERS, RANGE, SITE, where
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
 # is looked at; beyond, the means of minutes. The condition is the same for all, so the
@@ -115,8 +115,8 @@ def phases(settings: DashboardOptions) -> Json:
         row("Power"),
         curves(
             "Active power",
-            f"Active power of each phase; negative is export. {_SOURCE}",
-            _targets('mean("active_power")', name, PHASES),
+            f"Active power of each phase and the total; negative is export. {_SOURCE}",
+            _targets('mean("active_power")', name, POWERS),
             unit="watt", legend=(), **common,
         ),
         curves(
@@ -128,22 +128,23 @@ def phases(settings: DashboardOptions) -> Json:
         ),
         curves(
             "Reactive power",
-            f"Reactive power of each phase; positive is inductive while drawing. {_SOURCE}",
-            _targets('mean("reactive_power")', name, PHASES),
+            "Reactive power of each phase and the total; positive is inductive while drawing. "
+            f"{_SOURCE}",
+            _targets('mean("reactive_power")', name, POWERS),
             unit="voltampreact", legend=(), **common,
         ),
         curves(
             "Apparent power",
-            f"Apparent power of each phase. {_SOURCE}",
-            _targets('mean("apparent_power")', name, PHASES),
+            f"Apparent power of each phase and the total. {_SOURCE}",
+            _targets('mean("apparent_power")', name, POWERS),
             unit="voltamp", legend=(), **common,
         ),
         row("Power factor and balance"),
         curves(
             "Power factor",
-            "Active over apparent power of each phase, as the meter sends it: without a sign on "
-            f"some firmware. {_SOURCE}",
-            _targets('mean("power_factor")', name, PHASES),
+            "Active over apparent power of each phase and the total, as the meter sends it: "
+            f"without a sign on some firmware. {_SOURCE}",
+            _targets('mean("power_factor")', name, POWERS),
             decimals=2, legend=(), axis={"axisSoftMin": 0, "axisSoftMax": 1}, **third,
         ),
         curves(

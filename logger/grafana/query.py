@@ -16,6 +16,8 @@ ZONE = "tz('${tz:raw}')"
 GRID = "\"role\" = 'grid'"
 TOTAL = "\"phase\" = 'total' AND \"tariff\" = 'total'"
 PHASES = '"phase" =~ /^L[123]$/'
+# Powers of a meter of one phase are totals only.
+POWERS = '"phase" =~ /^(L[123]|total)$/'
 
 
 def wide(step: str) -> str:

@@ -46,11 +46,17 @@ class DataTypeGuard:
     def heard(self, words: Sequence[int]) -> None:
         """Take note of the setting as read."""
         assert self._register is not None
-        self._judge(decode(self._register.encoding, words))
+        try:
+            value = decode(self._register.encoding, words)
+        except ValueError as err:
+            value = str(err)
+        self._judge(value)
 
     def refused(self) -> None:
         """Take note that the meter refused to tell: it has no such setting, or restarts."""
         self._refused = True
+        if self._model.guard is not None and self._model.guard.prefix:
+            self._judge("refused")
 
     def answered(self) -> None:
         """Take note that the meter told something else: what it refused it does not have."""
@@ -77,7 +83,7 @@ class DataTypeGuard:
         guard = self._model.guard
         assert guard is not None
         self._known, self.wrong, self._refused = True, None, False
-        if value != guard.value:
+        if not guard.fits(value):
             self.wrong = EncodingError(
                 f"{guard.reason} ({guard.field} is {value}): its numbers are not logged",
                 guard.remedy.replace("METER", self._meter),

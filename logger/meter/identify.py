@@ -15,22 +15,26 @@ from logger.domain.quantity import (
     TARIFF,
     Quantity,
 )
+from logger.meter.reading import check_believable
 from logger.meter.transformers import ct_problem, ct_ratio, is_ct
 from logger.models import Model, Register, Value
-from logger.models.decode import decode
+from logger.models.decode import value_of
 from logger.models.plan import Block, probes
 from logger.models.register import AddressSpan
 
-# Meters of the same maker that have no table here, by meter code.
-_STRANGERS = {0x0101: "PRO1", 0x2009: "PRO1 (Solar-Log)", 0x2010: "PRO2"}
 # How often a question is put to somebody who has been heard, and to nobody yet.
 _TRIES, _FIRST_TRIES = 6, 2
+_WHO = (SERIAL, SOFTWARE_VERSION)
 _SHOWN = (SERIAL, SOFTWARE_VERSION, CT_RATIO, Quantity("ct_mode"), TARIFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A meter that answered. `model` is empty when no table fits; `note` says more."""
+    """A meter that answered. `model` is empty when no table fits; `note` says more.
+
+    `looks_like` is the table that an unknown code seems to have, to be named by somebody
+    who knows better.
+    """
 
     address: int
     baudrate: int
@@ -42,6 +46,7 @@ class Found:
     software_version: str = ""
     ct_ratio: str = ""
     tariff: str = ""
+    looks_like: str = ""
     note: str = ""
 
 
@@ -91,7 +96,7 @@ class Questions:
         """Return the value of `register`, None when the meter has none that makes sense."""
         words = self.ask(Block(register.address, register.length))
         try:
-            return None if words is None else decode(register.encoding, words)
+            return None if words is None else value_of(register, words)
         except ValueError:
             return None
 
@@ -103,7 +108,8 @@ class Questions:
 def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
     """Return who is at `address`; None when nobody there makes sense. Raises PortError.
 
-    The meter code decides where it is known, else what the meter answers and refuses.
+    A product code decides, then the meter code where it is known, else what the meter
+    answers and refuses.
     """
     models = [model for model in models if model.protocol == "modbus"]
     questions = Questions(bus, address, models)
@@ -119,15 +125,8 @@ def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
         return replace(about, note=note)
     code_text = "" if code is None else f"0x{code:04X}"
     if model is None:
-        name = _STRANGERS.get(code or 0, "")
-        note = f"{name or 'meter code ' + code_text}: there is no table for it"
-        return replace(about, meter_code=code_text, sold_as=name, note=note)
-    values: dict[Quantity, Value] = {}
-    for quantity in _SHOWN:
-        register = model.by_quantity.get(quantity)
-        value = questions.value(register) if register else None
-        if value is not None:
-            values[quantity] = value
+        return _unknown(questions, models, replace(about, meter_code=code_text))
+    values = _values(questions, model, _SHOWN)
     if code is not None:
         values[METER_CODE] = f"{code:04X}"
     return replace(
@@ -141,6 +140,71 @@ def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
         tariff=f"T{values[TARIFF]}" if TARIFF in values else "",
         note=_remarks(questions, model, values),
     )
+
+
+def _values(
+    questions: Questions, model: Model, wanted: Iterable[Quantity]
+) -> dict[Quantity, Value]:
+    """Return those of the values `wanted` that the meter has."""
+    values: dict[Quantity, Value] = {}
+    for quantity in wanted:
+        register = model.by_quantity.get(quantity)
+        value = questions.value(register) if register else None
+        if value is not None:
+            values[quantity] = value
+    return values
+
+
+def _unknown(questions: Questions, models: Sequence[Model], about: Found) -> Found:
+    """Say what can be said of a meter whose code is in no table."""
+    note = f"meter code {about.meter_code}: there is no table for it"
+    product = product_code(questions, models)
+    if product.strip("0"):
+        return replace(about, note=f"product code {product}, {note}")
+    like = next((model for model in models if _looks_like(questions, model)), None)
+    if like is None:
+        return replace(about, note=note)
+    values = _values(questions, like, _WHO)
+    return replace(
+        about,
+        looks_like=like.name,
+        serial=str(values.get(SERIAL, "")),
+        software_version=str(values.get(SOFTWARE_VERSION, "")),
+        note=f'{note}; it looks like a {like.name}: write model = "{like.name}" to read it so, '
+        "and compare a few values with its display",
+    )
+
+
+def _looks_like(questions: Questions, model: Model) -> bool:
+    """Tell whether the meter has the values that `model` is known by, all of them likely."""
+    for index, key in enumerate(model.looks):
+        register = model.by_key[key]
+        value = questions.value(register)
+        if value is None or (index == 0 and not value):
+            return False
+        try:
+            check_believable(model, register, value)
+        except ValueError:
+            return False
+    return bool(model.looks)
+
+
+def product_code(questions: Questions, models: Iterable[Model]) -> str:
+    """Return the digits of the product code, empty when the meter has none."""
+    for model in models:
+        if model.guard is not None and model.guard.prefix:
+            value = questions.value(model.by_key[model.guard.field])
+            return "" if value is None else str(value)
+    return ""
+
+
+def by_product(product: str, models: Iterable[Model]) -> Model | None:
+    """Return the model that `product`, the digits of a product code, stands for."""
+    for model in models:
+        guard = model.guard
+        if product and guard is not None and guard.prefix and guard.fits(product):
+            return model
+    return None
 
 
 def _sold_as(model: Model, code: int | None) -> str:
@@ -157,16 +221,24 @@ def ratio_text(model: Model, values: Mapping[Quantity, Value]) -> str:
 def _remarks(questions: Questions, model: Model, values: Mapping[Quantity, Value]) -> str:
     found = [problem] if (problem := ct_problem(model, values)) else []
     guard = model.guard
-    if guard is not None and questions.value(model.by_key[guard.field]) not in (None, guard.value):
-        found.append(guard.reason)
+    if guard is not None:
+        value = questions.value(model.by_key[guard.field])
+        if value is not None and not guard.fits(value):
+            found.append(guard.reason)
     return "; ".join(found)
 
 
 def _model(questions: Questions, models: Sequence[Model]) -> tuple[Model | None, int | None]:
     """Return the model that fits, and the meter code that was read."""
     places = sorted({place for model in models if (place := _place(model))}, reverse=True)
+    product = ""
     for place in places:  # the new map first: new firmware answers the legacy map too
         words = questions.ask(place)
+        if questions.heard and place == places[0]:
+            # A product code goes before everything: other tables fit those meters too well.
+            product = product_code(questions, models)
+            if (grown := by_product(product, models)) is not None:
+                return grown, None if words is None else words[0]
         if words is None:
             continue
         code = words[0]
@@ -174,6 +246,8 @@ def _model(questions: Questions, models: Sequence[Model]) -> tuple[Model | None,
         knowing = [model for model in same if code in model.codes]
         if len(knowing) == 1:
             return knowing[0], code
+        if product.strip("0"):  # a product that no table is for
+            return None, code
         return _by_answers(questions, knowing or same), code
     return _by_answers(questions, models) if questions.heard else None, None
 

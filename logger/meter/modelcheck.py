@@ -9,7 +9,7 @@ from logger.bus import Bus
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError
 from logger.domain.quantity import METER_CODE, SERIAL, Quantity
-from logger.meter.identify import Found, identify
+from logger.meter.identify import Found, Questions, by_product, identify, product_code
 from logger.models import Model, Value, available
 from logger.models import load as load_model
 
@@ -31,11 +31,14 @@ class ModelCheck:
 
     def __init__(self, bus: Bus, meter: MeterConfig, model: Model) -> None:
         self.wrong: BusError | None = None
+        # Whether its counters are of another kind: accepting the model would not help.
+        self.another_kind = False
         self._bus = bus
         self._meter = meter
         self._model = model
         self._judged: tuple[int | None, str] | None = None
         self._unknown: int | None = None
+        self._product_of: str | None = None  # the serial number that has no product code
 
     def check(self, values: Mapping[Quantity, Value], lacking: bool) -> None:
         """Judge by the values of a job, and say so when the judgement changes.
@@ -48,11 +51,12 @@ class ModelCheck:
             code is None and (self._judged is not None or not lacking)
         ):
             return
+        product = self.another_kind = self._has_another_product(serial)
         number = None if code is None else int(code, 16) if isinstance(code, str) else int(code)
-        if not self._doubtful(number, lacking):
+        if not (product or self._doubtful(number, lacking)):
             self.wrong, self._judged = None, (number, serial)
         elif self._judged != (number, serial):
-            self._ask(number, serial, lacking)
+            self._ask(number, serial, lacking or product)
 
     def _ask(self, number: int | None, serial: str, lacking: bool) -> None:
         models = [load_model(name) for name in available()]
@@ -67,12 +71,37 @@ class ModelCheck:
         # What a meter answers tells less than its code: a rebranded one may answer the same.
         sure = lacking or (found.model and _knows(load_model(found.model), found.meter_code))
         differing = wrong_model(found, self._model.name) if sure else None
+        if differing and self.another_kind:
+            differing = (differing[0], f'model = "{found.model}"')
         before, self.wrong = str(self.wrong), BusError(*differing) if differing else None
         if self.wrong is None:
             self._tell_unknown(number)
         elif str(self.wrong) != before:
-            then = "" if self._meter.accept_model else "; until then nothing of it is logged"
+            then = "" if self._accepted else "; until then nothing of it is logged"
             log.error("meter %s: %s%s", self._meter.name, self.wrong, then)
+
+    @property
+    def _accepted(self) -> bool:
+        return self._meter.accept_model and not self.another_kind
+
+    def _has_another_product(self, serial: str) -> bool:
+        """Tell whether the meter has the product code of another model; asked once a meter.
+
+        Such a meter has counters of another kind at the same addresses.
+        """
+        guard = self._model.guard
+        if serial == self._product_of or (guard is not None and guard.prefix):
+            return False
+        models = [load_model(name) for name in available()]
+        questions = Questions(self._bus, self._meter.address, [self._model])
+        try:
+            product = product_code(questions, models)
+        except PortError:
+            return False
+        if by_product(product, models) is not None:
+            return True
+        self._product_of = serial
+        return False
 
     def _tell_unknown(self, number: int | None) -> None:
         """Say once that the meter has a code that no table here knows."""

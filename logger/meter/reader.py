@@ -56,7 +56,12 @@ class Reader(ABC):
     @property
     def wrong_model(self) -> str:
         """What is wrong with the configured model, empty when it fits or is accepted."""
-        return "" if self._foreign else str(self.wrong or "")
+        return "" if self._takes_foreign else str(self.wrong or "")
+
+    @property
+    def _takes_foreign(self) -> bool:
+        """Whether values are taken by a table that is not the meter's own."""
+        return self._foreign
 
     @property
     @abstractmethod
@@ -89,7 +94,7 @@ class Reader(ABC):
             error = self.error = reading.failures[-1].error
             line = self._complaint.failed(type(error).__name__, str(error), now)
         else:
-            self.error = None if self._foreign else self.wrong
+            self.error = None if self._takes_foreign else self.wrong
             line = self._complaint.worked(now)
         if line is not None:
             log.log(line[0], "meter %s: %s", self.meter.name, line[1])

@@ -9,7 +9,7 @@ from decimal import Decimal
 from logger.domain.datamodel import FIELDS, FieldType
 from logger.domain.errors import BusError
 from logger.domain.quantity import Quantity
-from logger.models.decode import decode
+from logger.models.decode import value_of
 from logger.models.plan import Block
 from logger.models.register import Job, Model, Register, Value
 
@@ -111,7 +111,7 @@ class ReadingBuilder:
                 continue
             start = register.address - block.address
             try:
-                value = decode(register.encoding, words[start : start + register.length])
+                value = value_of(register, words[start : start + register.length])
             except ValueError as err:
                 self.reject(register, str(err))
             else:
@@ -120,7 +120,7 @@ class ReadingBuilder:
     def take_value(self, model: Model, register: Register, value: Value, taken_ms: int) -> None:
         """Keep `value`, which came at `taken_ms`, unless it is impossible."""
         try:
-            _check_limits(model, register, value)
+            check_believable(model, register, value)
         except ValueError as err:
             self.reject(register, str(err))
         else:
@@ -153,7 +153,8 @@ _SMALLEST = Decimal("1e-30")
 INTEGER_BITS = "these are the bits of an integer, not of a float"
 
 
-def _check_limits(model: Model, register: Register, value: Value) -> None:
+def check_believable(model: Model, register: Register, value: Value) -> None:
+    """Raise ValueError with the reason when `value` of `register` cannot be true."""
     if isinstance(value, Decimal) and 0 < abs(value) < _SMALLEST:
         raise ValueError(f"{value}: {INTEGER_BITS}")
     known = FIELDS.get(register.field)
@@ -169,7 +170,8 @@ def _check_limits(model: Model, register: Register, value: Value) -> None:
         return
     low, high = limits
     if not low <= value <= high:
-        raise ValueError(f"{value} {register.unit} is outside {low}..{high} {register.unit}")
+        unit = register.value_unit
+        raise ValueError(f"{value} {unit} is outside {low}..{high} {unit}")
 
 
 _SIGNED = ("active_power", "reactive_power", "current")

@@ -91,6 +91,11 @@ class MeterReader(Reader):
         return self._requester.pause.length_s > 0
 
     @property
+    def _takes_foreign(self) -> bool:
+        """Whether values are taken by a table that is not the meter's own."""
+        return self._foreign and not self.model_check.another_kind
+
+    @property
     def left_out(self) -> Sequence[Quantity]:
         """The quantities that this meter does not answer."""
         return [register.quantity for register in self._plan.left_out()]
@@ -145,7 +150,7 @@ class MeterReader(Reader):
         (block, *_) = self._plan.full[this.job] or (None,)
         if block is None:
             return
-        if self.model_check.wrong is not None and not self._foreign:
+        if self.model_check.wrong is not None and not self._takes_foreign:
             values.clear()
             failures.append(Failure(block, self.model_check.wrong))
         elif this.job is not Job.IDENTITY and _meaningless(this.builder):

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from decimal import Decimal
 
-from logger.models.register import Encoding, Value
+from logger.models.register import Encoding, Register, Value
 
 # A float32 is told apart by 9 digits; 6 digits survive the way there and back (IEEE 754).
 _SURE_DIGITS, _ALL_DIGITS = 6, 9
@@ -50,8 +50,8 @@ def _as_float32(number: float) -> float:
 def decode(encoding: Encoding, words: Sequence[int]) -> Value:
     """Return the value of `words`, one register each, 0..0xFFFF, high word first.
 
-    float32 gives a Decimal in the meter's unit, int16 and int32 an int, hex the printed
-    digits as text ("22091039"), ascii the text. Raises ValueError with the reason when
+    float32 gives a Decimal in the meter's unit, whole numbers an int, hex and bcd the
+    printed digits as text ("22091039"), ascii the text. Raises ValueError with the reason when
     the words hold no such value.
     """
     raw = b"".join(word.to_bytes(2, "big") for word in words)
@@ -60,8 +60,14 @@ def decode(encoding: Encoding, words: Sequence[int]) -> Value:
             return shortest(struct.unpack(">f", raw)[0])
         case Encoding.INT16 | Encoding.INT32:
             return int.from_bytes(raw, "big", signed=True)
+        case Encoding.UINT16 | Encoding.UINT32:
+            return int.from_bytes(raw, "big")
         case Encoding.HEX:
             return raw.hex().upper()
+        case Encoding.BCD:
+            if not raw.hex().isdecimal():
+                raise ValueError(f"not decimal digits: {raw.hex(' ')}")
+            return raw.hex()
         case Encoding.ASCII:
             text = raw.rstrip(b"\0 ").decode("ascii", errors="replace")
             if not text.isprintable() or "�" in text:
@@ -69,3 +75,14 @@ def decode(encoding: Encoding, words: Sequence[int]) -> Value:
             return text
         case Encoding.RECORD:
             raise ValueError("a record of a telegram, not registers")
+
+
+def value_of(register: Register, words: Sequence[int]) -> Value:
+    """Return what `register` holds, in its `value_unit`: 1234567 Wh give 1234.567 kWh.
+
+    Raises ValueError as `decode` does.
+    """
+    value = decode(register.encoding, words)
+    if register.decimals and not isinstance(value, str):
+        return Decimal(value).scaleb(-register.decimals)
+    return value

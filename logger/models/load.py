@@ -45,13 +45,15 @@ class _Identify(BaseModel):
 
     answers: list[_SpanIn] = []
     refuses: list[_SpanIn] = []
+    looks: list[str] = []
 
 
 class _Guard(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     field: str
-    value: int
+    value: int | None = None
+    prefix: Annotated[str, Field(pattern=r"^[0-9]*$")] = ""
     reason: Annotated[str, Field(min_length=1)]
     remedy: str = ""
 
@@ -156,6 +158,7 @@ def load_file(path: Path) -> Model:
         max_gap=table.max_gap,
         answers=_spans(table.identify.answers),
         refuses=_spans(table.identify.refuses),
+        looks=_looks(path, text, table.identify.looks, registers),
         guard=_guard(path, text, table.guard, registers),
         counter_max=None if table.counter_max is None else Decimal(str(table.counter_max)),
         limits={
@@ -200,7 +203,23 @@ def _guard(
             f"{path}:{_line_of(text, 'guard')}: guard: no register has the key {given.field!r}",
             _HINT,
         )
+    if (given.value is None) == (not given.prefix):
+        raise ModelError(
+            f"{path}:{_line_of(text, 'guard')}: guard: expected either value or prefix", _HINT
+        )
     return Guard(**given.model_dump())
+
+
+def _looks(
+    path: Path, text: str, given: Iterable[str], registers: Iterable[Register]
+) -> tuple[str, ...]:
+    keys = {register.key for register in registers}
+    for key in given:
+        if key not in keys:
+            raise ModelError(
+                f"{path}:{_line_of(text, 'looks')}: looks: no register has the key {key!r}", _HINT
+            )
+    return tuple(given)
 
 
 def _rows(path: Path, data: Mapping[str, Any], kind: str) -> list[Any]:

@@ -1,6 +1,8 @@
 """What a register table is made of. Pure records: no file, no port.
 
-A value keeps the unit the meter sends (kW, kvar, kVA); `logger.derive.measured` converts.
+A value keeps the unit the meter sends (kW, kvar, kVA); `logger.derive.measured` converts. Only
+counters in Wh, varh and VAh become kWh, kvarh and kVAh as soon as they are decoded, so
+that every counter has the unit that the data model gives it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ class Encoding(StrEnum):
     FLOAT32 = "float32"  # IEEE 754, high word first
     INT16 = "int16"  # signed
     INT32 = "int32"  # signed, high word first
+    UINT16 = "uint16"  # unsigned
+    UINT32 = "uint32"  # unsigned, high word first
     HEX = "hex"  # the hexadecimal digits are the printed ones
+    BCD = "bcd"  # the same, and all of them decimal
     ASCII = "ascii"  # two characters a register
     RECORD = "record"  # of an M-Bus telegram: its own header says how
 
@@ -36,7 +41,10 @@ class Job(StrEnum):
     REQUEST = "request"  # only when somebody asks (`read`)
 
 
-# One decoded value: a float32 as its shortest decimal, a count, or text.
+# Units that counters of whole numbers are sent in, and what is made of them.
+_THOUSANDTHS: Mapping[str, str] = {"Wh": "kWh", "varh": "kvarh", "VAh": "kVAh"}
+
+# One decoded value: a float32 or a counter as a decimal, a count, or text.
 Value = Decimal | int | str
 
 # Registers that one FC03 answer can hold (Modbus application protocol V1.1b3, 6.3).
@@ -105,6 +113,16 @@ class Register:
         """The first address after this value."""
         return self.address + self.length
 
+    @property
+    def value_unit(self) -> str:
+        """The unit of the decoded value."""
+        return _THOUSANDTHS.get(self.unit, self.unit)
+
+    @property
+    def decimals(self) -> int:
+        """How many digits of the number on the wire are behind the value's decimal point."""
+        return 3 if self.unit in _THOUSANDTHS else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
@@ -116,12 +134,21 @@ class Code:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """A setting that must have `value`, or the numbers of the meter mean something else."""
+    """A register that must have `value`, or begin with the digits `prefix`: else the
+    numbers of the meter mean something else.
+
+    One with a `prefix` says what the meter is: a meter that refuses it is another one.
+    """
 
     field: str
-    value: int
     reason: str
     remedy: str
+    value: int | None = None
+    prefix: str = ""
+
+    def fits(self, value: Value) -> bool:
+        """Tell whether `value` is as it must be."""
+        return str(value).startswith(self.prefix) if self.prefix else value == self.value
 
 
 # A run of registers: address and length.
@@ -152,10 +179,12 @@ class Model:
     # What tells this model from others whose meter code is not known.
     answers: tuple[AddressSpan, ...] = ()
     refuses: tuple[AddressSpan, ...] = ()
+    # Keys whose values an unknown meter with this map has, the first one not zero.
+    looks: tuple[str, ...] = ()
     guard: Guard | None = None
     # The highest value of an energy counter, kWh: after it comes 0. None: not known.
     counter_max: Decimal | None = None
-    # Plausible range by field, in the meter's own unit; outside it nothing is believed.
+    # Plausible range by field, in the unit of the value; outside it nothing is believed.
     limits: Mapping[str, tuple[Decimal, Decimal]] = dataclasses.field(default_factory=dict)
 
     def limited(self, longest_block: int | None) -> Model:
@@ -173,6 +202,11 @@ class Model:
     def by_key(self) -> Mapping[str, Register]:
         """The registers by their quantity as text, for what people and files name."""
         return {register.key: register for register in self.registers}
+
+    @property
+    def one_phase(self) -> bool:
+        """Tell whether the meters measure one phase."""
+        return not any(register.phase in ("L2", "L3") for register in self.registers)
 
     @property
     def meter_codes(self) -> frozenset[int]:

@@ -48,6 +48,8 @@ class TableRow(BaseModel):
             Encoding.FLOAT32: (2,),
             Encoding.INT16: (1,),
             Encoding.INT32: (2,),
+            Encoding.UINT16: (1,),
+            Encoding.UINT32: (2,),
         }
         expected = lengths.get(encoding)
         if expected and self.length not in expected:

@@ -109,4 +109,4 @@ def shown(register: Register, value: Value) -> str:
         text = f"{value:f}"
     else:
         text = str(value)
-    return f"{text} {register.unit}".strip()
+    return f"{text} {register.value_unit}".strip()

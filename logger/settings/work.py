@@ -10,7 +10,7 @@ from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError, RefusedError, SilentError
 from logger.models import Model, Register, Value
-from logger.models.decode import decode
+from logger.models.decode import value_of
 from logger.models.plan import Block, probes
 from logger.settings.change import Change
 from logger.settings.names import shown
@@ -63,7 +63,7 @@ def read_settings(
     found: dict[str, Value] = {}
     for register in registers:
         try:
-            found[register.key] = decode(register.encoding, talk.words(register))
+            found[register.key] = value_of(register, talk.words(register))
         except (RefusedError, ValueError):
             continue
     return found
@@ -170,5 +170,5 @@ class Changer:
 
     def _shown(self, bus: Bus, address: int) -> str:
         register = self._change.register
-        value = decode(register.encoding, _Talk(bus, address, self._model).words(register))
+        value = value_of(register, _Talk(bus, address, self._model).words(register))
         return shown(register, value)

@@ -41,7 +41,10 @@ def _candidate(
             share = (place % 30011 + 0.5) / 30011
             value = low + (high - low) * share
             return float(struct.unpack(">f", struct.pack(">f", value))[0])
-        case Encoding.HEX:
+        case Encoding.BCD if register.field == "product_code":
+            prefix = model.guard.prefix if model.guard else ""
+            return prefix + str((index + salt + attempt) % 10)
+        case Encoding.HEX | Encoding.BCD:
             digits = 4 * register.length
             return str(place * 7919 % 10**digits).zfill(digits)
         case Encoding.ASCII:
@@ -51,7 +54,9 @@ def _candidate(
                 letters += chr(ord("A") + place % 26)
                 place //= 26
             return letters
-        case Encoding.INT16:
+        case Encoding.INT16 | Encoding.UINT16:
             return place % 32749
         case Encoding.INT32 | Encoding.RECORD:
-            return place * 6007 % 2147483647
+            return place * 6007 % 2147483647 / 10.0**register.decimals
+        case Encoding.UINT32:  # with the highest bit: no signed number
+            return (2**31 + place * 6007 % 2**31) / 10.0**register.decimals

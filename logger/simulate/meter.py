@@ -69,6 +69,8 @@ class VirtualMeter:
         self.identity = Identity(address, baudrate or DEFAULT_BAUDRATE, parity or DEFAULT_PARITY)
         self._joins = baudrate is None, parity is None
         self.requests: Counter[tuple[int, int, int]] = Counter()  # function, address, count
+        if model.one_phase:
+            gains = (gains[0], 0.0, 0.0)
         self.ledger = books.open(Ledger(role, gains, _history(role, address)))
         self.books = books
         self.counters = Counters(self.ledger)
@@ -227,7 +229,7 @@ class VirtualMeter:
         """Return what `register` shows at `at`, in the meter's own unit."""
         shown: float | str | None = counter(register, self.counters)
         if shown is None:
-            shown = instant(register, now)
+            shown = instant(register, now, "voltage_line/total" in self.model.by_key)
         if shown is not None:
             return shown
         if register.field == "tariff":
@@ -250,7 +252,11 @@ class VirtualMeter:
     @property
     def _sends_integers(self) -> bool:
         guard = self.model.guard
-        return guard is not None and self.settings.get(guard.field) != guard.value
+        return (
+            guard is not None
+            and guard.value is not None
+            and self.settings.get(guard.field) != guard.value
+        )
 
 
 # A register, and which of its bytes (from) go where (from, to) in a block.

@@ -111,7 +111,7 @@ class IntegerDataType(Quirk):
 
     def set_up(self, meter: VirtualMeter) -> None:
         guard = meter.model.guard
-        if guard is None:
+        if guard is None or guard.value is None:
             raise SimulationError(
                 f"{self.name}: the model {meter.model.name} has no data type register",
                 "use it with an Ambition",

@@ -24,6 +24,13 @@ _FACTORY: Mapping[str, Setting] = {
     "lcd_cycle_time": 10,
     "parity": 1,
     "error_code": 0,
+    "error_word": "0000",
+    "temperature": 31.5,
+    "voltage_thd": 2.1,
+    "current_thd": 8.4,
+    "session_start": 0,
+    "session_energy": 0,
+    "session_status": 0,
     "power_down_count": 7,
     "checksum": "7A3C91E4",
     "status_word": "00000000",
@@ -46,6 +53,9 @@ def factory(model: Model, address: int, baudrate: int, parity: str) -> dict[str,
             settings[name] = str(_FIRST_SERIAL + address)
         elif name == "meter_code":
             settings[name] = f"{next(iter(model.codes), 0):04X}"
+        elif name == "product_code":
+            prefix = model.guard.prefix if model.guard else ""
+            settings[name] = prefix.ljust(4 * register.length, "0")
         elif name == "modbus_id":
             settings[name] = address
         elif name == "baud_rate":
@@ -55,7 +65,7 @@ def factory(model: Model, address: int, baudrate: int, parity: str) -> dict[str,
         elif name == "ct_ratio" and register.length == 2:
             settings[name] = "00050005"
         elif name in _FACTORY:
-            settings[name] = _FACTORY[name]
+            settings[register.key] = _FACTORY[name]
         elif allowed := acceptable(register):
             settings[name] = plain(allowed[0])
         else:
@@ -102,18 +112,25 @@ def parity_of(code: int) -> str:
 def encode(register: Register, value: float | str) -> bytes:
     """Return the bytes of `value` in `register`, high word first.
 
-    A number in a "hex" register is written in decimal digits.
+    A number in a "hex" or "bcd" register is written in decimal digits; `value` is in
+    the register's `value_unit`.
     """
     size = 2 * register.length
     match register.encoding:
         case Encoding.FLOAT32:
             return struct.pack(">f", float(value) + 0.0)  # never the zero with a minus
-        case Encoding.HEX:
+        case Encoding.HEX | Encoding.BCD:
             digits = value if isinstance(value, str) else str(int(value))
             return bytes.fromhex(digits.zfill(2 * size)[-2 * size :])
         case Encoding.ASCII:
             return str(value).encode("ascii", errors="replace").ljust(size, b" ")[:size]
         case Encoding.INT16 | Encoding.INT32:
-            return int(value).to_bytes(size, "big", signed=True)
+            return _whole(register, value).to_bytes(size, "big", signed=True)
+        case Encoding.UINT16 | Encoding.UINT32:
+            return (_whole(register, value) % (1 << 8 * size)).to_bytes(size, "big")
         case Encoding.RECORD:
             raise ValueError("a record of a telegram, not registers")
+
+
+def _whole(register: Register, value: float | str) -> int:
+    return round(float(value) * 10.0**register.decimals) if register.decimals else int(value)

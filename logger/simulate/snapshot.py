@@ -54,6 +54,11 @@ class Snapshot:
         amps = self.apparent[phase - 1] / self.voltage[phase - 1]
         return -amps if self.flow[phase - 1] < 0 else amps
 
+    def neutral_current(self) -> float:
+        """Return A in the neutral, of currents 120 degrees apart."""
+        a, b, c = (self.current(phase) for phase in (1, 2, 3))
+        return math.sqrt(max(a * a + b * b + c * c - a * b - b * c - a * c, 0.0))
+
     def quadrant(self, phase: int | None) -> int:
         """Return 1 to 4: the signs of active and reactive power, counterclockwise."""
         if self.active_power(phase) >= 0:

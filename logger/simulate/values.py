@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from logger.domain.datamodel import SCALE
 from logger.models import Register
 from logger.simulate.ledger import TARIFFS, Ledger
@@ -12,8 +14,10 @@ _COUNTERS = frozenset(
         *("active", "active_import", "active_export", "day_counter"),
         *("reactive", "reactive_import", "reactive_export"),
         *("reactive_q1", "reactive_q2", "reactive_q3", "reactive_q4"),
+        *("apparent", "apparent_import", "apparent_export"),
     )
 )
+_KINDS = ("active", "reactive")
 _TARIFFS = {f"T{tariff}": tariff for tariff in TARIFFS}
 _PHASES = {"L1": 1, "L2": 2, "L3": 3}
 # What the day counter shows when the simulation starts.
@@ -68,6 +72,12 @@ class Counters:
         if field == "day_counter":
             forward = self.ledger.energy("active_import", phase, tariff)
             return forward - self._day_start[phase, tariff]
+        if field == "apparent":
+            ways = ("apparent_import", "apparent_export")
+            return sum(self.energy(way, phase, tariff) for way in ways)
+        if field.startswith("apparent_"):  # no ledger has it: the least that it can be
+            way = field.removeprefix("apparent_")
+            return math.hypot(*(self.energy(f"{kind}_{way}", phase, tariff) for kind in _KINDS))
         if field in ("active", "reactive"):
             return self._shown(
                 self.energy(f"{field}_import", phase, tariff),
@@ -103,17 +113,27 @@ def counter(register: Register, counters: Counters) -> float | None:
     )
 
 
-def instant(register: Register, now: Snapshot) -> float | str | None:
-    """Return what `register` measures, in its own unit; None when it measures nothing."""
+def instant(register: Register, now: Snapshot, averages: bool = False) -> float | str | None:
+    """Return what `register` measures, in its own unit; None when it measures nothing.
+
+    A meter with `averages` has a mean voltage and a total current; others answer 0 there.
+    """
     phase = _PHASES.get(register.phase)
     match register.field:
         case "voltage" if "-" in register.phase:
             one, other = register.phase.split("-")
             return now.voltage_between(_PHASES[one], _PHASES[other])
-        case "voltage":  # a meter of three phases answers 0 for "the" voltage
-            return now.voltage[phase - 1] if phase else 0.0
+        case "voltage":
+            mean = sum(now.voltage) / 3 if averages else 0.0
+            return now.voltage[phase - 1] if phase else mean
+        case "voltage_line":
+            return sum(now.voltage_between(*pair) for pair in ((1, 2), (1, 3), (2, 3))) / 3
+        case "neutral_current":
+            return now.neutral_current()
         case "frequency":
             return now.frequency
+        case "current" if phase is None and averages:
+            return sum(now.current(each) for each in (1, 2, 3))
         case "current":
             return now.current(phase)
         case "active_power":

@@ -16,7 +16,7 @@ from logger.domain.wiring import NEUTRAL_PHASES, live_phases
 from logger.meter.identify import ratio_text
 from logger.meter.transformers import ct_problem
 from logger.models import Model, Value
-from logger.survey.errorbits import ERROR_BITS
+from logger.survey.condition import health
 from logger.survey.finding import Finding, fail, note, ok, warn
 
 _PARITY, _BAUD_RATE = Quantity("parity"), Quantity("baud_rate")
@@ -129,20 +129,27 @@ def directions(
     """Judge which way the currents flow, by what the meter measures."""
     if not any(one.field == "active_power" for one in values):
         return  # a meter that measures no power
+    # A meter of one phase has its power as a total only.
+    one_phase = not any(Quantity("active_power", phase) in values for phase in ("L1", "L2"))
     powers = {
         phase: power
-        for phase in NEUTRAL_PHASES
+        for phase in (("total",) if one_phase else NEUTRAL_PHASES)
         if (power := _number(values, Quantity("active_power", phase))) is not None
         and abs(power) >= _CLEAR_KW
     }
-    letters = {phase: str(values.get(_DIRECTION[phase], ""))[-1:] for phase in NEUTRAL_PHASES}
+    letters = {
+        phase: str(values.get(_DIRECTION[phase], ""))[-1:] if phase in _DIRECTION else ""
+        for phase in powers
+    }
     quadrants = ", ".join(
         f"{phase} Q{values[quantity]}"
         for phase, quantity in _QUADRANT.items()
         if quantity in values
     )
     shown = ", ".join(
-        f"{phase} {'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
+        f"{'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
+        if one_phase
+        else f"{phase} {'forward' if power > 0 else 'reverse'} {abs(power):.2f} kW"
         for phase, power in powers.items()
     )
     shown = f"{shown} ({quadrants})" if quadrants else shown
@@ -239,54 +246,6 @@ def registers(
             "combination code",
             f"{code}: the display's total is {name}; import and export are read on their own",
         )
-
-
-def health(meter: MeterConfig, model: Model, values: Mapping[Quantity, Value]) -> Iterator[Finding]:
-    """Report power-down count, error code and status word, decoded as far as manuals go."""
-    count = values.get(Quantity("power_down_count"))
-    if count is not None:
-        yield ok(meter.name, "power-downs", f"{int(count)} since the counter was reset")
-    error = values.get(Quantity("error_code"))
-    if isinstance(error, int) and error:
-        bits = [text for bit, text in enumerate(ERROR_BITS) if error >> bit & 1]
-        known = model.name == "ambition-2pu-ct" and bits
-        text = "; ".join(bits) if known else "its meaning is not in the manual"
-        if choices := model.by_key["error_code"].choices:
-            text = choices.get(error, text)
-        yield fail(meter.name, "error code", f"0x{error:02X}: {text}", "have the meter replaced")
-    elif isinstance(error, int):
-        yield ok(meter.name, "error code", "none")
-    word = values.get(Quantity("status_word"))
-    if isinstance(word, str):
-        yield status_word(meter, word)
-
-
-def status_word(meter: MeterConfig, word: str) -> Finding:
-    """Decode the five digits that the display shows: program, EEPROM, phases A, B, C.
-
-    PRO380 manual 2.18-6, 8.1, page 21. Another form is shown as it stands.
-    """
-    digits = word[-5:]
-    if set(word[:-5]) - {"0"} or set(digits) - {"0", "1"} or digits == "00000":
-        return note(meter.name, "status word", f"{word}: its layout is not in the manual")
-    if digits[:2] != "11":
-        bad = [name for name, one in zip(("program", "EEPROM"), digits, strict=False) if one == "0"]
-        return fail(
-            meter.name,
-            "status word",
-            f"{' and '.join(bad)} failed (S{digits})",
-            "the manual says: return the meter",
-        )
-    missing = [p for p, one in zip(NEUTRAL_PHASES, digits[2:], strict=True) if one == "0"]
-    lacking = [p for p in missing if p in live_phases(meter.wiring)]
-    if lacking:
-        return warn(
-            meter.name,
-            "status word",
-            f"{', '.join(lacking)} not available (S{digits})",
-            "check the wiring of that phase",
-        )
-    return ok(meter.name, "status word", f"S{digits}: program, EEPROM and phases passed")
 
 
 def _number(values: Mapping[Quantity, Value], quantity: Quantity) -> Decimal | None:
