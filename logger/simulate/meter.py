@@ -116,7 +116,7 @@ class VirtualMeter:
         return self.identity.address
 
     def answers(self, at: float) -> bool:
-        """Tell whether the meter is powered and not struck dumb at `at`."""
+        """Return whether the meter is powered and not struck dumb at `at`."""
         world = self.books.world
         return not (
             world.has(Trouble.MAINS_OFF, at) or world.has(Trouble.METER_SILENT, at, self.address)

@@ -49,7 +49,7 @@ class OwnerLock:
         self._file = file
 
     def held_elsewhere(self) -> bool:
-        """Tell whether a running logger has the lock, without taking it."""
+        """Return whether a running logger has the lock, without taking it."""
         try:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:

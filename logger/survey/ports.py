@@ -8,7 +8,7 @@ BY_ID = Path("/dev/serial/by-id")
 
 
 def is_device(port: str) -> bool:
-    """Tell whether `port` is a device, not a gateway on the network."""
+    """Return whether `port` is a device, not a gateway on the network."""
     return "://" not in port
 
 
