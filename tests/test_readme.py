@@ -1,4 +1,4 @@
-"""Every command of the README is run, as it stands there, and does what the text says."""
+"""Every command of README and CONTRIBUTING is run as it stands there, and does what it says."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from tests.running import (
 )
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 # Commands that go on until they are told to stop.
 ENDLESS = {"run", "demo", "simulate"}
 # What is not ours, and where it is shown to work instead.
@@ -38,6 +39,11 @@ NOT_OURS = {
     "ls": "lists the adapters of the reader's machine",
     "cp": "copies the example",
     "python3": "the installation: test_demo_line runs it",
+    ".venv/bin/pytest": "test_documents collects what it selects",
+    ".venv/bin/ruff": "a line of .ci/run, as test_documents sees",
+    ".venv/bin/mypy": "a line of .ci/run, as test_documents sees",
+    ".venv/bin/lint-imports": "a line of .ci/run, as test_documents sees",
+    ".venv/bin/pre-commit": "changes the reader's repository: test_documents checks its file",
     "docker": "test_stack runs the image and the containers",
     "sudo": "changes the reader's machine",
     "influx": "the reader's InfluxDB: test_stack runs the script it feeds",
@@ -46,15 +52,15 @@ NOT_OURS = {
 NOON = 1_782_037_800.0
 
 
-def blocks(language: str) -> list[str]:
-    """Return the code blocks of the README in `language`."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """Return the code blocks of `text` in `language`."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def lines() -> list[str]:
+def lines(text: str = README + CONTRIBUTING) -> list[str]:
     """Return every command line, continuation lines joined, comments cut off."""
     found = []
-    for block in blocks("sh"):
+    for block in blocks("sh", text):
         for line in block.replace("\\\n", " ").splitlines():
             text = re.sub(r"\s+#.*$", "", line).strip()
             if text and not text.startswith("#"):
@@ -62,7 +68,7 @@ def lines() -> list[str]:
     return found
 
 
-OURS = [line for line in lines() if line.startswith("inepro-logger ")]
+OURS = list(dict.fromkeys(line for line in lines() if line.startswith("inepro-logger ")))
 
 
 @dataclass(frozen=True)
