@@ -119,8 +119,8 @@ def test_a_pause_is_taken_from_every_answer_that_names_one(status: int) -> None:
     [
         (299, OutcomeKind.WRONG_TARGET, "acknowledges with 204"),
         (200, OutcomeKind.WRONG_TARGET, "acknowledges with 204"),
-        (300, OutcomeKind.WRONG_TARGET, "to that address"),
-        (399, OutcomeKind.WRONG_TARGET, "to that address"),
+        (300, OutcomeKind.WRONG_TARGET, "own address"),
+        (399, OutcomeKind.WRONG_TARGET, "own address"),
         (402, OutcomeKind.WRONG_TARGET, "an InfluxDB 2 API is expected"),
         (404, OutcomeKind.WRONG_TARGET, "create the bucket"),
         (413, OutcomeKind.TOO_LARGE, "body limit"),
