@@ -27,7 +27,7 @@ settings.load_profile("any machine")
 _FAST = """
 alerts busload clock config dashboards decode delivery_outcome delivery_verdicts
 derive_counters derive_events derive_flows derive_pipeline derive_quarters derive_windows
-models moment plan_lengths report_energy_rules report_frequency report_lines report_quality
+models moment plan_lengths report_energy_rules report_lines report_quality
 """
 FAST = frozenset(f"test_{name}.py" for name in _FAST.split())
 
