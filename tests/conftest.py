@@ -22,7 +22,25 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
+# The fast subset, `pytest -m fast`: files that start no process, no engine and wait for no
+# line. A file that is not named here is not part of it.
+_FAST = """
+alerts busload clock config dashboards decode delivery_outcome delivery_verdicts
+derive_counters derive_events derive_flows derive_pipeline derive_quarters derive_windows
+models moment plan_lengths report_energy_rules report_lines report_quality
+"""
+FAST = frozenset(f"test_{name}.py" for name in _FAST.split())
+
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the fast subset, before `-m` selects by it."""
+    for item in items:
+        slow = item.get_closest_marker("engine") or item.get_closest_marker("long")
+        if item.path.name in FAST and not slow:
+            item.add_marker("fast")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

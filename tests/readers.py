@@ -11,8 +11,9 @@ from logger.bus import Bus
 from logger.domain.quantity import Quantity
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
-from logger.models import Job, Value
+from logger.models import Job, Model, Value
 from logger.models.decode import value_of
+from logger.models.plan import plans
 from logger.simulate import Quirk, VirtualLine, VirtualMeter
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
@@ -40,6 +41,11 @@ def fixed_meter(model: str = "pro380", address: int = 1, **more: Any) -> Virtual
 
 def real_meter(model: str = "pro380", address: int = 1, **more: Any) -> VirtualMeter:
     return VirtualMeter(models.load(model), address, "grid", Books(World(1), NOW), **more)
+
+
+def value_by_value(model: Model) -> bool:
+    """Return whether each value of `model` takes a request of its own: lengths repeat then."""
+    return all(block.count <= 2 for blocks in plans(model).values() for block in blocks)
 
 
 def truth(meter: VirtualMeter) -> dict[Quantity, Value]:

@@ -16,6 +16,9 @@ from logger.config import load_config
 from logger.config.derive import Price, Prices
 from logger.domain.datamodel import MEASUREMENTS, Lane
 from logger.grafana import DashboardOptions, Source, dashboard_options, dashboards, files, write
+from logger.grafana.panels import row, stat
+from logger.grafana.panels import target as asked
+from logger.grafana.placing import placed
 from tests.grafana_queries import Json, panels, queries, unknown_names
 
 ROOT = Path(__file__).parent.parent
@@ -102,6 +105,34 @@ def test_panels_stand_side_by_side(board: Json) -> None:
         taken |= cells
     height = max(y for _, y in taken) + 1
     assert len(taken) == 24 * height, "there is a hole"
+
+
+def tiles(*widths: int, height: int = 4) -> list[Json]:
+    return [
+        stat(f"tile {number}", "A number.", [asked("SELECT 1")], width=width, height=height)
+        for number, width in enumerate(widths, start=1)
+    ]
+
+
+def test_lines_of_tiles_are_placed_from_the_left() -> None:
+    places = [one["gridPos"] for one in placed([row("now"), *tiles(4, 4, 16), *tiles(24)])]
+    assert [(place["x"], place["y"], place["w"]) for place in places] == [
+        (0, 0, 24), (0, 1, 4), (4, 1, 4), (8, 1, 16), (0, 5, 24),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        [*tiles(4, 4, 4, 4, 4, 4, 4), *tiles(12, 12, height=8)],  # a seventh tile
+        tiles(6, 6, 6),
+        [*tiles(12), *tiles(12, height=8)],
+        [*tiles(6, 6), row("later"), *tiles(24)],
+    ],
+)
+def test_a_line_that_leaves_a_hole_says_what_to_change(line: list[Json]) -> None:
+    with pytest.raises(ValueError, match=r"24 wide in all .*'tile 1' \d+ wide.*`width`"):
+        placed(line)
 
 
 def test_a_panel_explains_itself(panel: Json) -> None:

@@ -12,6 +12,7 @@ from logger import models
 from logger.models import Encoding, Job, Model, Register
 from logger.models.plan import Block, plan, plans
 from tests.lines import MODBUS_MODELS
+from tests.readers import value_by_value
 
 MODELS = MODBUS_MODELS
 
@@ -117,7 +118,7 @@ def test_plans_of_the_models() -> None:
     }
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "pro380-legacy"])
+@pytest.mark.parametrize("name", [name for name in MODELS if not value_by_value(models.load(name))])
 def test_all_lengths_of_a_meter_differ(name: str) -> None:
     """Single registers far apart from all others (GROW) cannot be of different lengths."""
     counts = [block.count for blocks in plans(models.load(name)).values() for block in blocks]

@@ -13,6 +13,7 @@ from logger import models
 from logger.models import Encoding, Job, Model, Register
 from logger.models.plan import Block, plan, plans, probes
 from tests.lines import MODBUS_MODELS
+from tests.readers import value_by_value
 
 MODELS = [models.load(name) for name in MODBUS_MODELS]
 
@@ -132,7 +133,7 @@ def test_probes_are_short_differ_and_begin_with_the_serial_number(model: Model) 
         for block in blocks
         if job is not Job.REQUEST
     }
-    apart = model.name != "pro380-legacy"  # whose lengths are 1 and 2 altogether
+    apart = not value_by_value(model)
     assert (not planned & set(counts)) is apart
     lead = model.by_key["serial"]
     if apart:

@@ -1,4 +1,4 @@
-"""Every command of the README is run, as it stands there, and does what the text says."""
+"""Every command of README and CONTRIBUTING is run as it stands there, and does what it says."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from tests.running import (
 )
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 # Commands that go on until they are told to stop, and what they say when they can be.
 ENDLESS = {"run": "started, process", "demo": "meter", "simulate": "port ="}
 # What is not ours, and where it is shown to work instead.
@@ -37,6 +38,11 @@ NOT_OURS = {
     "ls": "lists the adapters of the reader's machine",
     "cp": "copies the example",
     "python3": "the installation: test_demo_line runs it",
+    ".venv/bin/pytest": "test_documents collects what it selects",
+    ".venv/bin/ruff": "a line of .ci/run, as test_documents sees",
+    ".venv/bin/mypy": "a line of .ci/run, as test_documents sees",
+    ".venv/bin/lint-imports": "a line of .ci/run, as test_documents sees",
+    ".venv/bin/pre-commit": "changes the reader's repository: test_documents checks its file",
     "docker": "test_stack runs the image and the containers",
     "sudo": "changes the reader's machine",
     "influx": "the reader's InfluxDB: test_stack runs the script it feeds",
@@ -45,15 +51,15 @@ NOT_OURS = {
 NOON = 1_782_037_800.0
 
 
-def blocks(language: str) -> list[str]:
-    """Return the code blocks of the README in `language`."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """Return the code blocks of `text` in `language`."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def lines() -> list[str]:
+def lines(text: str = README + CONTRIBUTING) -> list[str]:
     """Return every command line, continuation lines joined, comments cut off."""
     found = []
-    for block in blocks("sh"):
+    for block in blocks("sh", text):
         for line in block.replace("\\\n", " ").splitlines():
             text = re.sub(r"\s+#.*$", "", line).strip()
             if text and not text.startswith("#"):
@@ -61,7 +67,7 @@ def lines() -> list[str]:
     return found
 
 
-OURS = [line for line in lines() if line.startswith("inepro-logger ")]
+OURS = list(dict.fromkeys(line for line in lines() if line.startswith("inepro-logger ")))
 
 
 @dataclass(frozen=True)
@@ -197,16 +203,21 @@ def test_every_key_of_the_configuration_is_in_the_readme() -> None:
     from logger.config.load import _section_in
     from logger.config.sections import Config
 
-    def keys(section: type[BaseModel]) -> Iterator[str]:
+    def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, str]]:
         for name, field in section.model_fields.items():
             inner = _section_in(field.annotation)
             if inner is not None:
-                yield from keys(inner)
+                yield from keys(inner, f"{above}{name}.")
             else:
-                yield name
+                yield above, name
 
     text = README.partition("## Configuration")[2].partition("\n## ")[0]
-    missing = [key for key in keys(Config) if not re.search(rf"[`.]{key}`", text)]
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
+    missing = [
+        f"{above}{key}"
+        for above, key in keys(Config)
+        if not any(f"`{above}" in cell and re.search(rf"[`.]{key}`", cell) for cell in cells)
+    ]
     assert not missing
 
 

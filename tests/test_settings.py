@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import socket
 import threading
@@ -26,46 +27,25 @@ from logger.simulate.ledger import Books
 from logger.simulate.world import World
 from logger.survey.context import shared
 from tests.lines import MODBUS_MODELS
+from tests.running import ROOT
 
 NOW = 1_750_000_000.0
 
 
-# The manuals' examples, and one for each kind of encoding: model, name, value, frame.
-_FRAMES = [
-    ("pro380", "modbus_id", "10", "01 06 4003 000A"),
-    ("pro380", "baud_rate", "9600", "01 06 4004 2580"),
-    ("pro380", "s0_output_rate", "10", "01 10 400D 0002 04 41200000"),
-    ("pro380", "combination_code", "10", "01 06 400F 000A"),
-    ("pro380", "lcd_cycle_time", "25", "01 06 4010 0025"),
-    ("pro380", "parity", "none", "01 06 4011 0002"),
-    ("pro380", "power_down_count", "reset", "01 06 4016 0000"),
-    ("pro380", "tariff", "T2", "01 06 6048 0002"),
-    ("pro380", "tariff", "12", "01 06 6048 000C"),
-    ("pro380", "day_counter", "reset", "01 10 6049 0002 04 00000000"),
-    ("pro380", "s0_rate", "0.01", "01 10 400D 0002 04 3C23D70A"),
-    ("pro380-compact", "modbus_id", "10", "01 06 4003 000A"),
-    ("pro380-compact", "baud_rate", "9600", "01 06 4004 2580"),
-    ("pro380-compact", "lcd_cycle_time", "25", "01 06 4010 0025"),
-    ("pro380-compact", "parity", "2", "01 06 4011 0002"),
-    ("pro380-compact", "power_down_count", "0", "01 06 4016 0000"),
-    ("pro380-compact", "backlight", "off", "01 06 4021 0002"),
-    ("pro380-compact", "tariff", "T2", "01 06 6048 0002"),
-    ("ambition-2pu-ct", "modbus_id", "10", "01 06 4003 000A"),
-    ("ambition-2pu-ct", "baud_rate", "9600", "01 06 4004 0006"),
-    ("ambition-2pu-ct", "baud_rate", "115200", "01 06 4004 000A"),
-    ("ambition-2pu-ct", "s0_output_rate", "10", "01 10 400D 0002 04 41200000"),
-    ("ambition-2pu-ct", "lcd_cycle_time", "25", "01 06 4010 0025"),
-    ("ambition-2pu-ct", "parity", "none", "01 06 4011 0002"),
-    ("ambition-2pu-ct", "tariff", "T2", "01 06 6048 0002"),
-    ("ambition-2pu-ct", "day_counter", "reset", "01 10 6049 0002 04 00000000"),
-    ("ambition-2pu-ct", "ct_ratio", "9995/5", "01 10 401F 0002 04 9995 0005"),
-    ("ambition-2pu-ct", "pulse_width", "30", "01 06 4021 0030"),
-    ("ambition-2pu-ct", "pulse_type", "forward & reverse", "01 06 4022 0002"),
-    ("ambition-2pu-ct", "data_type", "integer", "01 06 4026 0002"),
-    ("ambition-2pu-ct", "screen_direction", "turned by 180 degrees", "01 06 4032 0001"),
-    ("ambition-2pu-ct", "obis", "on", "01 06 4033 0001"),
-    ("ambition-2pu-ct", "backlight", "off", "01 06 4034 0003"),
-]
+# The manuals' examples, and one for each kind of encoding, to address 1: a file for each
+# model that can be written to.
+_DIRECTORY = ROOT / "tests" / "registers" / "frames"
+
+
+def _frames(model: str) -> list[tuple[str, str, str, str]]:
+    path = _DIRECTORY / f"{model}.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(model, row["setting"], row["value"], row["frame"]) for row in csv.DictReader(file)]
+
+
+_FRAMES = [frame for model in models.available() for frame in _frames(model)]
 
 
 @pytest.mark.parametrize(("model", "name", "value", "frame"), _FRAMES)
@@ -75,12 +55,21 @@ def test_frames_are_the_manuals_byte_for_byte(
     assert prepare(models.load(model), name, value).frame(1)[:-2] == bytes.fromhex(frame)
 
 
-def test_every_writable_register_of_every_model_is_in_the_frames_above() -> None:
-    shown = {(model, find(models.load(model), name).key) for model, name, _, _ in _FRAMES}
-    for name in MODBUS_MODELS:
-        for register in models.load(name).registers:
-            if register.write and not register.refuse and register.field != "power_down_count":
-                assert (name, register.key) in shown
+@pytest.mark.parametrize("name", MODBUS_MODELS)
+def test_every_writable_register_of_every_model_has_its_frame(name: str) -> None:
+    model = models.load(name)
+    shown = {find(model, setting).key for _, setting, _, _ in _frames(name)}
+    missing = [
+        register.key
+        for register in model.registers
+        if register.write and not register.refuse and register.field != "power_down_count"
+    ]
+    assert not set(missing) - shown, f"no frame from the manual in {_DIRECTORY / name}.csv"
+
+
+def test_every_file_of_frames_belongs_to_a_model() -> None:
+    assert _FRAMES
+    assert {path.stem for path in _DIRECTORY.glob("*.csv")} <= set(models.available())
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def _split(part: list[int], lines: Sequence[str], outcome: Outcome) -> list[list
 
 
 def closed(line: str) -> bool:
-    """Tell whether every quote in a line has its counterpart."""
+    """Return whether every quote in a line has its counterpart."""
     if '"' not in line:
         return True
     bare = line.replace("\\\\", "").replace('\\"', "")

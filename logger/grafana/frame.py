@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json, placed
+from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json
+from logger.grafana.placing import placed
 from logger.grafana.query import SITE
 
 HOME, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (

@@ -258,28 +258,3 @@ def row(title: str) -> Json:
 def link(title: str, uid: str) -> Json:
     """Return a panel's link to a dashboard, with the range and the site."""
     return {"title": title, "url": f"/d/{uid}?${{__url_time_range}}&${{site:queryparam}}"}
-
-
-def placed(panels: Sequence[Json]) -> list[Json]:
-    """Return the panels with numbers and places: left to right, a new line when full.
-
-    Panels of one line have one height, so that nothing overlaps and no hole is left.
-    """
-    found: list[Json] = []
-    x = y = line = 0
-    for number, one in enumerate(panels, start=1):
-        if one["type"] == "row":
-            y, x = y + line, 0
-            place = {"h": 1, "w": WIDTH, "x": 0, "y": y}
-            made = {key: value for key, value in one.items() if key != "height"}
-            found.append({**made, "id": number, "gridPos": place})
-            y, line = y + 1, 0
-            continue
-        size = one["gridPos"]
-        if x + size["w"] > WIDTH:
-            y, x, line = y + line, 0, 0
-        if line and size["h"] != line:
-            raise ValueError(f"{one['title']}: {size['h']} high beside {line}")
-        found.append({**one, "id": number, "gridPos": {**size, "x": x, "y": y}})
-        x, line = x + size["w"], size["h"]
-    return found

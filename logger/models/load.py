@@ -27,7 +27,7 @@ from logger.models.register import (
 from logger.models.row import TableRow
 
 _BUILT_IN = Path(__file__).parent
-_HINT = "the bundled tables in logger/meters/ show the format"
+_HINT = "the bundled tables in logger/models/ show the format"
 
 
 class _Code(BaseModel):

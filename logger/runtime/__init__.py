@@ -1,1 +1,13 @@
-"""The running logger: wiring, schedule, supervision, status, logs."""
+"""The running logger: wiring, schedule, supervision, status, logs.
+
+It promises: all parts are built before any is started; every thread that is to live as long
+as the logger is watched, started again when it ended, and ends the process when it hangs; a
+stop takes at most five seconds and leaves every reading committed.
+
+    app, daemon      the parts and the life of the process
+    schedule         when jobs run (owns APScheduler)
+    watch            the threads
+    service          what an output looks like to the app
+    status, metrics, health, overview    what it says of itself
+    logs, systemd    log lines; the service manager
+"""

@@ -30,6 +30,7 @@ from logger.models import load as load_model
 from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
 from logger.runtime.schedule import Schedule, Task
+from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.watch import Part, Watch
 from logger.store.statefile import StateFile
@@ -84,7 +85,7 @@ class App:
         self, config: Config, listener: Listener | None = None, machine: Machine = _THIS_MACHINE
     ) -> None:
         self.config = config
-        self._listener = listener
+        self._listeners = [] if listener is None else [listener]
         self.loads = dict(check_config(config))
         self.clock = Clock(machine)
         self._boot = machine.boot()
@@ -136,15 +137,18 @@ class App:
             self.delivery,
             self.clock.now_ms,
         )
-        self._status = StatusServer(socket_path(config.buffer.path), self.state)
-        self._metrics = (
-            MetricsServer(config.metrics, self.state, self.overview.points)
-            if config.metrics is not None
-            else None
-        )
+        self._status = StatusServer(socket_path(self.config.buffer.path), self.state)
+        self._services = dict(self._make_services())
         self._watch = Watch(self._parts())
         self._asked: dict[str, float] = {}
         self._heard: set[str] = set()
+
+    def _make_services(self) -> Iterator[tuple[str, Service]]:
+        """Yield what the configuration asks for; an output that takes readings puts its
+        method among `_listeners`."""
+        yield "status", self._status
+        if self.config.metrics is not None:
+            yield "metrics", MetricsServer(self.config.metrics, self.state, self.overview.points)
 
     def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter
@@ -190,9 +194,8 @@ class App:
         self.overview.begin()
         if self.delivery is not None:
             self.delivery.start()
-        self._status.start()
-        if self._metrics is not None:
-            self._metrics.start()
+        for service in self._services.values():
+            service.start()
         self.schedule.start()
         self._watch.begin()
         if self.delivery is None:
@@ -218,9 +221,8 @@ class App:
         if delivery is not None:
             for name, late_s in delivery.threads().items():
                 yield Part(f"the thread of {name}", late_s, partial(delivery.restart, name))
-        yield Part("the thread of status", self._status.late_s, self._status.restart)
-        if self._metrics is not None:
-            yield Part("the thread of metrics", self._metrics.late_s, self._metrics.restart)
+        for name, service in self._services.items():
+            yield Part(f"the thread of {name}", service.late_s, service.restart)
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
@@ -246,9 +248,8 @@ class App:
         until = time.monotonic() + _STOP_S
         if self._server_time is not None:
             self._server_time.stop()
-        self._status.stop()
-        if self._metrics is not None:
-            self._metrics.stop()
+        for service in self._services.values():
+            service.stop()
         if not self.schedule.stop(_STOP_WORKERS_S):
             log.warning("a bus is still waiting for an answer; it is left behind")
         for bus in self.buses:
@@ -283,8 +284,8 @@ class App:
                 log.info("meter %s: answers", reading.meter)
         for part in parts(reading):
             self.intake.accept(part)
-        if self._listener is not None:
-            self._listener(reading)
+        for hear in self._listeners:
+            hear(reading)
 
     def _report(self, _due_ms: int) -> None:
         """Keep the logger's own figures, and tell the events how full the buffer is."""

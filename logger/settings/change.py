@@ -38,14 +38,14 @@ class Change:
         return start + data + crc16(start + data)
 
     def made(self, before: str, after: str) -> bool:
-        """Tell whether `after`, read back, is what this change wanted."""
+        """Return whether `after`, read back, is what this change wanted."""
         if self.resets:  # a counter that has begun to count again is fine
             return _leading(after) < _leading(before) or _leading(after) == 0
         return after in (self.wanted, self.wanted.removesuffix(" not saved"))
 
     @property
     def resets(self) -> bool:
-        """Tell whether this sets a counter to 0."""
+        """Return whether this sets a counter to 0."""
         return self.write.one_of == (Decimal(0),)
 
 

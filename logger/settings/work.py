@@ -95,7 +95,7 @@ class Changer:
             bus.close()
 
     def occupied(self) -> bool:
-        """Tell whether somebody is at the address that the meter is to get."""
+        """Return whether somebody is at the address that the meter is to get."""
         if self._change.write.config != "address":
             return False
         _, address = self.follow()

@@ -3,6 +3,10 @@
 site = virtual_site(seed=7, start=clock())
 with VirtualLine(site.meters, clock=clock) as line:
     port = line.start_tcp()
+
+It promises: meters answer as their manuals say, at the pace of the line; they agree with each
+other (what the PV system exports, the grid meter sees); the same seed and start give the same
+day on every machine; a quirk does what it says and nothing else.
 """
 
 from logger.simulate.incidents import Incident, Trouble

@@ -75,7 +75,7 @@ class FrameReader:
 
     @property
     def waiting(self) -> bool:
-        """Tell whether silence on the line would mean something now."""
+        """Return whether silence on the line would mean something now."""
         return self._deaf or bool(self._bytes)
 
     def take(self, data: bytes) -> list[Request]:

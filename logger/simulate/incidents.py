@@ -53,7 +53,7 @@ class Incident:
             raise SimulationError(f"incident {self.kind}: needs the address of a meter")
 
     def covers(self, at: float) -> bool:
-        """Tell whether it lasts at `at`."""
+        """Return whether it lasts at `at`."""
         return self.start <= at < self.end
 
 

@@ -22,14 +22,14 @@ class Quirk:
         self.dice = Dice(seed, 41, *self.name.encode())
 
     def concerns(self, address: int) -> bool:
-        """Tell whether the meter at `address` has this quirk."""
+        """Return whether the meter at `address` has this quirk."""
         return self.address in (None, address)
 
     def set_up(self, meter: VirtualMeter) -> None:
         """Change the meter itself, once."""
 
     def silences(self, pdu: bytes) -> bool:  # noqa: ARG002
-        """Tell whether the meter lets the request `pdu` go unanswered."""
+        """Return whether the meter lets the request `pdu` go unanswered."""
         return False
 
     def refuses(self, meter: VirtualMeter, pdu: bytes) -> int | None:  # noqa: ARG002

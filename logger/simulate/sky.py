@@ -40,7 +40,7 @@ def clear_sky(height: float) -> float:
 
 
 def restless(seed: int, day: int) -> bool:
-    """Tell whether clouds come and go on `day`, so that production flickers."""
+    """Return whether clouds come and go on `day`, so that production flickers."""
     return 0.3 <= unit(seed, day, 11) < 0.7
 
 

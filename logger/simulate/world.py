@@ -133,7 +133,7 @@ class World:
         self._incident_span = (min(first, incident.start), max(last, incident.end))
 
     def has(self, kind: Trouble, at: float, meter: int | None = None) -> bool:
-        """Tell whether an incident of `kind` lasts at `at` (for `meter`, if given)."""
+        """Return whether an incident of `kind` lasts at `at` (for `meter`, if given)."""
         return any(
             incident.kind is kind and incident.covers(at) and incident.meter in (None, meter)
             for incident in self.incidents

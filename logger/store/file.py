@@ -162,7 +162,7 @@ class BufferFile:
         return self._database is not None
 
     def same_file(self) -> bool:
-        """Tell whether the file that is open still lies at `path`."""
+        """Return whether the file that is open still lies at `path`."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 - a stat, every second
         except OSError:

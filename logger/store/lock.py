@@ -48,7 +48,7 @@ class OwnerLock:
         self._file = file
 
     def held_elsewhere(self) -> bool:
-        """Tell whether a running logger has the lock, without taking it."""
+        """Return whether a running logger has the lock, without taking it."""
         return bool(self.holder())
 
     def holder(self) -> str:

@@ -94,7 +94,7 @@ def finish(path: Path, now_ms: int) -> Path | None:
 
 
 def orphaned_log(path: Path) -> bool:
-    """Tell whether there is a log with rows and no database to it; SQLite would throw the
+    """Return whether there is a log with rows and no database to it; SQLite would throw the
     log away."""
     log = _beside(path, "-wal")
     with mapped(path):

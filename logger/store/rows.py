@@ -90,7 +90,7 @@ _LANES: Mapping[object, Lane] = {lane.value: lane for lane in Lane}
 
 
 def has_counters(lines: Iterable[str]) -> bool:
-    """Tell whether one of the lines holds energy counters."""
+    """Return whether one of the lines holds energy counters."""
     return any(line.startswith("energy") for line in lines)
 
 

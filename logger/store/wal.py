@@ -80,12 +80,12 @@ def salt(log: Path) -> bytes:
 
 
 def alike(one: bytes, other: bytes) -> bool:
-    """Tell whether two salts are the same, but for a little damage."""
+    """Return whether two salts are the same, but for a little damage."""
     return sum(a == b for a, b in zip(one, other, strict=False)) >= _ALIKE
 
 
 def header_intact(header: bytes) -> bool:
-    """Tell whether SQLite would take this for the header of a log."""
+    """Return whether SQLite would take this for the header of a log."""
     if len(header) < HEADER:
         return False
     magic, version, page_size, _, _, _, *sums = struct.unpack(">8I", header)
@@ -160,7 +160,7 @@ def _frames(header: bytes, found: Iterator[bytes]) -> Iterator[Frame]:
 
 
 def _one_word(said: Sums, sums: Sums) -> bool:
-    """Tell whether another value in one word of a frame would make its checksum right.
+    """Return whether another value in one word of a frame would make its checksum right.
 
     Both sums are linear in every word, modulo 2**32. What a word adds to them has a ratio
     of its own, by its place in the frame; the search is for a place with the ratio found.

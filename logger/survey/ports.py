@@ -24,7 +24,7 @@ def adapters(directory: Path = BY_ID, devices: Path = Path("/dev")) -> list[str]
 
 
 def is_device(port: str) -> bool:
-    """Tell whether `port` is a device, not a gateway on the network."""
+    """Return whether `port` is a device, not a gateway on the network."""
     return "://" not in port
 
 

@@ -1,0 +1,146 @@
+"""What README, CONTRIBUTING and docs/ say of the code is so: rooms, owners, paths, commands."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from logger.domain.datamodel import MEASUREMENTS
+from tests.conftest import FAST
+from tests.running import ROOT
+from tests.test_readme import CONTRIBUTING, README, blocks, lines
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+# Commands of docs/ that are not the program's, and where they are shown to work instead.
+SHOWN = {
+    ".venv/bin/pip": "the installation: test_demo_line runs one",
+    ".venv/bin/python -m tests.benchmark": "test_benchmark",
+    ".venv/bin/python -m tests.benchmark.soak": "test_soak",
+    ".venv/bin/python -m tests.fuzz": "test_fuzz",
+    "vmagent": "test_scaleout",
+}
+
+
+def rows(heading: str, text: str = ARCHITECTURE) -> list[list[str]]:
+    """Return the cells of the first table below `heading`, without its head."""
+    part = re.split(rf"^#+ {re.escape(heading)}$", text, flags=re.MULTILINE)[1]
+    table = re.search(r"(?:^\|.*\|\n)+", part, re.MULTILINE)
+    assert table, heading
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[0].splitlines()[2:]]
+
+
+def contracts() -> configparser.ConfigParser:
+    found = configparser.ConfigParser()
+    found.read(ROOT / ".importlinter", encoding="utf-8")
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files_that_are_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (document.parent / target).exists(), target
+
+
+def test_architecture_and_contributing_are_linked_from_the_readme() -> None:
+    assert "](docs/architecture.md)" in README
+    assert "](CONTRIBUTING.md)" in README
+
+
+def test_rooms_are_those_of_the_package_and_of_the_contract() -> None:
+    packages = {path.parent.name for path in (ROOT / "logger").glob("*/__init__.py")}
+    assert {cells[0].strip("`") for cells in rows("Rooms")} == packages
+    layers = contracts()["importlinter:contract:rooms"]["layers"].split("\n")
+    drawn = re.search(r"```\n(cli\n.*?)```", ARCHITECTURE, re.DOTALL)
+    assert drawn
+    assert drawn[1].split("\n")[:-1] == [line for line in layers if line]
+
+
+def test_owners_of_libraries_are_those_of_the_contracts() -> None:
+    known = contracts()
+    owners = {}
+    for name in known.sections():
+        section = known[name]
+        ignored = section.get("ignore_imports", "").split("->")
+        if section.get("type") == "forbidden" and len(ignored) == 2:
+            owners[section["forbidden_modules"].strip()] = ignored[0].strip()
+    told = {}
+    for library, owner in rows("Who owns an outside library"):
+        name = library.split(" (")[0].lower().replace("-", "_")
+        told[{"pyserial": "serial"}.get(name, name)] = owner.strip("`")
+    for library, module in owners.items():
+        assert told[library] == module.removeprefix("logger.").replace(".", "/") + ".py"
+
+
+@pytest.mark.parametrize("text", [ARCHITECTURE, CONTRIBUTING], ids=["architecture", "contributing"])
+def test_files_that_are_named_exist(text: str) -> None:
+    named = set(re.findall(r"`([\w./-]+\.(?:py|toml|csv|yaml))`", text))
+    named = {name for name in named if "NAME" not in name}
+    assert len(named) > 5
+    places = (ROOT, ROOT / "logger", ROOT / "logger" / "grafana", ROOT / "logger" / "derive")
+    missing = [name for name in named if not any((place / name).exists() for place in places)]
+    assert not missing
+
+
+def test_the_data_model_of_the_readme_is_that_of_the_code() -> None:
+    table = {cells[0].strip("`"): cells for cells in rows("Data model", README)}
+    assert set(table) == set(MEASUREMENTS)
+    for name, measurement in MEASUREMENTS.items():
+        told = set(re.findall(r"`(\w+)`", table[name][-1]))
+        for field in measurement.fields:
+            first = re.sub(r"\d$", "1", field)  # `reactive_q1` to `reactive_q4`
+            base = re.sub(r"_(min|max)$", "", field)
+            of_power = name == "power_1m" and base in MEASUREMENTS["power"].fields
+            assert told & {field, first} or of_power, f"{name}.{field} is not in the README"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS[2:], ids=lambda path: path.name)
+def test_commands_of_docs_are_accounted_for(document: Path) -> None:
+    for line in lines(document.read_text(encoding="utf-8")):
+        assert any(line.startswith(command) for command in SHOWN), line
+
+
+def test_checks_are_those_of_ci_here_and_before_a_commit() -> None:
+    found = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook["entry"] for repo in found["repos"] for hook in repo["hooks"]]
+    checks = [line for line in CI.splitlines() if line.startswith(".venv/bin/")]
+    assert hooks == checks
+    told = "\n".join(blocks("sh", CONTRIBUTING))
+    assert all(f"{check}\n" in told for check in checks)
+    validate = [sys.executable, "-m", "pre_commit", "validate-config"]
+    subprocess.run([*validate, ".pre-commit-config.yaml"], cwd=ROOT, check=True)
+
+
+def test_the_fast_subset_names_files_that_exist() -> None:
+    assert not {name for name in FAST if not (ROOT / "tests" / name).exists()}
+
+
+def selected(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in lines(CONTRIBUTING) if line.startswith(".venv/bin/pytest")]
+)
+def test_what_contributing_asks_pytest_for_is_there(line: str) -> None:
+    found = selected(*shlex.split(line)[1:])
+    files = set(re.findall(r"^tests/(test_\w+\.py)", found, re.MULTILINE))
+    asked = set(re.findall(r"tests/(test_\w+\.py)", line))
+    assert files == (asked or FAST)
