@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,16 @@ def test_files_stay_small_and_two_levels_deep() -> None:
     }
     assert not {name: size for name, size in sizes.items() if size > 300}
     assert all(name.count("/") == 1 for name in sizes if name not in ("__init__.py", "__main__.py"))
+
+
+def test_only_the_store_speaks_sql_to_the_file() -> None:
+    """Grafana's room writes InfluxQL, which is text for a server."""
+    words = re.compile(
+        r"\b(SELECT .* FROM rows|INSERT INTO|DELETE FROM|UPDATE rows|PRAGMA)\b", re.S
+    )
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "store" and words.search(path.read_text(encoding="utf-8"))
+    ]
+    assert not found

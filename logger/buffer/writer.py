@@ -9,7 +9,7 @@ from pathlib import Path
 
 from logger.buffer.exchange import Batch
 from logger.domain.errors import BufferCorruptError, BufferDiskError
-from logger.store import check, limits, parked, rows, schema
+from logger.store import check, extent, limits, parked, rows, schema
 from logger.store.database import Database
 from logger.store.file import BufferFile
 from logger.store.ledger import Books, Ledger, Scrub
@@ -121,7 +121,7 @@ class Writer:
             database = self.file.database()
             size, free = database.size()
             if free > max(_SHRINK_FREE, size // 2):
-                database.rows(f"PRAGMA incremental_vacuum({_SHRINK_PAGES})")
+                database.shrink(_SHRINK_PAGES)
                 self.file.count()
 
         self.file.mending(attempt, now_ms)
@@ -169,14 +169,7 @@ class Writer:
     def refresh(self) -> None:
         """Note what the file is now, for those who ask without touching the disk."""
         database = self.file.database()
-        times = database.row(
-            "SELECT (SELECT first_ms FROM rows WHERE state=0 AND lane='main' "
-            "ORDER BY id LIMIT 1), (SELECT first_ms FROM rows WHERE state=0 "
-            "AND lane='fast' ORDER BY id LIMIT 1), (SELECT max(last_ms) FROM (SELECT last_ms "
-            "FROM rows ORDER BY id DESC LIMIT 100))"
-        )
-        main, fast, newest = times or (None, None, None)
-        oldest = min((time for time in (main, fast) if time is not None), default=None)
+        oldest, newest = extent.extremes(database)
         size, free = database.size()
         ledger = schema.load_ledger(database)
         self.state = FileState(

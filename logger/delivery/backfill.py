@@ -20,9 +20,9 @@ from logger.delivery.worker import Worker
 from logger.domain.datamodel import Lane
 from logger.influx.outcome import OutcomeKind
 from logger.influx.write import Client
-from logger.store import schema
+from logger.store import leases, schema
 from logger.store.database import Database
-from logger.store.rows import LEASE_MS, Settlement, StoredRow, set_aside_damaged, settle, waiting
+from logger.store.rows import Settlement, StoredRow, set_aside_damaged, settle, waiting
 
 
 class LeasedOutlet:
@@ -42,19 +42,12 @@ class LeasedOutlet:
         """Take the oldest waiting rows that nobody else has."""
         database, now_ms = self._database, self._now_ms()
         with database.transaction():
-            database.run("DELETE FROM leases WHERE id=? OR until_ms<?", self._lease, now_ms)
+            leases.end(database, self._lease)
+            leases.end_expired(database, now_ms)
             with contextlib.closing(waiting(database, self._lane, now_ms, after=after)) as found:
                 rows = batch(found, lines, size)
             if rows:
-                database.run(
-                    "INSERT INTO leases (id, lane, first_id, last_id, until_ms) "
-                    "VALUES (?, ?, ?, ?, ?)",
-                    self._lease,
-                    self._lane.value,
-                    rows[0].id,
-                    rows[-1].id,
-                    now_ms + LEASE_MS,
-                )
+                leases.take(database, self._lease, self._lane, rows[0].id, rows[-1].id, now_ms)
             bad = [row.id for row in rows if not row.intact]
             if bad:
                 ledger = schema.load_ledger(database)
@@ -82,7 +75,7 @@ class LeasedOutlet:
         return schema.load_ledger(self._database).lanes[self._lane].waiting
 
     def _end(self) -> None:
-        self._database.run("DELETE FROM leases WHERE id=?", self._lease)
+        leases.end(self._database, self._lease)
 
 
 def backfill(

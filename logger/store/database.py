@@ -167,6 +167,10 @@ class Database:
         free = int(self.value("PRAGMA freelist_count"))
         return pages * PAGE, free * PAGE
 
+    def shrink(self, pages: int) -> None:
+        """Give up to `pages` unused pages back to the file system."""
+        self.rows(f"PRAGMA incremental_vacuum({pages})")
+
     def integrity(self, limit: int = 20) -> list[str]:
         """Return what SQLite finds wrong with the file, at most `limit` findings."""
         try:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from logger.points.split import series, stamp_of
+from logger.store import extent
 from logger.store.database import Database
 from logger.store.rows import RowState
 from logger.store.schema import check_owner
@@ -38,7 +39,7 @@ def source(
     try:
         check_owner(database)
         with database.snapshot():
-            total = int(database.value("SELECT count(*) FROM rows"))
+            total = extent.count(database)
 
             def lines() -> Iterator[str]:
                 done = 0
