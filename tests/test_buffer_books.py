@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from logger.delivery.backfill import LeasedOutlet
 from logger.delivery.outlet import BufferOutlet
 from logger.domain.datamodel import Lane
 from logger.points.line import Point
+from logger.store import seal
 from logger.store.database import Database
-from logger.store.ledger import Account, Books, LaneBooks, Ledger
+from logger.store.ledger import Account, Books, LaneBooks, Ledger, Scrub
 from logger.store.rows import (
     LEASE_MS,
     RowState,
@@ -106,7 +108,11 @@ def test_a_ledger_comes_back_as_it_was_stored() -> None:
         "next_id": 12,
         "thinned_id": 3,
         "clean": False,
+        "stamped_ms": None,
+        "next_parked": 1,
+        "released_id": 0,
         "written": {"2026-11-02": 99},
+        "scrub": asdict(Scrub()),
         "lanes": {
             "main": {"read": 10, "delivered": 4, "waiting": 3, "set_aside": 2, "drops": {}},
             "fast": {
@@ -163,7 +169,13 @@ def change(path: Path, row: StoredRow, body: str) -> None:
     """Change a row as another process does: whole, with the checksum that belongs to it."""
     crc = row_checksum(row.id, row.lane, row.points, row.first_ms, row.last_ms, body)
     with closing(Database.open(path)) as database:
-        database.run("UPDATE rows SET body=?, crc=? WHERE id=?", body, crc, row.id)
+        database.run(
+            f"UPDATE rows SET body=?, crc=?, seal={seal.sql('?')} WHERE id=?",
+            body,
+            crc,
+            crc,
+            row.id,
+        )
 
 
 @pytest.mark.parametrize("refused", [False, True])
