@@ -1,1 +1,1 @@
-"""What all rooms share: data model, limits, balances, wiring, errors. Pure; imports only `texts`."""
+"""What all rooms share: data model, limits, balance, wiring, errors. Pure; imports only `texts`."""
