@@ -78,7 +78,7 @@ def install(fault: str, trigger: Path) -> None:
             threading.Event().wait()
 
     def sleep(worker: Any) -> None:
-        if trigger.exists():
+        if trigger.exists() and "bus" in worker._thread.name:
             worker._wakeup.notify = lambda: None
 
     if kind == "sleep":
