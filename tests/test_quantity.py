@@ -47,7 +47,9 @@ def test_the_state_file_writes_quantities_as_text() -> None:
         f"{total}={'+'.join(f'active_import/{part}' for part in parts)}"
         in (state["guard"]["house"]["fits"])
     )
-    assert state["changes"] == {"house": {"serial": "22091039", "power_down_count": 7, "tariff": 1}}
+    assert state["changes"] == {
+        "house": {"serial": "22091039", "power_down_count": 7, "meter_amps": 100, "tariff": 1}
+    }
 
 
 def test_a_state_file_of_an_earlier_version_is_taken_up() -> None:

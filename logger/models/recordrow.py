@@ -42,7 +42,7 @@ class RecordRow(BaseModel):
     def record(self, number: int) -> Record:
         """Return the checked record, the `number`th; ValueError says what is wrong with it."""
         checked_names(self.field, self.phase, self.tariff, self.unit)
-        return Record(
+        found = Record(
             address=number,
             length=2 if self.type == "ratio" else 1,
             encoding=Encoding.RECORD,
@@ -62,6 +62,11 @@ class RecordRow(BaseModel):
             physical=self.quantity,
             storage=self.storage or 0,
         )
+        if found.value_unit != found.unit:  # `scale` leads to the unit of the data model
+            raise ValueError(
+                f"unit {self.unit!r}: field {self.field} is sent in {found.value_unit} here"
+            )
+        return found
 
     def _place(self) -> str:
         """Return what tells this record from the others of a telegram."""
