@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import logger.meter.readers
 import logger.runtime.app
 from logger.config import load_config
 from logger.derive.clock import Clock, Machine
@@ -72,7 +73,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
     reader = partial(MeterReader, clock=lambda: clock.now)
     with (
         patch.object(logger.runtime.app, "Clock", wall),
-        patch.object(logger.runtime.app, "MeterReader", reader),
+        patch.object(logger.meter.readers, "MeterReader", reader),
         # The line takes no time, so nobody has to wait for its silence.
         patch("minimalmodbus._calculate_minimum_silent_period", lambda baudrate: 0.0),
     ):
