@@ -187,13 +187,13 @@ name = "home"
 fast = "500ms"
 slow = "5s"
 [events]
-silent_after = "1s"
+silent_after = "6s"
 [buffer]
 path = "b.sqlite"
 [[bus]]
 name = "line"
 port = "socket://127.0.0.1:{port}"
-timeout = "1s"
+timeout = "5s"
 [[bus.meter]]
 name = "house"
 model = "pro380"
