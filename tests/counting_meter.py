@@ -16,8 +16,9 @@ from logger.models import Job
 from logger.models.plan import Block, plans
 from logger.points.line import Point
 from logger.points.parse import decode
+from logger.simulate import Refusal
 from logger.store.database import Database
-from tests.lines import answer_to
+from tests.lines import answer_to, seal
 from tests.readers import NOW, real_meter
 from tests.running import wait_until
 
@@ -80,7 +81,11 @@ class Meter:
         block = Block(*WORDS.unpack(request[2:6]))
         if self.lacks(block):
             return
-        words = list(self._meter.read_words(block.address, block.count, NOW))
+        try:
+            words = list(self._meter.read_words(block.address, block.count, NOW))
+        except Refusal as refusal:
+            yield seal(request[0], request[1] | 0x80, refusal.code)
+            return
         voltage = 0.0
         if block.address == FAST.address:
             voltage = 201.0 + sum(one.voltage > 0 for one in self.answers)
@@ -103,7 +108,7 @@ class Meter:
             yield answer
 
     def _read_up(self) -> bool:
-        """Tell whether the logger has taken all bytes that came (/proc/net/tcp in proc(5))."""
+        """Return whether the logger has taken all bytes that came (/proc/net/tcp in proc(5))."""
         lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
         (queues,) = [
             words[4]

@@ -68,6 +68,9 @@ def distinct_words() -> tuple[dict[int, int], dict[str, object]]:
         elif row["type"] == "int16":
             value = 300 + number
             raw = struct.pack(">h", 300 + number)
+        elif row["name"] == "Meter code":
+            value = "0103"
+            raw = bytes.fromhex(str(value))
         elif row["type"] == "hex":
             value = f"{number:02d}" * 2 * count
             raw = bytes.fromhex(str(value))
@@ -152,7 +155,8 @@ def test_a_missing_port_and_a_running_logger_are_said(tmp_path: Path) -> None:
 
 
 def test_one_request_a_job() -> None:
-    """The virtual meter counts: fast, slow and identity take one request each."""
+    """The virtual meter counts: fast, slow and identity take one request each, and once for all
+    the product code is asked for, which only a GROW has."""
     site = virtual_site(3, start=0.0)
     with VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False) as line:
         bus_config = Bus.model_validate(
@@ -172,7 +176,12 @@ def test_one_request_a_job() -> None:
             before = Counter(line.requests)
             reading = reader.read(job, 0)
             assert reading.complete
-            assert line.requests - before == Counter({(1, 3, first, count): 1})
+            whether_grow = {(1, 3, 0x4025, 1): 1} if job is Job.IDENTITY else {}
+            asked = Counter({(1, 3, first, count): 1} | whether_grow)
+            assert line.requests - before == asked
+        before = Counter(line.requests)
+        reader.read(Job.IDENTITY, 0)
+        assert line.requests - before == Counter({(1, 3, 0x4000, 32): 1})  # known by now
         bus.close()
 
 

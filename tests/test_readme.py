@@ -156,7 +156,7 @@ def test_command(line: str, place: Place) -> None:
     output = ""
     if needs_logger(line):
         beside = RunningLogger(place.directory / "my.toml").start()
-        wait_until(lambda: beside and beside.status().get("readings", 0) >= 2)
+        wait_until(lambda: beside and beside.status().get("healthy"))
     with start(line, place) as process:
         try:
             if words[1] in ENDLESS and "--for" not in words:
