@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from logger.buffer import Buffer
 from logger.cli.buffer import app
-from logger.cli.moments import moment
 from logger.domain.datamodel import Lane
 from logger.domain.errors import ConfigError, ExportError, LoggerError
 from logger.points.line import FieldValue, Point, encode
@@ -252,14 +251,6 @@ def test_without_a_server_nothing_can_be_delivered(shell: Shell) -> None:
         shell("backfill")
     with pytest.raises(ConfigError, match="buffer is the store"):
         shell("replay", "--from", "2d")
-
-
-def test_moments() -> None:
-    assert moment("now", "UTC", 5) == 5
-    assert moment("2h", "UTC", 7_200_001) == 1
-    assert moment("2026-03-29T03:00", "Europe/Amsterdam", 0) == moment(
-        "2026-03-29T01:00Z", "UTC", 0
-    )
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from logger.config.derive import Price, Prices
-from logger.report.calendar import By, Period, midnight_ms, periods
+from logger.domain.times import midnight_ms
+from logger.report.calendar import By, Period, periods
 from logger.report.countervalues import AT_MS, counter_values
 from logger.report.energy import EnergyRow, cuts, report
 from logger.report.influx import InfluxSource

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from logger.cli import app
 from logger.domain.errors import BufferFileError, ConfigError, ReportError
+from logger.domain.times import midnight_ms
 from logger.points.line import Point
-from logger.report.calendar import midnight_ms
 from tests.conftest import Target
 from tests.report_rig import write_buffer, write_influx
 
@@ -211,7 +211,7 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("report", "energy", "--by", "week"),
+        ("report", "energy", "--by", "fortnight"),
         ("report", "energy", "--from", "2026-10-32"),
         ("report", "energy", "--from", "2026-10-05", "--to", "2026-10-04"),
         ("events", "--kind", "nonsense"),

@@ -10,8 +10,9 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from logger.config import Bus, Config, Meter, duration_text
+from logger.config import Bus, Config, Meter
 from logger.domain.errors import ConfigError
+from logger.domain.times import duration_text
 from logger.models import Job, Model
 from logger.models.plan import Block, plans
 from logger.models.record import rows_of, telegram_bytes

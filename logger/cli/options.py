@@ -1,8 +1,7 @@
-"""Options that several commands share, and what they turn into."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -18,13 +17,3 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, None: 1}
-
-
-def duration(text: str) -> float:
-    """Return seconds for "30s", "5m", "2h" or a plain number of seconds."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
-        raise typer.BadParameter(f"{text!r} is not a duration: write 30s, 5m or 2h")
-    return float(match[1]) * _SECONDS[match[2]]

@@ -16,6 +16,7 @@ from logger import models
 from logger.config.locate import Location, key_lines
 from logger.config.section import MisplacedError
 from logger.config.sections import Config
+from logger.config.types import FROM_FILE
 from logger.domain.errors import ConfigError, ModelError
 from logger.texts import keep_login
 
@@ -32,7 +33,7 @@ def load_config(path: Path) -> Config:
     except tomllib.TOMLDecodeError as err:
         raise ConfigError(f"{path}: not TOML: {err}", _toml_hint(text, err)) from err
     try:
-        config = Config.model_validate(data)
+        config = Config.model_validate(data, context=FROM_FILE)
     except ValidationError as err:
         raise _explain(path, text, err) from None
     config = _resolve(config, path.resolve().parent)

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from logger.bus import busload
-from logger.config import Config, duration_text
+from logger.config import Config
 from logger.config.addresses import MBUS_SELECTED
 from logger.domain.errors import ConfigError
+from logger.domain.times import duration_text
 from logger.meter.identify import Found
 from logger.models import Model
 
