@@ -196,11 +196,25 @@ def test_export_of_nothing_leaves_the_file_alone(
     shell("export", "--out", str(day))
     before = day.read_bytes()
     with pytest.raises(ExportError, match="nothing to export"):
-        shell("export", "--out", str(day), "--from", "2001-01-01", "--to", "2001-01-02")
+        shell("export", "--out", str(day), "--force", "--from", "2001-01-01", "--to", "2001-01-02")
     with pytest.raises(ExportError, match="no measurement is called 'enrgy'") as caught:
-        shell("export", "--out", str(day), "-m", "enrgy")
+        shell("export", "--out", str(day), "--force", "-m", "enrgy")
     assert "'energy'" in caught.value.hint
     assert day.read_bytes() == before
+
+
+def test_export_replaces_a_file_only_when_told_to(
+    shell: Shell, store: Buffer, tmp_path: Path
+) -> None:
+    for name in ("day.csv", "day.lp", "day.parquet"):
+        file = tmp_path / name
+        file.write_text("of somebody else", encoding="utf-8")
+        with pytest.raises(ExportError, match="exists already") as caught:
+            shell("export", "--out", str(file))
+        assert "--force" in caught.value.hint
+        assert file.read_text(encoding="utf-8") == "of somebody else"
+        shell("export", "--out", str(file), "--force")
+        assert file.read_bytes() != b"of somebody else"
 
 
 def test_export_to_an_impossible_place(shell: Shell, tmp_path: Path) -> None:

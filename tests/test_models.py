@@ -281,6 +281,7 @@ _WRONG = [
     ("write = 6 }", "write = 6, range = [9, 1] }", 13, "above"),
     ("write = 6", 'write = 6, config = "port"', 13, "config"),
     ("voltage = [0, 400]", "voltage = [0]", 9, "limits.voltage"),
+    ("voltage = [0, 400]", "max_gap = [0, 400]", 9, "no register has the field"),
     ("voltage = [0, 400]", "volts = [0, 400]", 9, "no register has the field"),
     ('model = "mine"', 'model = "My Meter"', 2, "model"),
     ("max_gap = 2", "max_gap = 999", 5, "max_gap"),

@@ -11,7 +11,7 @@ import typer
 from logger.cli import setaside
 from logger.cli.bufferparts import Opened, bar, emit, nothing_to_export, opened
 from logger.cli.moments import FromOption, ToOption, duration, limits, shown
-from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 
 app = typer.Typer(
     help="Look into the buffer, deliver it, export it. Safe beside a running logger.",
@@ -210,6 +210,7 @@ def export(
     end: ToOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     file: FileOption = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write points as CSV, line protocol or Parquet. All are those that wait or were
@@ -221,6 +222,7 @@ def export(
     format_ = kind.value if kind is not None else out.suffix.lstrip(".")
     if format_ not in set(Format):
         raise typer.BadParameter(f"which format is {out.name!r}? Add --format csv, lp or parquet")
+    not_there_yet(out, force)
     from_ms, to_ms = limits(start, end, place.zone, place.now_ms())
     with (
         bar("exporting", as_json) as progress,

@@ -89,14 +89,12 @@ def bar(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
 
 def nothing_to_export(path: Path, measurements: Sequence[str]) -> ExportError:
     """Say why there is nothing to export; no file is touched."""
-    import difflib
-
     from logger.domain.datamodel import MEASUREMENTS
-    from logger.domain.errors import ExportError
+    from logger.domain.errors import ExportError, nearest
 
     for name in measurements:
-        if name not in MEASUREMENTS and (near := difflib.get_close_matches(name, MEASUREMENTS, 1)):
-            return ExportError(f"no measurement is called {name!r}", f"did you mean {near[0]!r}?")
+        if name not in MEASUREMENTS and (near := nearest(name, MEASUREMENTS)):
+            return ExportError(f"no measurement is called {name!r}", f"did you mean {near!r}?")
     return ExportError(
         "nothing to export: no point of that time, state and measurement is in the buffer",
         f"inepro-logger buffer status shows what {path} holds",

@@ -8,7 +8,7 @@ import typer
 
 from logger.cli.moments import FromOption, ToOption, now_ms, report_span
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from logger.cli.source import BufferOption, MeterOption, source
+from logger.cli.source import BufferOption, MeterOption, known_meters, source
 
 if TYPE_CHECKING:
     from logger.report.events import Event
@@ -54,7 +54,9 @@ def events(
     # What spans the range began before it and may end after it: all events are read.
     ever = (_EVER_MS, max(span[1], now) + _AHEAD_MS)
     with source(loaded, from_buffer) as points:
-        found = within(joined(points.read("event", [ever], tags, ())), span)
+        all_events = joined(points.read("event", [ever], tags, ()))
+    found = within(all_events, span)
+    known_meters(config, loaded, meter, {one.meter for one in all_events})
     rows = [shape.event(one, zone) for one in found]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

@@ -16,4 +16,15 @@ ConfigOption = Annotated[
         "--config", "-c", envvar=CONFIG_VARIABLE, help="The configuration file.", show_default=True
     ),
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace the file if it is there already.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+def not_there_yet(path: Path, force: bool) -> None:
+    """Raise ExportError if a command would replace a file without being told to."""
+    from logger.domain.errors import ExportError
+
+    if not force and path.is_file():
+        raise ExportError(f"{path} exists already", "choose another name, or add --force")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from logger.cli.moments import FromOption, ToOption, now_ms, report_span
-from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from logger.cli.source import BufferOption, MeterOption, source
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
+from logger.cli.source import BufferOption, MeterOption, known_meters, source
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -167,6 +167,7 @@ def quality(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with plots to this file.")
     ] = None,
+    force: ForceOption = False,
     from_buffer: BufferOption = False,
 ) -> None:
     """Show shares of voltage and frequency within limits, per week: an indication."""
@@ -180,6 +181,8 @@ def quality(
     from logger.report.calendar import By, touched
     from logger.report.page import page
 
+    if html is not None:
+        not_there_yet(html, force)
     loaded = load_config(config)
     zone = ZoneInfo(loaded.site.timezone)
     span = report_span(first, last, loaded.site.timezone, now_ms())
@@ -188,6 +191,7 @@ def quality(
     tags = {"meter": tuple(meter)} if meter else {}
     with source(loaded, from_buffer) as points:
         lines = report.quality(points, shown, tags)
+        known_meters(config, loaded, meter, {line.meter for line in lines})
         if not lines:
             raise ReportError(
                 f"no quality windows from {shown[0].label} to {shown[-1].label}",

@@ -196,27 +196,32 @@ def _zone(text: str) -> str:
 
 def _welcome(line: VirtualLine, port: str, parity: str) -> str:
     """Return how to reach the line, as part of a configuration."""
+    from logger.config.write import keys
+
     rows = [
         f"Virtual meters at {port}; in the configuration:",
         "",
         "[[bus]]",
-        'name = "virtual"',
-        *(['protocol = "mbus"'] if line.meters[0].model.protocol == "mbus" else []),
-        f'port = "{port}"',
-        f"baudrate = {line.baudrate}",
-        f'parity = "{_PARITY_WORDS[parity]}"',
+        *keys(
+            name="virtual",
+            protocol="mbus" if line.meters[0].model.protocol == "mbus" else None,
+            port=port,
+            baudrate=line.baudrate,
+            parity=_PARITY_WORDS[parity],
+        ),
     ]
     for meter in line.meters:
         rows += [
             "",
             "[[bus.meter]]",
-            f'name = "{meter.role}-{meter.address}"',
-            f'model = "{meter.model.name}"',
-            f"address = {meter.address}",
-            f'role = "{meter.role}"',
+            *keys(
+                name=f"{meter.role}-{meter.address}",
+                model=meter.model.name,
+                address=meter.address,
+                role=meter.role,
+                invert=max(meter.ledger.gains) < 0 or None,
+            ),
         ]
-        if max(meter.ledger.gains) < 0:
-            rows.append("invert = true")
     return "\n".join([*rows, ""])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,16 @@ BufferOption = Annotated[
 MeterOption = Annotated[
     list[str] | None, typer.Option("--meter", help="Only this meter; may be repeated.")
 ]
+
+
+def known_meters(path: Path, config: Config, names: Iterable[str] | None, stored: Set[str]) -> None:
+    """Check the names given with --meter: a meter is in the configuration, or was, and then
+    has points. Raises ConfigError for any other."""
+    from logger.config.find import find_meter
+
+    for name in names or ():
+        if name not in stored:
+            find_meter(path, config, name)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -13,11 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from logger import models
-from logger.config.locate import Location, key_lines
 from logger.config.section import MisplacedError
 from logger.config.sections import Config
 from logger.config.types import FROM_FILE
-from logger.domain.errors import ConfigError, ModelError
+from logger.domain.errors import ConfigError, ModelError, suggestion
+from logger.domain.locate import Location, line_of
 from logger.texts import keep_login
 
 
@@ -120,9 +119,7 @@ def _explain(path: Path, text: str, err: ValidationError) -> ConfigError:
     place = _place(path, text, location)
     match first["type"]:
         case "extra_forbidden":
-            known = _keys_at(location[:-1])
-            near = difflib.get_close_matches(str(location[-1]), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            hint = suggestion(str(location[-1]), _keys_at(location[:-1]), "known here: ")
             return ConfigError(f"{place}: unknown key", hint)
         case "missing":
             return ConfigError(f"{place}: missing", "add it; config/logger.toml shows how")
@@ -162,10 +159,6 @@ def _section_in(annotation: object) -> type[BaseModel] | None:
 
 def _place(path: Path, text: str, location: Location) -> str:
     key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location)
-    line = key_lines(text).get(location)
-    shorter = location
-    while line is None and shorter:
-        shorter = shorter[:-1]
-        line = key_lines(text).get(shorter)
+    line = line_of(text, location)
     where = f"{path}:{line}" if line else str(path)
     return f"{where}: {key.lstrip('.')}" if key else where
