@@ -115,7 +115,7 @@ def _show(app: App, latest: Latest, for_s: float | None) -> None:
 
 
 def _summary(app: App, buffer: Path | None) -> bool:
-    """Print what was done; tell whether every meter was read without an error."""
+    """Print what was done; return whether every meter was read without an error."""
     meters = app.overview.meters()
     state = app.buffer.state()
     errors = sum(meter.errors for meter in meters)

@@ -160,11 +160,9 @@ def _sweep(
     patience_s: float,
 ) -> tuple[list[Found], int | None]:
     """Return the meters on the line, and the address at which somebody stopped the search."""
-    from pydantic import ValidationError
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from logger.domain.errors import ConfigError
     from logger.survey import mbusscan, scan
 
     sweeps = mbusscan if protocol == "mbus" else scan
@@ -183,12 +181,7 @@ def _sweep(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, met=0)
         for number, (speed, bits) in enumerate(settings):
-            try:
-                config = sweeps.line_config(port, speed, bits)
-            except ValidationError as err:
-                first = err.errors()[0]
-                text = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
-                raise ConfigError(f"--{first['loc'][0]}: {text}") from None
+            config = sweeps.line_config(port, speed, bits)
             bar.update(task, description=f"{speed} baud, parity {bits}")
             known = len(found)
 

@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from logger import models
 from logger.config.section import MisplacedError
-from logger.config.sections import Config
+from logger.config.sections import Bus, Config
 from logger.config.types import FROM_FILE
 from logger.domain.errors import ConfigError, ModelError, suggestion
 from logger.domain.locate import Location, line_of
@@ -38,6 +39,19 @@ def load_config(path: Path) -> Config:
     config = _resolve(config, path.resolve().parent)
     _check_models(path, text, config)
     return config
+
+
+def bus_of_options(given: Mapping[str, object]) -> Bus:
+    """Return the bus that the options of a command describe, which are named like its keys.
+
+    Raises ConfigError naming the option.
+    """
+    try:
+        return Bus.model_validate(given)
+    except ValidationError as err:
+        first = err.errors()[0]
+        text = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        raise ConfigError(f"--{first['loc'][0]}: {text}") from None
 
 
 def _read(path: Path) -> str:

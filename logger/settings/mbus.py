@@ -96,7 +96,7 @@ def state(config: BusConfig, meter: MeterConfig) -> State:
 
 
 def occupied(config: BusConfig, address: int) -> bool:
-    """Tell whether somebody answers at `address`. Raises PortError."""
+    """Return whether somebody answers at `address`. Raises PortError."""
     bus = MbusBus(config)
     try:
         return any(bus.ping(address) for _ in range(2))
