@@ -25,26 +25,17 @@ from logger.domain.errors import ConfigError, ExportError, LoggerError
 from logger.points.line import FieldValue, Point, encode
 from logger.points.parse import decode
 from logger.store.verify import verify
+from tests.configs import configuration
 from tests.conftest import Target
 from tests.engines import Answer
 from tests.engines.rig import T0, Rig, energy, expected_fast, power
 
-CONFIG = """\
-[site]
-name = "s"
-timezone = "Europe/Amsterdam"
-[[bus]]
-name = "b"
-port = "socket://127.0.0.1:1"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-[buffer]
-path = "{path}"
-max_size = "64MiB"
-"""
+CONFIG = configuration(
+    ("grid", "grid"),
+    site="s",
+    zone="Europe/Amsterdam",
+    buffer={"path": "{path}", "max_size": "64MiB"},
+)
 INFLUX = """\
 [influxdb]
 url = "{url}"

@@ -13,29 +13,11 @@ from logger.config.derive import Counters, Events
 from logger.config.metrics import Metrics
 from logger.config.types import size
 from logger.domain.errors import ConfigError
+from tests.configs import configuration
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "logger.toml"
 
-GOOD = """\
-[site]
-name = "home"
-
-[[bus]]
-name = "a"
-port = "socket://127.0.0.1:5020"
-
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-
-[[bus.meter]]
-name = "roof"
-model = "pro380"
-address = 2
-role = "pv"
-"""
+GOOD = configuration(("grid", "grid"), ("roof", "pv"), bus="a", port="socket://127.0.0.1:5020")
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -17,25 +17,19 @@ from logger.cli import app
 from logger.domain.errors import BufferFileError, ConfigError, ExportError, ReportError
 from logger.domain.times import midnight_ms
 from logger.points.line import Point
+from tests.configs import configuration
 from tests.conftest import Target
 from tests.report_rig import write_buffer, write_influx
 
-CONFIG = """\
-[site]
-name = "s"
-timezone = "Europe/Amsterdam"
-[[bus]]
-name = "b"
-port = "socket://127.0.0.1:1"
-[[bus.meter]]
-name = "house"
-model = "pro380"
-address = 1
-role = "grid"
-[buffer]
-path = "{path}"
-[prices]
-currency = "EUR"
+CONFIG = (
+    configuration(
+        ("house", "grid"),
+        site="s",
+        zone="Europe/Amsterdam",
+        buffer={"path": "{path}"},
+        prices={"currency": "EUR"},
+    )
+    + """
 [[prices.valid]]
 since = 2026-01-01
 buy = 0.30
@@ -43,6 +37,7 @@ buy_t1 = 0.40
 buy_t2 = 0.20
 sell = 0.10
 """
+)
 INFLUX = """\
 [influxdb]
 url = "{url}"

@@ -25,6 +25,7 @@ from logger.config.load import _section_in
 from logger.config.types import FROM_FILE
 from logger.config.types import seconds as validate_seconds
 from logger.domain.times import UNITS, WORDS, duration_text, midnight_ms, next_day, seconds, stretch
+from tests.configs import configuration
 from tests.running import ROOT
 from tests.test_documents import rows
 
@@ -177,10 +178,12 @@ def config(tmp_path: Path) -> Path:
     28 October 2024: the clocks of Amsterdam go back on the 27th."""
     path = tmp_path / "logger.toml"
     path.write_text(
-        '[site]\nname = "home"\ntimezone = "Europe/Amsterdam"\n[[bus]]\nname = "a"\n'
-        'port = "socket://127.0.0.1:9"\n[[bus.meter]]\nname = "grid"\nmodel = "pro380"\n'
-        'address = 1\nrole = "grid"\n[buffer]\npath = "buffer.sqlite"\n[influxdb]\n'
-        'url = "http://127.0.0.1:9"\nbucket = "energy"\n',
+        configuration(
+            ("grid", "grid"),
+            zone="Europe/Amsterdam",
+            buffer={"path": "buffer.sqlite"},
+            influxdb={"url": "http://127.0.0.1:9", "bucket": "energy"},
+        ),
         encoding="utf-8",
     )
     begin = 1_729_893_600  # 2024-10-26 at 0:00
