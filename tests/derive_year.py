@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Step
 from logger.domain.quantity import TARIFF
+from logger.domain.times import midnight_ms
 from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job
 from logger.models.decode import decode
 from logger.models.plan import plan
 from logger.points.line import Point
-from logger.report.calendar import midnight_ms
 from logger.simulate import Incident, Trouble, VirtualMeter, virtual_site
 from logger.simulate.ledger import Ledger
 from logger.simulate.values import Counters

@@ -17,7 +17,7 @@ from logger.models import Job
 from logger.models.plan import Block
 from logger.simulate.writing import Refusal
 from tests.lines import ScriptedLine, answer_to, bus_config, meter_config, seal
-from tests.readers import NOW, NOW_MS, Clock, real_meter
+from tests.readers import NOW, NOW_MS, Clock, complete, real_meter
 
 
 class Gateway:
@@ -60,7 +60,7 @@ def refused(request: bytes, code: int = 2) -> bytes:
 
 def whole(readings: list[Reading]) -> bool:
     """Tell whether every job gave all its values."""
-    return all(reading.complete and reading.values for reading in readings)
+    return all(complete(reading) and reading.values for reading in readings)
 
 
 class Scene:

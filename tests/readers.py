@@ -9,6 +9,7 @@ from typing import Any
 from logger import models
 from logger.bus import Bus
 from logger.domain.quantity import Quantity
+from logger.meter.reading import Reading
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, Model, Value
@@ -22,6 +23,11 @@ from tests.lines import bus_config, meter_config
 NOW = 1_750_000_000.0  # virtual time stands still
 NOW_MS = 1_750_000_000_000
 JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
+
+
+def complete(reading: Reading) -> bool:
+    """Return whether every block was read and every value believed."""
+    return not reading.failures and not reading.rejected
 
 
 class Clock:

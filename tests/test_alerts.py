@@ -14,10 +14,11 @@ from logger.config.derive import Events
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.grafana.build import DASHBOARD_FOLDER
-from logger.grafana.notify import TELEGRAM, VARIABLES, notifications
+from logger.grafana.notify import EMAIL, NTFY, TELEGRAM, WEBHOOK, notifications
 from tests.grafana_queries import Json, unknown_names
 
 BOARDS = dashboards(DashboardOptions(buy=(0.30, 0.25, 0.30, 0.25), sell=0.08))
+VARIABLES = (EMAIL, WEBHOOK, NTFY, *TELEGRAM)
 (GROUP,) = rules(DashboardOptions(), list(BOARDS.values()))["groups"]
 RULES = {rule["title"]: rule for rule in GROUP["rules"]}
 

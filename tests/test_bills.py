@@ -18,33 +18,12 @@ from typer.testing import CliRunner, Result
 from logger.cli import app
 from logger.points.line import Point
 from logger.points.parse import decode
+from tests.configs import configuration
 
 CASES = Path(__file__).parent / "cases"
-CONFIG = """\
-[site]
-name = "home"
-timezone = "UTC"
-[[bus]]
-name = "b"
-port = "socket://127.0.0.1:1"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-[[bus.meter]]
-name = "roof"
-model = "pro380"
-address = 2
-role = "pv"
-[[bus.meter]]
-name = "cellar"
-model = "pro380"
-address = 3
-role = "battery"
-[buffer]
-path = "{path}"
-"""
+CONFIG = configuration(
+    ("grid", "grid"), ("roof", "pv"), ("cellar", "battery"), zone="UTC", buffer={"path": "{path}"}
+)
 DAYS = ("--from", "2026-09-21", "--to", "2026-09-23")
 START = 1_789_948_800_000  # 2026-09-21 00:00 UTC
 HOUR = 3_600_000

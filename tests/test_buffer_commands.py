@@ -20,32 +20,22 @@ from typer.testing import CliRunner
 
 from logger.buffer import Buffer
 from logger.cli.buffer import app
-from logger.cli.moments import moment
 from logger.domain.datamodel import Lane
 from logger.domain.errors import ConfigError, ExportError, LoggerError
 from logger.points.line import FieldValue, Point, encode
 from logger.points.parse import decode
 from logger.store.verify import verify
+from tests.configs import configuration
 from tests.conftest import Target
 from tests.engines import Answer
 from tests.engines.rig import T0, Rig, energy, expected_fast, power
 
-CONFIG = """\
-[site]
-name = "s"
-timezone = "Europe/Amsterdam"
-[[bus]]
-name = "b"
-port = "socket://127.0.0.1:1"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-[buffer]
-path = "{path}"
-max_size = "64MiB"
-"""
+CONFIG = configuration(
+    ("grid", "grid"),
+    site="s",
+    zone="Europe/Amsterdam",
+    buffer={"path": "{path}", "max_size": "64MiB"},
+)
 INFLUX = """\
 [influxdb]
 url = "{url}"
@@ -197,11 +187,25 @@ def test_export_of_nothing_leaves_the_file_alone(
     shell("export", "--out", str(day))
     before = day.read_bytes()
     with pytest.raises(ExportError, match="nothing to export"):
-        shell("export", "--out", str(day), "--from", "2001-01-01", "--to", "2001-01-02")
+        shell("export", "--out", str(day), "--force", "--from", "2001-01-01", "--to", "2001-01-02")
     with pytest.raises(ExportError, match="no measurement is called 'enrgy'") as caught:
-        shell("export", "--out", str(day), "-m", "enrgy")
+        shell("export", "--out", str(day), "--force", "-m", "enrgy")
     assert "'energy'" in caught.value.hint
     assert day.read_bytes() == before
+
+
+def test_export_replaces_a_file_only_when_told_to(
+    shell: Shell, store: Buffer, tmp_path: Path
+) -> None:
+    for name in ("day.csv", "day.lp", "day.parquet"):
+        file = tmp_path / name
+        file.write_text("of somebody else", encoding="utf-8")
+        with pytest.raises(ExportError, match="exists already") as caught:
+            shell("export", "--out", str(file))
+        assert "--force" in caught.value.hint
+        assert file.read_text(encoding="utf-8") == "of somebody else"
+        shell("export", "--out", str(file), "--force")
+        assert file.read_bytes() != b"of somebody else"
 
 
 def test_export_to_an_impossible_place(shell: Shell, tmp_path: Path) -> None:
@@ -252,14 +256,6 @@ def test_without_a_server_nothing_can_be_delivered(shell: Shell) -> None:
         shell("backfill")
     with pytest.raises(ConfigError, match="buffer is the store"):
         shell("replay", "--from", "2d")
-
-
-def test_moments() -> None:
-    assert moment("now", "UTC", 5) == 5
-    assert moment("2h", "UTC", 7_200_001) == 1
-    assert moment("2026-03-29T03:00", "Europe/Amsterdam", 0) == moment(
-        "2026-03-29T01:00Z", "UTC", 0
-    )
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from logger.points.parse import decode
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from logger.store.database import Database
+from tests.configs import configuration
 from tests.conftest import Target
 from tests.odd_machine import OddMachine
 from tests.old_buffer import make_version_two
@@ -20,23 +21,12 @@ from tests.running import RunningLogger, command, wait_until
 HOUR_MS = 3_600_000
 IN_2020_MS = 1_590_000_000_000
 NOT_SET = "the clock of this machine is not set yet"
-CONFIG = """\
-[site]
-name = "home"
-[intervals]
-fast = "1s"
-slow = "1s"
-[[bus]]
-name = "line"
-port = "socket://127.0.0.1:{port}"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-[buffer]
-path = "state/buffer.sqlite"
-"""
+CONFIG = configuration(
+    ("grid", "grid"),
+    port="socket://127.0.0.1:{port}",
+    intervals={"fast": "1s", "slow": "1s"},
+    buffer={"path": "state/buffer.sqlite"},
+)
 INFLUX = """\
 [influxdb]
 url = "{target.url}"

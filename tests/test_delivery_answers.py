@@ -164,7 +164,7 @@ def _config(directory: Path, url: str) -> Path:
     config.write_text(
         '[site]\nname = "home"\ntimezone = "UTC"\n'
         f'[buffer]\npath = "{directory}/buffer.sqlite"\n'
-        f'[influxdb]\nurl = "{url}"\norg = "home"\nbucket = "energy"\ntimeout = 1.0\n'
+        f'[influxdb]\nurl = "{url}"\norg = "home"\nbucket = "energy"\ntimeout = "1s"\n'
         'token_file = "token"\n'
         '[[bus]]\nname = "line"\nport = "socket://127.0.0.1:9"\n'
         '[[bus.meter]]\nname = "house"\nmodel = "pro380"\naddress = 1\nrole = "grid"\n',

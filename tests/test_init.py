@@ -79,6 +79,13 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
     assert env["LOGGER_CONFIG"] == "./config/local.toml"
 
 
+def test_any_name_is_written_so_that_it_reads_back(tmp_path: Path) -> None:
+    site, name = 'My "home" \\ ö 🌞', 'Roof [west] "a"'
+    run(tmp_path, "--yes", "--site", site, "--meter", f"3:grid:{name}")
+    config = load_config(tmp_path / "config" / "local.toml")
+    assert (config.site.name, config.bus[0].meter[0].name) == (site, name)
+
+
 def test_an_adapter_is_named_as_the_container_sees_it(tmp_path: Path) -> None:
     port = "/dev/serial/by-id/usb-X-if00-port0"
     run(tmp_path / "a", "--yes", "--port", port)

@@ -15,7 +15,7 @@ from logger.models.plan import Block
 from logger.store.statefile import StateFile
 from tests.gateways import Gateway, asked, refused, scene, whole
 from tests.lines import bus_config, meter_config
-from tests.readers import JOBS, NOW_MS, truth
+from tests.readers import JOBS, NOW_MS, complete, truth
 from tests.running import RunningLogger, command, wait_until
 
 FAST = Block(0x5002, 48)
@@ -147,7 +147,7 @@ def test_the_identity_is_never_cut_away(tmp_path: Path) -> None:
         reader = there.reader()
         for _ in range(20):
             there.round(reader)
-        assert reader.read(Job.FAST, NOW_MS).complete
+        assert complete(reader.read(Job.FAST, NOW_MS))
         assert reader.blocks(Job.IDENTITY)
         there.gateway.mood = lambda _request: None
         assert there.round(reader)[0].values[SERIAL]

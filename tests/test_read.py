@@ -27,6 +27,7 @@ from logger.runtime.status import StatusServer, socket_path
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.engines.process import program
 from tests.opponents import Serve, device, pty_meter, tcp_meter
+from tests.readers import complete
 from tests.running import command
 
 TABLE = Path(__file__).parent / "registers" / "pro380.csv"
@@ -175,7 +176,7 @@ def test_one_request_a_job() -> None:
         ):
             before = Counter(line.requests)
             reading = reader.read(job, 0)
-            assert reading.complete
+            assert complete(reading)
             whether_grow = {(1, 3, 0x4025, 1): 1} if job is Job.IDENTITY else {}
             asked = Counter({(1, 3, first, count): 1} | whether_grow)
             assert line.requests - before == asked

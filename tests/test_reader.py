@@ -20,7 +20,17 @@ from logger.models import Job, Value
 from logger.models.plan import Block
 from logger.simulate import Quirk, VirtualLine, quirks_named
 from tests.lines import MODBUS_MODELS, bus_config, meter_config
-from tests.readers import JOBS, NOW, NOW_MS, Setup, fixed_meter, line_of, real_meter, truth
+from tests.readers import (
+    JOBS,
+    NOW,
+    NOW_MS,
+    Setup,
+    complete,
+    fixed_meter,
+    line_of,
+    real_meter,
+    truth,
+)
 
 
 @pytest.mark.parametrize("name", MODBUS_MODELS)
@@ -32,7 +42,7 @@ def test_every_value_of_every_model_is_read_right(name: str) -> None:
         for job in Job:
             if reader.blocks(job):
                 reading = reader.read(job, NOW_MS)
-                assert reading.complete, reading.failures or reading.rejected
+                assert complete(reading), reading.failures or reading.rejected
                 assert reading.requests == len(reader.blocks(job)) + (
                     meter.model.guard is not None and job is Job.FAST
                 )
@@ -49,7 +59,7 @@ def test_a_silent_block_is_cut_and_the_rest_flows(tmp_path: Path) -> None:
     with line_of(meter, quirks=quirks, states=states) as setup:
         reader = setup.readers[0]
         readings: list[Reading] = []
-        while not readings or not readings[-1].complete:
+        while not readings or not complete(readings[-1]):
             setup.clock.now += 1
             readings.append(reader.read(Job.FAST, NOW_MS))
             assert len(readings) < 10
@@ -63,11 +73,11 @@ def test_a_silent_block_is_cut_and_the_rest_flows(tmp_path: Path) -> None:
         parts = list(reader.blocks(Job.FAST))
         assert len(parts) == 2
         for job in JOBS:
-            assert reader.read(job, NOW_MS).complete
+            assert complete(reader.read(job, NOW_MS))
         assert setup.bus.stats.silent == silent
         # After a restart nothing times out.
         again = setup.reader()
-        assert again.read(Job.FAST, NOW_MS).complete
+        assert complete(again.read(Job.FAST, NOW_MS))
         assert setup.bus.stats.silent == silent
         assert again.blocks(Job.FAST) == parts
 
@@ -85,26 +95,26 @@ def test_partial_readings_flow_while_the_meter_is_explored() -> None:
             assert len(counts) < 20
         assert len(counts) > 2
         assert all(counts[1:])
-        assert reader.read(Job.SLOW, NOW_MS).complete
+        assert complete(reader.read(Job.SLOW, NOW_MS))
 
 
 def test_the_full_block_is_tried_again_later(tmp_path: Path) -> None:
     quirks = quirks_named(["no-long-block-502a"])
     with line_of(real_meter(), quirks=quirks, states=StateStore(tmp_path)) as setup:
         reader = setup.readers[0]
-        while not reader.read(Job.FAST, NOW_MS).complete:
+        while not complete(reader.read(Job.FAST, NOW_MS)):
             pass
         silent = setup.bus.stats.silent
         setup.now_ms += RETRY_AFTER_MS[0]
         reading = reader.read(Job.FAST, NOW_MS)
-        assert reading.complete
+        assert complete(reading)
         assert len(reading.values) == 23
         assert setup.bus.stats.silent == silent + 1
         reader.read(Job.FAST, NOW_MS)
         assert setup.bus.stats.silent == silent + 1
         setup.line.set_quirks([])
         setup.now_ms += RETRY_AFTER_MS[1]
-        assert reader.read(Job.FAST, NOW_MS).complete
+        assert complete(reader.read(Job.FAST, NOW_MS))
         assert reader.blocks(Job.FAST) == [Block(0x5002, 48)]
         assert setup.reader().blocks(Job.FAST) == [Block(0x5002, 48)]
 
@@ -127,7 +137,7 @@ def test_refused_blocks_are_cut_at_once(
         for job in JOBS:
             reader.read(job, NOW_MS)
             reading = reader.read(job, NOW_MS)
-            assert reading.complete
+            assert complete(reading)
             read |= reading.values
         refused = setup.bus.stats.refused
         for job in JOBS:
@@ -145,7 +155,7 @@ def test_another_meter_is_explored_afresh(tmp_path: Path, caplog: pytest.LogCapt
     with line_of(meter, quirks=quirks_named(["no-long-block-502a"]), states=states) as setup:
         reader = setup.readers[0]
         reader.read(Job.IDENTITY, NOW_MS)
-        while not reader.read(Job.FAST, NOW_MS).complete:
+        while not complete(reader.read(Job.FAST, NOW_MS)):
             pass
         setup.line.set_quirks([])
         meter.settings["serial"] = "17100649"
@@ -163,13 +173,13 @@ def test_a_dead_meter_costs_one_short_probe_a_step_and_comes_back() -> None:
     there, gone = real_meter(address=1), real_meter(address=2)
     with line_of(there, gone) as setup:
         alive, dead = setup.readers
-        assert dead.read(Job.FAST, NOW_MS).complete
+        assert complete(dead.read(Job.FAST, NOW_MS))
         setup.line.set_quirks(quirks_named(["dead@2"]))
         asked = []
         for _ in range(300):  # five minutes, one round a second
             setup.clock.now += 1
             before = setup.bus.stats.requests
-            assert alive.read(Job.FAST, NOW_MS).complete
+            assert complete(alive.read(Job.FAST, NOW_MS))
             reading = dead.read(Job.FAST, NOW_MS)
             assert isinstance(reading.failures[0].error, SilentError)
             assert not reading.values
@@ -186,7 +196,7 @@ def test_a_dead_meter_costs_one_short_probe_a_step_and_comes_back() -> None:
         assert back.index(True) < 60
         assert all(back[back.index(True) :])
         assert not dead.away
-        assert dead.read(Job.FAST, NOW_MS).complete
+        assert complete(dead.read(Job.FAST, NOW_MS))
 
 
 def test_a_dead_meter_among_sixty_costs_the_others_no_turn() -> None:
@@ -207,7 +217,7 @@ def test_a_dead_meter_among_sixty_costs_the_others_no_turn() -> None:
         for turn in range(turns):
             now_s = 2.0 * turn
             for reader in readers:
-                good[reader.meter.name] += reader.read(Job.FAST, NOW_MS).complete
+                good[reader.meter.name] += complete(reader.read(Job.FAST, NOW_MS))
         bus.close()
     asked = sum(count for (address, *_), count in line.requests.items() if address == 30)
     assert {config.name: good[config.name] for config in configs} == {
@@ -220,7 +230,7 @@ def test_a_dead_meter_among_sixty_costs_the_others_no_turn() -> None:
 
 def self_read(reader: MeterReader, setup: Setup) -> bool:
     setup.clock.now += 1
-    return reader.read(Job.FAST, NOW_MS).complete
+    return complete(reader.read(Job.FAST, NOW_MS))
 
 
 def test_a_lost_frame_is_repeated_and_changes_no_plan() -> None:
@@ -236,10 +246,10 @@ def test_a_lost_frame_is_repeated_and_changes_no_plan() -> None:
 
     with line_of(real_meter()) as setup:
         reader = setup.readers[0]
-        assert reader.read(Job.FAST, NOW_MS).complete
+        assert complete(reader.read(Job.FAST, NOW_MS))
         setup.line.set_quirks([Lossy()])
         reading = reader.read(Job.FAST, NOW_MS)
-        assert reading.complete
+        assert complete(reading)
         assert reading.requests == 4  # the block, two short ones to settle, the block
         assert reader.blocks(Job.FAST) == [Block(0x5002, 48)]
 
@@ -264,7 +274,7 @@ def test_log_lines_mark_changes_only(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_closed_port_ends_the_job_without_trying_every_block() -> None:
     with line_of(real_meter("pro380-legacy")) as setup:
         reader = setup.readers[0]
-        assert reader.read(Job.FAST, NOW_MS).complete
+        assert complete(reader.read(Job.FAST, NOW_MS))
         answered = reader.reads
         setup.line.stop()
         for number in range(1, 4):
@@ -293,8 +303,8 @@ def test_integers_instead_of_floats_are_never_logged(caplog: pytest.LogCaptureFi
         assert caplog.text.count("settings set m1") == 1
         # Set back: the slow job finds out, and everything is logged again.
         meter.settings["data_type"] = 1
-        assert reader.read(Job.SLOW, NOW_MS).complete
-        assert reader.read(Job.FAST, NOW_MS).complete
+        assert complete(reader.read(Job.SLOW, NOW_MS))
+        assert complete(reader.read(Job.FAST, NOW_MS))
         # Switched over while running: noticed by what the numbers look like.
         meter.settings["data_type"] = 2
         reading = reader.read(Job.FAST, NOW_MS)

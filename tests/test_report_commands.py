@@ -14,28 +14,22 @@ import pytest
 from typer.testing import CliRunner
 
 from logger.cli import app
-from logger.domain.errors import BufferFileError, ConfigError, ReportError
+from logger.domain.errors import BufferFileError, ConfigError, ExportError, ReportError
+from logger.domain.times import midnight_ms
 from logger.points.line import Point
-from logger.report.calendar import midnight_ms
+from tests.configs import configuration
 from tests.conftest import Target
 from tests.report_rig import write_buffer, write_influx
 
-CONFIG = """\
-[site]
-name = "s"
-timezone = "Europe/Amsterdam"
-[[bus]]
-name = "b"
-port = "socket://127.0.0.1:1"
-[[bus.meter]]
-name = "house"
-model = "pro380"
-address = 1
-role = "grid"
-[buffer]
-path = "{path}"
-[prices]
-currency = "EUR"
+CONFIG = (
+    configuration(
+        ("house", "grid"),
+        site="s",
+        zone="Europe/Amsterdam",
+        buffer={"path": "{path}"},
+        prices={"currency": "EUR"},
+    )
+    + """
 [[prices.valid]]
 since = 2026-01-01
 buy = 0.30
@@ -43,6 +37,7 @@ buy_t1 = 0.40
 buy_t2 = 0.20
 sell = 0.10
 """
+)
 INFLUX = """\
 [influxdb]
 url = "{url}"
@@ -160,6 +155,13 @@ def test_quality_in_every_form(shell: Shell, tmp_path: Path) -> None:
     found = json.loads(shell("report", "quality", *DAYS, "--json", "--html", str(page)))
     assert "not an EN 50160 measurement" in found["note"]
     assert len(found["reasons"]) >= 4
+    whole = page.read_bytes()
+    page.write_text("of somebody else", encoding="utf-8")
+    with pytest.raises(ExportError, match="exists already"):
+        shell("report", "quality", *DAYS, "--html", str(page))
+    assert page.read_text(encoding="utf-8") == "of somebody else"
+    shell("report", "quality", *DAYS, "--html", str(page), "--force")
+    assert len(page.read_bytes()) == len(whole)
     (week,) = found["lines"]
     assert (week["period"], week["phase"], week["windows"]) == ("2026-W43", "L1", 288)
     assert week["share_plus_minus_10_percent"] == 1.0
@@ -211,7 +213,38 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("report", "energy", "--by", "week"),
+        ("read", "huose"),
+        ("settings", "show", "huose"),
+        ("settings", "set", "huose", "modbus_id", "7"),
+        ("events", "--meter", "huose"),
+        ("report", "quality", "--meter", "house", "--meter", "huose"),
+    ],
+)
+def test_a_meter_that_nobody_knows_is_refused_by_every_command(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        shell(*words)
+    assert caught.value.message.endswith("logger.toml: no meter is called 'huose'")
+    assert caught.value.hint == "did you mean 'house'?"
+
+
+def test_a_meter_of_former_days_is_still_found(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "former.lp"
+    file.write_text(
+        'event,site=s,kind=meter_silent,meter=barn,role=load state="end",duration_s=5.0,'
+        'text="no answer" 1792800000000\n',
+        encoding="utf-8",
+    )
+    shell("buffer", "import", str(file))
+    found = json.loads(shell("events", "--meter", "barn", "--from", "2001", "--json"))
+    assert [event["meter"] for event in found] == ["barn"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "energy", "--by", "fortnight"),
         ("report", "energy", "--from", "2026-10-32"),
         ("report", "energy", "--from", "2026-10-05", "--to", "2026-10-04"),
         ("events", "--kind", "nonsense"),

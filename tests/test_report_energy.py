@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logger.config.derive import Price, Prices
+from logger.domain.times import midnight_ms
 from logger.domain.timespan import merged
 from logger.points.line import Point
-from logger.report.calendar import By, Period, midnight_ms, periods, weeks
+from logger.report.calendar import By, Period, periods
 from logger.report.countervalues import counter_values
 from logger.report.energy import EnergyRow, cuts, report
 from logger.report.source import BufferSource
@@ -101,7 +102,7 @@ def test_months_and_weeks_are_cut_to_the_days_asked_for() -> None:
         ("2026-02", 28),
         ("2026-03", 2),
     ]
-    found = weeks(dt.date(2026, 10, 21), dt.date(2026, 11, 3), AMSTERDAM)
+    found = periods(dt.date(2026, 10, 21), dt.date(2026, 11, 3), By.WEEK, AMSTERDAM)
     assert [(w.label, (w.end_ms - w.start_ms) / HOUR) for w in found] == [
         ("2026-W43", 5 * 24 + 1),
         ("2026-W44", 7 * 24),

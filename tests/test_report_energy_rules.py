@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from logger.config.derive import Price, Prices
-from logger.report.calendar import midnight_ms
+from logger.domain.times import midnight_ms
 from logger.report.counted import Bounds, Break
 from logger.report.countervalues import CounterValues, Series
 from logger.report.energy import EnergyRow, cuts, report

@@ -14,8 +14,9 @@ import pytest
 
 from logger.config.derive import Prices
 from logger.domain.errors import ReportError
+from logger.domain.times import midnight_ms
 from logger.points.line import Point
-from logger.report.calendar import By, midnight_ms, periods, weeks
+from logger.report.calendar import By, periods
 from logger.report.countervalues import counter_values
 from logger.report.energy import cuts, report
 from logger.report.events import joined
@@ -110,7 +111,9 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
 
 def test_shares_equal_numpy_on_every_source(make: Maker) -> None:
     points = fortnight()
-    lines = quality(make(points), weeks(MONDAY, MONDAY + dt.timedelta(days=13), ZONE), {})
+    lines = quality(
+        make(points), periods(MONDAY, MONDAY + dt.timedelta(days=13), By.WEEK, ZONE), {}
+    )
     assert [(one.period, one.quantity, one.phase) for one in lines] == [
         ("2026-W43", "voltage", "L1"),
         ("2026-W43", "voltage", "L1-L2"),
@@ -196,14 +199,14 @@ def test_the_verdict_of_a_week(means: list[float], valid: int, verdict: str) -> 
     start = midnight_ms(dt.date(2026, 11, 2), ZONE)
     points = [window(start + n * TEN_MINUTES, mean) for n, mean in enumerate(means)]
     (line,) = quality(
-        in_memory(points), weeks(dt.date(2026, 11, 2), dt.date(2026, 11, 8), ZONE), {}
+        in_memory(points), periods(dt.date(2026, 11, 2), dt.date(2026, 11, 8), By.WEEK, ZONE), {}
     )
     assert (line.valid, line.verdict) == (valid, verdict)
 
 
 def test_windows_that_are_not_valid_have_no_share() -> None:
     points = [window(START, 300.0, valid=False)]
-    (line,) = quality(in_memory(points), weeks(MONDAY, MONDAY, ZONE), {})
+    (line,) = quality(in_memory(points), periods(MONDAY, MONDAY, By.WEEK, ZONE), {})
     assert (line.windows, line.valid, line.narrow, line.wide) == (1, 0, None, None)
     assert line.high == 301.5
 
@@ -212,7 +215,7 @@ def test_the_page_stands_alone_and_names_itself_an_indication() -> None:
     points = [point for point in fortnight() if point.tags["site"] == SITE]
     source = in_memory(points)
     span = (START, START + 2 * WEEK)
-    lines = quality(source, weeks(MONDAY, MONDAY + dt.timedelta(days=13), ZONE), {})
+    lines = quality(source, periods(MONDAY, MONDAY + dt.timedelta(days=13), By.WEEK, ZONE), {})
     windows = [point for point in points if point.measurement == "quality_voltage"]
     text = page(SITE, ZONE, span, lines, windows, {"house": histogram(source, span, "house")})
     assert TITLE in text
@@ -258,7 +261,7 @@ def test_a_stopped_influxdb_is_named(own_influx: InfluxServer) -> None:
 def test_every_line_can_be_shown_plainly() -> None:
     from logger.report import shape
 
-    (line,) = quality(in_memory([window(START, 231.0)]), weeks(MONDAY, MONDAY, ZONE), {})
+    (line,) = quality(in_memory([window(START, 231.0)]), periods(MONDAY, MONDAY, By.WEEK, ZONE), {})
     plain = shape.quality(line)
     assert plain["share_plus_minus_10_percent"] == 1.0
     assert len(plain) == len(astuple(line))

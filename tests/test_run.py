@@ -19,6 +19,7 @@ import pytest
 
 from logger.points.parse import decode
 from logger.simulate import Served, VirtualClock, VirtualLine, virtual_site
+from tests.configs import configuration
 from tests.conftest import Target
 from tests.running import PATIENCE_S, RunningLogger, command, wait_until
 
@@ -27,35 +28,20 @@ ROUNDS = 48  # of the fast job, one a second
 PHASES = ("L1", "L2", "L3")
 ADDRESSES = {"grid": 1, "roof": 2}
 
-CONFIG = """\
-[site]
-name = "home"
-[intervals]
-fast = "1s"
-slow = "5s"
-identity = "20s"
-[[bus]]
-name = "line"
-port = "socket://127.0.0.1:{port}"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-[[bus.meter]]
-name = "roof"
-model = "pro380"
-address = 2
-role = "pv"
-[influxdb]
-url = "{url}"
-org = "home"
-bucket = "{bucket}"
-fast_bucket = "{fast_bucket}"
-token_file = "token"
-[buffer]
-path = "state/buffer.sqlite"
-"""
+CONFIG = configuration(
+    ("grid", "grid"),
+    ("roof", "pv"),
+    port="socket://127.0.0.1:{port}",
+    intervals={"fast": "1s", "slow": "5s", "identity": "20s"},
+    influxdb={
+        "url": "{url}",
+        "org": "home",
+        "bucket": "{bucket}",
+        "fast_bucket": "{fast_bucket}",
+        "token_file": "token",
+    },
+    buffer={"path": "state/buffer.sqlite"},
+)
 
 
 class Line:

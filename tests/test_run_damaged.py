@@ -13,29 +13,17 @@ from typing import Any
 import pytest
 
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from tests.configs import configuration
 from tests.running import RunningLogger, command, wait_until
 
 NOON = 1_782_037_800.0  # 2026-06-21 10:30 UTC
 READINGS = 60
-CONFIG = """\
-[site]
-name = "home"
-[intervals]
-fast = "500ms"
-slow = "5s"
-[[bus]]
-name = "line"
-port = "socket://127.0.0.1:{port}"
-baudrate = 9600
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-[buffer]
-path = "state/buffer.sqlite"
-commit_interval = "20ms"
-"""
+CONFIG = configuration(
+    ("grid", "grid"),
+    port="socket://127.0.0.1:{port}",
+    intervals={"fast": "500ms", "slow": "5s"},
+    buffer={"path": "state/buffer.sqlite", "commit_interval": "20ms"},
+)
 
 
 @pytest.fixture

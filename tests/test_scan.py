@@ -32,6 +32,7 @@ from logger.simulate.ledger import Books
 from logger.simulate.world import World
 from logger.survey import ports
 from logger.survey.scan import Stopped, all_settings, line_config, sweep
+from tests.readers import complete
 from tests.running import wait_until
 
 NOW = 1_750_000_000.0
@@ -232,7 +233,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
         bus = Bus(config.bus[0])
         for one in config.bus[0].meter:
             reader = MeterReader(bus, one, models.load(one.model), lambda: 1)
-            assert reader.read(Job.FAST, 1).complete
+            assert complete(reader.read(Job.FAST, 1))
         bus.close()
         again = _cli("--port", port, "--range", "1", "--write", str(file))
     assert isinstance(again.exception, ConfigError)

@@ -44,7 +44,7 @@ org = "home"
 bucket = "energy"
 fast_bucket = "live"
 token_file = "token"
-timeout = 0.5
+timeout = "500ms"
 [buffer]
 path = "buffer.sqlite"
 commit_interval = "0.2s"

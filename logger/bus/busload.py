@@ -10,8 +10,9 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from logger.config import Bus, Config, Meter, duration_text
+from logger.config import Bus, Config, Meter
 from logger.domain.errors import ConfigError
+from logger.domain.times import duration_text
 from logger.models import Job, Model
 from logger.models.plan import Block, plans
 from logger.models.record import rows_of, telegram_bytes
@@ -71,7 +72,7 @@ def _meter_s(bus: Bus, model: Model) -> float:
 
 
 def _is_shared(config: Config, bus: Bus, meter: Meter, model: Model, job: Job) -> bool:
-    """Tell whether another job on M-Bus has asked already whenever `job` is due.
+    """Return whether another job on M-Bus has asked already whenever `job` is due.
 
     One telegram serves all jobs that are due: a slow job every 60 s costs nothing where
     the same meter is read fast every 10 s.

@@ -39,7 +39,7 @@ _TABLE = _table()
 
 
 def sealed(frame: bytes) -> bool:
-    """Tell whether `frame` ends with its right checksum."""
+    """Return whether `frame` ends with its right checksum."""
     return len(frame) >= SHORTEST - 1 and crc16(frame[:-_CHECKSUM]) == frame[-_CHECKSUM:]
 
 

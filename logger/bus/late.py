@@ -38,7 +38,7 @@ class LateAnswers:
                 return
 
     def ambiguous(self, count: int, now: float) -> bool:
-        """Tell whether an answer of `count` registers may belong to an open question."""
+        """Return whether an answer of `count` registers may belong to an open question."""
         self._expire(now)
         return any(asked == count for asked, _ in self._open)
 

@@ -58,7 +58,7 @@ class Mbap:
 
     @property
     def gone(self) -> bool:
-        """Tell whether the other end has closed the connection."""
+        """Whether the other end has closed the connection."""
         return bool(getattr(self._wire, "gone", False))
 
     @property
@@ -68,7 +68,7 @@ class Mbap:
 
     @property
     def rtu(self) -> bool:
-        """Tell whether RTU frames came instead of Modbus TCP."""
+        """Whether RTU frames came instead of Modbus TCP."""
         refused = len(self.junk) == SHORTEST and sealed(self.junk)
         return refused or bool(unsolicited(self.junk))
 
@@ -139,7 +139,7 @@ class Mbap:
 
 
 def speaks_modbus_tcp(heard: bytes) -> bool:
-    """Tell whether `heard` is one frame of Modbus TCP, on a line where RTU was expected."""
+    """Return whether `heard` is one frame of Modbus TCP, on a line where RTU was expected."""
     length = int.from_bytes(heard[4:6], "big")
     return (
         len(heard) == _HEAD + length

@@ -55,7 +55,7 @@ class MbusBus(Bus):
 
     @property
     def echo(self) -> bool:
-        """Tell whether the level converter is known to echo what is sent."""
+        """Whether the level converter is known to echo what is sent."""
         return self._echoed is True
 
     @property
@@ -94,7 +94,7 @@ class MbusBus(Bus):
     def wake(self, place: Place, timeout_s: float | None = None) -> bool:
         """Send the two commands after which a PRO380-Mb is said to send values by phase.
 
-        No manual names them. Tells whether the meter acknowledged both. Raises PortError.
+        No manual names them. Returns whether the meter acknowledged both. Raises PortError.
         """
         heard = []
         with contextlib.suppress(SilentError, GarbledError):
@@ -108,7 +108,7 @@ class MbusBus(Bus):
         return len(heard) == len(_WAKING)
 
     def ping(self, address: int, timeout_s: float | None = None) -> bool:
-        """Reset the line's side of the meter at `address`; tell whether one acknowledges.
+        """Reset the line's side of the meter at `address`; return whether one acknowledges.
 
         Raises GarbledError when several answer at once, and PortError.
         """

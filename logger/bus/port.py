@@ -77,7 +77,7 @@ class Port:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the port is open."""
+        """Whether the port is open."""
         return self._wire is not None
 
     def open(self, patience_s: float | None = None) -> None:
@@ -121,17 +121,17 @@ class Port:
 
     @property
     def arrived(self) -> bool:
-        """Tell whether a gateway has connected to this machine and waits."""
+        """Whether a gateway has connected to this machine and waits."""
         return self._listener is not None and self._listener.arrived
 
     @property
     def gone(self) -> bool:
-        """Tell whether the connection was closed while nobody asked, or replaced by a newer."""
+        """Whether the connection was closed while nobody asked, or replaced by a newer."""
         return self.arrived or bool(getattr(self._wire, "gone", False))
 
     @property
     def proven(self) -> bool:
-        """Tell whether a lost connection had brought an answer, or was idle for a while."""
+        """Whether a lost connection had brought an answer, or was idle for a while."""
         return self._place is not None and (self.heard or elapsed() - self._opened_at > _IDLE_S)
 
     @property
@@ -141,7 +141,7 @@ class Port:
 
     @property
     def speaks_rtu(self) -> bool:
-        """Tell whether RTU frames came where Modbus TCP was expected."""
+        """Whether RTU frames came where Modbus TCP was expected."""
         return isinstance(self._wire, Mbap) and self._wire.rtu
 
     def reset_input_buffer(self) -> None:

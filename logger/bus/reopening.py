@@ -58,7 +58,7 @@ class Reopening:
         self._renewal_s = self._first_renewal_s
 
     def silent(self) -> bool:
-        """Note that nobody answered; tell whether the port is to be closed and opened."""
+        """Note that nobody answered; return whether the port is to be closed and opened."""
         now = self._clock()
         if self._silent_since is None:
             self._silent_since = now

@@ -37,7 +37,7 @@ class SocketWire:
 
     @property
     def gone(self) -> bool:
-        """Tell whether the other end has closed it, so that a question would be lost."""
+        """Whether the other end has closed it, so that a question would be lost."""
         if not self._stream or self._buffer:
             return False
         try:
@@ -104,7 +104,7 @@ class Listener:
 
     @property
     def arrived(self) -> bool:
-        """Tell whether a gateway has connected that was not accepted yet."""
+        """Whether a gateway has connected that was not accepted yet."""
         return self._socket is not None and bool(select.select([self._socket], [], [], 0)[0])
 
     def accept(self, timeout: float, patience_s: float) -> SocketWire:

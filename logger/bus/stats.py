@@ -15,5 +15,4 @@ class BusStats:
     garbled: int = 0
     refused: int = 0
     port_errors: int = 0
-    renewed: int = 0
     busy_s: float = 0.0

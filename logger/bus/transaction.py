@@ -55,7 +55,7 @@ class Bus:
 
     @property
     def echo(self) -> bool:
-        """Tell whether the adapter is known to echo what is sent."""
+        """Whether the adapter is known to echo what is sent."""
         return self._port.echo is True
 
     @property
@@ -288,4 +288,3 @@ class Bus:
     def _heard_nothing(self) -> None:
         if self._reopening.silent():
             self._port.drop()
-            self.stats.renewed += 1

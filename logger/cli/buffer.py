@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from logger.cli import setaside
-from logger.cli.bufferparts import Opened, bar, emit, opened
-from logger.cli.moments import moment, shown
-from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from logger.domain.errors import ExportError
+from logger.cli.bufferparts import Opened, bar, emit, nothing_to_export, opened
+from logger.cli.moments import FromOption, ToOption, duration, limits, shown
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 
 app = typer.Typer(
     help="Look into the buffer, deliver it, export it. Safe beside a running logger.",
@@ -52,16 +50,19 @@ class Precision(StrEnum):
 FileOption = Annotated[
     Path | None, typer.Option("--file", help="Another buffer file than that of the configuration.")
 ]
-FromOption = Annotated[
-    str | None, typer.Option("--from", help="From here on: 2026-11-01, 2026-11-01T12:30, 2d (ago).")
-]
-ToOption = Annotated[str | None, typer.Option("--to", help="Up to here, without it; or now.")]
 RateOption = Annotated[
     float | None, typer.Option("--rate", min=1.0, help="At most so many points a second.")
 ]
 PatienceOption = Annotated[
-    float, typer.Option("--patience", min=0.0, help="Seconds to go on while the server fails.")
+    float | None,
+    typer.Option(
+        "--patience",
+        parser=duration,
+        metavar="DURATION",
+        help="How long to go on while the server fails; else 30s.",
+    ),
 ]
+_PATIENCE_S = 30.0
 
 
 @app.command()
@@ -116,7 +117,7 @@ def verify(
 def backfill(
     config: ConfigOption = DEFAULT_CONFIG,
     rate: RateOption = None,
-    patience: PatienceOption = 30.0,
+    patience: PatienceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Deliver what waits now; exit code 1 if points still wait in the end."""
@@ -125,11 +126,13 @@ def backfill(
 
 @app.command()
 def replay(
-    start: Annotated[str, typer.Option("--from", help="The first time to send again.")],
-    end: Annotated[str, typer.Option("--to", help="Up to here, without it.")] = "now",
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="The first time to send again.")
+    ],
+    end: ToOption = "now",
     config: ConfigOption = DEFAULT_CONFIG,
     rate: RateOption = None,
-    patience: PatienceOption = 30.0,
+    patience: PatienceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send delivered points again, for a server that lost data; the buffer has those of
@@ -139,9 +142,9 @@ def replay(
     place = opened(config, None)
     place.target()
     now_ms = place.now_ms()
-    from_ms, to_ms = (moment(text, place.zone, now_ms) for text in (start, end))
-    if from_ms >= to_ms:
-        raise typer.BadParameter("--from has to be before --to")
+    from_ms, to_ms = limits(start, end, place.zone, now_ms)
+    assert from_ms is not None
+    assert to_ms is not None
     with tools.changing(place.path) as database, bar("marking rows", as_json) as progress:
         points = tools.replay(database, from_ms, to_ms, now_ms, progress)
     if not as_json:
@@ -150,16 +153,23 @@ def replay(
 
 
 def _deliver(
-    place: Opened, rate: float | None, patience: float, extra: dict[str, Any], *, as_json: bool
+    place: Opened,
+    rate: float | None,
+    patience: float | None,
+    extra: dict[str, Any],
+    *,
+    as_json: bool,
 ) -> None:
     from logger.delivery.backfill import backfill as deliver
+    from logger.domain.times import duration_text
     from logger.store import tools
 
     target = place.target()
+    patience_s = _PATIENCE_S if patience is None else patience
     if not as_json:
         typer.echo(
             f"delivering to {target.url}; while nothing gets through it is tried for "
-            f"{patience:g} s; Ctrl-C is safe",
+            f"{duration_text(patience_s)}; Ctrl-C is safe",
             err=True,
         )
     with tools.changing(place.path) as database, bar("delivering", as_json) as progress:
@@ -169,7 +179,7 @@ def _deliver(
             now_ms=place.now_ms,
             progress=progress,
             rate=rate,
-            patience_s=patience,
+            patience_s=patience_s,
         )
     books = tools.summary(place.path).books.total
     result = {
@@ -200,6 +210,7 @@ def export(
     end: ToOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     file: FileOption = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write points as CSV, line protocol or Parquet. All are those that wait or were
@@ -211,9 +222,8 @@ def export(
     format_ = kind.value if kind is not None else out.suffix.lstrip(".")
     if format_ not in set(Format):
         raise typer.BadParameter(f"which format is {out.name!r}? Add --format csv, lp or parquet")
-    now_ms = place.now_ms()
-    from_ms = None if start is None else moment(start, place.zone, now_ms)
-    to_ms = None if end is None else moment(end, place.zone, now_ms)
+    not_there_yet(out, force)
+    from_ms, to_ms = limits(start, end, place.zone, place.now_ms())
     with (
         bar("exporting", as_json) as progress,
         source(
@@ -221,27 +231,12 @@ def export(
         ) as lines,
     ):
         if str(out) != "-" and next(lines(), None) is None:
-            raise _nothing(place.path, measurement or ())
+            raise nothing_to_export(place.path, measurement or ())
         count = write(lines, out, format_)
     if as_json:
         emit({"file": str(out), "format": format_, "points": count})
     else:
         typer.echo(f"{count} points written to {out}", err=str(out) == "-")
-
-
-def _nothing(path: Path, measurements: Sequence[str]) -> ExportError:
-    """Say why there is nothing to export; no file is touched."""
-    import difflib
-
-    from logger.domain.datamodel import MEASUREMENTS
-
-    for name in measurements:
-        if name not in MEASUREMENTS and (near := difflib.get_close_matches(name, MEASUREMENTS, 1)):
-            return ExportError(f"no measurement is called {name!r}", f"did you mean {near[0]!r}?")
-    return ExportError(
-        "nothing to export: no point of that time, state and measurement is in the buffer",
-        f"inepro-logger buffer status shows what {path} holds",
-    )
 
 
 @app.command("import")

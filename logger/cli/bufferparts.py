@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from logger.cli.moments import shown
 
 if TYPE_CHECKING:
     from logger.config.sections import Config, Influx
+    from logger.domain.errors import ExportError
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,20 @@ def bar(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=console, disable=as_json or not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def nothing_to_export(path: Path, measurements: Sequence[str]) -> ExportError:
+    """Say why there is nothing to export; no file is touched."""
+    from logger.domain.datamodel import MEASUREMENTS
+    from logger.domain.errors import ExportError, nearest
+
+    for name in measurements:
+        if name not in MEASUREMENTS and (near := nearest(name, MEASUREMENTS)):
+            return ExportError(f"no measurement is called {name!r}", f"did you mean {near!r}?")
+    return ExportError(
+        "nothing to export: no point of that time, state and measurement is in the buffer",
+        f"inepro-logger buffer status shows what {path} holds",
+    )
 
 
 def scrubbed(scrub: dict[str, Any], zone: str) -> str:

@@ -19,7 +19,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     """Check the configuration file and the load it puts on each bus."""
     import json
 
-    from logger.config import duration_text, load_config
+    from logger.config import load_config
+    from logger.domain.times import duration_text
     from logger.runtime.app import check_config
 
     loaded = load_config(config)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logger.cli.options import duration
+from logger.cli.moments import ForOption
 
 if TYPE_CHECKING:
     from logger.cli.live import Latest
@@ -22,9 +22,7 @@ _FULL_HEIGHT, _FULL_WIDTH = 31, 118
 
 
 def demo(
-    for_: Annotated[
-        str, typer.Option("--for", help="End by itself after this time, such as 30s.")
-    ] = "",
+    for_: ForOption = None,
     buffer: Annotated[
         Path | None, typer.Option(help="Keep the buffer in this file; else it is thrown away.")
     ] = None,
@@ -38,7 +36,6 @@ def demo(
 
     from logger.runtime import logs
 
-    for_s = duration(for_) if for_ else None
     logs.set_up("text", logging.WARNING)
 
     from logger.cli.live import Latest
@@ -55,7 +52,7 @@ def demo(
         )
         port = line.start_tcp("127.0.0.1", 0)
         app = App(_config(port, place), listener=latest.take)
-        _show(app, latest, for_s)
+        _show(app, latest, for_)
         good = _summary(app, buffer)
     raise typer.Exit(0 if good else 1)
 
@@ -118,7 +115,7 @@ def _show(app: App, latest: Latest, for_s: float | None) -> None:
 
 
 def _summary(app: App, buffer: Path | None) -> bool:
-    """Print what was done; tell whether every meter was read without an error."""
+    """Print what was done; return whether every meter was read without an error."""
     meters = app.overview.meters()
     state = app.buffer.state()
     errors = sum(meter.errors for meter in meters)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from logger.cli.moments import FromOption, ToOption, now_ms, report_span
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from logger.cli.source import BufferOption, FromOption, MeterOption, ToOption, days, source
+from logger.cli.source import BufferOption, MeterOption, known_meters, source
 
 if TYPE_CHECKING:
     from logger.report.events import Event
@@ -31,13 +32,11 @@ def events(
 ) -> None:
     """List events: outages, voltage, frequency, counters, clock, settings."""
     import json
-    import time
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
     from logger.derive.events import EventKind
     from logger.report import shape
-    from logger.report.calendar import By, midnight_ms, periods
     from logger.report.events import joined, within
 
     for name in kind or ():
@@ -45,18 +44,19 @@ def events(
             raise typer.BadParameter(f"{name!r} is no kind of event: {', '.join(EventKind)}")
     loaded = load_config(config)
     zone = ZoneInfo(loaded.site.timezone)
-    begin, end = days(first, last, loaded)
-    whole = periods(begin, end, By.DAY, zone)
+    now = now_ms()
+    span = report_span(first, last, loaded.site.timezone, now)
     tags: dict[str, list[str]] = {}
     if kind:
         tags["kind"] = kind
     if meter:
         tags["meter"] = meter
-    span = (midnight_ms(begin, zone), whole[-1].end_ms)
     # What spans the range began before it and may end after it: all events are read.
-    ever = (_EVER_MS, max(span[1], round(time.time() * 1000)) + _AHEAD_MS)
+    ever = (_EVER_MS, max(span[1], now) + _AHEAD_MS)
     with source(loaded, from_buffer) as points:
-        found = within(joined(points.read("event", [ever], tags, ())), span)
+        all_events = joined(points.read("event", [ever], tags, ()))
+    found = within(all_events, span)
+    known_meters(config, loaded, meter, {one.meter for one in all_events})
     rows = [shape.event(one, zone) for one in found]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

@@ -89,7 +89,7 @@ def set_mbus(
     options: Options,
 ) -> None:
     """Change primary address or baud rate of a meter, and read it back."""
-    from logger.config.locate import place_of
+    from logger.config.find import place_of
     from logger.domain.errors import BusError, ConfigError
     from logger.settings import mbus
     from logger.survey.context import port_from, shared

@@ -1,8 +1,7 @@
-"""Options that several commands share, and what they turn into."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +16,15 @@ ConfigOption = Annotated[
         "--config", "-c", envvar=CONFIG_VARIABLE, help="The configuration file.", show_default=True
     ),
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace the file if it is there already.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)?")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, None: 1}
 
 
-def duration(text: str) -> float:
-    """Return seconds for "30s", "5m", "2h" or a plain number of seconds."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
-        raise typer.BadParameter(f"{text!r} is not a duration: write 30s, 5m or 2h")
-    return float(match[1]) * _SECONDS[match[2]]
+def not_there_yet(path: Path, force: bool) -> None:
+    """Raise ExportError if a command would replace a file without being told to."""
+    from logger.domain.errors import ExportError
+
+    if not force and path.is_file():
+        raise ExportError(f"{path} exists already", "choose another name, or add --force")

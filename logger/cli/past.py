@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logger.cli.options import DEFAULT_CONFIG, ConfigOption, duration
+from logger.cli.moments import ForOption, moment
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption
 
 if TYPE_CHECKING:
     from logger.config import Config
     from logger.simulate import VirtualSite
 
-_DAY_S = 86400
+_LONGEST_S = 3660 * 86400
 # In the past every second minute has one reading; the last hours are as usual.
 _PAST_MS, _USUAL_MS = (120_000, 600_000), (10_000, 60_000)
 _USUAL_S = 3 * 3600
@@ -22,14 +23,20 @@ _FLUSH_POINTS = 20_000
 
 def simulate_past(
     config: ConfigOption = DEFAULT_CONFIG,
-    days: Annotated[int, typer.Option(min=1, max=3660, help="How much of the past.")] = 30,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="TIME", help="Where the past begins: 30d (ago), this-month ..."
+        ),
+    ] = "30d",
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3660, hidden=True, help="As --from with a d.")
+    ] = None,
     listen: Annotated[
         str, typer.Option(help="Serve the meters here afterwards, such as tcp://0.0.0.0:5020.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Another seed is another house and sky.")] = 1,
-    for_: Annotated[
-        str, typer.Option("--for", help="End by itself after this time, such as 30s.")
-    ] = "",
+    for_: ForOption = None,
 ) -> None:
     """Fill the buffer of CONFIG with the past of virtual meters, then serve them.
 
@@ -44,14 +51,15 @@ def simulate_past(
     from logger.simulate import VirtualClock, VirtualLine, virtual_site
     from logger.simulate.past import troubles
 
-    for_s = duration(for_) if for_ else None
+    if days is not None:
+        start = f"{days}d"
     loaded = load_config(config)
     note = loaded.buffer.path.with_name("virtual-site.json")
     now = int(time.time()) // 60 * 60
     begun: dict[str, int] = (
         json.loads(note.read_text(encoding="utf-8"))
         if note.exists()
-        else {"start": now - days * _DAY_S, "end": now, "seed": seed}
+        else {"start": _begin(start, loaded.site.timezone, now), "end": now, "seed": seed}
     )
     roles = {meter.address: meter.role for bus in loaded.bus for meter in bus.meter}
     site = virtual_site(
@@ -68,14 +76,27 @@ def simulate_past(
     else:
         count = _fill(loaded, site, begun["start"], begun["end"])
         note.write_text(json.dumps(begun), encoding="utf-8")
-        typer.echo(f"{count} points of {days} days are in {loaded.buffer.path}")
+        typer.echo(
+            f"{count} points of {(begun['end'] - begun['start']) / 86400:.0f} days are in "
+            f"{loaded.buffer.path}"
+        )
     if not listen:
         return
     from logger.cli.serving import listen_address, wait
 
     host, port = listen_address(listen)
     with VirtualLine(site.meters, clock=VirtualClock(time.time()), baudrate=9600) as line:
-        wait(for_s, f"virtual meters at socket://{host}:{line.start_tcp(host, port)}")
+        wait(for_, f"virtual meters at socket://{host}:{line.start_tcp(host, port)}")
+
+
+def _begin(text: str, zone: str, now: int) -> int:
+    """Return where the past begins, epoch seconds: a whole minute."""
+    start = moment(text, zone, now * 1000, "--from") // 60_000 * 60
+    if start >= now:
+        raise typer.BadParameter(f"--from {text} is not in the past")
+    if now - start > _LONGEST_S:
+        raise typer.BadParameter(f"--from {text} is more than ten years ago")
+    return start
 
 
 def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:

@@ -20,14 +20,13 @@ def read(
     as_json: JsonOption = False,
 ) -> None:
     """Read every register of one meter once and show it as the meter sends it."""
-    import difflib
     import json
     import time
 
     from logger import models
     from logger.bus import bus_of
     from logger.config import load_config
-    from logger.domain.errors import ConfigError
+    from logger.config.find import find_meter
     from logger.meter.adapt import named
     from logger.meter.readers import reader_of
     from logger.models import Job
@@ -35,12 +34,7 @@ def read(
 
     quiet()
     loaded = load_config(config)
-    places = {one.name: (bus, one) for bus in loaded.bus for one in bus.meter}
-    if meter not in places:
-        near = difflib.get_close_matches(meter, places, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"meters: {', '.join(places)}"
-        raise ConfigError(f"{config}: no meter is called {meter!r}", hint)
-    bus_config, meter_config = places[meter]
+    bus_config, meter_config = find_meter(config, loaded, meter)
     model = models.load(meter_config.model, loaded.models_dir)
     order = (Job.IDENTITY, *(job for job in Job if job is not Job.IDENTITY))  # who it is first
     if both := shared(loaded.buffer.path, [bus_config.port]):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
-from logger.cli.source import BufferOption, FromOption, MeterOption, ToOption, days, source
+from logger.cli.moments import FromOption, ToOption, now_ms, report_span
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
+from logger.cli.source import BufferOption, MeterOption, known_meters, source
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -26,7 +27,7 @@ def energy(
     config: ConfigOption = DEFAULT_CONFIG,
     first: FromOption = None,
     last: ToOption = None,
-    by: Annotated[str, typer.Option("--by", help="hour, day or month.")] = "day",
+    by: Annotated[str, typer.Option("--by", help="hour, day, week, month or year.")] = "day",
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
     from_buffer: BufferOption = False,
@@ -41,15 +42,15 @@ def energy(
     from logger.report import energy as report
     from logger.report import shape
     from logger.report.bounds import bounds
-    from logger.report.calendar import By, periods
+    from logger.report.calendar import By, touched
     from logger.report.countervalues import counter_values
 
     if by not in set(By):
         raise typer.BadParameter(f"--by {by}: expected {', '.join(By)}")
     loaded = load_config(config)
     zone = ZoneInfo(loaded.site.timezone)
-    begin, end = days(first, last, loaded)
-    shown = periods(begin, end, By(by), zone)
+    span = report_span(first, last, loaded.site.timezone, now_ms())
+    shown = touched(span, By(by), zone)
     tags = {"role": ("grid", "pv", "battery")}
     models = {
         meter.name: load_model(meter.model, loaded.models_dir)
@@ -63,7 +64,7 @@ def energy(
     rows, total = report.report(found, shown, loaded.prices, zone)
     if not rows:
         raise ReportError(
-            f"no counters of a grid or PV meter from {begin} to {end}",
+            f"no counters of a grid or PV meter from {shown[0].label} to {shown[-1].label}",
             "is a meter's role grid, and did the logger run then?",
         )
     currency = loaded.prices.currency
@@ -166,6 +167,7 @@ def quality(
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a page with plots to this file.")
     ] = None,
+    force: ForceOption = False,
     from_buffer: BufferOption = False,
 ) -> None:
     """Show shares of voltage and frequency within limits, per week: an indication."""
@@ -176,19 +178,25 @@ def quality(
     from logger.domain.errors import ExportError, ReportError
     from logger.report import quality as report
     from logger.report import shape
-    from logger.report.calendar import weeks
+    from logger.report.calendar import By, touched
     from logger.report.page import page
 
+    if html is not None:
+        not_there_yet(html, force)
     loaded = load_config(config)
     zone = ZoneInfo(loaded.site.timezone)
-    begin, end = days(first, last, loaded)
-    shown = weeks(begin, end, zone)
+    span = report_span(first, last, loaded.site.timezone, now_ms())
+    shown = touched(span, By.WEEK, zone)
     span = (shown[0].start_ms, shown[-1].end_ms)
     tags = {"meter": tuple(meter)} if meter else {}
     with source(loaded, from_buffer) as points:
         lines = report.quality(points, shown, tags)
+        known_meters(config, loaded, meter, {line.meter for line in lines})
         if not lines:
-            raise ReportError(f"no quality windows from {begin} to {end}", "did the logger run?")
+            raise ReportError(
+                f"no quality windows from {shown[0].label} to {shown[-1].label}",
+                "did the logger run?",
+            )
         if html is not None:
             names = {line.meter for line in lines if line.quantity == "frequency"}
             text = page(

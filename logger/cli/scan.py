@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from logger.cli.moments import lasting
 from logger.cli.options import JsonOption
 from logger.cli.quiet import quiet
 
@@ -44,9 +45,13 @@ def scan(
         bool, typer.Option("--all", help="Then try every other speed and parity, too.")
     ] = False,
     patience: Annotated[
-        str,
-        typer.Option(help="How long each address is waited for; else 70ms, for Modbus TCP 500ms."),
-    ] = "",
+        float | None,
+        typer.Option(
+            parser=lasting,
+            metavar="DURATION",
+            help="How long each address is waited for; else 70ms, for Modbus TCP 500ms.",
+        ),
+    ] = None,
     models_dir: Annotated[
         Path | None, typer.Option(help="Directory with register tables of your own.")
     ] = None,
@@ -63,7 +68,6 @@ def scan(
     import json
     from dataclasses import asdict
 
-    from logger.cli.options import duration
     from logger.config.addresses import MBUS_BAUDRATE
     from logger.domain.errors import ConfigError
     from logger.models import available
@@ -83,30 +87,30 @@ def scan(
             "change them in the gateway and scan again",
         )
     models = [load_model(name, models_dir) for name in available(models_dir)]
-    lasting = ports.lasting_name(port)
-    _note_a_logger(lasting)
+    port = ports.lasting_name(port)
+    _note_a_logger(port)
     wanted = _addresses(addresses, *((0, 250) if protocol == "mbus" else (1, 247)))
     speed = baudrate or (MBUS_BAUDRATE if protocol == "mbus" else 9600)
     found, stopped = _sweep(
         protocol,
-        lasting,
+        port,
         wanted,
         speed,
         parity,
         all_settings,
         models,
-        duration(patience or ("500ms" if lasting.startswith("tcp://") else "70ms")),
+        patience or (0.5 if port.startswith("tcp://") else 0.07),
     )
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
     elif found or stopped is None:
-        _show(found, lasting)
+        _show(found, port)
     if stopped is not None:
         unwritten = f"; {write} was not written" if write is not None else ""
         typer.echo(f"stopped at address {stopped}{unwritten}", err=True)
         raise typer.Exit(_INTERRUPTED)
     if write is not None:
-        text = draft.config_text(lasting, found, {model.name: model for model in models})
+        text = draft.config_text(port, found, {model.name: model for model in models})
         write.parent.mkdir(parents=True, exist_ok=True)
         write.write_text(text, encoding="utf-8")
         typer.echo(
@@ -156,11 +160,9 @@ def _sweep(
     patience_s: float,
 ) -> tuple[list[Found], int | None]:
     """Return the meters on the line, and the address at which somebody stopped the search."""
-    from pydantic import ValidationError
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from logger.domain.errors import ConfigError
     from logger.survey import mbusscan, scan
 
     sweeps = mbusscan if protocol == "mbus" else scan
@@ -179,12 +181,7 @@ def _sweep(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, met=0)
         for number, (speed, bits) in enumerate(settings):
-            try:
-                config = sweeps.line_config(port, speed, bits)
-            except ValidationError as err:
-                first = err.errors()[0]
-                text = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
-                raise ConfigError(f"--{first['loc'][0]}: {text}") from None
+            config = sweeps.line_config(port, speed, bits)
             bar.update(task, description=f"{speed} baud, parity {bits}")
             known = len(found)
 

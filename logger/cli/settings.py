@@ -139,19 +139,12 @@ def set_(
 
 
 def _find(path: Path, name: str) -> tuple[Config, Bus, Meter, Model]:
-    import difflib
-
     from logger import models
     from logger.config import load_config
-    from logger.domain.errors import ConfigError
+    from logger.config.find import find_meter
 
     loaded = load_config(path)
-    places = {one.name: (bus, one) for bus in loaded.bus for one in bus.meter}
-    if name not in places:
-        near = difflib.get_close_matches(name, places, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"meters: {', '.join(places)}"
-        raise ConfigError(f"{path}: no meter is called {name!r}", hint)
-    bus, meter = places[name]
+    bus, meter = find_meter(path, loaded, name)
     return loaded, bus, meter, models.load(meter.model, loaded.models_dir)
 
 
@@ -211,7 +204,7 @@ def _follow(
     outcome: Outcome,
 ) -> None:
     """Tell what to edit when the meter is reached in another way from now on."""
-    from logger.config.locate import place_of
+    from logger.config.find import place_of
 
     key, value = change.write.config, changer.config_value()
     if not key or outcome.after is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logger.cli.options import duration
+from logger.cli.moments import ForOption, duration, moment, now_ms
 from logger.cli.serving import listen_address, wait
 
 if TYPE_CHECKING:
@@ -78,14 +78,17 @@ def simulate(
     ] = True,
     delay: Annotated[
         float | None,
-        typer.Option(help="Milliseconds from request to answer; 20, unpaced 0."),
+        typer.Option(
+            parser=duration, metavar="DURATION", help="From request to answer; 20ms, unpaced 0."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another house and sky.")] = 1,
     speed: Annotated[float, typer.Option(help="60 makes an hour pass in a minute.")] = 1.0,
     start: Annotated[
-        str, typer.Option(help="Virtual time to begin at (ISO 8601, UTC); else now.")
-    ] = "",
-    zone: Annotated[str, typer.Option(help="Time zone of the tariff hours.")] = "UTC",
+        str,
+        typer.Option(metavar="TIME", help="Virtual time to begin at, local time of --zone."),
+    ] = "now",
+    zone: Annotated[str, typer.Option(help="Time zone of the household.")] = "UTC",
     quirk: Annotated[
         list[str] | None,
         typer.Option(
@@ -93,9 +96,7 @@ def simulate(
             f"Names: {', '.join(QUIRK_NAMES)}."
         ),
     ] = None,
-    for_: Annotated[
-        str, typer.Option("--for", help="End by itself after this time, such as 30s.")
-    ] = "",
+    for_: ForOption = None,
     list_quirks: Annotated[
         bool,
         typer.Option(
@@ -119,12 +120,12 @@ def simulate(
     )
 
     del list_quirks  # has done its work by now
-    for_s = duration(for_) if for_ else None
     letter = _parity(parity, on_pty=pty and not listen)
     where = listen_address(listen) if listen or not pty else None
-    if speed < 0 or (delay is not None and delay < 0):
-        raise typer.BadParameter("--speed and --delay cannot be negative")
-    clock = VirtualClock(_start(start), speed)
+    if speed < 0:
+        raise typer.BadParameter("--speed cannot be negative")
+    began_ms = moment(start, _zone(zone), now_ms(), "--start")
+    clock = VirtualClock(began_ms / 1000, speed)
     meters, inverted = _meters(meter) if meter else (DEFAULT_METERS, set())
     site = virtual_site(
         seed,
@@ -133,7 +134,7 @@ def simulate(
         inverted=inverted,
         model=model,
         step_s=_FAST_STEP_S if speed > _FAST else 1,
-        zone=_zone(zone),
+        zone=zone,
     )
     is_mbus = load(model).protocol == "mbus"
     line = (MbusLine if is_mbus else VirtualLine)(
@@ -141,7 +142,7 @@ def simulate(
         clock=clock,
         baudrate=baudrate or (MBUS_BAUDRATE if is_mbus else 9600),
         parity=letter,
-        delay_s=None if delay is None else delay / 1000,
+        delay_s=delay,
         paced=pace,
         quirks=quirks_named(quirk or [], seed),
     )
@@ -151,7 +152,7 @@ def simulate(
             ports.append((f"socket://{where[0]}:{line.start_tcp(*where)}", letter))
         if pty:
             ports.append((line.start_pty(), "N"))
-        wait(for_s, *(_welcome(line, port, settable) for port, settable in ports))
+        wait(for_, *(_welcome(line, port, settable) for port, settable in ports))
     typer.echo(_farewell(line))
 
 
@@ -181,19 +182,6 @@ def _meters(texts: list[str]) -> tuple[dict[int, str], set[int]]:
     return roles, inverted
 
 
-def _start(text: str) -> float:
-    import time
-    from datetime import UTC, datetime
-
-    if not text:
-        return time.time()
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time: write 2026-06-21T10:00:00") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
 def _zone(text: str) -> str:
     from zoneinfo import ZoneInfo
 
@@ -208,27 +196,32 @@ def _zone(text: str) -> str:
 
 def _welcome(line: VirtualLine, port: str, parity: str) -> str:
     """Return how to reach the line, as part of a configuration."""
+    from logger.config.write import keys
+
     rows = [
         f"Virtual meters at {port}; in the configuration:",
         "",
         "[[bus]]",
-        'name = "virtual"',
-        *(['protocol = "mbus"'] if line.meters[0].model.protocol == "mbus" else []),
-        f'port = "{port}"',
-        f"baudrate = {line.baudrate}",
-        f'parity = "{_PARITY_WORDS[parity]}"',
+        *keys(
+            name="virtual",
+            protocol="mbus" if line.meters[0].model.protocol == "mbus" else None,
+            port=port,
+            baudrate=line.baudrate,
+            parity=_PARITY_WORDS[parity],
+        ),
     ]
     for meter in line.meters:
         rows += [
             "",
             "[[bus.meter]]",
-            f'name = "{meter.role}-{meter.address}"',
-            f'model = "{meter.model.name}"',
-            f"address = {meter.address}",
-            f'role = "{meter.role}"',
+            *keys(
+                name=f"{meter.role}-{meter.address}",
+                model=meter.model.name,
+                address=meter.address,
+                role=meter.role,
+                invert=max(meter.ledger.gains) < 0 or None,
+            ),
         ]
-        if max(meter.ledger.gains) < 0:
-            rows.append("invert = true")
     return "\n".join([*rows, ""])
 
 

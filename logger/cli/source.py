@@ -1,10 +1,10 @@
-"""What the report commands share: days, and where their points come from."""
+"""What the report commands share: where their points come from, and of which meters."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,23 +16,6 @@ if TYPE_CHECKING:
 
 _QUERY_PATIENCE = 3  # a query may take so many times influxdb.timeout, which is for writes
 
-
-def day(text: str) -> dt.date:
-    """Return the day that "2026-10-25" names."""
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a day: write 2026-10-25") from None
-
-
-FromOption = Annotated[
-    dt.date | None,
-    typer.Option("--from", parser=day, metavar="DAY", help="First day, in the site's time zone."),
-]
-ToOption = Annotated[
-    dt.date | None,
-    typer.Option("--to", parser=day, metavar="DAY", help="Last day, itself included."),
-]
 BufferOption = Annotated[
     bool,
     typer.Option("--from-buffer", help="Read the buffer although InfluxDB is configured."),
@@ -42,16 +25,14 @@ MeterOption = Annotated[
 ]
 
 
-def days(first: dt.date | None, last: dt.date | None, config: Config) -> tuple[dt.date, dt.date]:
-    """Return the days of a report; without any the current month so far."""
-    from zoneinfo import ZoneInfo
+def known_meters(path: Path, config: Config, names: Iterable[str] | None, stored: Set[str]) -> None:
+    """Check the names given with --meter: a meter is in the configuration, or was, and then
+    has points. Raises ConfigError for any other."""
+    from logger.config.find import find_meter
 
-    today = dt.datetime.now(ZoneInfo(config.site.timezone)).date()
-    end = last or today
-    begin = first or end.replace(day=1)
-    if begin > end:
-        raise typer.BadParameter(f"--from {begin} is after --to {end}")
-    return begin, end
+    for name in names or ():
+        if name not in stored:
+            find_meter(path, config, name)
 
 
 @contextlib.contextmanager

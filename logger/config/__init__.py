@@ -2,7 +2,6 @@
 
 from logger.config.load import load_config
 from logger.config.sections import Buffer, Bus, Config, Influx, Intervals, Meter, Site
-from logger.config.types import duration_text, seconds
 
 __all__ = [
     "Buffer",
@@ -12,7 +11,5 @@ __all__ = [
     "Intervals",
     "Meter",
     "Site",
-    "duration_text",
     "load_config",
-    "seconds",
 ]

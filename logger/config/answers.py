@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from logger.config.write import keys
+
 SECRETS = (
     "INFLUXDB_ADMIN_PASSWORD",
     "INFLUXDB_ADMIN_TOKEN",
@@ -110,37 +112,33 @@ def configuration(answers: Answers) -> str:
         "# Every key is explained in config/logger.toml.",
         "",
         "[site]",
-        f'name = "{answers.site}"',
-        f'timezone = "{answers.zone}"',
+        *keys(name=answers.site, timezone=answers.zone),
         "",
         "[intervals]",
-        'fast = "5s"',
-        'slow = "60s"',
-        'identity = "1h"',
+        *keys(fast="5s", slow="60s", identity="1h"),
         "",
         "[[bus]]",
-        'name = "cabinet"',
+        *keys(name="cabinet"),
     ]
     if docker and port.startswith("/host"):
         rows.append("# The container sees /dev of the host as /host/dev.")
-    rows.append(f'port = "{port}"')
+    rows += keys(port=port)
     for meter in answers.meters:
         rows += [
             "",
             "[[bus.meter]]",
-            f'name = "{meter.name}"',
-            'model = "pro380"',
-            f"address = {meter.address}",
-            f'role = "{meter.role}"',
+            *keys(name=meter.name, model="pro380", address=meter.address, role=meter.role),
         ]
     rows += [
         "",
         "[influxdb]",
-        f'url = "{"http://influxdb:8086" if docker else "http://localhost:8086"}"',
-        'org = "home"',
-        'bucket = "energy"',
-        'fast_bucket = "live"',
-        f'token_file = "{token}"',
+        *keys(
+            url="http://influxdb:8086" if docker else "http://localhost:8086",
+            org="home",
+            bucket="energy",
+            fast_bucket="live",
+            token_file=token,
+        ),
         "",
         "# Prices of a kWh, for reports and dashboards.",
         "# [[prices.valid]]",
@@ -150,5 +148,5 @@ def configuration(answers: Answers) -> str:
         "# sell = 0.08",
     ]
     if not docker:
-        rows += ["", "[buffer]", 'path = "/var/lib/inepro-logger/buffer.sqlite"']
+        rows += ["", "[buffer]", *keys(path="/var/lib/inepro-logger/buffer.sqlite")]
     return "\n".join(rows) + "\n"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from logger import models
-from logger.config.locate import Location, key_lines
 from logger.config.section import MisplacedError
-from logger.config.sections import Config
-from logger.domain.errors import ConfigError, ModelError
+from logger.config.sections import Bus, Config
+from logger.config.types import FROM_FILE
+from logger.domain.errors import ConfigError, ModelError, suggestion
+from logger.domain.locate import Location, line_of
 from logger.texts import keep_login
 
 
@@ -32,12 +33,25 @@ def load_config(path: Path) -> Config:
     except tomllib.TOMLDecodeError as err:
         raise ConfigError(f"{path}: not TOML: {err}", _toml_hint(text, err)) from err
     try:
-        config = Config.model_validate(data)
+        config = Config.model_validate(data, context=FROM_FILE)
     except ValidationError as err:
         raise _explain(path, text, err) from None
     config = _resolve(config, path.resolve().parent)
     _check_models(path, text, config)
     return config
+
+
+def bus_of_options(given: Mapping[str, object]) -> Bus:
+    """Return the bus that the options of a command describe, which are named like its keys.
+
+    Raises ConfigError naming the option.
+    """
+    try:
+        return Bus.model_validate(given)
+    except ValidationError as err:
+        first = err.errors()[0]
+        text = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        raise ConfigError(f"--{first['loc'][0]}: {text}") from None
 
 
 def _read(path: Path) -> str:
@@ -119,9 +133,7 @@ def _explain(path: Path, text: str, err: ValidationError) -> ConfigError:
     place = _place(path, text, location)
     match first["type"]:
         case "extra_forbidden":
-            known = _keys_at(location[:-1])
-            near = difflib.get_close_matches(str(location[-1]), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            hint = suggestion(str(location[-1]), _keys_at(location[:-1]), "known here: ")
             return ConfigError(f"{place}: unknown key", hint)
         case "missing":
             return ConfigError(f"{place}: missing", "add it; config/logger.toml shows how")
@@ -161,10 +173,6 @@ def _section_in(annotation: object) -> type[BaseModel] | None:
 
 def _place(path: Path, text: str, location: Location) -> str:
     key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location)
-    line = key_lines(text).get(location)
-    shorter = location
-    while line is None and shorter:
-        shorter = shorter[:-1]
-        line = key_lines(text).get(shorter)
+    line = line_of(text, location)
     where = f"{path}:{line}" if line else str(path)
     return f"{where}: {key.lstrip('.')}" if key else where

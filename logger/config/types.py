@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+from logger.domain import times
+
+# The context of a validation whose data was written by a person.
+FROM_FILE: Mapping[str, object] = {"from": "file"}
 _BYTES = {
     "B": 1,
     "kB": 1000,
@@ -22,16 +26,15 @@ _BYTES = {
 _NUMBER_UNIT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
-def seconds(value: object) -> float:
-    """Return a duration in seconds: a number of seconds, or text like "500ms" or "2d"."""
-    if isinstance(value, bool):
-        raise ValueError('expected a duration such as "10s" or "2d"')
-    if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, str) and (match := _NUMBER_UNIT.fullmatch(value)):
-        unit = match[2]
-        if unit in _SECONDS:
-            return round(float(match[1]) * _SECONDS[unit], 6)
+def seconds(value: object, info: ValidationInfo) -> float:
+    """Return a duration in seconds from text such as "500ms" or "2d".
+
+    A number is taken from code, where a field's type tells its unit, and refused from a file.
+    """
+    if isinstance(value, str):
+        return times.seconds(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return times.seconds(f"{value}") if info.context is FROM_FILE else float(value)
     raise ValueError(f'expected a duration such as "500ms", "10s", "5m", "2d", not {value!r}')
 
 
@@ -46,16 +49,6 @@ def size(value: object) -> int:
         if unit in _BYTES:
             return int(float(match[1]) * _BYTES[unit])
     raise ValueError(f'expected a size such as "500MB" or "2GiB", not {value!r}')
-
-
-def duration_text(value: float) -> str:
-    """Return `value` seconds as a person would write it: "500ms", "90s", "2h", "2d"."""
-    if value < 1:
-        return f"{value * 1000:g}ms"
-    for unit in ("d", "h"):
-        if value >= _SECONDS[unit] and value % _SECONDS[unit] == 0:
-            return f"{value / _SECONDS[unit]:g}{unit}"
-    return f"{value:g}s"
 
 
 def _tag(value: str) -> str:

@@ -179,7 +179,7 @@ class Availability:
         ]
 
     def tick(self, now_ms: int) -> list[Event]:
-        """Look who has been silent for too long, and end what nobody will explain."""
+        """Begin events of meters that are silent for too long, end those that stay unexplained."""
         if self._started_ms is None:
             self._started_ms = now_ms
         found: list[Event] = []

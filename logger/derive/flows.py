@@ -5,8 +5,8 @@ what the inverter produces, so its production is reverse energy; what the invert
 at night is load. `invert` in the configuration has turned meters wired otherwise.
 
 The formulas are those of `domain.balance`. Meters are read one after the other, so a
-difference of counters can go back by a hair; it is written as it is, because a value kept
-for being the highest would hide what a battery feeds into the grid.
+difference of two counters may fall by what flowed between the readings. It is written as it
+is: keeping the highest value so far would hide what a battery feeds into the grid.
 """
 
 from __future__ import annotations

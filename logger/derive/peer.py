@@ -12,7 +12,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def elsewhere(peer: str, own: str, root: Path = Path("/")) -> bool:
-    """Tell whether address `peer`, connected from `own`, is that of another machine.
+    """Return whether address `peer`, connected from `own`, is that of another machine.
 
     A container is none: it is reached without a router through a device without hardware
     (proc_net_route in proc(5), /sys/class/net). `root` is where /proc and /sys lie.

@@ -21,18 +21,18 @@ _TRIAL = "import ctypes; ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(
 
 
 def synchronised() -> bool:
-    """Tell whether the clock is kept by NTP; False where nobody can say."""
+    """Return whether the clock is kept by NTP; False where nobody can say."""
     return _TIMESYNCD.exists() or (_may_ask() and _kernel_says())
 
 
 @functools.cache
 def _may_ask() -> bool:
-    """Tell whether asking the kernel leaves a process of this sandbox alive."""
+    """Return whether asking the kernel leaves a process of this sandbox alive."""
     return not _filtered() or _survived()
 
 
 def _filtered() -> bool:
-    """Tell whether system calls of this process are filtered (proc(5): Seccomp)."""
+    """Return whether system calls of this process are filtered (proc(5): Seccomp)."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

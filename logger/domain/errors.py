@@ -30,6 +30,8 @@ values, not exceptions: an unreachable server is a normal state of a logger.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from logger.texts import printable
 
 
@@ -132,3 +134,18 @@ class StalledError(LoggerError):
 
 class StatusError(LoggerError):
     """No running logger could be asked for its state."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name of `known` that `name` may be a slip of; None without one."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
+def suggestion(name: str, known: Iterable[str], listed: str) -> str:
+    """Return the hint of an error about an unknown name: what of `known` is near to it, or,
+    after `listed`, all that is known."""
+    names = list(known)
+    near = nearest(name, names)
+    return f"did you mean {near!r}?" if near else f"{listed}{', '.join(names)}"

@@ -10,7 +10,6 @@ from logger.grafana.panels import Json
 NAME = "inepro-logger"
 EMAIL, WEBHOOK, NTFY = "ALERT_EMAIL", "ALERT_WEBHOOK_URL", "ALERT_NTFY_URL"
 TELEGRAM = ("ALERT_TELEGRAM_TOKEN", "ALERT_TELEGRAM_CHAT")
-VARIABLES = (EMAIL, WEBHOOK, NTFY, *TELEGRAM)
 
 _TITLE = '{{ template "inepro.title" . }}'
 _MESSAGE = '{{ template "inepro.message" . }}'

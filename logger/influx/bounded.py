@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _HEAD_BYTES = 1024**2  # of what comes before the data, and what is read along with it
-_CHUNK = 64 * 1024
+CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class Socket:
 
     def sendall(self, data: ReadableBuffer) -> None:
         view = memoryview(data)
-        for at in range(0, len(view), _CHUNK):
+        for at in range(0, len(view), CHUNK):
             with self._account.waiting(self._sock):
-                self._sock.sendall(view[at : at + _CHUNK])
+                self._sock.sendall(view[at : at + CHUNK])
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(Reader(self._sock, self._account), _CHUNK)
+        return io.BufferedReader(Reader(self._sock, self._account), CHUNK)

@@ -21,10 +21,9 @@ from urllib3 import exceptions as fault
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from logger.domain.errors import HttpError, HttpTimeoutError, HttpTlsError
-from logger.influx.bounded import Account, Patience, Socket
+from logger.influx.bounded import CHUNK, Account, Patience, Socket
 
 _CONNECT_S = 5.0  # the longest wait for a connection, for each address of the server
-_CHUNK = 64 * 1024
 
 Understood = Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -200,7 +199,7 @@ class Stream:
         """Yield the data of the answer as it comes, decompressed."""
         while True:
             with self._understood():
-                piece = self._response.read(_CHUNK)
+                piece = self._response.read(CHUNK)
             if not piece:
                 return
             yield piece

@@ -85,7 +85,7 @@ class Place:
         return f"secondary address {self.digits}" if self.digits else f"address {self.address}"
 
     def fits(self, serial: str) -> bool:
-        """Tell whether the meter with the eight digits `serial` can be meant."""
+        """Return whether the meter with the eight digits `serial` can be meant."""
         pairs = zip(self.digits, serial, strict=True)
         return not self.digits or all(wanted in ("F", own) for wanted, own in pairs)
 

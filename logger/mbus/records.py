@@ -107,7 +107,6 @@ class Telegram:
     access_number: int
     status: int
     records: tuple[Record, ...]
-    manufacturer_data: bytes = b""
     more: bool = False
 
 
@@ -156,7 +155,7 @@ def parse(frame: Frame) -> Telegram:
         raise ValueError(f"{len(data)} bytes are too few for the header")
     if data[10:12] != b"\0\0":
         raise ValueError(f"signature {data[10:12].hex(' ')}: the data are encrypted")
-    records, rest, more = _records(data[_HEADER:])
+    records, more = _records(data[_HEADER:])
     return Telegram(
         serial=data[3::-1].hex().upper(),
         manufacturer=manufacturer_name(int.from_bytes(data[4:6], "little")),
@@ -165,12 +164,11 @@ def parse(frame: Frame) -> Telegram:
         access_number=data[8],
         status=data[9],
         records=records,
-        manufacturer_data=rest,
         more=more,
     )
 
 
-def _records(data: bytes) -> tuple[tuple[Record, ...], bytes, bool]:
+def _records(data: bytes) -> tuple[tuple[Record, ...], bool]:
     found: list[Record] = []
     at = 0
     while at < len(data):
@@ -178,10 +176,10 @@ def _records(data: bytes) -> tuple[tuple[Record, ...], bytes, bool]:
             at += 1
             continue
         if data[at] in (_MANUFACTURER, _MORE_FOLLOW):
-            return tuple(found), data[at + 1 :], data[at] == _MORE_FOLLOW
+            return tuple(found), data[at] == _MORE_FOLLOW
         record, at = _record(data, at)
         found.append(record)
-    return tuple(found), b"", False
+    return tuple(found), False
 
 
 def _record(data: bytes, start: int) -> tuple[Record, int]:

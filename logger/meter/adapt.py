@@ -58,7 +58,7 @@ class Search:
 
     @property
     def baseless(self) -> bool:
-        """Tell whether something was refused, and nothing shows that the meter is well."""
+        """Whether something was refused, and nothing shows that the meter is well."""
         return bool(self.lacking) and not self.evident
 
     def record(self, answered: bool) -> None:
@@ -177,7 +177,7 @@ class AdaptivePlan:
         self._pauses.pop(block, None)
 
     def failed(self, block: Block, job: Job, now: float, *, garbled: bool = False) -> bool:
-        """Note that a meter that is there did not answer `block`; tell whether to search.
+        """Note that a meter that is there did not answer `block`; return whether to search.
 
         `now` is monotonic, in seconds: after a search in vain it is a while to the next.
         A `garbled` answer is mostly the line's: it has to fail in several jobs.

@@ -15,7 +15,7 @@ class Pause:
     length_s: float = 0.0
 
     def lasts(self, now: float) -> bool:
-        """Tell whether the meter is to be left alone at `now`."""
+        """Return whether the meter is to be left alone at `now`."""
         return self.length_s > 0 and now < self.until
 
     def silent(self, now: float) -> None:

@@ -53,13 +53,13 @@ class DataTypeGuard:
         self._judge(value)
 
     def refused(self) -> None:
-        """Take note that the meter refused to tell: it has no such setting, or restarts."""
+        """Note that the meter refused the setting: it has none, or is restarting."""
         self._refused = True
         if self._model.guard is not None and self._model.guard.prefix:
             self._judge("refused")
 
     def answered(self) -> None:
-        """Take note that the meter told something else: what it refused it does not have."""
+        """Note that the meter answered another question: it is up, so it has no such setting."""
         if self._refused:
             self._known, self.wrong, self._refused = True, None, False
 

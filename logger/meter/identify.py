@@ -176,7 +176,7 @@ def _unknown(questions: Questions, models: Sequence[Model], about: Found) -> Fou
 
 
 def _looks_like(questions: Questions, model: Model) -> bool:
-    """Tell whether the meter has the values that `model` is known by, all of them likely."""
+    """Return whether the meter has the values that `model` is known by, all of them likely."""
     for index, key in enumerate(model.looks):
         register = model.by_key[key]
         value = questions.value(register)

@@ -80,7 +80,7 @@ class MbusReader(Reader):
 
     @property
     def away(self) -> bool:
-        """Tell whether the meter is silent and only asked now and then."""
+        """Whether the meter is silent and only asked now and then."""
         return self._pause.length_s > 0
 
     @property

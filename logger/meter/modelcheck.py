@@ -85,7 +85,7 @@ class ModelCheck:
         return self._meter.accept_model and not self.another_kind
 
     def _has_another_product(self, serial: str) -> bool:
-        """Tell whether the meter has the product code of another model; asked once a meter.
+        """Return whether the meter has the product code of another model; asked once a meter.
 
         Such a meter has counters of another kind at the same addresses.
         """

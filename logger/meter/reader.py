@@ -66,7 +66,7 @@ class Reader(ABC):
     @property
     @abstractmethod
     def away(self) -> bool:
-        """Tell whether the meter is silent and only asked now and then."""
+        """Whether the meter is silent and only asked now and then."""
 
     @property
     @abstractmethod

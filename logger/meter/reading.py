@@ -56,11 +56,6 @@ class Reading:
     elapsed_ms: float = 0.0
     moments: Mapping[Quantity, int] = field(default_factory=dict)
 
-    @property
-    def complete(self) -> bool:
-        """Whether every block was read and every value believed."""
-        return not self.failures and not self.rejected
-
 
 def parts(reading: Reading) -> tuple[Reading, ...]:
     """Return a reading whose values lie apart in time as several, each with its moment.

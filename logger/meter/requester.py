@@ -33,14 +33,14 @@ class JobAborted(Exception):  # noqa: N818 - the end of a job, not a failure of 
 
 
 def is_lacking(error: BusError) -> bool:
-    """Tell whether the meter, which is there, has no answer to such a block."""
+    """Return whether the meter, which is there, has no answer to such a block."""
     if isinstance(error, RefusedError):
         return error.code in _NO_SUCH_REGISTERS
     return isinstance(error, SilentError | GarbledError)
 
 
 def is_busy(error: BusError | None) -> bool:
-    """Tell whether the meter asks to be asked again."""
+    """Return whether the meter asks to be asked again."""
     return isinstance(error, RefusedError) and error.code in _LATER
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -13,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from logger.domain.errors import ModelError
+from logger.domain.errors import ModelError, suggestion
+from logger.domain.locate import line_of
 from logger.models.record import with_option
 from logger.models.recordrow import RecordRow
 from logger.models.register import (
@@ -101,11 +101,7 @@ def _whole(name: str, models_dir: Path | None) -> Model:
     if name in available():
         return _bundled(name)
     known = available(models_dir)
-    near = difflib.get_close_matches(name, known, n=1)
-    raise ModelError(
-        f"unknown model {name!r}",
-        f"did you mean {near[0]!r}?" if near else f"known models: {', '.join(known)}",
-    )
+    raise ModelError(f"unknown model {name!r}", suggestion(name, known, "known models: "))
 
 
 @cache
@@ -130,11 +126,11 @@ def load_file(path: Path) -> Model:
     except ValidationError as err:
         first = _first(err)
         key = ".".join(str(part) for part in first["loc"])
-        line = _line_of(text, *first["loc"])
+        line = _line(text, *first["loc"])
         raise ModelError(f"{path}:{line}: {key}: {first['msg']}", _HINT) from err
     if table.model != path.stem:
         raise ModelError(
-            f"{path}:{_line_of(text, 'model')}: model: {table.model!r} is in a file called "
+            f"{path}:{_line(text, 'model')}: model: {table.model!r} is in a file called "
             f"{path.name}: the configuration finds a model by the name of its file",
             f"call it {table.model}.toml",
         )
@@ -142,7 +138,8 @@ def load_file(path: Path) -> Model:
     for name in table.limits:
         if name not in {register.field for register in registers}:
             raise ModelError(
-                f"{path}:{_line_of(text, name)}: limits: no register has the field {name!r}", _HINT
+                f"{path}:{_line(text, 'limits', name)}: limits: no register has the field {name!r}",
+                _HINT,
             )
     return Model(
         name=table.model,
@@ -183,7 +180,8 @@ def _codes(path: Path, text: str, given: Mapping[str, _Code]) -> Mapping[int, Co
             number = -1
         if not 0 <= number <= 0xFFFF:
             raise ModelError(
-                f"{path}:{_line_of(text, key)}: codes: expected 0x0000..0xFFFF, not {key!r}", _HINT
+                f"{path}:{_line(text, 'codes', key)}: codes: expected 0x0000..0xFFFF, not {key!r}",
+                _HINT,
             )
         found[number] = Code(sold_as=code.sold_as, ct=code.ct)
     return found
@@ -200,12 +198,12 @@ def _guard(
         return None
     if given.field not in {register.key for register in registers}:
         raise ModelError(
-            f"{path}:{_line_of(text, 'guard')}: guard: no register has the key {given.field!r}",
+            f"{path}:{_line(text, 'guard')}: guard: no register has the key {given.field!r}",
             _HINT,
         )
     if (given.value is None) == (not given.prefix):
         raise ModelError(
-            f"{path}:{_line_of(text, 'guard')}: guard: expected either value or prefix", _HINT
+            f"{path}:{_line(text, 'guard')}: guard: expected either value or prefix", _HINT
         )
     return Guard(**given.model_dump())
 
@@ -217,7 +215,9 @@ def _looks(
     for key in given:
         if key not in keys:
             raise ModelError(
-                f"{path}:{_line_of(text, 'looks')}: looks: no register has the key {key!r}", _HINT
+                f"{path}:{_line(text, 'identify', 'looks')}: looks: "
+                f"no register has the key {key!r}",
+                _HINT,
             )
     return tuple(given)
 
@@ -231,11 +231,10 @@ def _rows(path: Path, data: Mapping[str, Any], kind: str) -> list[Any]:
 
 
 def _registers(path: Path, text: str, rows: list[Any], kind: str) -> tuple[Register, ...]:
-    lines = _row_lines(text, kind)
     found: list[Register] = []
     keys: dict[str, str] = {}
     for index, row in enumerate(rows):
-        place = f"{path}:{lines[index] if index < len(lines) else '?'}"
+        place = f"{path}:{_line(text, kind, 'rows', index)}"
         try:
             register = (
                 TableRow.model_validate(row).register()
@@ -279,20 +278,5 @@ def _each_once(path: Path, rows: Sequence[Register]) -> tuple[Register, ...]:
     return tuple(rows)
 
 
-def _row_lines(text: str, kind: str) -> list[int]:
-    """Return the line of each row: rows are inline tables that name a place and a field."""
-    mark = "address" if kind == "registers" else "field"
-    return [
-        number
-        for number, line in enumerate(text.splitlines(), start=1)
-        if line.lstrip().startswith("{") and mark in line
-    ]
-
-
-def _line_of(text: str, *where: str | int) -> int:
-    """Return the line of the key at `where`, in which the numbers are places in lists."""
-    name = next((part for part in reversed(where) if isinstance(part, str)), "")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.split("=")[0].strip() == name or line.strip().startswith(f"[{name}]"):
-            return number
-    return 1
+def _line(text: str, *where: str | int) -> int:
+    return line_of(text, where) or 1

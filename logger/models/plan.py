@@ -22,11 +22,11 @@ class Block:
         return self.address + self.count
 
     def holds(self, register: Register) -> bool:
-        """Tell whether the whole of `register` lies in this block."""
+        """Return whether the whole of `register` lies in this block."""
         return self.address <= register.address and register.end <= self.end
 
     def contains(self, other: Block) -> bool:
-        """Tell whether the whole of `other` lies in this block."""
+        """Return whether the whole of `other` lies in this block."""
         return self.address <= other.address and other.end <= self.end
 
     def __str__(self) -> str:

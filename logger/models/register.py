@@ -147,7 +147,7 @@ class Guard:
     prefix: str = ""
 
     def fits(self, value: Value) -> bool:
-        """Tell whether `value` is as it must be."""
+        """Return whether `value` is as it must be."""
         return str(value).startswith(self.prefix) if self.prefix else value == self.value
 
 
@@ -205,13 +205,8 @@ class Model:
 
     @property
     def one_phase(self) -> bool:
-        """Tell whether the meters measure one phase."""
+        """Whether the meters measure one phase."""
         return not any(register.phase in ("L2", "L3") for register in self.registers)
-
-    @property
-    def meter_codes(self) -> frozenset[int]:
-        """The codes that meters of this model report."""
-        return frozenset(self.codes)
 
     def of_job(self, job: Job) -> tuple[Register, ...]:
         """The registers that `job` reads, by address."""

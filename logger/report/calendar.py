@@ -1,4 +1,4 @@
-"""Days, months and hours of a place: where they begin, daylight saving included. Pure."""
+"""The periods of a report in the time zone of a place, daylight saving included. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from logger.domain.times import day_of, midnight_ms, next_day
+from logger.domain.timespan import TimeSpan
+
 _HOUR_MS = 3_600_000
 
 
 class By(StrEnum):
-    """How fine a report is."""
+    """How fine a report is. A week begins on Monday and has the number of ISO 8601."""
 
     HOUR = "hour"
     DAY = "day"
+    WEEK = "week"
     MONTH = "month"
+    YEAR = "year"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +33,37 @@ class Period:
     end_ms: int
 
 
-def midnight_ms(day: dt.date, zone: ZoneInfo) -> int:
-    """Return when `day` begins in `zone`; where midnight is skipped, when it would be."""
-    return round(dt.datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1000)
-
-
 def periods(first: dt.date, last: dt.date, by: By, zone: ZoneInfo) -> list[Period]:
-    """Return the periods from the day `first` to the day `last`, both included."""
+    """Return the periods from the day `first` to the day `last`, both included; weeks, months
+    and years are cut to these days."""
     found: list[Period] = []
     day = first
     while day <= last:
-        after = day + dt.timedelta(days=1)
-        if by is By.MONTH:
-            after = (day.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
-            after = min(after, last + dt.timedelta(days=1))
+        after = min(next_day("day" if by is By.HOUR else by, day), last + dt.timedelta(days=1))
         start, end = midnight_ms(day, zone), midnight_ms(after, zone)
         if by is By.HOUR:
             found += _hours(day, start, end, zone)
         else:
-            label = f"{day:%Y-%m}" if by is By.MONTH else f"{day:%Y-%m-%d}"
-            found.append(Period(label, day, start, end))
+            found.append(Period(_label(day, by), day, start, end))
         day = after
     return found
+
+
+def touched(span: TimeSpan, by: By, zone: ZoneInfo) -> list[Period]:
+    """Return the periods of a span: of hours those that it touches, of all others those of
+    the days that it touches."""
+    start, end = span
+    found = periods(day_of(start, zone), day_of(end - 1, zone), by, zone)
+    return [period for period in found if period.end_ms > start and period.start_ms < end]
+
+
+def _label(day: dt.date, by: By) -> str:
+    year, week, _ = day.isocalendar()
+    return {
+        By.WEEK: f"{year}-W{week:02}",
+        By.MONTH: f"{day:%Y-%m}",
+        By.YEAR: f"{day:%Y}",
+    }.get(by, f"{day:%Y-%m-%d}")
 
 
 def _hours(day: dt.date, start: int, end: int, zone: ZoneInfo) -> list[Period]:
@@ -61,23 +75,3 @@ def _hours(day: dt.date, start: int, end: int, zone: ZoneInfo) -> list[Period]:
         found.append(Period(label, day, start, min(start + _HOUR_MS, end)))
         start += _HOUR_MS
     return found
-
-
-def weeks(first: dt.date, last: dt.date, zone: ZoneInfo) -> list[Period]:
-    """Return the weeks, Monday to Sunday, that the days `first` to `last` touch, cut to
-    these days."""
-    found = []
-    day = first
-    while day <= last:
-        monday = day + dt.timedelta(days=7 - day.weekday())
-        after = min(monday, last + dt.timedelta(days=1))
-        year, week, _ = day.isocalendar()
-        label = f"{year}-W{week:02}"
-        found.append(Period(label, day, midnight_ms(day, zone), midnight_ms(after, zone)))
-        day = after
-    return found
-
-
-def day_of(stamp_ms: int, zone: ZoneInfo) -> dt.date:
-    """Return the day of `zone` that a moment belongs to."""
-    return dt.datetime.fromtimestamp(stamp_ms / 1000, zone).date()

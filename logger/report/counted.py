@@ -36,7 +36,7 @@ class Bounds:
         return self.fastest_kw * passed_ms / _MS_PER_HOUR + 1
 
     def plain(self, before: Decimal, after: Decimal, passed_ms: int) -> bool:
-        """Tell whether a counter may have gone from `before` to `after` without a break."""
+        """Return whether a counter may have gone from `before` to `after` without a break."""
         return -noise(before) <= after - before <= self.most(passed_ms + _ROOM_MS)
 
 

@@ -21,7 +21,8 @@ from zoneinfo import ZoneInfo
 
 from logger.config.derive import Price, Prices
 from logger.domain import balance
-from logger.report.calendar import By, Period, day_of, midnight_ms, periods
+from logger.domain.times import day_of, midnight_ms
+from logger.report.calendar import By, Period, periods
 from logger.report.counted import Counted
 from logger.report.countervalues import AT_MS, CounterValues, Series
 

@@ -192,7 +192,7 @@ class _Count:
     marks: bytearray = field(default_factory=bytearray)
 
     def seen(self, at_ms: int, length_ms: int) -> bool:
-        """Tell whether a window was noted before at this place of the span; note it. There
+        """Return whether a window was noted before at this place of the span; note it. There
         is one window a second at most: a bit for each."""
         if not self.marks:
             self.marks = bytearray(length_ms // 8000 + 1)

@@ -140,7 +140,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
             self._thread.join()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end; tell whether it did."""
+        """Wait for the thread to end; return whether it did."""
         if self._thread is not None:
             self._thread.join(timeout_s)
             return not self._thread.is_alive()
@@ -267,7 +267,7 @@ class Schedule:
             job.reschedule(_Multiples(task.interval_s))
 
     def stop(self, timeout_s: float) -> bool:
-        """Stop: running tasks may end, for `timeout_s` in all. Tell whether all did."""
+        """Stop: running tasks may end, for `timeout_s` in all. Returns whether all did."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         deadline = datetime.now(UTC) + timedelta(seconds=timeout_s)

@@ -10,14 +10,13 @@ code, secondary address) is not written here.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from logger.bus import MbusBus
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 from logger.config.addresses import MBUS_EVERYBODY, MBUS_LAST
-from logger.domain.errors import BusError, ConfigError, GarbledError, SilentError
+from logger.domain.errors import BusError, ConfigError, GarbledError, SilentError, suggestion
 from logger.mbus import frames
 from logger.mbus.frames import Place
 from logger.models import Model
@@ -64,8 +63,7 @@ def prepare(model: Model, name: str, value: str) -> MbusChange:
     if key in _REFUSED:
         raise ConfigError(f"{key} is not written over M-Bus: {_REFUSED[key]}")
     if key not in (ADDRESS, BAUDRATE):
-        near = difflib.get_close_matches(key, (ADDRESS, BAUDRATE), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"settings: {ADDRESS}, {BAUDRATE}"
+        hint = suggestion(key, (ADDRESS, BAUDRATE), "settings: ")
         raise ConfigError(f"{name!r} is no setting of the {model.name}", hint)
     allowed = range(MBUS_LAST + 1) if key == ADDRESS else sorted(model.baudrates)
     if not value.strip().isdecimal() or int(value) not in allowed:
@@ -98,7 +96,7 @@ def state(config: BusConfig, meter: MeterConfig) -> State:
 
 
 def occupied(config: BusConfig, address: int) -> bool:
-    """Tell whether somebody answers at `address`. Raises PortError."""
+    """Return whether somebody answers at `address`. Raises PortError."""
     bus = MbusBus(config)
     try:
         return any(bus.ping(address) for _ in range(2))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from decimal import Decimal
 
-from logger.domain.errors import ConfigError
+from logger.domain.errors import ConfigError, suggestion
 from logger.models import Encoding, Job, Model, Register, Value
 
 # What people call them, beside the field names of the tables.
@@ -70,10 +69,9 @@ def find(model: Model, name: str) -> Register:
     can = [short(one) for one in settable(model)]
     if register is None or (register.write is None and not register.refuse):
         known = register is not None
-        near = difflib.get_close_matches(key, can, n=1)
         raise ConfigError(
             f"{name!r} is {'read-only on' if known else 'no setting of'} the {model.name}",
-            f"did you mean {near[0]!r}?" if near and not known else f"settings: {', '.join(can)}",
+            suggestion("" if known else key, can, "settings: "),
         )
     if register.refuse:
         raise ConfigError(f"{register.name} of the {model.name} is not written: {register.refuse}")

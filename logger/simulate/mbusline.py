@@ -145,7 +145,7 @@ def _obey(meter: VirtualMbusMeter, pdu: bytes, at: float) -> bytes | None:
 
 
 def _fits(meter: VirtualMbusMeter, data: bytes) -> bool:
-    """Tell whether a selection means `meter`."""
+    """Return whether a selection means `meter`."""
     digits = data[3::-1].hex().upper()
     pairs = zip(digits, meter.serial, strict=True)
     return len(data) == 8 and all(wanted in ("F", own) for wanted, own in pairs)

@@ -99,7 +99,7 @@ class VirtualMbusMeter(VirtualMeter):
         return 20_000 + 37 * index + self.address
 
     def has_phases(self) -> bool:
-        """Tell whether its table knows the commands for values by phase."""
+        """Return whether its table knows the commands for values by phase."""
         return self.model.name.partition("+")[0] == "pro380-mb"
 
     def _form(self, row: Record) -> tuple[bytes, bytes, Decimal]:

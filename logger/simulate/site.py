@@ -52,10 +52,6 @@ class VirtualSite:
                 return meter
         raise KeyError(address)
 
-    def of_role(self, role: str) -> tuple[VirtualMeter, ...]:
-        """Return the meters of `role`."""
-        return tuple(meter for meter in self.meters if meter.role == role)
-
 
 def virtual_site(
     seed: int = 1,

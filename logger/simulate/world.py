@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from logger.domain.limits import NOMINAL_HZ, NOMINAL_V
 from logger.simulate.appliances import DAY_S, Segment, segments
 from logger.simulate.incidents import Incident, Trouble
 from logger.simulate.noise import signed, unit
@@ -42,12 +43,10 @@ _PV_STANDBY: Flow = (2.3, 2.1, 2.2, -12.4, -11.9, -12.1)
 _PV_VAR_PER_W = 0.021
 _PV_FILTER_VAR = (-31.0, -28.0, -29.5)
 
-_NOMINAL_V = 230.0
 _PHASE_V = (0.6, -0.4, 0.1)
 _DRIFT_V = 1.9
 _FLICKER_V = 0.14
 _LINE_OHM = 0.24  # from the transformer to the house
-_NOMINAL_HZ = 50.0
 _DRIFT_HZ = 0.036
 _JITTER_HZ = 0.011
 
@@ -182,7 +181,7 @@ class World:
         volts = [
             level
             + _PHASE_V[phase]
-            - _LINE_OHM * (load[phase] + pv[phase]) / _NOMINAL_V
+            - _LINE_OHM * (load[phase] + pv[phase]) / NOMINAL_V
             + _FLICKER_V * self._rustle[second + 331 * phase & 1023]
             for phase in (0, 1, 2)
         ]
@@ -271,8 +270,8 @@ class World:
         if light > 0:
             light *= transmission(seed, at, slot)
         output = round(self._peak * _PV_EFFICIENCY * light / 1000.0, 3)
-        volts = round(_NOMINAL_V + _DRIFT_V * signed(seed, slot, 15), 3)
-        hertz = round(_NOMINAL_HZ + _DRIFT_HZ * signed(seed, slot, 16), 5)
+        volts = round(NOMINAL_V + _DRIFT_V * signed(seed, slot, 15), 3)
+        hertz = round(NOMINAL_HZ + _DRIFT_HZ * signed(seed, slot, 16), 5)
         return (b1, b2, b3), output, volts, hertz
 
 

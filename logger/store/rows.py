@@ -221,7 +221,7 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
 
 def _settle_all(database: Database, ledger: Ledger, sent: Sequence[StoredRow], now_ms: int) -> bool:
     """Mark rows of one lane delivered, at once, if they are all that waits between the
-    first and the last of them, unchanged, as nearly always; tell whether that was so."""
+    first and the last of them, unchanged, as nearly always; return whether that was so."""
     lanes = {row.lane for row in sent}
     if len(lanes) != 1:
         return False

@@ -41,7 +41,7 @@ class StateFile:
         return state
 
     def save(self, state: dict[str, Any]) -> bool:
-        """Replace the file, and tell whether it is safely on disk."""
+        """Replace the file, and return whether it is safely on disk."""
         fresh = self.path.with_name(self.path.name + ".new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,11 @@ from logger.bus import Bus, MbusBus, bus_of, busload
 from logger.bus.faults import lacks_parity
 from logger.bus.hints import no_answer
 from logger.config import Bus as BusConfig
-from logger.config import Config, duration_text
+from logger.config import Config
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError, SilentError
 from logger.domain.quantity import Quantity
+from logger.domain.times import duration_text
 from logger.mbus.frames import Place
 from logger.meter.adapt import named
 from logger.meter.identify import Found, identify

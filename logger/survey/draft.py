@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from logger.bus import busload
-from logger.config import Config, duration_text
+from logger.config import Config
 from logger.config.addresses import MBUS_SELECTED
+from logger.config.write import value
 from logger.domain.errors import ConfigError
+from logger.domain.times import duration_text
 from logger.meter.identify import Found
 from logger.models import Model
 
@@ -47,12 +48,12 @@ def config_text(port: str, found: Sequence[Found], models: Mapping[str, Model]) 
     here = [one for one in known if (one.baudrate, one.parity) == (baudrate, parity)]
     lines = [_HEAD]
     if fast := _fast_interval(port, here, baudrate, parity, models):
-        lines.append(f'[intervals]\nfast = "{fast}"  # the shortest that fits this line\n')
+        lines.append(f"[intervals]\nfast = {value(fast)}  # the shortest that fits this line\n")
     protocol = models[here[0].model].protocol
     name, kind = ("mbus", 'protocol = "mbus"\n') if protocol == "mbus" else ("rs485", "")
     lines.append(
-        f"[[bus]]\nname = {_text(name)}\n{kind}port = {_text(port)}\n"
-        f"baudrate = {baudrate}\nparity = {_text(parity)}\n"
+        f"[[bus]]\nname = {value(name)}\n{kind}port = {value(port)}\n"
+        f"baudrate = {baudrate}\nparity = {value(parity)}\n"
     )
     lines += [_section(one) for one in here]
     for one in found:
@@ -73,8 +74,8 @@ def _section(one: Found) -> str:
     )
     note = f"# {one.note}\n" if one.note else ""
     return (
-        f"# {about}\n{note}[[bus.meter]]\nname = {_text(_name(one))}\n"
-        f"model = {_text(one.model)}\n{_place(one)}\nrole = {_text('load')}\n"
+        f"# {about}\n{note}[[bus.meter]]\nname = {value(_name(one))}\n"
+        f"model = {value(one.model)}\n{_place(one)}\nrole = {value('load')}\n"
     )
 
 
@@ -94,7 +95,7 @@ def _name(one: Found) -> str:
 def _place(one: Found) -> str:
     """Return how the meter is addressed, as a line of the configuration."""
     if one.address == MBUS_SELECTED:
-        return f"secondary = {_text(one.serial)}"
+        return f"secondary = {value(one.serial)}"
     return f"address = {one.address}"
 
 
@@ -123,7 +124,3 @@ def _fast_interval(
         fastest = busload.fastest(config, config.bus[0], models)
         return duration_text(float(-(-(fastest or 60.0) // 1)))
     return ""
-
-
-def _text(value: str) -> str:
-    return json.dumps(value)  # a JSON string is a TOML string too

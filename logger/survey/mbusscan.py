@@ -13,6 +13,7 @@ from dataclasses import replace
 from logger.bus import MbusBus
 from logger.config import Bus as BusConfig
 from logger.config.addresses import MBUS_BAUDRATE, MBUS_LAST, MBUS_SELECTED
+from logger.config.load import bus_of_options
 from logger.domain.errors import GarbledError, SilentError
 from logger.domain.quantity import TARIFF, Quantity
 from logger.mbus.frames import Place
@@ -30,9 +31,12 @@ _TRIES = 2
 
 
 def line_config(port: str, baudrate: int = MBUS_BAUDRATE, parity: str = "even") -> BusConfig:
-    """Return the configuration of an M-Bus line on `port` for a look at it."""
+    """Return the configuration of an M-Bus line on `port` for a look at it.
+
+    Raises ConfigError for what no line can have.
+    """
     nobody = {"name": "nobody", "model": "pro380-mb", "address": 0, "role": "load"}
-    return BusConfig.model_validate(
+    return bus_of_options(
         {"name": "scan", "protocol": "mbus", "port": port, "baudrate": baudrate}
         | {"parity": parity, "timeout": 0.05, "meter": [nobody]}
     )

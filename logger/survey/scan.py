@@ -8,6 +8,7 @@ from itertools import product
 
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
+from logger.config.load import bus_of_options
 from logger.domain.errors import BusError, GarbledError, PortError, RefusedError
 from logger.meter.identify import Found, identify
 from logger.models import Model
@@ -68,12 +69,13 @@ def all_settings() -> Iterator[tuple[int, str]]:
 
 
 def line_config(port: str, baudrate: int = 9600, parity: str = "even", **more: object) -> BusConfig:
-    """Return the configuration of a bus on `port` for a look at it."""
+    """Return the configuration of a bus on `port` for a look at it.
+
+    Raises ConfigError for what no line can have.
+    """
     nobody = {"name": "nobody", "model": "pro380", "address": 1, "role": "load"}
     given = {"name": "scan", "port": port, "baudrate": baudrate, "parity": parity}
-    return BusConfig.model_validate(
-        given | {"timeout": IDENTIFY_TIMEOUT_S, "meter": [nobody]} | more
-    )
+    return bus_of_options(given | {"timeout": IDENTIFY_TIMEOUT_S, "meter": [nobody]} | more)
 
 
 def questions(models: Iterable[Model]) -> tuple[Block, ...]:

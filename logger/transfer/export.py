@@ -20,7 +20,6 @@ from logger.domain.errors import ExportError
 from logger.points.line import FieldValue, Point
 from logger.points.parse import decode
 
-FORMATS = ("csv", "lp", "parquet")
 STDOUT = Path("-")
 _TAGS_FIRST = ("site", "bus", "meter", "role", "phase", "tariff", "kind")
 _OWN = ("time", "measurement")

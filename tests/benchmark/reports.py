@@ -18,6 +18,7 @@ from logger.buffer import Buffer
 from logger.points.line import Point
 from tests.benchmark.figure import Figure, Result
 from tests.benchmark.rig import DISK, ROOT
+from tests.configs import configuration
 from tests.engines import InfluxServer
 
 FIRST = dt.datetime(2025, 11, 20, tzinfo=dt.UTC)
@@ -40,37 +41,22 @@ _FIELDS = (
     "reactive_export",
 )
 _METERS = {"grid": "grid", "roof": "pv"}
-CONFIG = """\
-[site]
-name = "bench"
-timezone = "Europe/Amsterdam"
-[[bus]]
-name = "line"
-port = "socket://127.0.0.1:9"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-[[bus.meter]]
-name = "roof"
-model = "pro380"
-address = 2
-role = "pv"
-[influxdb]
-url = "{url}"
-bucket = "energy"
-token_file = "token"
-timeout = "30s"
-[buffer]
-path = "buffer.sqlite"
-keep = "800d"
-max_size = "8GiB"
+CONFIG = (
+    configuration(
+        ("grid", "grid"),
+        ("roof", "pv"),
+        site="bench",
+        zone="Europe/Amsterdam",
+        influxdb={"url": "{url}", "bucket": "energy", "token_file": "token", "timeout": "30s"},
+        buffer={"path": "buffer.sqlite", "keep": "800d", "max_size": "8GiB"},
+    )
+    + """
 [[prices.valid]]
 since = 2025-01-01
 buy = 0.31
 sell = 0.09
 """
+)
 
 
 def readings(days: int) -> Iterator[list[Point]]:

@@ -42,8 +42,8 @@ class Plan:
         text = [
             '[site]\nname = "bench"\n',
             (
-                f"[intervals]\nfast = {self.fast_s!r}\nslow = {self.slow_s!r}\n"
-                f"identity = {self.identity_s!r}\n"
+                f'[intervals]\nfast = "{self.fast_s!r}s"\nslow = "{self.slow_s!r}s"\n'
+                f'identity = "{self.identity_s!r}s"\n'
             ),
         ]
         if self.influx_url:
@@ -52,7 +52,7 @@ class Plan:
                 f'[influxdb]\nurl = "{self.influx_url}"\norg = "home"\nbucket = "energy"\n'
                 'fast_bucket = "live"\ntoken_file = "token"\n'
             )
-        text.append(f'[buffer]\npath = "buffer.sqlite"\ncommit_interval = {self.commit_s!r}\n')
+        text.append(f'[buffer]\npath = "buffer.sqlite"\ncommit_interval = "{self.commit_s!r}s"\n')
         for number, (port, addresses) in enumerate(zip(self.ports, self.lines, strict=True)):
             text.append(f'[[bus]]\nname = "line{number:02}"\nport = "socket://127.0.0.1:{port}"\n')
             text += [
