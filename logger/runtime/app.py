@@ -21,6 +21,7 @@ from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
 from logger.influx.servertime import ServerTime
+from logger.latest import Latest, planned
 from logger.meter.reader import Reader
 from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
@@ -111,11 +112,13 @@ class App:
             for bus in self.buses
             for meter in bus.config.meter
         ]
+        self.latest = Latest(planned(config), self.clock.now_ms)
         derive = Derive(
             [self._info(reader) for reader in self.readers],
             config.site.name,
             config.events,
             config.counters,
+            self.latest.take,
         )
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
