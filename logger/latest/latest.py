@@ -155,6 +155,18 @@ class Latest:
             found[quantity] = Newest(one.value, one.unit, one.at_ms, age_s, fresh)
         return found
 
+    def value(self, name: str, quantity: Quantity) -> FieldValue | None:
+        """Return the newest value of one quantity, however old, None if there is none."""
+        with self._lock:
+            kept = self._kept[name].get(quantity)
+        return None if kept is None else kept.value
+
     def available(self, name: str) -> bool:
         """Tell whether a meter gives measured values, or the site has flows, at present."""
-        return any(one.fresh for quantity, one in self.of(name).items() if quantity.field in _NOW)
+        now_s = self._clock()
+        with self._lock:
+            return any(
+                now_s - one.came_s <= one.limit_s
+                for quantity, one in self._kept[name].items()
+                if quantity.field in _NOW
+            )
