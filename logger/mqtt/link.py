@@ -70,8 +70,9 @@ class Link:
         client.connect_timeout = _CONNECT_S
         if config.user:
             client.username_pw_set(config.user, config.password() or None)
-        if config.tls:
-            client.tls_set_context(_trust(config))
+        self._trust = _trust(config) if config.tls else None
+        if self._trust is not None:
+            client.tls_set_context(self._trust)
         if will is not None:
             client.will_set(will[0], will[1], qos=1, retain=True)
         client.on_connect = self._on_connect
@@ -152,9 +153,11 @@ class Link:
                 self._client.disconnect()
             if self.busy:
                 self.wait(0.5)
-        if (connection := self._client.socket()) is not None:
-            with contextlib.suppress(OSError):
-                connection.close()
+        secure = None if self._trust is None else self._trust.connection
+        for connection in (self._client.socket(), secure):
+            if connection is not None:
+                with contextlib.suppress(OSError):
+                    connection.close()
 
     @property
     def _where(self) -> str:
@@ -176,6 +179,11 @@ class Link:
         except ConnectionRefusedError as err:
             text = f"{self._where}: connection refused: nobody listens there"
             raise MqttError("unreachable", text, _PORT) from err
+        except ConnectionResetError as err:
+            if self._trust is None or self._answer is not None:
+                raise self._lost() from err
+            text = f"{self._where}: it ended the connection when asked for TLS"
+            raise MqttError("TLS", text, _PLAIN) from err
         except TimeoutError as err:
             raise MqttError("unreachable", f"{self._where}: no answer", "check mqtt.url") from err
         except OSError as err:
@@ -193,7 +201,7 @@ class Link:
             hint = "mqtt.ca_file, and the name in the certificate as in mqtt.url"
             return MqttError("TLS", text, hint)
         text = f"{self._where}: no TLS: {one_line(err.reason or str(err), 200)}"
-        return MqttError("TLS", text, "does this port speak TLS? without: mqtt://")
+        return MqttError("TLS", text, _PLAIN)
 
     def _on_connect(self, _client: Client, _data: Any, _flags: Any, code: Any, _more: Any) -> None:
         number = int(code.value)
@@ -209,18 +217,39 @@ class Link:
 
 
 _PORT = "check mqtt.url: host, port (1883, with TLS 8883), mqtt:// or mqtts://"
+_PLAIN = "does this port speak TLS? without it the address begins with mqtt://"
 _MOST_RECEIVED, _LONGEST = 100, 1000
 _Sent = Callable[[], bool]
 
 
-def _trust(config: Mqtt) -> ssl.SSLContext:
-    """Return whom to trust. Raises MqttError for a file that cannot be used."""
-    try:
-        found = ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ValueError) as err:  # SSLError is an OSError
-        text = f"mqtt.ca_file: {config.ca_file}: {one_line(str(err), 200)}"
-        raise MqttError("TLS", text, "a PEM file with the broker's CA certificate") from err
+class _Trust(ssl.SSLContext):
+    """Whom to trust; it remembers the connection, which paho forgets when it cannot be
+    trusted."""
+
+    connection: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """Return the secure connection over a plain one."""
+        self.connection = super().wrap_socket(*args, **options)
+        return self.connection
+
+
+def _trust(config: Mqtt) -> _Trust:
+    """Return whom to trust: the certificates of `ca_file`, else those of the machine.
+
+    Raises MqttError for a file that cannot be used.
+    """
+    found = _Trust(ssl.PROTOCOL_TLS_CLIENT)
     if config.insecure:
         found.check_hostname = False
         found.verify_mode = ssl.CERT_NONE
+        return found
+    try:
+        if config.ca_file is None:
+            found.load_default_certs()
+        else:
+            found.load_verify_locations(config.ca_file)
+    except (OSError, ValueError) as err:  # SSLError is an OSError
+        text = f"mqtt.ca_file: {config.ca_file}: {one_line(str(err), 200)}"
+        raise MqttError("TLS", text, "a PEM file with the broker's CA certificate") from err
     return found
