@@ -26,7 +26,7 @@ def check(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the whole installation: buses, meters, wiring, InfluxDB, clock, disk.
+    """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, clock, disk.
 
     It only reads from the meters. The exit code is 1 when something fails.
     """
@@ -67,7 +67,8 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     from logger.meter.state import StateStore
     from logger.models import available
     from logger.models import load as load_model
-    from logger.runtime.app import state_directory
+    from logger.mqtt import try_broker
+    from logger.runtime.configured import state_directory
     from logger.survey import check as survey
     from logger.survey import surroundings
     from logger.survey.context import from_file, shared
@@ -86,6 +87,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     if meters_only:
         return
     yield from surroundings.influxdb(config, _try_write)
+    yield from surroundings.mqtt(config, try_broker)
     yield from surroundings.clock(Clock().trusted, synchronised())
     yield from surroundings.disk(config, models)
 

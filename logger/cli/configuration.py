@@ -21,7 +21,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
 
     from logger.config import load_config
     from logger.domain.times import duration_text
-    from logger.runtime.app import check_config
+    from logger.runtime.configured import check_config
 
     loaded = load_config(config)
     loads = check_config(loaded)
@@ -42,3 +42,5 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     else:
         buckets = {loaded.influxdb.bucket, loaded.influxdb.fast_bucket or loaded.influxdb.bucket}
         typer.echo(f"  InfluxDB {loaded.influxdb.url}, buckets {', '.join(sorted(buckets))}")
+    if loaded.mqtt is not None:
+        typer.echo(f"  MQTT {loaded.mqtt.url}, topics below {loaded.mqtt.prefix}/")

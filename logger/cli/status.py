@@ -64,6 +64,12 @@ def _show(state: dict[str, Any]) -> None:
             f"bucket {plain(lane['bucket'])}: {lane['status']}, {lane['delivered']} delivered "
             f"since the start, {lane['set_aside']} set aside{lag}",
         )
+    if mqtt := state.get("mqtt"):
+        trusting = ", whoever answers there is believed" if mqtt["insecure"] else ""
+        console.print(
+            f"mqtt {plain(mqtt['url'])}: {mqtt['status']}, {mqtt['published']} messages since "
+            f"the start{trusting}"
+        )
     for problem in state["problems"]:
         console.print(f"[red]problem:[/] {plain(problem)}")
     if state["healthy"]:

@@ -92,6 +92,10 @@ def _resolve(config: Config, base: Path) -> Config:
     if config.influxdb is not None and config.influxdb.token_file is not None:
         file = _beside(base, config.influxdb.token_file)
         changes["influxdb"] = config.influxdb.model_copy(update={"token_file": file})
+    if config.mqtt is not None:
+        files = {"password_file": config.mqtt.password_file, "ca_file": config.mqtt.ca_file}
+        found = {key: _beside(base, file) for key, file in files.items() if file is not None}
+        changes["mqtt"] = config.mqtt.model_copy(update=found)
     return config.model_copy(update=changes)
 
 

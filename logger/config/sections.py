@@ -22,6 +22,7 @@ from logger.config.addresses import (
 from logger.config.alerts import Alerts
 from logger.config.derive import Counters, Events, Prices
 from logger.config.metrics import Metrics
+from logger.config.mqtt import Mqtt
 from logger.config.section import MisplacedError, Section
 from logger.config.types import FilePath, Name, Seconds, Size
 from logger.domain.errors import ConfigError
@@ -223,6 +224,7 @@ class Config(Section):
     prices: Prices = Prices()
     alerts: Alerts = Alerts()
     metrics: Metrics | None = None
+    mqtt: Mqtt | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:

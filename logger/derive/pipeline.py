@@ -6,7 +6,7 @@ Nothing here asks a clock, a port or a database. One thread at a time may use it
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from logger.config.derive import Counters, Events
@@ -41,7 +41,8 @@ class Derive:
     """Turns readings into all points: what was read, and what follows from it.
 
     `site` is the tag of every point. Readings come inverted where configured, in the
-    order they were taken, and with a trusted time.
+    order they were taken, and with a trusted time. `newest` hears of every value that was
+    read and believed, and of the flows, at once and before they are points.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Derive:
         site: str,
         events: Events | None = None,
         counters: Counters | None = None,
+        newest: Callable[[Sequence[Record]], None] = lambda _records: None,
     ) -> None:
+        self._newest = newest
         self._meters = {info.name: info for info in meters}
         self._site = site
         self._events = events or Events()
@@ -114,6 +117,7 @@ class Derive:
         for each in believed:
             derived += self._availability.heard(each)
             derived += self._flows.feed(each)
+            self._newest(measured(each, info.model))
             found += points(measured(self._changes.keep(each), info.model), self._site)
         return found + self._stamped(derived)
 
@@ -144,6 +148,7 @@ class Derive:
 
     def _feed_fast(self, reading: Reading, info: MeterInfo) -> list[Point]:
         records = measured(reading, info.model)
+        self._newest(records)
         samples = {one.phase: one for one in records if isinstance(one, Sample)}
         name, taken_ms = reading.meter, reading.taken_ms
         derived: list[Record] = [*self._availability.heard(reading)]
@@ -200,6 +205,7 @@ class Derive:
 
     def _stamped(self, derived: Sequence[Record]) -> list[Point]:
         found = []
+        self._newest(derived)
         for record in derived:
             if isinstance(record, Event):
                 self._dirty = True

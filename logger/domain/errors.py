@@ -18,6 +18,7 @@ LoggerError                 has a message for the user and a hint: what to try
 ├── HttpError               a server gave no whole answer
 │   ├── HttpTimeoutError    none within the time allowed
 │   └── HttpTlsError        it cannot be spoken to safely
+├── MqttError               a broker cannot be reached, or ends the connection
 ├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
 ├── StalledError            a part of the running logger ended or hangs
@@ -118,6 +119,15 @@ class HttpTimeoutError(HttpError):
 
 class HttpTlsError(HttpError):
     """The server does not speak TLS, or its certificate cannot be trusted."""
+
+
+class MqttError(LoggerError):
+    """A broker of MQTT cannot be reached, refuses, or ended the connection; `kind` says in
+    one or two words which of these."""
+
+    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.kind = kind
 
 
 class ReportError(LoggerError):

@@ -10,23 +10,24 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from logger.buffer import Buffer
-from logger.bus import bus_of, busload
+from logger.bus import bus_of
 from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
 from logger.influx.servertime import ServerTime
+from logger.latest import Latest, planned
 from logger.meter.reader import Reader
 from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
 from logger.meter.state import StateStore
-from logger.models import Job, Model
-from logger.models import load as load_model
+from logger.models import Job
+from logger.mqtt import MqttOutput
+from logger.runtime.configured import check_config, models_of, state_directory
 from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
 from logger.runtime.schedule import Schedule, Task
@@ -47,28 +48,6 @@ _BUFFER_END_S = 3600.0
 _HEALTH = "health"
 _THIS_MACHINE = Machine()
 Listener = Callable[[Reading], None]
-
-
-def models_of(config: Config) -> Mapping[str, Model]:
-    """Return the register tables that the configuration names, by name."""
-    names = {meter.model for bus in config.bus for meter in bus.meter}
-    return {name: load_model(name, config.models_dir) for name in names}
-
-
-def check_config(config: Config) -> list[tuple[str, float]]:
-    """Return each bus and its load.
-
-    Raises ConfigError when the schedule cannot fit or the token is missing.
-    """
-    found = [(bus.name, load) for bus, load in busload.check(config, models_of(config))]
-    if config.influxdb is not None:
-        config.influxdb.token()
-    return found
-
-
-def state_directory(buffer: Path) -> Path:
-    """Return where the state of everything but the points lies, beside the buffer."""
-    return buffer.with_name(buffer.name + ".state")
 
 
 class App:
@@ -111,11 +90,14 @@ class App:
             for bus in self.buses
             for meter in bus.config.meter
         ]
+        self.latest = Latest(planned(config), self.clock.now_ms)
+        infos = [self._info(reader) for reader in self.readers]
         derive = Derive(
-            [self._info(reader) for reader in self.readers],
+            infos,
             config.site.name,
             config.events,
             config.counters,
+            self.latest.take,
         )
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
@@ -138,6 +120,9 @@ class App:
             self.clock.now_ms,
         )
         self._status = StatusServer(socket_path(self.config.buffer.path), self.state)
+        self._mqtt: MqttOutput | None = None
+        if (mqtt := config.mqtt) is not None:
+            self._mqtt = MqttOutput(config, mqtt, infos, self.latest, states, self.clock.now_ms)
         self._services = dict(self._make_services())
         self._watch = Watch(self._parts())
         self._asked: dict[str, float] = {}
@@ -149,6 +134,8 @@ class App:
         yield "status", self._status
         if self.config.metrics is not None:
             yield "metrics", MetricsServer(self.config.metrics, self.state, self.overview.points)
+        if self._mqtt is not None:
+            yield "mqtt", self._mqtt
 
     def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter
@@ -226,7 +213,12 @@ class App:
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
-        return self.overview.state(clock_trusted=self.clock.trusted, stalled=self._watch.problems())
+        problems, mqtt = self._watch.problems(), self._mqtt
+        if mqtt is None:
+            return self.overview.state(clock_trusted=self.clock.trusted, stalled=problems)
+        problems += mqtt.problems()
+        state = self.overview.state(clock_trusted=self.clock.trusted, stalled=problems)
+        return {**state, "mqtt": mqtt.state()}
 
     def refresh(self) -> str:
         """Do what time alone brings; called about once a second. Return why the process

@@ -1,4 +1,4 @@
-"""What a logger needs besides meters: InfluxDB, a right clock, room on the disk."""
+"""What a logger needs besides meters: InfluxDB, a broker, a right clock, room on the disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from logger.config import Config, Influx
+from logger.config.mqtt import Mqtt
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.models import Job, Model
 from logger.survey.finding import Finding, fail, note, ok, warn
@@ -19,6 +20,8 @@ _DAY_S = 86_400
 
 # Tries to write to one bucket: empty text when it may, else what is wrong and a hint.
 TryWrite = Callable[[Influx, str], tuple[str, str]]
+# Tries whether messages come through a broker, with the same answer.
+TryBroker = Callable[[Config, Mqtt], tuple[str, str]]
 
 
 def influxdb(config: Config, try_write: TryWrite) -> Iterator[Finding]:
@@ -33,6 +36,33 @@ def influxdb(config: Config, try_write: TryWrite) -> Iterator[Finding]:
             yield fail("influxdb", f"bucket {bucket}", f"{settings.url}: {wrong}", hint)
         else:
             yield ok("influxdb", f"bucket {bucket}", f"{settings.url}: the token may write")
+
+
+def mqtt(config: Config, try_broker: TryBroker) -> Iterator[Finding]:
+    """Yield whether the broker takes messages, and what keeps the connection from being safe."""
+    settings = config.mqtt
+    if settings is None:
+        return
+    wrong, hint = try_broker(config, settings)
+    if wrong:
+        yield fail("mqtt", "broker", wrong, hint)
+    else:
+        yield ok("mqtt", "broker", f"{settings.url}: messages come through")
+    if settings.insecure:
+        yield warn(
+            "mqtt", "TLS", "whoever answers is believed to be the broker", "mqtt.ca_file instead"
+        )
+    elif settings.password_file is not None and not settings.tls and not _here(settings.host):
+        yield warn(
+            "mqtt",
+            "TLS",
+            f"the password goes to {settings.host} as plain text",
+            f'url = "mqtts://{settings.host}" if the broker speaks TLS',
+        )
+
+
+def _here(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def clock(trusted: bool, synchronised: bool) -> Iterator[Finding]:

@@ -1,0 +1,172 @@
+"""The newest value of every quantity, by meter and for the site: what outputs beside the
+log show. It holds one value each, so a slow or absent reader costs nothing.
+
+Values are those of the data model, after `invert`; energy counters are those that the
+counter guard believed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from logger.config import Config
+from logger.domain.datamodel import FIELDS, MEASUREMENTS
+from logger.domain.quantity import Quantity
+from logger.domain.records import CounterValues, FieldValue, MeterFacts, Record, Sample, SiteFlow
+from logger.models.register import Job
+
+# A value is too old when its job gave none for this many turns, and at least so long.
+_TURNS, _AT_LEAST_S = 3, 15.0
+SITE = ""  # stands for the site where a meter's name is expected
+_SITE_FIELDS = MEASUREMENTS["site"].fields
+_ENERGY_UNIT = "kWh"
+# The fields that tell the present: what is measured, and the powers of the site.
+_NOW = frozenset(MEASUREMENTS["power"].fields) | {
+    name for name, field in _SITE_FIELDS.items() if field.unit != _ENERGY_UNIT
+}
+# Called with the name of a meter, or `SITE`.
+Listener = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A meter by its name, and how often each of its jobs reads, in seconds."""
+
+    name: str
+    role: str
+    fast_s: float
+    slow_s: float
+    identity_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """A value as it was last read: its unit ("" for none), when (milliseconds UTC), how
+    many seconds ago, and whether that is recent enough for the interval it is read at."""
+
+    value: FieldValue
+    unit: str
+    at_ms: int
+    age_s: float
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    value: FieldValue
+    unit: str
+    at_ms: int
+    came_s: float  # by the monotonic clock: the wall clock may be set meanwhile
+    limit_s: float
+
+
+def too_old_s(interval_s: float) -> float:
+    """Return after how many seconds a value that is read every `interval_s` is too old."""
+    return max(_AT_LEAST_S, _TURNS * interval_s)
+
+
+def planned(config: Config) -> list[Planned]:
+    """Return the meters of a configuration."""
+    return [
+        Planned(
+            name=meter.name,
+            role=meter.role,
+            fast_s=config.interval(meter, Job.FAST),
+            slow_s=config.interval(meter, Job.SLOW),
+            identity_s=config.interval(meter, Job.IDENTITY),
+        )
+        for bus in config.bus
+        for meter in bus.meter
+    ]
+
+
+class Latest:
+    """Takes records as they come and tells the newest values; for any thread.
+
+    `now_ms` is the clock that records are stamped by, `clock` a monotonic one, in seconds.
+    """
+
+    def __init__(
+        self,
+        meters: Iterable[Planned],
+        now_ms: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.meters = {one.name: one for one in meters}
+        self._now_ms, self._clock = now_ms, clock
+        self._lock = threading.Lock()
+        self._kept: dict[str, dict[Quantity, _Kept]] = {SITE: {}, **{n: {} for n in self.meters}}
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` after each change, on the thread that reads the meter: it must
+        return at once and never raise. For the time before anything is read."""
+        self._listeners.append(listener)
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Keep the values of `records`, which come in the order they were read; records
+        that are neither values of a meter nor flows of the site are passed over."""
+        changed: dict[str, None] = {}
+        now_ms, now_s = self._now_ms(), self._clock()
+        with self._lock:
+            for record in records:
+                if not isinstance(record, Sample | CounterValues | MeterFacts | SiteFlow):
+                    continue
+                name = SITE if isinstance(record, SiteFlow) else record.meter
+                # What waited for its time is as old as it is.
+                came_s = now_s - max(0, now_ms - record.at_ms) / 1000
+                for field, value in record.values.items():
+                    quantity, unit, limit_s = self._about(record, field)
+                    kept = _Kept(value, unit, record.at_ms, came_s, limit_s)
+                    self._kept[name][quantity] = kept
+                changed[name] = None
+        for name in changed:
+            for listener in self._listeners:
+                listener(name)
+
+    def _about(
+        self, record: Sample | CounterValues | MeterFacts | SiteFlow, field: str
+    ) -> tuple[Quantity, str, float]:
+        """Return quantity and unit of a field, and how long its value is recent."""
+        if isinstance(record, SiteFlow):
+            unit = _SITE_FIELDS[field].unit
+            planned = self.meters.values()
+            slow = unit == _ENERGY_UNIT
+            every = max((one.slow_s if slow else one.fast_s for one in planned), default=0.0)
+            return Quantity(field), unit, too_old_s(every)
+        one = self.meters[record.meter]
+        every = {Sample: one.fast_s, CounterValues: one.slow_s}.get(type(record), one.identity_s)
+        unit = FIELDS[field].unit if field in FIELDS else ""
+        return Quantity(field, record.phase, record.tariff), unit, too_old_s(every)
+
+    def of(self, name: str) -> Mapping[Quantity, Newest]:
+        """Return the newest values of a meter, or of `SITE`, where a field is the whole
+        quantity. KeyError for a meter that is not configured."""
+        with self._lock:
+            kept = dict(self._kept[name])
+        now_s = self._clock()
+        found = {}
+        for quantity, one in kept.items():
+            age_s = max(0.0, now_s - one.came_s)
+            fresh = age_s <= one.limit_s
+            found[quantity] = Newest(one.value, one.unit, one.at_ms, age_s, fresh)
+        return found
+
+    def value(self, name: str, quantity: Quantity) -> FieldValue | None:
+        """Return the newest value of one quantity, however old, None if there is none."""
+        with self._lock:
+            kept = self._kept[name].get(quantity)
+        return None if kept is None else kept.value
+
+    def available(self, name: str) -> bool:
+        """Tell whether a meter gives measured values, or the site has flows, at present."""
+        now_s = self._clock()
+        with self._lock:
+            return any(
+                now_s - one.came_s <= one.limit_s
+                for quantity, one in self._kept[name].items()
+                if quantity.field in _NOW
+            )
