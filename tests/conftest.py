@@ -33,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _FAST = """
 alerts busload clock config dashboards decode delivery_outcome delivery_verdicts
 derive_counters derive_events derive_flows derive_pipeline derive_quarters derive_windows
-models moment plan_lengths report_energy_rules report_lines report_quality
+models plan_lengths report_energy_rules report_lines
 """
 FAST = frozenset(f"test_{name}.py" for name in _FAST.split())
 
