@@ -246,13 +246,14 @@ def test_a_line_that_is_too_large_alone_is_refused_when_others_are_taken() -> No
 
 def test_where_all_lines_are_refused_one_that_was_taken_before_is_asked() -> None:
     asked: list[list[str]] = []
-    refusal = VAGUE
+    answers = [VAGUE]
 
     def write(lines: Sequence[str]) -> Outcome:
         asked.append(list(lines))
-        return DELIVERED if lines == ["known v=1"] else refusal
+        return DELIVERED if lines == ["known v=1"] else answers[-1]
 
     for refusal in (TOO_LARGE, VAGUE):
+        answers.append(refusal)
         asked.clear()
         verdict = send(["bad v=1"], write, lambda: False, "known v=1")
         assert (set(verdict.refused), verdict.stopped) == ({0}, None)

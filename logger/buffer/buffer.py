@@ -129,7 +129,11 @@ class Buffer:
         """
         if self.exchange.parking and not self.flush():
             raise BufferDiskError(self._problem)
-        return parked.load(self.path, after, limit)
+        try:
+            return parked.load(self.path, after, limit)
+        except BufferFileError as err:
+            self.exchange.suspect(err)
+            raise
 
     def parked_since(self, boot: str) -> int | None:
         """Return the first moment of a boot from which readings wait, milliseconds since it
@@ -138,6 +142,7 @@ class Buffer:
             return parked.first_of(self.path, boot)
         except BufferFileError as err:
             log.debug("parked readings: %s", err)
+            self.exchange.suspect(err)
             return None
 
     def flush(self, timeout_s: float = 5.0) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from logger.buffer.exchange import Batch
-from logger.domain.errors import BufferCorruptError, BufferDiskError
+from logger.domain.errors import BufferCorruptError, BufferDiskError, BufferFileError
 from logger.store import check, extent, limits, parked, rows, schema
 from logger.store.database import Database
 from logger.store.file import BufferFile
@@ -59,13 +59,17 @@ class Writer:
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
         BufferFileError for a file that is not this program's."""
-        if not self.file.is_open:
-            self.file.open(now_ms)
-            self.scrubbed = schema.load_ledger(self.file.database()).scrub
-        self.refresh()
 
-    def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
-        """A reader says that the file is damaged: look, and mend it."""
+        def attempt() -> None:
+            if fresh:
+                self.scrubbed = schema.load_ledger(self.file.database()).scrub
+            self.refresh()
+
+        fresh = not self.file.is_open
+        self.file.mending(attempt, now_ms)
+
+    def rebuild(self, err: BufferFileError, now_ms: int) -> None:
+        """A reader says that the file may be damaged: look, and mend it."""
         self.file.rebuild(err, now_ms)
         self.refresh()
 
