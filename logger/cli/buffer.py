@@ -73,7 +73,14 @@ def status(
     from logger.cli.bufferparts import books_table, running_buffer
 
     place = opened(config, file)
-    found = report(place.path, place.max_size, running_buffer(place.path))
+    age_s = None if place.config is None else place.config.buffer.max_age
+    found = report(
+        place.path,
+        place.max_size,
+        running_buffer(place.path),
+        store=place.config is not None and place.config.influxdb is None,
+        max_age_ms=None if age_s is None else int(age_s * 1000),
+    )
     if as_json:
         emit(found)
     else:
@@ -263,13 +270,14 @@ def import_(
     delivered with all others. Every line is checked first; with a bad one nothing is taken,
     unless --skip-bad."""
     from logger.store import tools
-    from logger.transfer.importing import read_lines, summary
+    from logger.transfer.importing import check_room, read_lines, summary
 
     place = opened(config, file)
     found = read_lines(source, precision.value)
     refused = bool(found.bad) and not skip_bad
     points = 0
     if not refused and found.rows:
+        check_room(place.path, place.max_size, found.rows)
         with (
             tools.changing(place.path, new=True) as database,
             bar("importing", as_json) as progress,

@@ -16,7 +16,8 @@ from logger.domain.errors import (
     BufferSuspectError,
 )
 from logger.store import check, limits, recover, schema, wal
-from logger.store.database import Database, mapped
+from logger.store.capacity import Capacity
+from logger.store.database import PAGE, Database, mapped
 from logger.store.ledger import Ledger
 from logger.store.medium import Medium
 from logger.store.state import DAMAGES_KEPT, Damage
@@ -24,6 +25,7 @@ from logger.store.state import DAMAGES_KEPT, Damage
 log = logging.getLogger(__name__)
 
 _MIB = 1024**2
+_GIVEN_BACK = _MIB  # bytes a step
 _OFTEN, _OFTEN_MS = 5, 600_000  # rebuilds in that time that are enough
 _CHECK_LIMIT = 64 * _MIB  # larger files are not wholly checked after a crash
 
@@ -34,8 +36,7 @@ class BufferFile:
 
     def __init__(self, path: Path, max_size: int) -> None:
         self.path = path
-        self.log_size = min(8 * _MIB, max_size // 4)  # part of max_size kept for the log
-        self.reserve_size = min(_MIB, max_size // 16)
+        self.capacity = Capacity(max_size)
         self.epoch = 0  # counts the files that lay at `path`
         self.damages: tuple[Damage, ...] = ()  # found since the beginning
         self.written = 0  # bytes that went to the medium since the beginning
@@ -121,10 +122,8 @@ class BufferFile:
         before, and never after.
         """
         database = self.database()
-        if self._medium.frames() * wal.FRAME >= self.log_size // 2:
-            moved = self._medium.to_move()
-            database.checkpoint()
-            self._wrote(moved)
+        if self._medium.frames() * wal.FRAME >= self.capacity.log // 2:
+            self.move_log()
         with database.transaction():
             ledger = schema.load_ledger(database)
             ledger.clean = False
@@ -137,6 +136,19 @@ class BufferFile:
         self._unbooked = 0
         self.count()
         return touched
+
+    def move_log(self) -> None:
+        """Move the log into the database; pages that were given back leave the disk then."""
+        moved = self._medium.to_move()
+        self.database().checkpoint()
+        self._wrote(moved)
+
+    def give_back(self) -> None:
+        """Give some unused pages back to the file system, not more than the log can hold."""
+        if self._medium.frames() * wal.FRAME >= self.capacity.log // 2:
+            self.move_log()
+        self.database().shrink(min(_GIVEN_BACK, self.capacity.log // 4) // PAGE)
+        self.count()
 
     def rebuild(self, err: BufferFileError, now_ms: int) -> None:
         """Mend the file if it is damaged: a reader says so, or wonders. A large file is not
@@ -157,7 +169,7 @@ class BufferFile:
             database = self.database()
             self._reserve.unlink(missing_ok=True)
             database.checkpoint()
-            if database.size()[1] < self.log_size:
+            if database.size()[1] < self.capacity.log:
                 self.transact(lambda d, _: limits.free_delivered(d), now_ms)
         except (BufferDiskError, BufferCorruptError, OSError):
             return False
@@ -168,7 +180,7 @@ class BufferFile:
         if self._reserve.exists():
             return
         with contextlib.suppress(OSError), self._reserve.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self.reserve_size)
+            os.posix_fallocate(file.fileno(), 0, self.capacity.reserve)
 
     @property
     def is_open(self) -> bool:
