@@ -73,14 +73,8 @@ def status(
     from logger.cli.bufferparts import books_table, running_buffer
 
     place = opened(config, file)
-    age_s = None if place.config is None else place.config.buffer.max_age
-    found = report(
-        place.path,
-        place.max_size,
-        running_buffer(place.path),
-        store=place.config is not None and place.config.influxdb is None,
-        max_age_ms=None if age_s is None else int(age_s * 1000),
-    )
+    live = running_buffer(place.path)
+    found = report(place.path, place.max_size, live, store=place.store, max_age_ms=place.max_age_ms)
     if as_json:
         emit(found)
     else:

@@ -27,6 +27,17 @@ class Opened:
     max_size: int
     config: Config | None
 
+    @property
+    def store(self) -> bool:
+        """Whether the file is where points stay: there is no database."""
+        return self.config is not None and self.config.influxdb is None
+
+    @property
+    def max_age_ms(self) -> int | None:
+        """The age at which points go, if there is one."""
+        age_s = None if self.config is None else self.config.buffer.max_age
+        return None if age_s is None else int(age_s * 1000)
+
     def target(self) -> Influx:
         """Return [influxdb]. Raises ConfigError if there is none, or no token."""
         from logger.domain.errors import ConfigError
