@@ -231,10 +231,38 @@ def test_too_large_is_halved_and_the_smallest_is_told() -> None:
     verdict = script.send()
     assert (verdict.too_large, len(verdict.accepted), verdict.refused) == (4, 8, {})
     assert verdict.stopped is None
+
+
+def test_a_line_that_is_too_large_alone_is_refused_when_others_are_taken() -> None:
     script = Script(lambda part: TOO_LARGE if 3 in part else DELIVERED)
     verdict = script.send()
-    assert verdict.too_large == 1
+    assert verdict.refused == {3: "answered 413: a line of 5 bytes is too large alone"}
     assert verdict.accepted == set(range(8)) - {3}
+    assert verdict.stopped is None
+    assert verdict.too_large is None  # their number was not too large
+    alone = Script(lambda part: TOO_LARGE, LINES[:1]).send()
+    assert alone.stopped == Outcome(OutcomeKind.WRONG_TARGET, TOO_LARGE.text)
+
+
+def test_where_all_lines_are_refused_one_that_was_taken_before_is_asked() -> None:
+    asked: list[list[str]] = []
+    answers = [VAGUE]
+
+    def write(lines: Sequence[str]) -> Outcome:
+        asked.append(list(lines))
+        return DELIVERED if lines == ["known v=1"] else answers[-1]
+
+    for refusal in (TOO_LARGE, VAGUE):
+        answers.append(refusal)
+        asked.clear()
+        verdict = send(["bad v=1"], write, lambda: False, "known v=1")
+        assert (set(verdict.refused), verdict.stopped) == ({0}, None)
+        assert asked == [["bad v=1"], ["known v=1"], ["bad v=1"]]
+    verdict = send(LINES, lambda lines: TOO_LARGE, lambda: False, "known v=1")
+    assert verdict.refused == {}
+    assert verdict.stopped is not None
+    many = [f"bad v={number}" for number in range(200)]
+    assert set(send(many, write, lambda: False, "known v=1").refused) == set(range(200))
 
 
 def test_a_partial_write_of_a_part_is_not_one_of_all() -> None:

@@ -26,6 +26,7 @@ from logger.bus import Bus
 from logger.domain.errors import (
     BufferCorruptError,
     BufferDiskError,
+    BufferSuspectError,
     BusError,
     PortError,
     ReportError,
@@ -214,8 +215,8 @@ DISK = {
     "FULL", "READONLY", "IOERR", "CANTOPEN", "PERM", "BUSY", "LOCKED", "PROTOCOL", "NOLFS",
     "NOMEM", "AUTH", "INTERRUPT",
 }  # fmt: skip
-# Faults of the program and no errors at all: neither the disk nor the file can help it.
-PROGRAM = {
+# What a sound file and this program never give, and no errors at all.
+SUSPECT = {
     "ABORT", "CONSTRAINT", "EMPTY", "ERROR", "FORMAT", "INTERNAL", "MISMATCH", "MISUSE",
     "NOTFOUND", "RANGE", "SCHEMA", "TOOBIG", "OK", "NOTICE", "WARNING", "ROW", "DONE",
 }  # fmt: skip
@@ -239,7 +240,7 @@ def opened_with(err: Exception, path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", sorted(CODES))
-def test_every_result_of_sqlite_is_the_disks_the_files_or_the_programs(
+def test_every_result_of_sqlite_is_the_disks_or_the_files(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its extended results, as SQLITE_IOERR_FSYNC."""
@@ -252,8 +253,8 @@ def test_every_result_of_sqlite_is_the_disks_the_files_or_the_programs(
     elif family in DISK:
         expected = BufferDiskError
     else:
-        assert family in PROGRAM, f"SQLITE_{name} is new: whose fault is it?"
-        expected = sqlite3.OperationalError
+        assert family in SUSPECT, f"SQLITE_{name} is new: whose fault is it?"
+        expected = BufferSuspectError
     with pytest.raises(expected, match="what it says"):
         opened_with(err, tmp_path / "buffer.sqlite", monkeypatch)
 

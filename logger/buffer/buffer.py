@@ -12,6 +12,8 @@ from pathlib import Path
 from logger.buffer.exchange import Exchange
 from logger.buffer.incoming import rows_of
 from logger.buffer.pending import MEMORY_BYTES, Drops, Pending
+from logger.buffer.present import present
+from logger.buffer.room import Room
 from logger.buffer.writer import Writer
 from logger.domain.errors import BufferDiskError, BufferFileError
 from logger.points.encode import by_lane
@@ -20,7 +22,7 @@ from logger.store import parked, scrub
 from logger.store.ledger import Books
 from logger.store.lock import OwnerLock
 from logger.store.parked import Parked
-from logger.store.state import BufferState, Level
+from logger.store.state import BufferState, Lasting, Level
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,11 @@ class Buffer:
         max_age_s: float | None = None,
         now_ms: Callable[[], int],
         memory_bytes: int = MEMORY_BYTES,
+        store: bool = False,
     ) -> None:
+        """`store` says that nothing takes the points from here: the file is where they stay."""
         self.path = path
+        self.store = store
         self.now_ms = now_ms
         self.exchange = Exchange(Pending(memory_bytes), commit_interval_s)
         self._writer = Writer(
@@ -57,8 +62,10 @@ class Buffer:
             max_size=max_size,
             max_age_ms=None if max_age_s is None else int(max_age_s * 1000),
         )
+        self._room = Room(self._writer, self.exchange)
         self._lock = OwnerLock(path)
         self._level = Level()
+        self._lasting = Lasting()
         self._newest_ms: int | None = None
         self._problem = ""
         # moments of the monotonic clock
@@ -129,7 +136,11 @@ class Buffer:
         """
         if self.exchange.parking and not self.flush():
             raise BufferDiskError(self._problem)
-        return parked.load(self.path, after, limit)
+        try:
+            return parked.load(self.path, after, limit)
+        except BufferFileError as err:
+            self.exchange.suspect(err)
+            raise
 
     def parked_since(self, boot: str) -> int | None:
         """Return the first moment of a boot from which readings wait, milliseconds since it
@@ -138,6 +149,7 @@ class Buffer:
             return parked.first_of(self.path, boot)
         except BufferFileError as err:
             log.debug("parked readings: %s", err)
+            self.exchange.suspect(err)
             return None
 
     def flush(self, timeout_s: float = 5.0) -> bool:
@@ -170,25 +182,13 @@ class Buffer:
     def state(self) -> BufferState:
         """Return how the buffer is, without touching the disk."""
         with self.exchange.changed:
-            file = self._writer.state
-            pending = self.exchange.pending
-            elapsed = time.monotonic() - self._started
-            oldest = [t for t in (file.oldest_ms, pending.oldest_ms()) if t is not None]
-            return BufferState(
-                ok=not self._problem,
+            return present(
+                self._writer,
+                self.exchange,
                 problem=self._problem,
-                waiting=file.books.total.waiting + pending.points.total(),
-                in_memory=pending.points.total(),
-                oldest_ms=min(oldest, default=None),
-                newest_ms=self._newest_ms or file.newest_ms,
-                stamped_ms=file.stamped_ms,
-                parked=file.parked + len(self.exchange.parking),
-                file_size=file.size,
-                max_size=self._writer.max_size,
-                full=file.used / self._writer.room,
-                written_per_day=int(file.written / elapsed * 86_400) if elapsed > 3600 else None,
-                damages=self._writer.file.damages,
-                scrub=self._writer.scrubbed,
+                newest_ms=self._newest_ms,
+                elapsed_s=time.monotonic() - self._started,
+                store=self.store,
             )
 
     # The keeping thread.
@@ -227,8 +227,9 @@ class Buffer:
             return self._not_before - now
         if exchange.corrupt is not None:
             return 0.0
-        moments = [self._maintain_at, self._scrub_at, exchange.commit_at, exchange.settle_at]
-        return min(moment for moment in moments if moment is not None) - now
+        wanted = (self._room.at, exchange.commit_at, exchange.settle_at)
+        moments = [moment for moment in wanted if moment is not None]
+        return min(self._maintain_at, self._scrub_at, *moments) - now
 
     def _take(self) -> None:
         try:
@@ -249,11 +250,13 @@ class Buffer:
         if time.monotonic() >= self._maintain_at and not stopping:
             more = self._writer.maintain(self.exchange.busy(), now_ms)
             self._maintain_at = time.monotonic() + (_MAINTAIN_MORE_S if more else _MAINTAIN_S)
+        self._room.make(now_ms)
         if time.monotonic() >= self._scrub_at and not stopping:
             self._writer.scrub(self.exchange.busy(), now_ms)
             self._scrub_at = time.monotonic() + scrub.pause_s(self._writer.scrubbed, now_ms)
         state = self.state()
-        self._level.refresh(state.full, state.waiting)
+        self._level.refresh(state.full, state.waiting, store=self.store)
+        self._lasting.refresh(state.days_left, state.bytes_per_day)
 
     def _commit(self, now_ms: int) -> bool:
         """Commit a part of what waits; return True if there is more."""

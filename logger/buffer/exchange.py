@@ -11,7 +11,7 @@ from typing import Protocol
 
 from logger.buffer.pending import Drops, Pending
 from logger.domain.datamodel import Lane
-from logger.domain.errors import BufferCorruptError, BufferFileError
+from logger.domain.errors import BufferCorruptError, BufferFileError, BufferSuspectError
 from logger.store.parked import LIMIT as PARKED_LIMIT
 from logger.store.parked import Parked
 from logger.store.rows import NewRow, Settlement, StoredRow
@@ -63,7 +63,7 @@ class Exchange:
     flushed: int = 0  # and done
     commits: int = 0
     stopping: bool = False
-    corrupt: BufferCorruptError | None = None
+    corrupt: BufferFileError | None = None
     parking: list[Parked] = field(default_factory=list)  # not in the file yet
     _settled: list[Settlement] = field(default_factory=list)
     _damaged: list[int] = field(default_factory=list)
@@ -150,7 +150,7 @@ class Exchange:
 
     def suspect(self, err: BufferFileError) -> None:
         """A reader could not read the file: if it is damaged it will be mended."""
-        if isinstance(err, BufferCorruptError):
+        if isinstance(err, BufferCorruptError | BufferSuspectError):
             with self.changed:
                 self.corrupt = err
                 self.changed.notify_all()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from logger.buffer.exchange import Batch
-from logger.domain.errors import BufferCorruptError, BufferDiskError
+from logger.domain.errors import BufferCorruptError, BufferDiskError, BufferFileError
 from logger.store import check, extent, limits, parked, rows, schema
+from logger.store.capacity import ROW_COST, Capacity
 from logger.store.database import Database
 from logger.store.file import BufferFile
 from logger.store.ledger import Books, Ledger, Scrub
@@ -17,10 +18,11 @@ from logger.store.ledger import Books, Ledger, Scrub
 log = logging.getLogger(__name__)
 
 _MIB = 1024**2
-_ROW_COST = 120  # bytes a row costs beside its body: columns, index, page headers
 _SHRINK_FREE = 64 * _MIB  # free pages are reused; only more than this is given back
 _STEPS = 20  # of maintenance at a time
-_SHRINK_PAGES = 2560  # a step: 10 MiB
+_STEPS_A_COMMIT = 50  # at most, to make room
+_FEW_FREE = 4 * _MIB  # unused pages are cheap to give back while they are few
+_RATE_MS = 600_000  # how often the rate is looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,9 @@ class FileState:
     books: Books
     used: int = 0
     size: int = 0
+    pages: int = 0  # of the database, used or not
+    bytes_a_day: float | None = None  # see extent.growth
+    dropped: int = 0  # points at the limit, since this writer began
     oldest_ms: int | None = None
     newest_ms: int | None = None
     stamped_ms: int | None = None  # see Ledger
@@ -50,22 +55,30 @@ class Writer:
         self.file = BufferFile(path, max_size)
         self.state = FileState(Ledger().books())
         self.scrubbed = Scrub()
+        self._making_room = False
+        self._rate: float | None = None
+        self._rated_ms = 0
+        self._dropped_before: int | None = None
 
     @property
-    def room(self) -> int:
-        """The bytes that rows may take: max_size without the log and the reserve."""
-        return self.max_size - self.file.log_size - self.file.reserve_size
+    def capacity(self) -> Capacity:
+        """What the file may take."""
+        return self.file.capacity
 
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
         BufferFileError for a file that is not this program's."""
-        if not self.file.is_open:
-            self.file.open(now_ms)
-            self.scrubbed = schema.load_ledger(self.file.database()).scrub
-        self.refresh()
 
-    def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
-        """A reader says that the file is damaged: look, and mend it."""
+        def attempt() -> None:
+            if fresh:
+                self.scrubbed = schema.load_ledger(self.file.database()).scrub
+            self.refresh()
+
+        fresh = not self.file.is_open
+        self.file.mending(attempt, now_ms)
+
+    def rebuild(self, err: BufferFileError, now_ms: int) -> None:
+        """A reader says that the file may be damaged: look, and mend it."""
         self.file.rebuild(err, now_ms)
         self.refresh()
 
@@ -91,7 +104,7 @@ class Writer:
             rows.set_aside_damaged(database, ledger, batch.damaged, now_ms)
             return 1
 
-        incoming = sum(len(row.body) + _ROW_COST for row in batch.rows)
+        incoming = sum(len(row.body) + ROW_COST for row in batch.rows)
 
         def attempt() -> None:
             self._make_room(incoming, batch.busy, now_ms)
@@ -118,11 +131,48 @@ class Writer:
                     break
             more = touched > 0
             self.file.keep_reserve()
-            database = self.file.database()
-            size, free = database.size()
-            if free > max(_SHRINK_FREE, size // 2):
-                database.shrink(_SHRINK_PAGES)
-                self.file.count()
+            if self._rate is None or abs(now_ms - self._rated_ms) >= _RATE_MS:
+                self._rate, self._rated_ms = extent.growth(self.file.database()), now_ms
+
+        self.file.mending(attempt, now_ms)
+        self.refresh()
+        return more
+
+    @property
+    def wants_room(self) -> bool:
+        """Whether room is to be made, or space to be given back, beside the commits."""
+        state, capacity = self.state, self.capacity
+        return (
+            self._making_room
+            or capacity.wanting(state.used)
+            or capacity.excess(state.pages) > 0
+            or state.pages - state.used > max(_SHRINK_FREE, state.pages // 2)
+        )
+
+    def make_room(self, busy: Collection[int], now_ms: int, going_on: Callable[[], bool]) -> bool:
+        """Let rows go and give space back, in short steps for as long as `going_on` says so,
+        one at least; return True if there is more to do."""
+        more = False
+        capacity = self.capacity
+
+        def attempt() -> None:
+            nonlocal more
+            self._making_room = more = True
+            while more:
+                pages, free = self.file.database().size()
+                above = capacity.excess(pages)
+                if free and (above and free >= min(_FEW_FREE, above)):
+                    self.file.give_back()
+                elif pages - free <= capacity.aim or not self.file.transact(
+                    lambda d, g: limits.free_some(d, g, busy), now_ms
+                ):
+                    if free and (above or free > max(_SHRINK_FREE, pages // 2)):
+                        self.file.give_back()
+                    else:
+                        self._making_room = more = False
+                        self.file.move_log()
+                if not going_on():
+                    return
 
         self.file.mending(attempt, now_ms)
         self.refresh()
@@ -159,12 +209,16 @@ class Writer:
             file.forget()
 
     def _make_room(self, incoming: int, busy: Collection[int], now_ms: int) -> None:
-        limit = self.room
-        if self.file.used() + incoming <= limit:
-            return
-        while self.file.used() + incoming > limit * 0.97:
+        """Let go what this commit takes, if there is no room for it. A file that is above
+        its limit, because that was lowered, comes down beside the commits: see `make_room`."""
+        used = self.file.used()
+        most = max(self.capacity.room, used)
+        steps = 0
+        while used + incoming > most and steps < _STEPS_A_COMMIT:
             if not self.file.transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
                 return
+            used = self.file.used()
+            steps += 1
 
     def refresh(self) -> None:
         """Note what the file is now, for those who ask without touching the disk."""
@@ -172,10 +226,16 @@ class Writer:
         oldest, newest = extent.extremes(database)
         size, free = database.size()
         ledger = schema.load_ledger(database)
+        dropped = sum(account.drops["limit"] for account in ledger.lanes.values())
+        if self._dropped_before is None:
+            self._dropped_before = dropped
         self.state = FileState(
             ledger.books(),
             size - free,
             self.file.size(),
+            size,
+            self._rate,
+            max(0, dropped - self._dropped_before),
             oldest,
             newest,
             ledger.stamped_ms,

@@ -74,7 +74,8 @@ def status(
     from logger.cli.bufferparts import books_table, running_buffer
 
     place = opened(config, file)
-    found = report(place.path, place.max_size, running_buffer(place.path))
+    live = running_buffer(place.path)
+    found = report(place.path, place.max_size, live, store=place.store, max_age_ms=place.max_age_ms)
     if as_json:
         emit(found)
     else:
@@ -258,13 +259,14 @@ def import_(
     delivered with all others. Every line is checked first; with a bad one nothing is taken,
     unless --skip-bad."""
     from logger.store import tools
-    from logger.transfer.importing import read_lines, summary
+    from logger.transfer.importing import check_room, read_lines, summary
 
     place = opened(config, file)
     found = read_lines(source, precision.value)
     refused = bool(found.bad) and not skip_bad
     points = 0
     if not refused and found.rows:
+        check_room(place.path, place.max_size, found.rows)
         with (
             tools.changing(place.path, new=True) as database,
             bar("importing", as_json) as progress,

@@ -28,6 +28,17 @@ class Opened:
     max_size: int
     config: Config | None
 
+    @property
+    def store(self) -> bool:
+        """Whether the file is where points stay: there is no database."""
+        return self.config is not None and self.config.influxdb is None
+
+    @property
+    def max_age_ms(self) -> int | None:
+        """The age at which points go, if there is one."""
+        age_s = None if self.config is None else self.config.buffer.max_age
+        return None if age_s is None else int(age_s * 1000)
+
     def target(self) -> Influx:
         """Return [influxdb]. Raises ConfigError if there is none, or no token."""
         from logger.domain.errors import ConfigError
@@ -140,6 +151,10 @@ def books_table(found: dict[str, Any], zone: str) -> None:
         f"{found['size'] / 1e6:.1f} MB on the disk, {found['full']:.0%} of max_size "
         f"({found['max_size'] / 1e6:.0f} MB) in use"
     )
+    if found["room_to_make"]:
+        console.print(f"{found['room_to_make'] / 1e6:.1f} MB above its limit: room is to be made")
+    if found["store"]:
+        console.print(f"no [influxdb], this file is the store: {until_full_of(found)}")
     if found["in_memory"]:
         console.print(f"{found['in_memory']:,} of the waiting points are still in memory")
     for day, count in found["written"].items():
@@ -147,3 +162,10 @@ def books_table(found: dict[str, Any], zone: str) -> None:
     console.print(scrubbed(found["scrub"], zone))
     for problem in found["problems"]:
         console.print(f"[red]problem:[/] {plain(problem)}", soft_wrap=True)
+
+
+def until_full_of(state: dict[str, Any]) -> str:
+    """Return how long a store keeps everything, by what was said of it."""
+    from logger.store.state import until_full
+
+    return until_full(state["days_left"], state["bytes_per_day"], state["max_size"])

@@ -41,7 +41,8 @@ def simulate_past(
     """Fill the buffer of CONFIG with the past of virtual meters, then serve them.
 
     What a logger would have read goes into the buffer, from where the logger delivers
-    it; the meters served go on from there. A second start fills nothing again. The
+    it; the meters served go on from there. A second start fills nothing again;
+    exit code 1 when `max_size` had no room for all. The
     logger must not run yet: the buffer has one owner at a time.
     """
     import json
@@ -74,12 +75,19 @@ def simulate_past(
         typer.echo(f"{note}: filled before; the meters go on")
         site.books.advance(time.time())
     else:
-        count = _fill(loaded, site, begun["start"], begun["end"])
+        count, dropped = _fill(loaded, site, begun["start"], begun["end"])
         note.write_text(json.dumps(begun), encoding="utf-8")
-        typer.echo(
-            f"{count} points of {(begun['end'] - begun['start']) / 86400:.0f} days are in "
-            f"{loaded.buffer.path}"
-        )
+        days = f"{(begun['end'] - begun['start']) / 86400:.0f}"
+        if dropped:
+            typer.secho(
+                f"{loaded.buffer.path}: {dropped} of {count} points of {days} days had no room: "
+                f"buffer.max_size is {loaded.buffer.max_size / 1e6:.0f} MB. Raise it, remove the "
+                f"buffer and {note.name}, and fill again",
+                fg="red",
+                err=True,
+            )
+            raise typer.Exit(1)
+        typer.echo(f"{count} points of {days} days are in {loaded.buffer.path}")
     if not listen:
         return
     from logger.cli.serving import listen_address, wait
@@ -99,8 +107,9 @@ def _begin(text: str, zone: str, now: int) -> int:
     return start
 
 
-def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:
-    """Append all points of [start, end) (epoch seconds); return how many."""
+def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int, int]:
+    """Append all points of [start, end) (epoch seconds); return how many, and how many of
+    all in the buffer were dropped meanwhile."""
     import logging
 
     from rich.progress import Progress
@@ -123,6 +132,7 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:
     )  # fmt: skip
     count = fresh = 0
     buffer.open()
+    before = buffer.books().total.dropped
     try:
         with Progress() as progress:
             task = progress.add_task("the past", total=sum(s.end_ms - s.start_ms for s in spans))
@@ -136,4 +146,4 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> int:
                         fresh = 0
     finally:
         buffer.close()
-    return count
+    return count, buffer.books().total.dropped - before

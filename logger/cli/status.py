@@ -25,7 +25,7 @@ def status(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -
 
 
 def _show(state: dict[str, Any]) -> None:
-    from logger.cli.bufferparts import scrubbed
+    from logger.cli.bufferparts import scrubbed, until_full_of
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting, plain
     from logger.cli.table import Table
@@ -51,12 +51,16 @@ def _show(state: dict[str, Any]) -> None:
             f"{bus['garbled']} garbled, {bus['refused']} refused"
         )
     buffer = state["buffer"]
-    wear = buffer["written_per_day"]
+    wear, room = buffer["written_per_day"], buffer["room_to_make"]
+    kept = "are kept: no [influxdb], this file is the store" if buffer["store"] else "wait"
     console.print(
-        f"buffer {plain(buffer['path'])}: {buffer['waiting']} points wait, "
+        f"buffer {plain(buffer['path'])}: {buffer['waiting']} points {plain(kept)}, "
         f"{buffer['file_size'] / 1e6:.1f} MB of {buffer['max_size'] / 1e6:.0f} MB"
+        + (f", {room / 1e6:.1f} MB of it still to be given up" if room else "")
         + (f", {wear / 1e6:.0f} MB a day go to the medium" if wear is not None else ""),
     )
+    if buffer["store"]:
+        console.print(f"buffer: {until_full_of(buffer)}")
     console.print(f"buffer {scrubbed(buffer['scrub'], 'UTC')}")
     for lane in state["delivery"].values():
         lag = "" if lane["lag_s"] is None else f", newest point {lane['lag_s']:.0f} s old"

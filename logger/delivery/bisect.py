@@ -17,7 +17,8 @@ Write = Callable[[Sequence[str]], Outcome]
 @dataclass(slots=True)
 class SendResult:
     """What became of lines, by index. Lines in neither set wait. `stopped` is the answer
-    that ended it early; `too_large` the smallest request that was too large, in lines."""
+    that ended it early; `too_large` the smallest request that was too large, in lines, for
+    their number: one with a line that is too large by itself says nothing about that."""
 
     accepted: set[int] = field(default_factory=set)
     refused: dict[int, str] = field(default_factory=dict)
@@ -25,14 +26,20 @@ class SendResult:
     too_large: int | None = None
 
 
-def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> SendResult:
+def send(
+    lines: Sequence[str], write: Write, stopping: Callable[[], bool], known: str = ""
+) -> SendResult:
     """Write all lines; halve what is refused until the bad lines are alone.
 
-    A line that is refused alone is set aside if the server names a fault of lines, or if
-    it took others: a server or proxy that refuses everything is a wrong target.
+    A line that is refused alone, for what it says or for its size, is set aside if the
+    server names a fault of lines, or if it took others at that time: a server or proxy that
+    refuses everything is a wrong target. `known` is a line that this target took before,
+    "" if there is none: to write it again is harmless, and tells the one from the other
+    where all others are refused.
     """
     verdict = SendResult()
     suspects: dict[int, Outcome] = {}
+    large: list[list[int]] = []
     # A quote that is not closed would swallow the lines after it, up to the next quote, and
     # the server might call that a text: such a line only ever goes alone.
     odd = {index for index, line in enumerate(lines) if '"' in line and not closed(line)}
@@ -44,7 +51,7 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Se
     fruitless = 0
     while todo:
         if stopping():
-            return verdict
+            break
         part = todo.pop()
         whole = len(part) == len(lines)
         outcome = write(lines if whole else [lines[index] for index in part])
@@ -52,7 +59,7 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Se
             verdict.accepted.update(part)
             continue
         if outcome.kind is OutcomeKind.TOO_LARGE:
-            verdict.too_large = min(len(part), verdict.too_large or len(part))
+            large.append(part)
         elif outcome.kind is not OutcomeKind.REJECTED:
             verdict.stopped = outcome
             break
@@ -62,17 +69,29 @@ def send(lines: Sequence[str], write: Write, stopping: Callable[[], bool]) -> Se
         elif len(part) == 1:
             suspects[part[0]] = outcome
         elif not outcome.sure and not verdict.accepted and fruitless > MAX_FRUITLESS:
-            verdict.stopped = replace(outcome, kind=OutcomeKind.WRONG_TARGET)
-            break
+            if not _takes(known, write):
+                verdict.stopped = replace(outcome, kind=OutcomeKind.WRONG_TARGET)
+                break
+            fruitless = 0
+            todo += _split(part, lines, outcome)
         else:
             # the last one pushed goes first: what is likely good, to learn the rest sooner
             todo += _split(part, lines, outcome)
-    if verdict.accepted:
-        _ask_again(verdict, suspects, lines, write, stopping)
-    elif suspects and verdict.stopped is None:
-        outcome = next(iter(suspects.values()))
-        verdict.stopped = replace(outcome, kind=OutcomeKind.WRONG_TARGET)
+    if verdict.stopped is None and suspects and not stopping():
+        if verdict.accepted or _takes(known, write):
+            _ask_again(verdict, suspects, lines, write, stopping)
+        else:
+            outcome = next(iter(suspects.values()))
+            verdict.stopped = replace(outcome, kind=OutcomeKind.WRONG_TARGET)
+    verdict.too_large = min(
+        (len(part) for part in large if verdict.refused.keys().isdisjoint(part)), default=None
+    )
     return verdict
+
+
+def _takes(known: str, write: Write) -> bool:
+    """Return whether the target takes a line now that it took before."""
+    return bool(known) and write([known]).kind is OutcomeKind.DELIVERED
 
 
 def _ask_again(
@@ -92,6 +111,9 @@ def _ask_again(
             verdict.accepted.add(index)
         elif outcome.kind is OutcomeKind.REJECTED:
             verdict.refused[index] = outcome.text
+        elif outcome.kind is OutcomeKind.TOO_LARGE:
+            size = len(lines[index].encode("utf-8", "surrogateescape"))
+            verdict.refused[index] = f"{outcome.text}: a line of {size} bytes is too large alone"
         else:
             verdict.stopped = outcome
 

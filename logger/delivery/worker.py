@@ -74,6 +74,7 @@ class Worker:
         self._lines = self._most
         self._good = 0
         self._longest_s = longest_s
+        self._known = ""  # a line that the server took
         self.due = 0.0
         self.get_on()
 
@@ -117,7 +118,9 @@ class Worker:
 
     def _sent(self, rows: list[StoredRow]) -> SendResult:
         lines = [line for row in rows for line in row.lines]
-        verdict = send(lines, self._attempt, self._stop.is_set)
+        verdict = send(lines, self._attempt, self._stop.is_set, self._known)
+        if verdict.accepted:
+            self._known = lines[max(verdict.accepted)]
         if len(verdict.accepted) == len(lines):  # as nearly always
             self._settle(rows, {}, verdict)
             return verdict

@@ -13,7 +13,8 @@ LoggerError                 has a message for the user and a hint: what to try
 ├── BufferFileError         the buffer file cannot be used
 │   ├── BufferBusyError     another process has it
 │   ├── BufferDiskError     the disk is full, read-only or failing
-│   └── BufferCorruptError  the file is damaged
+│   ├── BufferCorruptError  the file is damaged
+│   └── BufferSuspectError  the file is not as it was left: it is to be checked
 ├── ExportError             a file cannot be written
 ├── HttpError               a server gave no whole answer
 │   ├── HttpTimeoutError    none within the time allowed
@@ -103,6 +104,11 @@ class BufferDiskError(BufferFileError):
 
 class BufferCorruptError(BufferFileError):
     """The buffer file is damaged."""
+
+
+class BufferSuspectError(BufferFileError):
+    """SQLite refuses what it never refuses in a sound file of this program: it is damaged,
+    or another program changed it."""
 
 
 class ExportError(LoggerError):

@@ -34,6 +34,7 @@ from logger.runtime.schedule import Schedule, Task
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.watch import Part, Watch
+from logger.store.state import until_full
 from logger.store.statefile import StateFile
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class App:
             max_size=config.buffer.max_size,
             max_age_s=config.buffer.max_age,
             now_ms=self.clock.now_ms,
+            store=config.influxdb is None,
         )
         states = state_directory(config.buffer.path)
         models = models_of(config)
@@ -186,7 +188,8 @@ class App:
         self.schedule.start()
         self._watch.begin()
         if self.delivery is None:
-            log.info("no [influxdb]: %s is the store", self.config.buffer.path)
+            what = until_full(found.days_left, found.bytes_per_day, found.max_size)
+            log.info("no [influxdb]: %s is the store; %s", self.config.buffer.path, what)
         for bus in self.config.bus:
             log.info(
                 "bus %s: %d meters on %s, %d baud, busy %.0f %% of the time",

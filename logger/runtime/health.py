@@ -11,9 +11,11 @@ from logger.delivery import LaneState
 from logger.domain.datamodel import Lane
 from logger.domain.records import FieldValue, LoggerCounts
 from logger.models.register import Job
+from logger.store.state import STORE_HINT, lasting
 
 # A meter that gave nothing for this many turns, or this many seconds, is reported.
 _TURNS, _AT_LEAST_S = 3, 15.0
+_SOON_FULL_DAYS = 7.0
 _GIVES = {
     Job.FAST: "measured values",
     Job.SLOW: "energy counters",
@@ -107,6 +109,13 @@ def _jobs_without(meter: MeterHealth, started_ms: int, now_ms: int) -> list[str]
 def buffer_problems(state: BufferState) -> list[str]:
     """Return a sentence when the buffer is not well, and for damage since the start."""
     found = [] if state.ok else [f"buffer: {state.problem}"]
+    if state.dropped:
+        found.append(f"buffer: {state.dropped} points were deleted at max_size since the start")
+    if state.days_left is not None and state.days_left <= _SOON_FULL_DAYS:
+        found.append(
+            f"buffer: it is the store and full in {lasting(state.days_left)}, then the past is "
+            f"deleted: {STORE_HINT}"
+        )
     return found + [f"buffer: damaged: {damage.text}" for damage in state.damages]
 
 

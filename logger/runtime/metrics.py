@@ -167,6 +167,13 @@ def _from_state(state: Mapping[str, Any]) -> Iterator[Metric]:
     yield gauge("buffer_ok", "1 while the buffer can be written", float(buffer["ok"]))
     yield gauge("buffer_used_ratio", "share of max_size in use", buffer["full"])
     yield gauge("buffer_file_bytes", "size of the buffer file", buffer["file_size"])
+    yield gauge("buffer_max_bytes", "limit of the buffer file", buffer["max_size"])
+    yield gauge(
+        "buffer_room_to_make_bytes", "what the file is above its limit", buffer["room_to_make"]
+    )
+    if buffer["days_left"] is not None:
+        seconds = buffer["days_left"] * 86_400
+        yield gauge("buffer_full_in_seconds", "until a buffer that is the store is full", seconds)
     last = GaugeMetricFamily(
         f"{PREFIX}_meter_last_reading_timestamp_seconds",
         "time of the last good reading",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
 from logger.store import schema, scrub
+from logger.store.database import Database
 from logger.store.ledger import Ledger, Scrub
 from logger.store.rows import RowState
 from logger.store.state import Damage
@@ -42,15 +45,44 @@ def at_start(file: BufferFile, now_ms: int) -> None:
             pass
     waiting = sum(account.waiting for account in ledger.lanes.values())
     if whole or not ledger.clean or waiting <= _FEW_POINTS:
-        _recount(file, whole)
+        _recount(database, whole)
+
+
+def whole(path: Path) -> str:
+    """Return what is wrong with a file, "" if nothing is: all of it is checked, and by a
+    connection of its own, for another may have damaged pages in its cache as they were.
+
+    Raises BufferDiskError.
+    """
+    try:
+        with closing(Database.open_readonly(path)) as database:
+            if found := database.integrity(1):
+                return found[0]
+            after = 0
+            while True:
+                step = scrub.step(database, after, _MANY_ROWS)
+                if step.damaged:
+                    return f"row {step.damaged[0].id} fails its checksum"
+                if not (after := step.last):
+                    break
+            _recount(database, whole=True)
+    except BufferCorruptError as err:
+        return err.message.removeprefix(f"{path}: ")
+    return ""
 
 
 def rows(
     file: BufferFile, after: int, limit: int, busy: Collection[int], now_ms: int
 ) -> scrub.Step:
     """Check some rows above number `after` and mend them, but for those that are being
-    sent: their reader tells of them. Raises BufferCorruptError as `at_start` does."""
-    found = scrub.step(file.database(), after, limit)
+    sent: their reader tells of them. What lies in the file is read, not what the writing
+    connection has in its cache. Raises BufferCorruptError as `at_start` does."""
+    with closing(Database.open_readonly(file.path)) as look:
+        found = scrub.step(look, after, limit)
+        if not found.last:
+            scrub.small_tables(look)
+            if file.size() <= _AFTER_STOP and (wrong := look.integrity(1)):
+                raise BufferCorruptError(f"{file.path}: {wrong[0]}")
     found = replace(found, damaged=[row for row in found.damaged if row.id not in busy])
     if found.damaged or found.unsealed:
         file.transact(lambda d, g: scrub.mend(d, g, found, now_ms), now_ms)
@@ -73,30 +105,30 @@ def go_on(file: BufferFile, state: Scrub, busy: Collection[int], now_ms: int) ->
     return scrub.advanced(state, found, now_ms)
 
 
-def _recount(file: BufferFile, whole: bool) -> None:
+def _recount(database: Database, whole: bool) -> None:
     """Compare the books with the rows."""
-    database = file.database()
+    path = database.path
     ledger: Ledger = schema.load_ledger(database)
     highest = database.value("SELECT coalesce(max(id), 0) FROM rows")
     if highest >= ledger.next_id:
-        raise BufferCorruptError(f"{file.path}: the books would give number {highest} again")
+        raise BufferCorruptError(f"{path}: the books would give number {highest} again")
     for lane, account in ledger.lanes.items():
         for state, booked in (
             (RowState.WAITING, account.waiting),
             (RowState.SET_ASIDE, account.set_aside),
         ):
-            counted = _points(file, lane, state)
+            counted = _points(database, lane, state)
             if counted != booked:
-                raise BufferCorruptError(f"{file.path}: the books say {booked}, not {counted}")
-        if whole and (counted := _points(file, lane, RowState.DELIVERED)) > account.delivered:
+                raise BufferCorruptError(f"{path}: the books say {booked}, not {counted}")
+        if whole and (counted := _points(database, lane, RowState.DELIVERED)) > account.delivered:
             raise BufferCorruptError(
-                f"{file.path}: the books say {account.delivered} were delivered, not {counted}"
+                f"{path}: the books say {account.delivered} were delivered, not {counted}"
             )
 
 
-def _points(file: BufferFile, lane: Lane, state: RowState) -> int:
+def _points(database: Database, lane: Lane, state: RowState) -> int:
     return int(
-        file.database().value(
+        database.value(
             "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
             int(state),
             lane.value,

@@ -9,7 +9,12 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from logger.domain.errors import BufferCorruptError, BufferDiskError, BufferFileError
+from logger.domain.errors import (
+    BufferCorruptError,
+    BufferDiskError,
+    BufferFileError,
+    BufferSuspectError,
+)
 
 PAGE = 4096  # bytes; the block of most file systems and the smallest write of an SD card
 LOCK_WAIT_S = 5.0
@@ -30,6 +35,8 @@ _DISK = {
     sqlite3.SQLITE_AUTH: "no permission",
     sqlite3.SQLITE_INTERRUPT: "interrupted",
 }
+# What the statements of this program never meet where the tables are as it made them.
+_DAMAGED_TABLES = ("no such table", "no such column", "no such index", "already exists")
 _DISK_HINT = "check space, mount options and permissions; the logger goes on by itself"
 
 
@@ -41,8 +48,9 @@ def sqlite_version() -> str:
 class Database:
     """One connection to a buffer file, for one thread at a time.
 
-    Every method raises BufferDiskError for a full, read-only, locked or failing disk and
-    BufferCorruptError for a damaged file.
+    Every method raises BufferDiskError for a full, read-only, locked or failing disk,
+    BufferCorruptError for a damaged file, and BufferSuspectError for all else that SQLite
+    may refuse, such as a number that is there already: then the file is to be checked.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -171,10 +179,11 @@ class Database:
         """Give up to `pages` unused pages back to the file system."""
         self.rows(f"PRAGMA incremental_vacuum({pages})")
 
-    def integrity(self, limit: int = 20) -> list[str]:
-        """Return what SQLite finds wrong with the file, at most `limit` findings."""
+    def integrity(self, limit: int | str = 20) -> list[str]:
+        """Return what SQLite finds wrong with the file, at most `limit` findings, or with
+        one table, if `limit` is its name."""
         try:
-            found = [str(row[0]) for row in self.rows(f"PRAGMA integrity_check({limit:d})")]
+            found = [str(row[0]) for row in self.rows(f"PRAGMA integrity_check({limit})")]
         except BufferCorruptError as err:
             return [err.message]
         return [] if found == ["ok"] else found
@@ -210,9 +219,11 @@ def mapped(path: Path) -> Iterator[None]:
         if code in _DISK:
             why = "the file system is read-only" if _read_only(path) else _DISK[code]
             raise BufferDiskError(f"{path}: {why} ({err})", _DISK_HINT) from err
-        if "no such table" in str(err) or "no such column" in str(err):
+        if any(words in str(err) for words in _DAMAGED_TABLES):
             raise BufferCorruptError(f"{path}: {err}", "the file is damaged") from err
-        raise
+        raise BufferSuspectError(
+            f"{path}: SQLite refuses: {err}", "inepro-logger buffer verify checks the file"
+        ) from err
     except OSError as err:
         raise BufferDiskError(f"{path}: {err.strerror or err}", _DISK_HINT) from err
 

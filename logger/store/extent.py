@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from logger.store.capacity import ROW_COST
 from logger.store.database import Database
+
+_NEWEST = 10_000  # rows that the rate is taken from
+_DAY_MS = 86_400_000
+_LIVE_MS = 3_600_000  # a window carries the time when it began, and is written at its end
+_SPAN_MS = 60_000
 
 
 def extremes(database: Database) -> tuple[int | None, int | None]:
@@ -15,6 +21,23 @@ def extremes(database: Database) -> tuple[int | None, int | None]:
     )
     main, fast, newest = times or (None, None, None)
     return min((time for time in (main, fast) if time is not None), default=None), newest
+
+
+def growth(database: Database) -> float | None:
+    """Return the bytes a day that come at present, by the newest rows; None if these are
+    too few. Imported rows, whose time is not that of their coming, do not count."""
+    total, first, last = 0, 0, 0
+    for size, last_ms, changed_ms in database.stream(
+        "SELECT length(body), last_ms, changed_ms FROM rows ORDER BY id DESC LIMIT ?", _NEWEST
+    ):
+        if not 0 <= changed_ms - last_ms <= _LIVE_MS:
+            continue
+        if last and last_ms < last - _DAY_MS:
+            break
+        last = max(last, last_ms)
+        first = min(first or last_ms, last_ms)
+        total += size + ROW_COST
+    return total / (last - first) * _DAY_MS if last - first >= _SPAN_MS else None
 
 
 def count(database: Database) -> int:

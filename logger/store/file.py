@@ -9,9 +9,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from logger.domain.errors import BufferCorruptError, BufferDiskError
+from logger.domain.errors import (
+    BufferCorruptError,
+    BufferDiskError,
+    BufferFileError,
+    BufferSuspectError,
+)
 from logger.store import check, limits, recover, schema, wal
-from logger.store.database import Database, mapped
+from logger.store.capacity import Capacity
+from logger.store.database import PAGE, Database, mapped
 from logger.store.ledger import Ledger
 from logger.store.medium import Medium
 from logger.store.state import DAMAGES_KEPT, Damage
@@ -19,6 +25,8 @@ from logger.store.state import DAMAGES_KEPT, Damage
 log = logging.getLogger(__name__)
 
 _MIB = 1024**2
+_GIVEN_BACK = _MIB  # bytes a step
+_OFTEN, _OFTEN_MS = 5, 600_000  # rebuilds in that time that are enough
 _CHECK_LIMIT = 64 * _MIB  # larger files are not wholly checked after a crash
 
 
@@ -28,11 +36,11 @@ class BufferFile:
 
     def __init__(self, path: Path, max_size: int) -> None:
         self.path = path
-        self.log_size = min(8 * _MIB, max_size // 4)  # part of max_size kept for the log
-        self.reserve_size = min(_MIB, max_size // 16)
+        self.capacity = Capacity(max_size)
         self.epoch = 0  # counts the files that lay at `path`
         self.damages: tuple[Damage, ...] = ()  # found since the beginning
         self.written = 0  # bytes that went to the medium since the beginning
+        self._rebuilt: list[int] = []  # when, of late
         self._unbooked = 0  # those of them that the ledger does not know yet
         self._reserve = path.with_name(path.name + ".reserve")
         self._database: Database | None = None
@@ -94,6 +102,12 @@ class BufferFile:
         except BufferCorruptError as err:
             self._rebuild(err, now_ms)
             attempt()
+        except (BufferSuspectError, TypeError, ValueError):
+            # a row with a text for a number comes as the error of whoever uses it
+            if not (found := check.whole(self.path)):
+                raise
+            self._rebuild(BufferCorruptError(f"{self.path}: {found}"), now_ms)
+            attempt()
         except BufferDiskError:
             if self._squeeze(now_ms):
                 attempt()
@@ -108,10 +122,8 @@ class BufferFile:
         before, and never after.
         """
         database = self.database()
-        if self._medium.frames() * wal.FRAME >= self.log_size // 2:
-            moved = self._medium.to_move()
-            database.checkpoint()
-            self._wrote(moved)
+        if self._medium.frames() * wal.FRAME >= self.capacity.log // 2:
+            self.move_log()
         with database.transaction():
             ledger = schema.load_ledger(database)
             ledger.clean = False
@@ -125,15 +137,29 @@ class BufferFile:
         self.count()
         return touched
 
-    def rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
-        """Mend the file if it is damaged: a reader says so. A connection of its own looks,
-        because this one may have the damaged pages in its cache as they were."""
-        if self.size() <= _CHECK_LIMIT:
-            look = Database.open_readonly(self.path)
-            found = look.integrity(1)
-            look.close()
-            if not found:
+    def move_log(self) -> None:
+        """Move the log into the database; pages that were given back leave the disk then."""
+        moved = self._medium.to_move()
+        self.database().checkpoint()
+        self._wrote(moved)
+
+    def give_back(self) -> None:
+        """Give some unused pages back to the file system, not more than the log can hold."""
+        if self._medium.frames() * wal.FRAME >= self.capacity.log // 2:
+            self.move_log()
+        self.database().shrink(min(_GIVEN_BACK, self.capacity.log // 4) // PAGE)
+        self.count()
+
+    def rebuild(self, err: BufferFileError, now_ms: int) -> None:
+        """Mend the file if it is damaged: a reader says so, or wonders. A large file is not
+        wholly checked for a reader that is sure."""
+        sure = isinstance(err, BufferCorruptError)
+        if not sure or self.size() <= _CHECK_LIMIT:
+            if not (found := check.whole(self.path)):
+                self.forget()  # a new connection is as good as the reader's
+                self.open(now_ms)
                 return
+            err = err if sure else BufferCorruptError(f"{self.path}: {found}")
         self._rebuild(err, now_ms)
 
     def _squeeze(self, now_ms: int) -> bool:
@@ -143,7 +169,7 @@ class BufferFile:
             database = self.database()
             self._reserve.unlink(missing_ok=True)
             database.checkpoint()
-            if database.size()[1] < self.log_size:
+            if database.size()[1] < self.capacity.log:
                 self.transact(lambda d, _: limits.free_delivered(d), now_ms)
         except (BufferDiskError, BufferCorruptError, OSError):
             return False
@@ -154,7 +180,7 @@ class BufferFile:
         if self._reserve.exists():
             return
         with contextlib.suppress(OSError), self._reserve.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self.reserve_size)
+            os.posix_fallocate(file.fileno(), 0, self.capacity.reserve)
 
     @property
     def is_open(self) -> bool:
@@ -194,7 +220,15 @@ class BufferFile:
         recover.forget_copy(self.path)
         log.error("buffer: %s was replaced; what waited goes on in the new file", self.path)
 
-    def _rebuild(self, err: BufferCorruptError, now_ms: int) -> None:
+    def _rebuild(self, err: BufferFileError, now_ms: int) -> None:
+        self._rebuilt = [at for at in self._rebuilt if abs(now_ms - at) < _OFTEN_MS]
+        if len(self._rebuilt) >= _OFTEN:  # each one leaves a copy on the disk
+            raise BufferDiskError(
+                f"{self.path}: damaged {_OFTEN} times in {_OFTEN_MS // 60_000} minutes, and again: "
+                f"{err.message.removeprefix(f'{self.path}: ')}",
+                "the medium fails: replace it, or set buffer.path to another one",
+            )
+        self._rebuilt.append(now_ms)
         self.forget()
         log.error("buffer: damaged: %s", err.message)
         result = recover.rebuild(self.path, now_ms)

@@ -113,7 +113,8 @@ class Ledger:
     """What the buffer knows about itself, kept in one checked row of the file.
 
     `commit` counts the commits, `next_id` is the next row's number (never used twice),
-    `thinned_id` the last fast row that was thinned, `written` the bytes that went to the
+    `thinned_id` the last fast row that was thinned, `counters_id` the row up to which of the
+    main lane only rows with counters wait, `written` the bytes that went to the
     medium by UTC day, `clean` whether the file was closed in order, `scrub` how far the
     check of the whole file is, `stamped_ms` the time by the logger's clock when it last
     committed points of its own, None when not known. `next_parked` is the number of the
@@ -132,6 +133,7 @@ class Ledger:
         default_factory=lambda: {lane: Account() for lane in Lane},
     )
     scrub: Scrub = field(default_factory=Scrub)
+    counters_id: int = 0
 
     def books(self) -> Books:
         """Return the books as they stand."""
@@ -165,6 +167,7 @@ class Ledger:
                 for lane, account in self.lanes.items()
             },
             "scrub": asdict(self.scrub),
+            "counters_id": self.counters_id,
         }
         return json.dumps(data, separators=(",", ":"))
 
@@ -186,6 +189,7 @@ class Ledger:
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
                 Scrub(**{str(name): int(value) for name, value in data.get("scrub", {}).items()}),
+                int(data.get("counters_id", 0)),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err

@@ -23,28 +23,30 @@ from logger.store.ledger import Ledger
 from logger.store.rows import COLUMNS, StoredRow, as_row, row_checksum
 
 CHUNK = 200  # rows a step: what one step writes has to fit into the log
+_LOOKED_AT = 20 * CHUNK  # rows a step looks at, and perhaps leaves as they are
+# The oldest rows in a state. Each lane gives its oldest in the order of the index: one query
+# over both would read and sort all rows of the state, for each step.
+_OF_LANE = "SELECT * FROM (SELECT id FROM rows WHERE state=?1 AND lane='{}' ORDER BY id LIMIT ?2)"
+_OLDEST = f"SELECT id FROM ({' UNION ALL '.join(map(_OF_LANE.format, Lane))}) ORDER BY id LIMIT ?2"  # noqa: S608
 MINUTE_MS = 60_000
 
 
 def free_some(database: Database, ledger: Ledger, busy: Collection[int]) -> int:
-    """Take the next step in the order of sacrifice; return the rows it touched, 0 when
-    nothing is left to give."""
+    """Take the next step in the order of sacrifice; return the rows it touched or looked
+    at, 0 when nothing is left to give. A step is short, however large the file is."""
     return (
         free_delivered(database)
         or thin_fast(database, ledger, busy)
         or _drop_waiting(database, ledger, busy, "lane='fast'")
         or _drop_set_aside(database, ledger)
-        or _drop_waiting(database, ledger, busy, "lane='main' AND counters=0")
+        or _drop_others(database, ledger, busy)
         or _drop_waiting(database, ledger, busy, "lane='main'")
     )
 
 
 def free_delivered(database: Database) -> int:
     """Delete the oldest delivered rows, `CHUNK` at most."""
-    return database.run(
-        "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE state=1 ORDER BY id LIMIT ?)",
-        CHUNK,
-    )
+    return database.run(f"DELETE FROM rows WHERE id IN ({_OLDEST})", 1, CHUNK)  # noqa: S608
 
 
 def purge_kept(database: Database, before_ms: int) -> int:
@@ -77,14 +79,16 @@ def expire(database: Database, ledger: Ledger, before_ms: int, busy: Collection[
 
 def thin_fast(database: Database, ledger: Ledger, busy: Collection[int] = ()) -> int:
     """Thin the oldest fast rows that were not thinned yet, whole minutes at a time, until
-    that gained something."""
-    while rows := _whole_minutes(database, ledger.thinned_id):
+    that gained something or many were looked at; return how many that were."""
+    looked = 0
+    while looked < _LOOKED_AT and (rows := _whole_minutes(database, ledger.thinned_id)):
+        looked += len(rows)
         seen: set[tuple[str, int]] = set()
         touched = sum(_thin(database, ledger, row, seen) for row in rows if row.id not in busy)
         ledger.thinned_id = rows[-1].id
         if touched:
             return touched
-    return 0
+    return looked
 
 
 def _whole_minutes(database: Database, after: int) -> list[StoredRow]:
@@ -147,10 +151,34 @@ def _drop_waiting(database: Database, ledger: Ledger, busy: Collection[int], whe
     return _delete(database, gone)
 
 
+def _drop_others(database: Database, ledger: Ledger, busy: Collection[int]) -> int:
+    """Drop waiting rows of the main lane without counters. Where counters alone are left is
+    not looked at again: there may be very many."""
+    gone: list[int] = []
+    looked = 0
+    for number, points, counters in database.stream(
+        "SELECT id, points, counters FROM rows WHERE state=0 AND lane='main' AND id>? "
+        "ORDER BY id LIMIT ?",
+        ledger.counters_id,
+        _LOOKED_AT,
+    ):
+        looked += 1
+        ledger.counters_id = number
+        if not counters and number not in busy:
+            gone.append(number)
+            ledger.lanes[Lane.MAIN].drop("limit", points)
+            if len(gone) >= CHUNK:
+                break
+    _delete(database, gone)
+    return looked
+
+
 def _drop_set_aside(database: Database, ledger: Ledger) -> int:
     gone = []
     for number, lane, points in database.rows(
-        "SELECT id, lane, points FROM rows WHERE state=2 ORDER BY id LIMIT ?", CHUNK
+        f"SELECT id, lane, points FROM rows WHERE id IN ({_OLDEST}) ORDER BY id",  # noqa: S608
+        2,
+        CHUNK,
     ):
         gone.append(number)
         ledger.lanes[Lane(lane)].drop("limit", points, waiting=False)

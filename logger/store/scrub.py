@@ -69,11 +69,27 @@ def step(database: Database, after: int, limit: int) -> Step:
                 continue
             if sealed is None:
                 unsealed.append(row.id)
+            elif not isinstance(changed_ms, int):
+                raise _corrupt(database, row.id, "it has no time of its state")
             elif sealed != seal(row.crc, state, changed_ms):
                 raise _corrupt(database, row.id, "the seal of its state is broken")
             if (counters == 1) != has_counters(row.lines) or len(row.lines) != row.points:
                 raise _corrupt(database, row.id, "it does not describe its lines")
     return Step(last, len(found), damaged, unsealed)
+
+
+def small_tables(database: Database) -> None:
+    """Check what no step over the rows meets: the other tables, and both ends of the
+    indexes that may name no row at all. Raises as `step` does."""
+    for table in ("ledger", "leases", "parked"):
+        if found := database.integrity(table):
+            raise BufferCorruptError(f"{database.path}: table {table}: {found[0]}")
+    for name, chosen in SELDOM.items():
+        for order in ("", "DESC"):
+            database.value(
+                f"SELECT first_ms FROM rows INDEXED BY rows_with_{name} WHERE {chosen} "  # noqa: S608
+                f"ORDER BY first_ms {order} LIMIT 1"
+            )
 
 
 def mend(database: Database, ledger: Ledger, found: Step, now_ms: int) -> int:

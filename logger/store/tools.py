@@ -14,7 +14,8 @@ from pathlib import Path
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferFileError
-from logger.store import rows, schema, seal, wal
+from logger.store import extent, rows, schema, seal, wal
+from logger.store.capacity import ROW_COST, Capacity
 from logger.store.database import Database, mapped
 from logger.store.ledger import Books, Scrub
 from logger.store.lock import OwnerLock
@@ -27,13 +28,17 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class FileSummary:
     """What a file says about itself. Times in milliseconds UTC, sizes in bytes;
-    `written` is what went to the medium by UTC day, `damage` what is wrong with the log."""
+    `pages` are the bytes of the database, used or not, `bytes_a_day` what it grows by at
+    present, None when not known; `written` is what went to the medium by UTC day, `damage`
+    what is wrong with the log."""
 
     path: Path
     running: bool
     books: Books
     size: int
     used: int
+    pages: int
+    bytes_a_day: float | None
     oldest_ms: int | None
     newest_ms: int | None
     written: dict[str, int]
@@ -81,6 +86,7 @@ def summary(path: Path) -> FileSummary:
             schema.check_owner(database)
             ledger = schema.load_ledger(database)
             size, free = database.size()
+            rate = extent.growth(database)
             waiting = [
                 database.value(
                     "SELECT first_ms FROM rows WHERE state=0 AND lane=? ORDER BY id LIMIT 1",
@@ -101,6 +107,8 @@ def summary(path: Path) -> FileSummary:
         ledger.books(),
         sum(file.stat().st_size for file in files if file.exists()),
         size - free,
+        size,
+        rate,
         oldest,
         newest,
         ledger.written,
@@ -179,6 +187,21 @@ def add(database: Database, new: Sequence[NewRow], now_ms: int, progress: Progre
             database.checkpoint()
         progress(min(start + 50, len(new)), len(new))
     return sum(row.points for row in new)
+
+
+def missing_room(path: Path, max_size: int, new: Iterable[NewRow]) -> int:
+    """Return by how many bytes `new` is too much for a file with such a limit, 0 if there is
+    room. Delivered rows count as room: they go first. Raises BufferFileError."""
+    wanted = sum(len(row.body) + ROW_COST for row in new)
+    used = 0
+    if path.exists():
+        with closing(Database.open_readonly(path)) as database:
+            size, free = database.size()
+            gone = database.value(
+                "SELECT coalesce(sum(length(body) + ?), 0) FROM rows WHERE state=1", ROW_COST
+            )
+        used = size - free - int(gone)
+    return max(0, used + wanted - Capacity(max_size).room)
 
 
 def _aside(database: Database, numbers: Iterable[int] | None) -> list[int]:

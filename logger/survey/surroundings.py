@@ -9,7 +9,11 @@ from pathlib import Path
 from logger.config import Config, Influx
 from logger.config.mqtt import Mqtt
 from logger.domain.datamodel import MEASUREMENT_OF
+from logger.domain.errors import BufferFileError
 from logger.models import Job, Model
+from logger.store.capacity import Capacity
+from logger.store.state import STORE_HINT
+from logger.store.tools import summary
 from logger.survey.finding import Finding, fail, note, ok, warn
 
 # What a point takes in the buffer with its row and index: 250 bytes in a file of 33,000
@@ -97,29 +101,57 @@ def points_a_day(config: Config, models: Mapping[str, Model]) -> float:
 
 
 def disk(config: Config, models: Mapping[str, Model]) -> Iterator[Finding]:
-    """Yield for how many days of points there is room while InfluxDB is away."""
+    """Yield for how many days of points there is room while InfluxDB is away, or for good
+    without one."""
     directory = config.buffer.path.parent
     while not directory.exists() and directory != directory.parent:
         directory = directory.parent
-    yield room(directory, shutil.disk_usage(directory).free, config, models)
+    free = shutil.disk_usage(directory).free
+    if not config.buffer.path.exists():
+        yield room(directory, free, config, models)
+        return
+    try:
+        found = summary(config.buffer.path)
+    except BufferFileError as err:
+        yield fail("machine", "buffer", err.message, err.hint)
+        return
+    yield room(directory, free + found.size, config, models, found.used, found.bytes_a_day)
 
 
-def room(directory: Path, free: int, config: Config, models: Mapping[str, Model]) -> Finding:
-    """Return the verdict on `free` bytes of disk under `directory`."""
+def room(
+    directory: Path,
+    free: int,
+    config: Config,
+    models: Mapping[str, Model],
+    used: int = 0,
+    bytes_a_day: float | None = None,
+) -> Finding:
+    """Return the verdict on `free` bytes of disk under `directory`, for a buffer with `used`
+    bytes in it that grows by `bytes_a_day`, if that is known.
+
+    Without a database all of what is used stays there.
+    """
+    store = config.influxdb is None
     a_day = points_a_day(config, models) * _BYTES_A_POINT
-    usable = min(free, config.buffer.max_size)
+    if store and bytes_a_day:
+        a_day = bytes_a_day
+    limit = Capacity(config.buffer.max_size)
+    usable = max(0, min(free, limit.aim) - (used if store else 0))
     days = usable / a_day
     text = (
         f"{directory}: {free / 1e9:.1f} GB free, {config.buffer.max_size / 1e9:.1f} GB allowed: "
         f"about {days:.0f} days of points at {a_day / 1e6:.0f} MB a day"
     )
-    if days < _LITTLE_DAYS:
-        return warn("machine", "disk", text, "make room, or read the power less often")
-    if days < _ENOUGH_DAYS and config.influxdb is None:
+    if not store:
+        if days < _LITTLE_DAYS:
+            return warn("machine", "disk", text, "make room, or read the power less often")
+        return ok("machine", "disk", text)
+    age_s = config.buffer.max_age
+    if age_s is not None and age_s / _DAY_S <= days + used / a_day:
+        return ok("machine", "disk", f"{text}; points go by max_age before")
+    text += ", then the past is deleted"
+    if days < _ENOUGH_DAYS:
         return warn(
-            "machine",
-            "disk",
-            text,
-            "without InfluxDB the buffer is the store: raise buffer.max_size, or export regularly",
+            "machine", "disk", text, f"without InfluxDB the buffer is the store: {STORE_HINT}"
         )
     return ok("machine", "disk", text)

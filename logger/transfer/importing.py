@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -14,6 +14,7 @@ from logger.domain.errors import BufferFileError
 from logger.points.line import FieldValue, Point
 from logger.points.parse import decode
 from logger.store.rows import NewRow, new_rows
+from logger.store.tools import missing_room
 from logger.texts import one_line
 
 PRECISIONS = ("s", "ms", "us", "ns")
@@ -30,6 +31,18 @@ _REPORTED = ("energy", "quality_voltage", "quality_frequency", "quality_frequenc
 _TAGS = frozenset({"site", "meter", "role"})
 _GZIP = b"\x1f\x8b"
 _MAX_LINE = 65_536  # characters: the longest series key that the server takes
+
+
+def check_room(path: Path, max_size: int, rows: Sequence[NewRow]) -> None:
+    """Raise BufferFileError if a buffer has no room for `rows`: a part of them, or of what
+    it holds, would be dropped."""
+    if missing := missing_room(path, max_size, rows):
+        points = sum(row.points for row in rows)
+        raise BufferFileError(
+            f"{path}: no room for {points} points: {missing / 1e6:.1f} MB are missing in "
+            f"buffer.max_size ({max_size / 1e6:.0f} MB); nothing is imported",
+            "raise buffer.max_size",
+        )
 
 
 @dataclass(frozen=True, slots=True)
