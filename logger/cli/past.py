@@ -77,17 +77,17 @@ def simulate_past(
     else:
         count, dropped = _fill(loaded, site, begun["start"], begun["end"])
         note.write_text(json.dumps(begun), encoding="utf-8")
-        days = f"{(begun['end'] - begun['start']) / 86400:.0f}"
+        span = f"{(begun['end'] - begun['start']) / 86400:.0f}"
         if dropped:
             typer.secho(
-                f"{loaded.buffer.path}: {dropped} of {count} points of {days} days had no room: "
+                f"{loaded.buffer.path}: {dropped} of {count} points of {span} days had no room: "
                 f"buffer.max_size is {loaded.buffer.max_size / 1e6:.0f} MB. Raise it, remove the "
                 f"buffer and {note.name}, and fill again",
                 fg="red",
                 err=True,
             )
             raise typer.Exit(1)
-        typer.echo(f"{count} points of {days} days are in {loaded.buffer.path}")
+        typer.echo(f"{count} points of {span} days are in {loaded.buffer.path}")
     if not listen:
         return
     from logger.cli.serving import listen_address, wait
