@@ -8,7 +8,13 @@ from itertools import product
 
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
-from logger.domain.errors import BusError, GarbledError, PortError, RefusedError
+from logger.domain.errors import (
+    BusError,
+    GarbledError,
+    PortError,
+    RefusedError,
+    SharedLineError,
+)
 from logger.meter.identify import Found, identify
 from logger.models import Model
 from logger.models.plan import Block
@@ -123,6 +129,9 @@ def sweep(
             except KeyboardInterrupt:
                 stopped = address
                 break
+            except SharedLineError as err:
+                line = {"baudrate": config.baudrate, "parity": config.parity}
+                one = Found(address=address, note=str(err), **line)
             if one is not None:
                 found.append(one)
     finally:
