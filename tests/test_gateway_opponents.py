@@ -160,9 +160,9 @@ def test_mbpoll_and_pymodbus_read_a_simulated_gateway_that_speaks_modbus_tcp() -
             assert done.returncode == 0, done.stdout + done.stderr
             told[unit] = [int(one, 16) for one in re.findall(r"0x([0-9A-F]{4})\b", done.stdout)]
         with ModbusTcpClient("127.0.0.1", port=int(number)) as client:
-            for unit in (1, 2):
-                words = client.read_holding_registers(0x4000, count=5, device_id=unit).registers
-                assert words == told[str(unit)][-5:]
+            for address in (1, 2):
+                answer = client.read_holding_registers(0x4000, count=5, device_id=address)
+                assert answer.registers == told[str(address)][-5:]
             assert client.read_holding_registers(0x0010, count=2, device_id=1).exception_code == 2
             assert client.write_register(0x4010, 0x0025, device_id=1).registers == [0x0025]
         assert told["1"] != told["2"]

@@ -11,6 +11,7 @@ import errno
 import logging
 import termios
 from dataclasses import replace
+from secrets import randbelow
 from typing import cast
 
 from logger.bus import hints
@@ -36,8 +37,7 @@ _GAP_S = 0.25
 # How much longer than its deadline a frame may take because the processor was busy.
 _HELD_UP_S = 0.5
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
-_LONGEST, _DRAINS = 1024, 64
-_LONGEST_DRAIN = 65536  # what another master says while nobody here listens
+_LONGEST, _DRAINS, _LONGEST_DRAIN = 1024, 64, 65536
 # What a port raises that cannot go on; termios.error is no OSError.
 _FAULTS = (OSError, termios.error)
 # A connection closed after so long without a question was closed for being idle.
@@ -103,7 +103,7 @@ class Port:
         if self._listener is not None:
             return self._listener.accept(_SLICE_S, patience_s)
         line = connect(place, _SLICE_S)
-        return Mbap(line) if place.scheme == "tcp" else line
+        return Mbap(line, randbelow(0xFFFF)) if place.scheme == "tcp" else line
 
     def close(self) -> None:
         """Close the port; the next transaction opens it again."""
@@ -152,8 +152,7 @@ class Port:
 
     def reset_input_buffer(self) -> None:
         """Throw away what is left of earlier answers, but note whose they were."""
-        port = self._opened()
-        drained = b""
+        port, drained = self._opened(), b""
         try:
             for _ in range(_DRAINS):  # a babbling line never runs dry
                 if not (waiting := port.in_waiting):
@@ -168,14 +167,13 @@ class Port:
         found = overheard(self._tail + came, self.request)
         self._tail = (self._tail + came)[-found.begun :] if came and found.begun else b""
         self.unsolicited = self._late() + found.unsolicited
-        self.asked = found.asked
+        self.asked = found.asked + self._foreign()
 
     def listen(self, quiet_s: float, at_most_s: float) -> None:
         """Listen to the line until it was quiet for `quiet_s`; nothing was asked."""
-        came, begin = b"", elapsed()
-        until = begin + quiet_s
+        came, until, end = b"", elapsed() + quiet_s, elapsed() + at_most_s
         self._look_for(min(_SLICE_S, quiet_s / 2))
-        while (now := elapsed()) < min(until, begin + at_most_s) and len(came) < _LONGEST_DRAIN:
+        while (now := elapsed()) < min(until, end) and len(came) < _LONGEST_DRAIN:
             if more := self.receive(_LONGEST):
                 came += more
                 until = now + quiet_s
@@ -194,8 +192,7 @@ class Port:
     def write(self, data: bytes) -> int:
         """Send a request."""
         self.request = bytes(data)
-        self.last_answer = b""
-        self.late_s = 0.0
+        self.last_answer, self.late_s = b"", 0.0
         self._sent = elapsed()  # before, for this program may be stopped in between
         port = self._opened()
         try:
@@ -252,9 +249,9 @@ class Port:
         self.echo.note(found)
         self._tail = heard[-found.begun :] if found.begun else b""
         self.unsolicited = before + found.unsolicited + self._late()
-        self.asked += found.asked
-        blank = not found.rubbish.strip(HEARTBEAT)
-        self.last_answer = found.frame or (b"" if blank else found.rubbish)
+        self.asked += found.asked + self._foreign()
+        rubbish = found.rubbish if found.rubbish.strip(HEARTBEAT) else b""
+        self.last_answer = found.frame or rubbish
         self.heard |= bool(found.frame)
         return found.frame
 
@@ -276,10 +273,11 @@ class Port:
 
     def _late(self) -> tuple[Unsolicited, ...]:
         """Return the late answers that the wire itself has told apart."""
-        if not isinstance(self._wire, Mbap):
-            return ()
-        found, self._wire.late = tuple(self._wire.late), []
-        return found
+        return self._wire.told_late() if isinstance(self._wire, Mbap) else ()
+
+    def _foreign(self) -> tuple[Unsolicited, ...]:
+        """Return whose answers to others the wire itself has told apart."""
+        return self._wire.told_foreign() if isinstance(self._wire, Mbap) else ()
 
     def receive(self, size: int) -> bytes:
         """Return up to `size` bytes of one look at the port. Raises PortError."""

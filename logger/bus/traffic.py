@@ -30,7 +30,7 @@ class Traffic:
         self._name = name
         self._told = told
         self._signs = 0
-        self._last = 0.0
+        self.last = 0.0  # when one came
         self._shared = False
         self._lengths: dict[tuple[int, int], float] = {}  # when they were heard last
 
@@ -38,18 +38,18 @@ class Traffic:
         """Note a frame of others, about `count` registers of the meter at `address`."""
         self._forget(now)
         self.frames += 1
-        self._last = now
+        self.last = now
         self._signs += 1
         self._lengths[address, count] = now
         if self._signs >= _SHARED and not self._shared:
             self._shared = True
             log.log(
                 logging.INFO if self._told else logging.WARNING,
-                "bus %s: another master asks on this line, too (address %d, %d registers): "
+                "bus %s: another master asks on this line, too (address %d%s): "
                 "its answers are told apart by their lengths, or read twice%s",
                 self._name,
                 address,
-                count,
+                f", {count} registers" if count else "",
                 "" if self._told else "; shared = true in its [[bus]] begins so",
             )
 
@@ -73,7 +73,7 @@ class Traffic:
     def _forget(self, now: float) -> None:
         if not self._lengths:
             return
-        if now - self._last >= ALONE_AFTER_S:
+        if now - self.last >= ALONE_AFTER_S:
             if self._shared:
                 log.info(
                     "bus %s: no other master was heard for %s",

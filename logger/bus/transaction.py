@@ -281,12 +281,16 @@ class Bus:
             self._reopening.answered()
         if isinstance(found, SilentError):
             self.stats.silent += 1
-            if not answered and self._reopening.silent():
-                self._port.drop()
-                self.stats.renewed += 1
+            if not answered:
+                self._heard_nothing()
         elif isinstance(found, RefusedError):
             self.stats.refused += 1
         else:
             self._reopening.heard()
             self.stats.garbled += 1
         return found
+
+    def _heard_nothing(self) -> None:
+        if self._reopening.silent():
+            self._port.drop()
+            self.stats.renewed += 1

@@ -130,8 +130,12 @@ def sweep(
                 stopped = address
                 break
             except SharedLineError as err:
-                line = {"baudrate": config.baudrate, "parity": config.parity}
-                one = Found(address=address, note=str(err), **line)
+                one = Found(
+                    address=address,
+                    baudrate=config.baudrate,
+                    parity=config.parity,
+                    note=str(err),
+                )
             if one is not None:
                 found.append(one)
     finally:
