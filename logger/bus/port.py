@@ -37,7 +37,7 @@ _GAP_S = 0.25
 # How much longer than its deadline a frame may take because the processor was busy.
 _HELD_UP_S = 0.5
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
-_LONGEST, _DRAINS, _LONGEST_DRAIN = 1024, 64, 65536
+_LONGEST, _DRAINS, _LONGEST_DRAIN, _BUSY = 1024, 64, 65536, 8192  # others may be busy
 # What a port raises that cannot go on; termios.error is no OSError.
 _FAULTS = (OSError, termios.error)
 # A connection closed after so long without a question was closed for being idle.
@@ -240,7 +240,7 @@ class Port:
                 waiting.heard(found, heard, now)
             begun = self._patient and isinstance(self._wire, Mbap) and self._wire.begun
             ended = waiting.over(found, more, now) and (now >= waiting.latest or not begun)
-            if ended or len(heard) > _LONGEST:
+            if ended or found.junk > _LONGEST or len(heard) > _BUSY:
                 break
         if found.frame and now > waiting.latest + _HELD_UP_S:
             self.late_s = now - sent

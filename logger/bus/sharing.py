@@ -47,11 +47,15 @@ class Overhears(Protocol):
 
 @dataclass(slots=True)
 class Mark:
-    """A job begins: the lengths asked for since, and whether others had answers of one."""
+    """A job begins: the lengths asked for since, and whether others had answers of one.
+
+    `sure` tells that those were no late ones to questions of our own.
+    """
 
     address: int
     lengths: set[int] = field(default_factory=set)
     spoiled: bool = False
+    sure: bool = False
 
 
 class Sharing:
@@ -172,6 +176,7 @@ class Sharing:
         for mark in self._marks if answer else ():
             if mark.address == one.address and one.count in mark.lengths:
                 mark.spoiled = True
+                mark.sure |= sure
 
     def took(self, seconds: float) -> None:
         """Note how long a question and its answer took."""

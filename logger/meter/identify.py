@@ -111,8 +111,13 @@ class Questions:
         return self.ask(Block(*span)) is not None
 
 
-def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
+def identify(
+    bus: Bus, address: int, models: Sequence[Model], *, heard: bool = False
+) -> Found | None:
     """Return who is at `address`; None when nobody there makes sense. Raises PortError.
+
+    Somebody who was `heard` before is asked more often: a gateway that still waits for
+    others answers late.
 
     Raises SharedLineError when the answers cannot be told from another master's.
 
@@ -120,11 +125,14 @@ def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
     answers and refuses.
     """
     models = [model for model in models if model.protocol == "modbus"]
-    return bus.sharing.certain(address, bus.config.timeout, lambda: _identify(bus, address, models))
+    return bus.sharing.certain(
+        address, bus.config.timeout, lambda: _identify(bus, address, models, heard)
+    )
 
 
-def _identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
+def _identify(bus: Bus, address: int, models: Sequence[Model], heard: bool) -> Found | None:
     questions = Questions(bus, address, models)
+    questions.heard = heard
     model, code = _model(questions, models)
     about = Found(address=address, baudrate=bus.config.baudrate, parity=bus.config.parity)
     if model is None and code is None:

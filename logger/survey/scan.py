@@ -125,7 +125,7 @@ def sweep(
             wanted |= suspects
         for address in sorted(wanted):
             try:
-                one = identify(state.bus, address, models)
+                one = identify(state.bus, address, models, heard=address in state.heard)
             except KeyboardInterrupt:
                 stopped = address
                 break
