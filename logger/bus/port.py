@@ -141,11 +141,6 @@ class Port:
         return self._wire.junk + self._wire.begun if isinstance(self._wire, Mbap) else b""
 
     @property
-    def numbered(self) -> bool:
-        """Tell whether answers carry the number of their question, as on Modbus TCP."""
-        return isinstance(self._wire, Mbap)
-
-    @property
     def speaks_rtu(self) -> bool:
         """Tell whether RTU frames came where Modbus TCP was expected."""
         return isinstance(self._wire, Mbap) and self._wire.rtu

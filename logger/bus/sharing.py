@@ -35,14 +35,11 @@ _CROWDED_S = 20.0
 class Overhears(Protocol):
     """A port that tells what came by which was not asked for.
 
-    `asked` are requests of others; with `numbered` an answer names its question.
+    `asked` are requests of others.
     """
 
     unsolicited: tuple[Unsolicited, ...]
     asked: tuple[Unsolicited, ...]
-
-    @property
-    def numbered(self) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -156,9 +153,6 @@ class Sharing:
             if late.late(stray.count):
                 came_late |= stray.address == address
             else:
-                # Even so it may be a late one, as long as nobody else was heard.
-                alone = not self.traffic.shared(now)
-                came_late |= port.numbered or (stray.address == address and alone)
                 self.overheard(stray, sure=late.calm(now))
         for one in port.asked:
             self.overheard(one, answer=False)

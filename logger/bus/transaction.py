@@ -77,6 +77,11 @@ class Bus:
         return self._port.unsolicited
 
     @property
+    def only_others(self) -> bool:
+        """Tell whether all that came upon the last request were frames for others."""
+        return not self._late and not self._port.last_answer
+
+    @property
     def shared(self) -> bool:
         """Tell whether another master was heard on the line lately."""
         return self.sharing.traffic.shared(self._clock())
@@ -188,10 +193,7 @@ class Bus:
         self._transact(address, f"writing {place}", timeout_s, send, repeatable=False)
 
     def open(self) -> None:
-        """Open the port now; a gateway that connects to here may take a minute to do so.
-
-        Raises PortError.
-        """
+        """Open the port, for which a gateway may take a minute. Raises PortError."""
         self._ready(_COMES_WITHIN_S)
 
     def close(self) -> None:
@@ -275,7 +277,12 @@ class Bus:
             return err
         silent = isinstance(err, minimalmodbus.NoResponseError)
         found, answered = judge(
-            self.config, self._port, where, address, "" if silent else str(err), late=self._late
+            self.config,
+            self._port,
+            where,
+            address,
+            "" if silent else str(err),
+            late=bool(self._port.unsolicited),
         )
         if answered:
             self._reopening.answered()

@@ -56,7 +56,8 @@ class _Sweep:
         except RefusedError:
             self.heard.add(address)
         except GarbledError:
-            self.suspects.add(address)
+            if not self.bus.only_others:
+                self.suspects.add(address)
         except BusError:
             pass
         else:
