@@ -248,7 +248,6 @@ class Bus:
         return f"bus {self.name}, address {address}, {what}"
 
     def _note_strays(self, address: int = 0) -> None:
-        """Tell what others said from what the meter at `address` answered late."""
         self._late = self.sharing.sort(self._port, self._late_answers, address)
 
     def _ready(self, patience_s: float | None = None) -> minimalmodbus.Instrument:
@@ -276,14 +275,8 @@ class Bus:
             self._failed(err)
             return err
         silent = isinstance(err, minimalmodbus.NoResponseError)
-        found, answered = judge(
-            self.config,
-            self._port,
-            where,
-            address,
-            "" if silent else str(err),
-            late=bool(self._port.unsolicited),
-        )
+        reason = "" if silent else str(err)
+        found, answered = judge(self.config, self._port, where, address, reason)
         if answered:
             self._reopening.answered()
         if isinstance(found, SilentError):

@@ -11,19 +11,18 @@ from logger.domain.errors import BusError, GarbledError, SilentError
 
 
 def judge(
-    config: BusConfig, port: Port, where: str, address: int, reason: str, *, late: bool
+    config: BusConfig, port: Port, where: str, address: int, reason: str
 ) -> tuple[BusError, bool]:
     """Return the error of the last request on `port`, and whether something answered it.
 
-    `reason` is what is wrong with the answer, "" when there was none; `late` tells that the
-    meter answered an earlier question instead.
+    `reason` is what is wrong with the answer, "" when there was none.
     """
     answer = port.last_answer
     strange = answer or port.strange
     hint = hints.garbled(config, answer, rtu=port.speaks_rtu)
     reason = reason.split(" The", 1)[0].rstrip(".")
     if not reason:
-        if not strange and not late:
+        if not strange and not port.unsolicited:
             text = f"{where}: no answer within {port.timeout:g} s"
             return SilentError(
                 text, lacks_parity(config) or hints.no_answer(config, address)
