@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pymodbus.client import ModbusTcpClient
 
 from logger.bus import Bus
-from logger.domain.errors import RefusedError
+from logger.domain.errors import RefusedError, SilentError
 from logger.models import load
-from logger.models.plan import plans
+from logger.models.plan import Block, plans
 from logger.simulate import VirtualLine
 from tests.lines import bus_config
 from tests.opponents import device, free_port, modbus_tcp_meter
 from tests.readers import NOW, real_meter
-from tests.running import command, wait_until
+from tests.running import COMMAND, PATIENCE_S, ROOT, command, wait_until
 
 MODEL = load("pro380")
 
@@ -130,3 +132,46 @@ def test_a_port_over_rfc_2217_is_read_through_ser2net(tmp_path: Path) -> None:
             done = command("read", "house", "--config", str(file), "--json")
             assert done.returncode == 0, done.stderr + done.stdout
             assert line.answered > 3
+
+
+def test_mbpoll_and_pymodbus_read_a_simulated_gateway_that_speaks_modbus_tcp() -> None:
+    """Negative and large values, a refusal, and a meter that is not there."""
+    process = subprocess.Popen(
+        [*COMMAND, "simulate", "--modbus-tcp", "--listen", "tcp://127.0.0.1:0", "--no-pace"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"tcp://127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert found is not None
+        number = found[1]
+        told = {}
+        for unit in ("1", "2"):
+            where = ["-m", "tcp", "-a", unit, "-p", number, "-t", "4:hex", "-0", "-1"]
+            done = subprocess.run(
+                ["mbpoll", *where, "-r", str(0x4000), "-c", "5", "127.0.0.1"],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=PATIENCE_S,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            told[unit] = [int(one, 16) for one in re.findall(r"0x([0-9A-F]{4})\b", done.stdout)]
+        with ModbusTcpClient("127.0.0.1", port=int(number)) as client:
+            for address in (1, 2):
+                answer = client.read_holding_registers(0x4000, count=5, device_id=address)
+                assert answer.registers == told[str(address)][-5:]
+            assert client.read_holding_registers(0x0010, count=2, device_id=1).exception_code == 2
+            assert client.write_register(0x4010, 0x0025, device_id=1).registers == [0x0025]
+        assert told["1"] != told["2"]
+        bus = Bus(bus_config(f"tcp://127.0.0.1:{number}", timeout=30.0))
+        assert bus.read(1, Block(0x4010, 1)) == [0x0025]
+        with pytest.raises(SilentError):
+            bus.read(9, Block(0x4000, 2), 0.2)
+        assert bus.read(2, Block(0x4000, 5)) == told["2"][-5:]
+        bus.close()
+    finally:
+        process.terminate()
+        process.communicate()

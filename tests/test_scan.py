@@ -21,19 +21,24 @@ from logger.bus.port import Port
 from logger.cli.options import CONFIG_VARIABLE
 from logger.cli.scan import scan
 from logger.config import load_config
-from logger.domain.errors import ConfigError, PortError
+from logger.domain.errors import ConfigError, PortError, SilentError
 from logger.meter.identify import Found, identify
 from logger.meter.session import MeterReader
 from logger.models import Job
+from logger.models.plan import Block
 from logger.runtime.configured import check_config
 from logger.runtime.status import StatusServer, socket_path
 from logger.simulate import VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books
 from logger.simulate.world import World
+from logger.simulate.writing import Refusal
 from logger.survey import ports
 from logger.survey.scan import Stopped, all_settings, line_config, sweep
+from tests.gateways import asked, refused
+from tests.lines import answer_to, scripted
 from tests.readers import complete
 from tests.running import wait_until
+from tests.second_master import SecondMaster
 
 NOW = 1_750_000_000.0
 MODELS = [one for one in map(models.load, models.available()) if one.protocol == "modbus"]
@@ -170,6 +175,71 @@ def test_one_phase_meters_are_known_by_their_codes(code: str, sold_as: str) -> N
         bus.close()
     assert found is not None
     assert (found.model, found.sold_as, found.note) == ("pro1", sold_as, "")
+
+
+def test_a_gateway_that_waits_for_silent_addresses_is_waited_for() -> None:
+    """It takes one question after the other, and each that nobody answers takes its time."""
+    there = meter("pro380", 1, serial="22091039")
+
+    def script(requests: bytes) -> Iterator[bytes | float]:
+        for at in range(0, len(requests), 8):
+            request = requests[at : at + 8]
+            place = asked(request)
+            if request[0] != 1:
+                yield 0.6
+                continue
+            try:
+                yield answer_to(request, there.read_words(place.address, place.count, NOW))
+            except Refusal as refusal:
+                yield refused(request, refusal.code)
+
+    with scripted(script) as line:
+        port = f"socket://127.0.0.1:{line.port}"
+        found = sweep(line_config(port), MODELS, range(1, 5), patience_s=0.25)
+    assert _briefly(found) == [(1, "pro380", "22091039")]
+
+
+def test_heartbeats_and_frames_of_others_make_no_meters_up() -> None:
+    """A modem's 0xFF, and a second master at full speed whose meter is not asked for."""
+    here = meter("pro380", 60, serial="22091039")
+    with a_line(here, quirks=("one-wire",)) as port:
+        number = int(port.rpartition(":")[2])
+        with SecondMaster(number, [Block(0x500C, 6)], address=60):
+            found = sweep(line_config(port), MODELS, range(1, 13), patience_s=0.02)
+    assert found == []
+    with scripted(lambda _request: [b"\xff" * 3, 0.01, b"\xff"]) as line:
+        config = line_config(f"socket://127.0.0.1:{line.port}")
+        assert sweep(config, MODELS, range(1, 13), patience_s=0.05) == []
+        bus = Bus(config)
+        with pytest.raises(SilentError):
+            bus.read(5, Block(0x4000, 2), 0.05)
+        bus.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pause_s", [0.0, 1.0])
+@pytest.mark.parametrize("wires", [False, True])
+def test_all_addresses_beside_a_busy_client_take_less_than_three_minutes(
+    pause_s: float, wires: bool
+) -> None:
+    """Of the line's time, by what went over it and the pauses of the client."""
+    there = (meter("pro380", 1, serial="22091039"), meter("pro380-legacy", 113, serial="15030201"))
+    quirks = quirks_named(["one-wire" if wires else "copies-answers"])
+    with VirtualLine(there, clock=lambda: NOW, quirks=quirks) as line:
+        place: int | str
+        if wires:
+            port, place, parity = line.start_pty(), line.start_pty(), "none"
+            for one in there:
+                one.identity.parity = "N"
+            line.parity = "N"
+        else:
+            place, parity = line.start_tcp(), "even"
+            port = f"socket://127.0.0.1:{place}"
+        with SecondMaster(place, [Block(0x500C, 6)], pause_s=pause_s) as other:
+            found = sweep(line_config(port, 9600, parity), MODELS)
+            took_s = other.asked * (pause_s + 25 * 11 / 9600 + 0.02)
+    assert _briefly(found) == [(1, "pro380", "22091039"), (113, "pro380-legacy", "15030201")]
+    assert took_s < 180
 
 
 def test_a_noisy_line_makes_no_meters_up() -> None:

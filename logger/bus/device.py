@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import termios
-from typing import Literal
+from typing import Any, Literal, cast
 
 import serial
 import serial.rs485
 
+from logger.bus.wire import Wire
 from logger.config import Bus as BusConfig
 
 log = logging.getLogger(__name__)
@@ -68,3 +69,15 @@ def _open(
             opened.close()
             raise
     return opened, by_hand
+
+
+def send(port: Wire, data: bytes, rts: bool | None) -> None:
+    """Send `data`, with RTS at the level `rts` meanwhile if it is switched by hand."""
+    if rts is None:
+        port.write(data)
+        return
+    by_hand = cast("Any", port)
+    by_hand.rts = rts
+    port.write(data)
+    port.flush()
+    by_hand.rts = not rts

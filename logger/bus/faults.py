@@ -10,7 +10,7 @@ from pathlib import Path
 
 from logger.config import Bus as BusConfig
 from logger.config.ports import Network
-from logger.domain.errors import PortError
+from logger.domain.errors import BusError, PortError, RefusedError, SilentError
 
 # Where the system tells what a device is.
 SYSFS = Path("/sys")
@@ -27,6 +27,8 @@ EXCEPTIONS = {
     10: "gateway path unavailable",
     11: "gateway target failed to respond",
 }
+# Exceptions of a gateway for a meter that is silent.
+_GATEWAY_SILENCE = (10, 11)
 
 
 def explain(config: BusConfig, err: Exception) -> PortError:
@@ -79,6 +81,19 @@ def _unconnected(where: str, place: Network, err: Exception) -> PortError:
     return PortError(
         f"{where}: cannot wait for a gateway: {err}",
         f"is another program using port {place.number}? Below 1024 it needs root",
+    )
+
+
+def refused(where: str, code: int) -> BusError:
+    """Say what it means that the meter, or the gateway before it, refused with `code`."""
+    if code in _GATEWAY_SILENCE:
+        return SilentError(
+            f"{where}: the gateway says that the meter does not answer",
+            "is the meter powered and its address right? Speed and parity are set in the gateway",
+        )
+    return RefusedError(
+        f"{where}: the meter refused with exception {code} ({EXCEPTIONS.get(code, 'unknown')})",
+        code,
     )
 
 

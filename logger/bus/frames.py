@@ -16,6 +16,13 @@ _FAILED = 0x80
 _CODES = range(1, 12)  # the exceptions that Modbus defines (V1.1b3, chapter 7)
 _WRITTEN_SIZE = 8
 _ANSWER_HEAD, _CHECKSUM = 3, 2
+_LONGEST_ANSWER = _ANSWER_HEAD + 250 + _CHECKSUM
+# What a request (and the answer to a write) has; a write of several registers has a count
+# of bytes at the sixth place, and so many around them.
+_REQUEST_SIZE, _BYTES_AT, _AROUND_BYTES = 8, 6, 9
+_FUNCTIONS, _ADDRESSES = (1, 2, 3, 4, 5, 6, 16), range(1, 248)
+# What the modem of a gateway sends now and then, to show that it is there.
+HEARTBEAT = b"\xff"
 
 
 def crc16(data: bytes) -> bytes:
@@ -72,50 +79,81 @@ class Heard:
     """What some bytes hold.
 
     `frame` is the answer (or refusal), empty while there is none. `missing` is how many
-    bytes at least are needed before there can be one. `junk` counts the bytes that
-    belong to nothing.
+    bytes at least are needed before there can be one. `rubbish` are the bytes that
+    belong to nothing. `asked` are requests of another master, `others` counts its
+    frames; `begun` is how many bytes at the end may be the begin of one.
     """
 
     frame: bytes = b""
     echoes: int = 0
     unsolicited: tuple[Unsolicited, ...] = ()
     missing: int = 0
-    junk: int = 0
+    rubbish: bytes = b""
+    asked: tuple[Unsolicited, ...] = ()
+    others: int = 0
+    begun: int = 0
+
+    @property
+    def junk(self) -> int:
+        """How many bytes belong to nothing."""
+        return len(self.rubbish)
 
 
-def search(request: bytes, size: int, heard: bytes, echo: bool | None = None) -> Heard:
+def search(
+    request: bytes, size: int, heard: bytes, echo: bool | None = None, old: int = 0
+) -> Heard:
     """Look in `heard` for the answer of `size` bytes to `request`.
 
     `echo` tells whether the adapter repeats what is sent, None when that is not known.
-    It only matters for a write of one register, whose answer equals the request.
+    It only matters for a write of one register, whose answer equals the request. What
+    begins in the first `old` bytes, which came before the request, is not its answer.
     """
-    at = junk = echoes = 0
+    at = echoes = others = begun = before = 0
+    rubbish = b""
     missing = size
     found: list[Unsolicited] = []
+    asked: list[Unsolicited] = []
     twins = request[1:2] == bytes((WRITE_ONE,))
     while at < len(heard):
         rest = heard[at:]
-        wanted = _wanted(request, size, rest)
+        wanted = _wanted(request, size, rest) if at >= old else 0
         if wanted and len(rest) < wanted and not (twins and echo and not echoes):
             missing = min(missing, wanted - len(rest))
         if wanted and len(rest) >= wanted and sealed(rest[:wanted]):
             is_echo = twins and echo is not False and not echoes and rest[:wanted] == request
             if not is_echo:
-                return Heard(rest[:wanted], echoes, tuple(found), 0, junk)
-        if rest.startswith(request):
+                return Heard(rest[:wanted], echoes, tuple(found), 0, rubbish, tuple(asked), others)
+        if (at >= old or old == len(heard)) and rest.startswith(request):
             echoes += 1
             at += len(request)
             missing = size
-        elif other := _unsolicited_size(rest):
-            found.append(_as_unsolicited(rest[0], other))
+        elif other := _other_size(rest):
+            if _unsolicited_size(rest):
+                found.append(_as_unsolicited(rest[0], other))
+            elif other == _REQUEST_SIZE and rest[1] == READ:
+                asked.append(Unsolicited(rest[0], int.from_bytes(rest[4:6], "big")))
+            others += 1
             at += other
             missing = size
         else:
-            junk += 1
+            clear = not wanted and not rubbish.strip(HEARTBEAT)
+            if clear and _may_become_other(request, rest):
+                begun, before = len(rest), len(rubbish)
+            rubbish += rest[:1]
             at += 1
-    if twins and echo is None and echoes and not junk:
-        return Heard(request, 0, tuple(found), missing, junk)
-    return Heard(b"", echoes, tuple(found), missing, junk)
+            continue
+        begun = 0
+    if begun:
+        rubbish = rubbish[:before]
+    seen = tuple(found), missing, rubbish, tuple(asked), others, begun
+    if twins and echo is None and echoes and not rubbish:
+        return Heard(request, 0, *seen)
+    return Heard(b"", echoes, *seen)
+
+
+def overheard(heard: bytes, request: bytes = b"") -> Heard:
+    """Return what `heard` holds that answers nothing of ours; `request` is our last one."""
+    return search(request or bytes(_REQUEST_SIZE), len(heard) + 1, heard, old=len(heard))
 
 
 def unsolicited(heard: bytes) -> tuple[Unsolicited, ...]:
@@ -129,6 +167,36 @@ def unsolicited(heard: bytes) -> tuple[Unsolicited, ...]:
             found.append(_as_unsolicited(rest[0], size))
         at += size or 1
     return tuple(found)
+
+
+def _other_size(rest: bytes) -> int:
+    """Return the size of the whole frame of somebody else that begins here, 0 for none.
+
+    That is an answer to a read, a request, the answer to a write, or a refusal.
+    """
+    if size := _unsolicited_size(rest):
+        return size
+    if len(rest) < SHORTEST or rest[0] not in _ADDRESSES:
+        return 0
+    if rest[1] & _FAILED:
+        known = rest[1] & ~_FAILED in _FUNCTIONS and rest[2] in _CODES
+        return SHORTEST if known and sealed(rest[:SHORTEST]) else 0
+    if rest[1] in _FUNCTIONS and len(rest) >= _REQUEST_SIZE and sealed(rest[:_REQUEST_SIZE]):
+        return _REQUEST_SIZE
+    if rest[1] == WRITE_MANY and len(rest) > _BYTES_AT:
+        size = _AROUND_BYTES + rest[_BYTES_AT]
+        return size if len(rest) >= size and sealed(rest[:size]) else 0
+    return 0
+
+
+def _may_become_other(request: bytes, rest: bytes) -> bool:
+    """Whether `rest` may be the begin of somebody else's frame, and of nothing of ours."""
+    if len(rest) < SHORTEST - 2 or rest[0] not in _ADDRESSES or rest[1] not in _FUNCTIONS:
+        return False
+    if len(rest) < _REQUEST_SIZE and rest[:2] != request[:2]:
+        return True
+    answer = _ANSWER_HEAD + rest[2] + _CHECKSUM
+    return rest[1] == READ and rest[2] % 2 == 0 and len(rest) < answer <= _LONGEST_ANSWER
 
 
 def _as_unsolicited(address: int, size: int) -> Unsolicited:

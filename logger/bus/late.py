@@ -24,18 +24,29 @@ class LateAnswers:
 
     _open: list[tuple[int, float]] = field(default_factory=list)
     unsure: bool = False
+    _failed_at: float | None = None
 
     def failed(self, count: int, now: float) -> None:
         """Note that a question for `count` registers got no answer that could be used."""
         self._open = [*self._open, (count, now)][-_REMEMBERED:]
+        self._failed_at = now
         self.unsure = True
 
-    def late(self, count: int) -> None:
-        """Note that an answer of `count` registers came by: meters answer in order."""
+    def late(self, count: int) -> bool:
+        """Note that an answer of `count` registers came by: meters answer in order.
+
+        Returns whether it can be one to a question of ours.
+        """
         for index, (asked, _) in enumerate(self._open):
             if asked == count:
                 del self._open[: index + 1]
-                return
+                return True
+        return False
+
+    def calm(self, now: float) -> bool:
+        """Whether no question failed for a while: no late answer is to come."""
+        failed_at = self._failed_at
+        return not self.unsure and (failed_at is None or now - failed_at > LATE_AT_MOST_S)
 
     def ambiguous(self, count: int, now: float) -> bool:
         """Return whether an answer of `count` registers may belong to an open question."""

@@ -33,17 +33,20 @@ _REMEMBERED = 300  # more than a sweep of all addresses leaves behind in a slow 
 class Mbap:
     """A wire to a gateway that speaks Modbus TCP; RTU frames go in and come out.
 
-    `late` collects answers that came too late, `dropped` counts what answers nothing of
-    ours; `junk` is what came since the last question and is no Modbus TCP.
+    `number` is where its numbers begin: another master on a gateway that copies answers
+    should have others. `late` collects answers that came too late, `foreign` whose answers
+    to others were dropped, which `dropped` counts; `junk` is what came since the last
+    question and is no Modbus TCP.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, number: int = 0) -> None:
         self._wire = wire
-        self._number = 0
+        self._number = number  # of the last question
         self._asked: deque[int] = deque(maxlen=_REMEMBERED)
         self._came = b""  # not a whole frame yet
         self._frames = b""  # answers in RTU form, not read yet
         self.late: list[Unsolicited] = []
+        self.foreign: list[Unsolicited] = []  # of other masters: whose meter, no length
         self.dropped = 0
         self.junk = b""
 
@@ -96,6 +99,16 @@ class Mbap:
         self._wire.write(head + body)
         return len(data)
 
+    def told_late(self) -> tuple[Unsolicited, ...]:
+        """Return the late answers since the last time."""
+        found, self.late = tuple(self.late), []
+        return found
+
+    def told_foreign(self) -> tuple[Unsolicited, ...]:
+        """Return the answers to others since the last time."""
+        found, self.foreign = tuple(self.foreign), []
+        return found
+
     def flush(self) -> None:
         """Wait until everything is sent."""
         self._wire.flush()
@@ -129,6 +142,7 @@ class Mbap:
                 self.late.append(Unsolicited(body[0], body[2] // 2))
         else:
             self.dropped += 1
+            self.foreign = [*self.foreign, Unsolicited(body[0], 0)][-_REMEMBERED:]
 
     def _skip(self) -> None:
         """Set aside what is no Modbus TCP, up to where the answer may begin."""

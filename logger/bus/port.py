@@ -11,15 +11,18 @@ import errno
 import logging
 import termios
 from dataclasses import replace
-from typing import Any, cast
+from secrets import randbelow
+from typing import cast
 
 from logger.bus import hints
-from logger.bus.device import open_serial
+from logger.bus.device import open_serial, send
+from logger.bus.echo import Echo
 from logger.bus.elapsed import elapsed
 from logger.bus.faults import explain
-from logger.bus.frames import SHORTEST, Heard, Unsolicited, refusal, search, unsolicited
+from logger.bus.frames import HEARTBEAT, Heard, Unsolicited, overheard, search
 from logger.bus.mbap import Mbap
 from logger.bus.sockets import connect, listener
+from logger.bus.waiting import Waiting
 from logger.bus.wire import Wire
 from logger.config import Bus as BusConfig
 from logger.domain.errors import PortError
@@ -34,7 +37,7 @@ _GAP_S = 0.25
 # How much longer than its deadline a frame may take because the processor was busy.
 _HELD_UP_S = 0.5
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
-_LONGEST, _DRAINS = 1024, 8
+_LONGEST, _DRAINS, _LONGEST_DRAIN, _BUSY = 1024, 64, 65536, 8192  # others may be busy
 # What a port raises that cannot go on; termios.error is no OSError.
 _FAULTS = (OSError, termios.error)
 # A connection closed after so long without a question was closed for being idle.
@@ -57,13 +60,13 @@ class Port:
         self.heard_at = 0.0  # when the last answer was complete
         self.late_s = 0.0  # how long the last answer took if its frame outlasted its deadline
         self.timeout: float = config.timeout
-        # None until an answer has shown whether the adapter echoes.
-        self.echo: bool | None = None if config.local_echo == "auto" else config.local_echo
+        self.echo = Echo(config)
         self.last_answer = b""
         self.latency_s: float | None = None
+        self.took_s = 0.0  # from the last request to the end of its answer
         self.unsolicited: tuple[Unsolicited, ...] = ()
-
-    # What minimalmodbus looks at.
+        self.asked: tuple[Unsolicited, ...] = ()  # what another master asked meanwhile
+        self._tail = b""  # the begin of a frame of somebody else
 
     @property
     def port(self) -> str:
@@ -81,10 +84,8 @@ class Port:
         return self._wire is not None
 
     def open(self, patience_s: float | None = None) -> None:
-        """Open the port. Raises PortError saying what to try.
-
-        A gateway that connects to here is waited for `patience_s`, or the bus's timeout.
-        """
+        """Open the port; a gateway that connects to here is waited for `patience_s`, or the
+        bus's timeout. Raises PortError saying what to try."""
         if self._wire is not None:
             return
         self._by_hand, self.heard = None, False
@@ -102,7 +103,7 @@ class Port:
         if self._listener is not None:
             return self._listener.accept(_SLICE_S, patience_s)
         line = connect(place, _SLICE_S)
-        return Mbap(line) if place.scheme == "tcp" else line
+        return Mbap(line, randbelow(0xFFFF)) if place.scheme == "tcp" else line
 
     def close(self) -> None:
         """Close the port; the next transaction opens it again."""
@@ -112,7 +113,7 @@ class Port:
 
     def drop(self) -> None:
         """Close the connection, but go on waiting for a gateway that connects to here."""
-        wire, self._wire = self._wire, None
+        wire, self._wire, self._tail = self._wire, None, b""
         try:
             if wire is not None:
                 wire.close()
@@ -146,8 +147,7 @@ class Port:
 
     def reset_input_buffer(self) -> None:
         """Throw away what is left of earlier answers, but note whose they were."""
-        port = self._opened()
-        drained = b""
+        port, drained = self._opened(), b""
         try:
             for _ in range(_DRAINS):  # a babbling line never runs dry
                 if not (waiting := port.in_waiting):
@@ -155,7 +155,24 @@ class Port:
                 drained += port.read(min(waiting, 4096))
         except _FAULTS as err:
             raise self._lost(err) from err
-        self.unsolicited = self._late() + unsolicited(drained)
+        self._take_note(drained)
+
+    def _take_note(self, came: bytes) -> None:
+        """Note what others said: `came` is no answer to any question."""
+        found = overheard(self._tail + came, self.request)
+        self._tail = (self._tail + came)[-found.begun :] if came and found.begun else b""
+        self.unsolicited = self._late() + found.unsolicited
+        self.asked = found.asked + self._foreign()
+
+    def listen(self, quiet_s: float, at_most_s: float) -> None:
+        """Listen to the line until it was quiet for `quiet_s`; nothing was asked."""
+        came, until, end = b"", elapsed() + quiet_s, elapsed() + at_most_s
+        self._look_for(min(_SLICE_S, quiet_s / 2))
+        while (now := elapsed()) < min(until, end) and len(came) < _LONGEST_DRAIN:
+            if more := self.receive(_LONGEST):
+                came += more
+                until = now + quiet_s
+        self._take_note(came)
 
     def reset_output_buffer(self) -> None:
         """Nothing waits for output: every write is flushed."""
@@ -170,19 +187,11 @@ class Port:
     def write(self, data: bytes) -> int:
         """Send a request."""
         self.request = bytes(data)
-        self.last_answer = b""
-        self.late_s = 0.0
+        self.last_answer, self.late_s = b"", 0.0
         self._sent = elapsed()  # before, for this program may be stopped in between
         port = self._opened()
         try:
-            if self._by_hand is None:
-                port.write(data)
-            else:
-                rts = cast("Any", port)
-                rts.rts = self._by_hand
-                port.write(data)
-                port.flush()
-                rts.rts = not self._by_hand
+            send(port, data, self._by_hand)
         except _FAULTS as err:
             raise self._lost(err) from err
         return len(data)
@@ -190,10 +199,9 @@ class Port:
     def read(self, size: int) -> bytes:
         """Return the answer, `size` bytes or a refusal, or nothing when none came.
 
-        Waits up to `timeout` for an answer to begin, and never longer than it and two
-        such frames would take; a frame that is complete later, since this program was
-        stopped, is none: nobody knows when its bytes came. `last_answer` then holds what
-        was heard instead.
+        Waits up to `timeout` for an answer to begin (`Waiting`); a frame that is complete
+        after the end of the wait, since this program was stopped, is none: nobody knows when
+        its bytes came. `last_answer` then holds what was heard instead.
         """
         character_s = self._config.character_s
         gap_s = max(self._config.gap or min(_GAP_S, self.timeout), 10 * character_s)
@@ -203,58 +211,44 @@ class Port:
         if self._patient:  # what was learned shortens the wait for the first byte only
             latest += max(self._config.timeout - self.timeout, 0.0)
         self._look_for(min(_SLICE_S, self.timeout / 10))
-        heard, found, before = b"", Heard(missing=size), self.unsolicited
+        waiting = Waiting(self.request, size, self.timeout, gap_s, until, latest, self._patient)
+        old, before = len(self._tail), self.unsolicited
+        heard, found = self._tail, Heard(missing=size)
         self.latency_s = None
         while True:
             try:
-                more = self.receive(found.missing if heard else min(size, 3))
+                more = self.receive(found.missing if len(heard) > old else min(size, 3))
             except PortError:
-                if not heard:
+                if len(heard) == old:
                     raise
                 now = elapsed()
                 break  # closed behind the answer, good or bad
             now = elapsed()
             if more:
                 heard += more
-                known, found = len(found.unsolicited), search(self.request, size, heard, self.echo)
-                if self.latency_s is None and len(heard) > found.echoes * len(self.request):
-                    self.latency_s = max(now - sent, 0.0)
+                found = search(self.request, size, heard, self.echo.there, old)
+                others = found.others or found.begun or old
+                if not others and len(heard) > found.echoes * len(self.request):
+                    self.latency_s = self.latency_s or max(now - sent, 0.0)
                 if found.frame and not found.missing:
                     break
-                if len(found.unsolicited) > known <= 1:  # the meter was busy with an older question
-                    until = now + self.timeout
-                    latest += self.timeout
-                elif self._patient:
-                    whole = found.missing >= size or refusal(heard, self.request) is not None
-                    until = latest if not whole else max(until, now + gap_s)
-                elif found.junk >= SHORTEST or found.missing < size:
-                    until = now + gap_s  # an answer, good or bad: it ends with a silence
-                else:
-                    until = max(until, now + gap_s)
-            if now >= latest or len(heard) > _LONGEST:
+                waiting.heard(found, heard, now)
+            begun = self._patient and isinstance(self._wire, Mbap) and self._wire.begun
+            ended = waiting.over(found, more, now) and (now >= waiting.latest or not begun)
+            if ended or found.junk > _LONGEST or len(heard) > _BUSY:
                 break
-            begun = isinstance(self._wire, Mbap) and self._wire.begun
-            if not more and now >= until and not (self._patient and begun):
-                break
-        if found.frame and now > latest + _HELD_UP_S:
+        if found.frame and now > waiting.latest + _HELD_UP_S:
             self.late_s = now - sent
             found = replace(found, frame=b"")
-        self.heard_at = now
-        self._note_echo(found)
+        self.heard_at, self.took_s = now, now - self._sent
+        self.echo.note(found)
+        self._tail = heard[-found.begun :] if found.begun else b""
         self.unsolicited = before + found.unsolicited + self._late()
-        self.last_answer = found.frame or heard[found.echoes * len(self.request) :]
+        self.asked += found.asked + self._foreign()
+        rubbish = found.rubbish if found.rubbish.strip(HEARTBEAT) else b""
+        self.last_answer = found.frame or rubbish
         self.heard |= bool(found.frame)
         return found.frame
-
-    def _note_echo(self, found: Heard) -> None:
-        if self._config.local_echo != "auto" or not (found.frame or found.echoes):
-            return
-        if found.echoes and not self.echo:
-            log.info(
-                "bus %s: the adapter echoes what is sent; the echo is skipped from now on",
-                self._config.name,
-            )
-        self.echo = bool(found.echoes)
 
     @property
     def _patient(self) -> bool:
@@ -274,10 +268,11 @@ class Port:
 
     def _late(self) -> tuple[Unsolicited, ...]:
         """Return the late answers that the wire itself has told apart."""
-        if not isinstance(self._wire, Mbap):
-            return ()
-        found, self._wire.late = tuple(self._wire.late), []
-        return found
+        return self._wire.told_late() if isinstance(self._wire, Mbap) else ()
+
+    def _foreign(self) -> tuple[Unsolicited, ...]:
+        """Return whose answers to others the wire itself has told apart."""
+        return self._wire.told_foreign() if isinstance(self._wire, Mbap) else ()
 
     def receive(self, size: int) -> bytes:
         """Return up to `size` bytes of one look at the port. Raises PortError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import defaultdict
@@ -10,22 +11,21 @@ from typing import TypeVar
 
 import minimalmodbus
 
-from logger.bus import hints
 from logger.bus.elapsed import elapsed
-from logger.bus.faults import EXCEPTIONS, lacks_parity, shown
-from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited, refusal
+from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited
 from logger.bus.late import LateAnswers
 from logger.bus.port import Port
 from logger.bus.reopening import Reopening
+from logger.bus.sharing import Sharing
 from logger.bus.stats import BusStats
+from logger.bus.traffic import Traffic
+from logger.bus.verdict import judge
 from logger.config import Bus as BusConfig
 from logger.domain.errors import BusError, GarbledError, PortError, RefusedError, SilentError
 from logger.models.plan import Block
 
 log = logging.getLogger(__name__)
 
-# Exceptions of a gateway for a meter that is silent.
-_GATEWAY_SILENCE = (10, 11)
 # Gateways that connect to a server try again within this time.
 _COMES_WITHIN_S = 60.0
 _T = TypeVar("_T")
@@ -47,6 +47,9 @@ class Bus:
         self._instrument: minimalmodbus.Instrument | None = None
         self._reopening = Reopening(config.name, config.port, config.reopen_after, clock)
         self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
+        self._late = False  # whether an answer to an earlier question came with the last one
+        traffic = Traffic(config.name, told=config.shared)
+        self.sharing = Sharing(traffic, self._read, self._listen, clock)
 
     @property
     def name(self) -> str:
@@ -56,7 +59,7 @@ class Bus:
     @property
     def echo(self) -> bool:
         """Whether the adapter is known to echo what is sent."""
-        return self._port.echo is True
+        return self._port.echo.there is True
 
     @property
     def latency_s(self) -> float | None:
@@ -73,12 +76,33 @@ class Bus:
         """The answers to other questions that came by during the last transaction."""
         return self._port.unsolicited
 
-    def read(self, address: int, block: Block, timeout_s: float | None = None) -> list[int]:
+    @property
+    def only_others(self) -> bool:
+        """Whether all that came upon the last request were frames for others."""
+        return not self._late and not self._port.last_answer
+
+    @property
+    def shared(self) -> bool:
+        """Whether another master was heard on the line lately."""
+        return self.sharing.traffic.shared(self._clock())
+
+    def read(
+        self,
+        address: int,
+        block: Block,
+        timeout_s: float | None = None,
+        values: Callable[[], Sequence[tuple[int, int]]] | None = None,
+    ) -> list[int]:
         """Return the words of `block` (FC03) from the meter at `address`, 0..0xFFFF each.
 
-        An answer that may belong to an earlier question is not believed. Raises
-        SilentError, GarbledError, RefusedError or PortError.
+        An answer that may belong to an earlier question is not believed. Where others ask
+        for as many registers the block is read in parts: between its `values` (offset and
+        length of each) if they are known. Raises SilentError, GarbledError, RefusedError,
+        SharedLineError or PortError.
         """
+        return self.sharing.read(address, block, timeout_s, values)
+
+    def _read(self, address: int, block: Block, timeout_s: float | None) -> list[int]:
         late, what = self._late_answers[address], f"reading {block}"
         asked = self._clock()
         try:
@@ -94,12 +118,10 @@ class Bus:
             late.failed(block.count, asked)  # its answer may come yet
             raise
         except BusError as err:
-            self._note_strays()
             if isinstance(err, RefusedError) and not late.unsure:
                 raise
             late.failed(block.count, asked)
             raise
-        self._note_strays()
         if late.ambiguous(block.count, asked):
             late.late(block.count)
             late.failed(block.count, asked)
@@ -109,7 +131,15 @@ class Bus:
                 "the meter answers later than the timeout: raise the timeout",
             )
         late.answered()
+        self.sharing.took(self._port.took_s)
         return words
+
+    def _listen(self, quiet_s: float, at_most_s: float) -> None:
+        """Listen until the line was quiet for `quiet_s`."""
+        if self._port.is_open:
+            with contextlib.suppress(PortError):  # the next question will say so
+                self._port.listen(quiet_s, at_most_s)
+                self._note_strays()
 
     def unsure(self, address: int) -> bool:
         """Return whether late answers of the meter at `address` may come: `resynchronise` first."""
@@ -163,10 +193,7 @@ class Bus:
         self._transact(address, f"writing {place}", timeout_s, send, repeatable=False)
 
     def open(self) -> None:
-        """Open the port now; a gateway that connects to here may take a minute to do so.
-
-        Raises PortError.
-        """
+        """Open the port, for which a gateway may take a minute. Raises PortError."""
         self._ready(_COMES_WITHIN_S)
 
     def close(self) -> None:
@@ -188,7 +215,10 @@ class Bus:
         self.stats.requests += 1
         started = time.monotonic()
         try:
-            found = self._ask(instrument, send, again=repeatable)
+            try:
+                found = self._ask(instrument, send, again=repeatable)
+            finally:
+                self._note_strays(address)
         except (minimalmodbus.ModbusException, PortError, ValueError, TypeError) as err:
             raise self._explain(self._where(address, what), address, err) from err
         finally:
@@ -217,9 +247,8 @@ class Bus:
     def _where(self, address: int, what: str) -> str:
         return f"bus {self.name}, address {address}, {what}"
 
-    def _note_strays(self) -> None:
-        for stray in self._port.unsolicited:
-            self._late_answers[stray.address].late(stray.count)
+    def _note_strays(self, address: int = 0) -> None:
+        self._late = self.sharing.sort(self._port, self._late_answers, address)
 
     def _ready(self, patience_s: float | None = None) -> minimalmodbus.Instrument:
         if self._port.is_open and self._port.gone:
@@ -245,45 +274,21 @@ class Bus:
         if isinstance(err, PortError):
             self._failed(err)
             return err
-        answer = self._port.last_answer
-        strange = answer or self._port.strange
-        hint = hints.garbled(self.config, answer, rtu=self._port.speaks_rtu)
-        if isinstance(err, minimalmodbus.NoResponseError):
-            if not strange and not self._port.unsolicited:
-                self.stats.silent += 1
-                self._heard_nothing()
-                return SilentError(
-                    f"{where}: no answer within {self._port.timeout:g} s",
-                    lacks_parity(self.config) or hints.no_answer(self.config, address),
-                )
-            reason = "no answer to this question in it"
-            if self._port.late_s:
-                reason = f"it was complete {self._port.late_s:.1f} s after the question"
-                hint = "this program was stopped meanwhile, or the machine is overloaded"
-        code = None if self._port.late_s else refusal(answer, self._port.request)
-        if code is not None:
+        silent = isinstance(err, minimalmodbus.NoResponseError)
+        reason = "" if silent else str(err)
+        found, answered = judge(self.config, self._port, where, address, reason)
+        if answered:
             self._reopening.answered()
-            if code in _GATEWAY_SILENCE:
-                self.stats.silent += 1
-                return SilentError(
-                    f"{where}: the gateway says that the meter does not answer",
-                    "is the meter powered and its address right? "
-                    "Speed and parity are set in the gateway",
-                )
+        if isinstance(found, SilentError):
+            self.stats.silent += 1
+            if not answered:
+                self._heard_nothing()
+        elif isinstance(found, RefusedError):
             self.stats.refused += 1
-            return RefusedError(
-                f"{where}: the meter refused with exception {code} "
-                f"({EXCEPTIONS.get(code, 'unknown')})",
-                code,
-            )
-        if not isinstance(err, minimalmodbus.NoResponseError):
-            reason = str(err).split(" The", 1)[0].rstrip(".")
-        self._reopening.heard()
-        self.stats.garbled += 1
-        return GarbledError(
-            f"{where}: the answer cannot be believed: {reason} (got {shown(strange)})",
-            hint,
-        )
+        else:
+            self._reopening.heard()
+            self.stats.garbled += 1
+        return found
 
     def _heard_nothing(self) -> None:
         if self._reopening.silent():

@@ -26,6 +26,8 @@ QUIRK_NAMES = (
     "late-answer",
     "wrong-address",
     "every-second",
+    "copies-answers",
+    "one-wire",
     "babble",
     "dead",
     "slow",
@@ -59,6 +61,12 @@ def simulate(
             "Without --pty it is tcp://127.0.0.1:5020."
         ),
     ] = "",
+    modbus_tcp: Annotated[
+        bool,
+        typer.Option(
+            "--modbus-tcp", help="Speak Modbus TCP there, as most gateways do, not RTU frames."
+        ),
+    ] = False,
     pty: Annotated[
         bool, typer.Option("--pty", help="Serve on a pseudo-terminal (no parity there: 8N1).")
     ] = False,
@@ -137,6 +145,8 @@ def simulate(
         zone=zone,
     )
     is_mbus = load(model).protocol == "mbus"
+    if modbus_tcp and (is_mbus or where is None):
+        raise typer.BadParameter("--modbus-tcp is for Modbus meters, served over TCP")
     line = (MbusLine if is_mbus else VirtualLine)(
         site.meters,
         clock=clock,
@@ -149,7 +159,9 @@ def simulate(
     with line:
         ports = []
         if where is not None:
-            ports.append((f"socket://{where[0]}:{line.start_tcp(*where)}", letter))
+            number = line.start_tcp(*where, mbap=modbus_tcp)
+            scheme = "tcp" if modbus_tcp else "socket"
+            ports.append((f"{scheme}://{where[0]}:{number}", letter))
         if pty:
             ports.append((line.start_pty(), "N"))
         wait(for_, *(_welcome(line, port, settable) for port, settable in ports))

@@ -49,6 +49,7 @@ def _show(state: dict[str, Any]) -> None:
             f"bus {plain(bus['name'])} ({plain(bus['port'])}): busy {bus['busy']:.0%}, planned "
             f"{bus['planned_load']:.0%}; {bus['requests']} requests, {bus['silent']} silent, "
             f"{bus['garbled']} garbled, {bus['refused']} refused"
+            + (f"; shared with another master ({bus['foreign']} frames)" if bus["shared"] else "")
         )
     buffer = state["buffer"]
     wear, room = buffer["written_per_day"], buffer["room_to_make"]

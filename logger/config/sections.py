@@ -103,6 +103,8 @@ class Bus(Section):
     longest_block: Annotated[int, Field(ge=8, le=125)] | None = None
     # Nobody answered for this long: the port is closed and opened.
     reopen_after: Seconds = 30.0
+    # Another master asks on the line, too: a second logger, a wallbox.
+    shared: bool = False
     local_echo: Literal["auto"] | bool = "auto"
     rs485_rts: Literal["off", "high", "low"] = "off"
     meter: Annotated[list[Meter], Field(min_length=1)]

@@ -74,6 +74,10 @@ class GarbledError(BusError):
     """An answer came with a wrong checksum, length, address or function."""
 
 
+class SharedLineError(BusError):
+    """Another master uses the line, and its answers cannot be told from our own."""
+
+
 class EncodingError(BusError):
     """The meter is set to send numbers in a form that its manual does not define."""
 

@@ -162,7 +162,7 @@ class Latest:
         return None if kept is None else kept.value
 
     def available(self, name: str) -> bool:
-        """Tell whether a meter gives measured values, or the site has flows, at present."""
+        """Whether a meter gives measured values, or the site has flows, at present."""
         now_s = self._clock()
         with self._lock:
             return any(

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from logger.bus import Bus
-from logger.domain.errors import BusError, GarbledError, PortError, RefusedError
+from logger.domain.errors import (
+    BusError,
+    GarbledError,
+    PortError,
+    RefusedError,
+    SharedLineError,
+)
 from logger.domain.quantity import (
     CT_RATIO,
     METER_CODE,
@@ -66,7 +72,7 @@ class Questions:
     def ask(self, block: Block) -> list[int] | None:
         """Return the words of `block`, None when the meter has no such block.
 
-        Raises PortError.
+        Raises PortError and SharedLineError.
         """
         tries = 0
         while tries < (_TRIES if self.heard else _FIRST_TRIES):
@@ -75,7 +81,7 @@ class Questions:
                 if self._bus.unsure(self._address):
                     self._bus.resynchronise(self._address, self._probes)
                 words = self._bus.read(self._address, block)
-            except PortError:
+            except (PortError, SharedLineError):
                 raise
             except RefusedError:
                 self.heard = True
@@ -105,14 +111,28 @@ class Questions:
         return self.ask(Block(*span)) is not None
 
 
-def identify(bus: Bus, address: int, models: Sequence[Model]) -> Found | None:
+def identify(
+    bus: Bus, address: int, models: Sequence[Model], *, heard: bool = False
+) -> Found | None:
     """Return who is at `address`; None when nobody there makes sense. Raises PortError.
+
+    Somebody who was `heard` before is asked more often: a gateway that still waits for
+    others answers late.
+
+    Raises SharedLineError when the answers cannot be told from another master's.
 
     A product code decides, then the meter code where it is known, else what the meter
     answers and refuses.
     """
     models = [model for model in models if model.protocol == "modbus"]
+    return bus.sharing.certain(
+        address, bus.config.timeout, lambda: _identify(bus, address, models, heard)
+    )
+
+
+def _identify(bus: Bus, address: int, models: Sequence[Model], heard: bool) -> Found | None:
     questions = Questions(bus, address, models)
+    questions.heard = heard
     model, code = _model(questions, models)
     about = Found(address=address, baudrate=bus.config.baudrate, parity=bus.config.parity)
     if model is None and code is None:

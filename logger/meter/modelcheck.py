@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, PortError
+from logger.domain.errors import BusError, PortError, SharedLineError
 from logger.domain.quantity import METER_CODE, SERIAL, Quantity
 from logger.meter.identify import Found, Questions, by_product, identify, product_code
 from logger.models import Model, Value, available
@@ -63,7 +63,7 @@ class ModelCheck:
         others = [model for model in models if model.name != self._model.name]
         try:
             found = identify(self._bus, self._meter.address, [*others, self._model])
-        except PortError:
+        except (PortError, SharedLineError):
             return
         if found is None or not (found.model or found.meter_code):
             return
@@ -94,9 +94,12 @@ class ModelCheck:
             return False
         models = [load_model(name) for name in available()]
         questions = Questions(self._bus, self._meter.address, [self._model])
+        address = self._meter.address
         try:
-            product = product_code(questions, models)
-        except PortError:
+            product = self._bus.sharing.certain(
+                address, self._bus.config.timeout, lambda: product_code(questions, models)
+            )
+        except (PortError, SharedLineError):
             return False
         if by_product(product, models) is not None:
             return True

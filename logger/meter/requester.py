@@ -10,7 +10,7 @@ from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, GarbledError, RefusedError, SilentError
 from logger.meter.backoff import Pause
 from logger.models import Model
-from logger.models.plan import Block, probes
+from logger.models.plan import Block, probes, values_in
 
 _T = TypeVar("_T")
 _UNSURE_S = 0.05  # two looks at a clock further apart say nothing
@@ -65,6 +65,7 @@ class Requester:
         self.last: list[int] = []
         self._bus = bus
         self._meter = meter
+        self._model = model
         self._clock = clock
         self.probes = probes(model)
         self._slowest_s: float | None = None
@@ -77,7 +78,11 @@ class Requester:
         question and answer do not match.
         """
         self.resynchronise(block)
-        self.last = self._counted(lambda: self._bus.read(self._meter.address, block, self._timeout))
+        self.last = self._counted(
+            lambda: self._bus.read(
+                self._meter.address, block, self._timeout, lambda: values_in(self._model, block)
+            )
+        )
         return self.last
 
     def answered_ms(self, now_ms: Callable[[], int]) -> int:

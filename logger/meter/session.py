@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from logger.bus import Bus
+from logger.bus.sharing import TRIES, mixed_up
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, EncodingError, RefusedError, SilentError, StrangerError
 from logger.domain.quantity import SERIAL, SOFTWARE_VERSION, Quantity
@@ -118,10 +119,7 @@ class MeterReader(Reader):
         if requester.pause.lasts(this.started) and self.error is not None and blocks:
             this.failures.append(Failure(blocks[0], self.error))
             return self._reading(this, round_ms)
-        try:
-            self._do(this)
-        except JobAborted as over:
-            this.failures.append(Failure(over.block, over.error))
+        self._do_certainly(this)
         if job is Job.IDENTITY:
             self._identify(this)
         self._doubt(this)
@@ -129,6 +127,26 @@ class MeterReader(Reader):
         reading = self._reading(this, round_ms)
         self._account(reading, requester.answered, requester.failed)
         return inverted(reading) if self.meter.invert else reading
+
+    def _do_certainly(self, this: Round) -> None:
+        """Do the job, again if answers to another master's questions came in between."""
+        sharing, address = self._bus.sharing, self.meter.address
+        patience_s = self.meter.timeout or self._bus.config.timeout
+        for _ in range(TRIES):
+            mark = sharing.begin(address)
+            try:
+                self._do(this)
+            except JobAborted as over:
+                this.failures.append(Failure(over.block, over.error))
+            if not sharing.doubtful(mark, patience_s, rare=this.job is Job.IDENTITY):
+                return
+            this.builder.forget()
+            this.builder.rejected.clear()
+            this.failures.clear()
+            if not mark.sure:
+                break  # the meter is just slow: asked more it would be slower
+        (block, *_) = self._plan.full[this.job]
+        this.failures.append(Failure(block, mixed_up(address)))
 
     def _do(self, this: Round) -> None:
         if not self._can_mean(this):

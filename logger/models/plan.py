@@ -80,6 +80,15 @@ def plans(model: Model) -> Mapping[Job, tuple[Block, ...]]:
     return found
 
 
+def values_in(model: Model, block: Block) -> Sequence[tuple[int, int]]:
+    """Return where the values of `model` lie in `block`: the offset and length of each."""
+    return [
+        (register.address - block.address, register.length)
+        for register in model.registers
+        if block.holds(register)
+    ]
+
+
 def probes(model: Model, most: int = 5) -> tuple[Block, ...]:
     """Return short blocks of different lengths that every meter of `model` answers.
 

@@ -178,7 +178,7 @@ class _Talk:
             self._standing.lasts()
 
     def _all_left(self) -> bool:
-        """Tell whether all that was said has left; raise MqttError when it never does."""
+        """Whether all that was said has left; raise MqttError when it never does."""
         now = time.monotonic()
         if not self._link.busy:
             self._free = now

@@ -72,6 +72,8 @@ class BusHealth:
     refused: int
     port_errors: int
     echo: bool
+    shared: bool = False  # whether another master was heard lately
+    foreign: int = 0  # frames of others
 
 
 def meter_problems(meters: Sequence[MeterHealth], started_ms: int, now_ms: int) -> list[str]:

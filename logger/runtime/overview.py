@@ -113,6 +113,8 @@ class Overview:
                 refused=bus.stats.refused,
                 port_errors=bus.stats.port_errors,
                 echo=bus.echo,
+                shared=bus.shared,
+                foreign=bus.sharing.traffic.frames,
             )
             for bus in self._buses
         ]

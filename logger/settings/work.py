@@ -59,14 +59,19 @@ def read_settings(
 
     Raises BusError when the meter does not answer.
     """
-    talk = _Talk(bus, meter.address, model)
-    found: dict[str, Value] = {}
-    for register in registers:
-        try:
-            found[register.key] = value_of(register, talk.words(register))
-        except (RefusedError, ValueError):
-            continue
-    return found
+    wanted = tuple(registers)
+
+    def read() -> Mapping[str, Value]:
+        talk = _Talk(bus, meter.address, model)
+        found: dict[str, Value] = {}
+        for register in wanted:
+            try:
+                found[register.key] = value_of(register, talk.words(register))
+            except (RefusedError, ValueError):
+                continue
+        return found
+
+    return bus.sharing.certain(meter.address, bus.config.timeout, read)
 
 
 class Changer:
@@ -170,5 +175,6 @@ class Changer:
 
     def _shown(self, bus: Bus, address: int) -> str:
         register = self._change.register
-        value = value_of(register, _Talk(bus, address, self._model).words(register))
-        return shown(register, value)
+        talk = _Talk(bus, address, self._model)
+        words = bus.sharing.certain(address, bus.config.timeout, lambda: talk.words(register))
+        return shown(register, value_of(register, words))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import tty
+from collections.abc import Iterable
 from typing import Protocol
 
 from logger.domain.errors import SimulationError
@@ -86,6 +87,26 @@ class PtyChannel:
     def close(self) -> None:
         os.close(self._ours)
         os.close(self._theirs)
+
+
+class Everybody:
+    """Several masters that hear the same; it is only sent to."""
+
+    def __init__(self, channels: Iterable[Channel]) -> None:
+        self._channels = tuple(channels)
+
+    def fileno(self) -> int:
+        raise NotImplementedError
+
+    def receive(self) -> bytes | None:
+        return None
+
+    def send(self, data: bytes) -> None:
+        for channel in self._channels:
+            channel.send(data)
+
+    def close(self) -> None:
+        """The channels belong to the line."""
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from logger.domain.errors import SimulationError
-from logger.simulate.channel import Channel, PtyChannel, TcpChannel, listen
+from logger.simulate.channel import Channel, Everybody, PtyChannel, TcpChannel, listen
 from logger.simulate.frame import (
     BROADCAST,
     SILENCE_CHARACTERS,
@@ -28,6 +28,7 @@ from logger.simulate.frame import (
     character_s,
     seal,
 )
+from logger.simulate.mbap import MbapChannel
 from logger.simulate.meter import WRITE_MANY, WRITE_ONE, VirtualMeter
 from logger.simulate.pacing import send_paced
 from logger.simulate.quirk import Quirk
@@ -114,11 +115,11 @@ class VirtualLine:
                         quirk.set_up(meter)
         self._quirks = fresh
 
-    def start_tcp(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen for masters on TCP and return the port; 0 lets the system choose one."""
+    def start_tcp(self, host: str = "127.0.0.1", port: int = 0, *, mbap: bool = False) -> int:
+        """Listen on TCP for RTU frames, or Modbus TCP, and return the port; 0 is any."""
         listener = listen(host, port)
         self._listeners.append(listener)
-        self._selector.register(listener, selectors.EVENT_READ, listener)
+        self._selector.register(listener, selectors.EVENT_READ, (listener, mbap))
         self._start()
         return int(listener.getsockname()[1])
 
@@ -156,8 +157,6 @@ class VirtualLine:
     ) -> None:
         self.stop()
 
-    # The thread.
-
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="virtual-line", daemon=True)
@@ -173,8 +172,8 @@ class VirtualLine:
             for key, _ in ready:
                 if key.fileobj == self._wake_read:
                     os.read(self._wake_read, 1)
-                elif isinstance(key.data, socket.socket):
-                    self._accept(key.data)
+                elif isinstance(key.data, tuple):
+                    self._accept(*key.data)
                 else:
                     heard = True
                     self._hear(key.data, arrived)
@@ -188,11 +187,11 @@ class VirtualLine:
             return max(_SILENCE_S, SILENCE_CHARACTERS * self._character_s)
         return _IDLE_S
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket, mbap: bool) -> None:
         with contextlib.suppress(OSError):  # gone again before it was accepted
             connection, peer = listener.accept()
             log.debug("master %s:%d connected", *peer[:2])
-            self._welcome(TcpChannel(connection))
+            self._welcome(MbapChannel(connection) if mbap else TcpChannel(connection))
 
     def _welcome(self, channel: Channel) -> None:
         self._readers[channel] = self._new_reader()
@@ -223,8 +222,6 @@ class VirtualLine:
         for meter in self.meters:  # so that no later answer waits for the counting
             meter.books.advance(self._clock())
 
-    # One transaction.
-
     @property
     def _character_s(self) -> float:
         return character_s(self.baudrate, self.parity) if self._paced else 0.0
@@ -239,6 +236,11 @@ class VirtualLine:
         heard = arrived + len(request.raw) * self._character_s
         if any(quirk.echoes for quirk in self._quirks):
             self._send(channel, request.raw, arrived)
+        others = [one for one in self._readers if one is not channel]
+        if any(quirk.joins for quirk in self._quirks):
+            self._send(Everybody(others), request.raw, arrived)
+        if any(quirk.copies for quirk in self._quirks):
+            channel = Everybody([channel, *others])
         overdue = b"".join(quirk.overdue() for quirk in self._quirks)
         begin = heard + self._delay_s
         if overdue:
@@ -281,9 +283,8 @@ class VirtualLine:
         return answer
 
     def _broadcast(self, request: Request) -> None:
-        if request.pdu[:1] not in (bytes((WRITE_ONE,)), bytes((WRITE_MANY,))):
-            return
-        for meter in self._listening(None):
+        writes = request.pdu[:1] in (bytes((WRITE_ONE,)), bytes((WRITE_MANY,)))
+        for meter in self._listening(None) if writes else ():
             meter.answer(request.pdu, self._clock())
 
     def _listening(self, address: int | None) -> list[VirtualMeter]:

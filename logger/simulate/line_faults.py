@@ -108,6 +108,19 @@ class EverySecond(Quirk):
         return self._count % 2 == 0
 
 
+class CopiesAnswers(Quirk):
+    name = "copies-answers"
+    text = "every answer goes to every master, as some gateways send it"
+    copies = True
+
+
+class OneWire(Quirk):
+    name = "one-wire"
+    text = "every master hears requests and answers of the others, as on one pair of wires"
+    copies = True
+    joins = True
+
+
 class Babble(Quirk):
     name = "babble"
     text = "random bytes without end"

@@ -15,6 +15,8 @@ class Quirk:
     text = ""
     echoes = False
     babbles = False
+    copies = False  # whether every master hears what is answered
+    joins = False  # and what others ask
 
     def __init__(self, seed: int = 1, address: int | None = None, rate: float = 0.3) -> None:
         self.address = address

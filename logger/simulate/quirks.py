@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from logger.domain.errors import SimulationError
 from logger.simulate.line_faults import (
     Babble,
+    CopiesAnswers,
     DropBytes,
     Echo,
     EverySecond,
     FlipBits,
     LateAnswer,
+    OneWire,
     SplitFrames,
     WrongAddress,
     ZeroBytes,
@@ -48,6 +50,8 @@ QUIRKS: dict[str, type[Quirk]] = {
         LateAnswer,
         WrongAddress,
         EverySecond,
+        CopiesAnswers,
+        OneWire,
         Babble,
         Dead,
         Slow,

@@ -11,7 +11,7 @@ from logger.bus.hints import no_answer
 from logger.config import Bus as BusConfig
 from logger.config import Config
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, PortError, SilentError
+from logger.domain.errors import BusError, PortError, SharedLineError, SilentError
 from logger.domain.quantity import Quantity
 from logger.domain.times import duration_text
 from logger.mbus.frames import Place
@@ -56,7 +56,25 @@ def check_bus(
     if line.stats.answered or line.stats.refused:
         heard = "the adapter echoes what is sent; it is skipped" if line.echo else "none"
         yield (note if line.echo else ok)(bus.name, "local echo", heard)
+    yield from _others(bus, line)
     yield from load(config, bus, models)
+
+
+def _others(bus: BusConfig, line: Bus) -> Iterator[Finding]:
+    """Say whether another master uses the line."""
+    if isinstance(line, MbusBus):
+        return
+    frames = line.sharing.traffic.frames
+    if line.shared:
+        text = f"another master asks here, too ({frames} frames of it were heard)"
+        if bus.shared:
+            yield note(bus.name, "shared line", f"{text}, as configured")
+        else:
+            yield warn(
+                bus.name, "shared line", text, "shared = true in its [[bus]], or stop the other"
+            )
+    elif bus.shared:
+        yield note(bus.name, "shared line", "no other master was heard just now")
 
 
 def _no_port(bus: BusConfig, err: PortError) -> Finding:
@@ -100,7 +118,11 @@ def _meter(
             return
         found: Found | None = describe(line.config, meter.address, telegram, known)
     else:
-        found = identify(line, meter.address, known)
+        try:
+            found = identify(line, meter.address, known)
+        except SharedLineError as err:
+            yield fail(meter.name, "answer", err.message, err.hint)
+            return
     if found is None:
         if other := modes.other_way(line.config, meter.address):
             yield fail(line.config.name, "port", f"{line.config.port}: {other[0]}", other[1])

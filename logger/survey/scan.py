@@ -9,7 +9,13 @@ from itertools import product
 from logger.bus import Bus
 from logger.config import Bus as BusConfig
 from logger.config.load import bus_of_options
-from logger.domain.errors import BusError, GarbledError, PortError, RefusedError
+from logger.domain.errors import (
+    BusError,
+    GarbledError,
+    PortError,
+    RefusedError,
+    SharedLineError,
+)
 from logger.meter.identify import Found, identify
 from logger.models import Model
 from logger.models.plan import Block
@@ -51,7 +57,8 @@ class _Sweep:
         except RefusedError:
             self.heard.add(address)
         except GarbledError:
-            self.suspects.add(address)
+            if not self.bus.only_others:
+                self.suspects.add(address)
         except BusError:
             pass
         else:
@@ -121,10 +128,17 @@ def sweep(
             wanted |= suspects
         for address in sorted(wanted):
             try:
-                one = identify(state.bus, address, models)
+                one = identify(state.bus, address, models, heard=address in state.heard)
             except KeyboardInterrupt:
                 stopped = address
                 break
+            except SharedLineError as err:
+                one = Found(
+                    address=address,
+                    baudrate=config.baudrate,
+                    parity=config.parity,
+                    note=str(err),
+                )
             if one is not None:
                 found.append(one)
     finally:

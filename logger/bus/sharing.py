@@ -1,0 +1,225 @@
+"""A line that others use, too: whose answer an answer is.
+
+Answers of others are recognised by their traces. Who takes an answer to somebody else's
+question for the own one leaves the own answer over, which comes a moment later and is
+then one that nobody asked for. So a job is believed when no such trace is found at its
+end; where others were heard, or lengths are short, the line is listened to for a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from logger.bus import apart
+from logger.bus.frames import Unsolicited
+from logger.bus.late import LateAnswers
+from logger.bus.traffic import Traffic
+from logger.domain.errors import RefusedError, SharedLineError
+from logger.models.plan import Block
+
+_T = TypeVar("_T")
+# Others mostly ask for a value or two: answers of this length are looked at twice.
+_SHORT = 8
+# The quiet after a job: so many times what an answer took, this at least and at most.
+_QUIET, _LEAST_S, _MOST_S = 1.6, 0.01, 0.5
+# An answer that took longest counts less and less.
+_FADES = 0.97
+# A job with answers to others' questions among its own is done so often.
+TRIES = 3
+# Where answers could not be told apart it is not tried again for so long, seconds.
+_CROWDED_S = 20.0
+
+
+class Overhears(Protocol):
+    """A port that tells what came by which was not asked for.
+
+    `asked` are requests of others.
+    """
+
+    unsolicited: tuple[Unsolicited, ...]
+    asked: tuple[Unsolicited, ...]
+
+
+@dataclass(slots=True)
+class Mark:
+    """A job begins: the lengths asked for since, and whether others had answers of one.
+
+    `sure` tells that those were no late ones to questions of our own.
+    """
+
+    address: int
+    lengths: set[int] = field(default_factory=set)
+    spoiled: bool = False
+    sure: bool = False
+
+
+class Sharing:
+    """Whose answers those on a line are.
+
+    `ask` puts a question and returns the words of its answer, `listen` waits until the line
+    was quiet for so many seconds (at most for so many); `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        traffic: Traffic,
+        ask: Callable[[int, Block, float | None], list[int]],
+        listen: Callable[[float, float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.traffic = traffic
+        self._ask = ask
+        self._listen = listen
+        self._clock = clock
+        self._marks: list[Mark] = []
+        self._fitting: tuple[int, int, int] | None = None  # address, count, how often heard
+        self._whole: set[tuple[int, Block]] = set()  # whose parts the meter refuses
+        self._crowded: dict[tuple[int, int], float] = {}
+        self._slowest_s = 0.0
+
+    def read(
+        self,
+        address: int,
+        block: Block,
+        timeout_s: float | None,
+        values: Callable[[], Sequence[apart.Span]] | None,
+    ) -> list[int]:
+        """Return the words of `block`, in a way that no answer of others passes for.
+
+        `values` tells the places of the values in it; unknown, it is one value. Raises
+        like `Bus.read`.
+        """
+        taken = self.traffic.lengths(address, self._clock())
+
+        def ask(part: Block) -> list[int]:
+            for mark in self._marks:
+                if mark.address == address:
+                    mark.lengths.add(part.count)
+            return self._sure(address, part, timeout_s)
+
+        if block.count not in taken:
+            return ask(block)
+        spans = values() if values is not None else ((0, block.count),)
+        if (parts := apart.parts_of(block, spans, taken)) is not None:
+            return apart.read_in_parts(ask, block, parts)
+        words = [(at, 1) for at in range(block.count)]
+        parts = apart.parts_of(block, words, taken)
+        if parts is not None and (address, block) not in self._whole:
+            try:
+                return apart.read_within(ask, block, parts)
+            except RefusedError:
+                self._whole.add((address, block))
+        return self._read_alone(address, block, timeout_s)
+
+    def _read_alone(self, address: int, block: Block, timeout_s: float | None) -> list[int]:
+        where = f"address {address}, {block}"
+        place, now = (address, block.count), self._clock()
+
+        def alone(one: Block) -> list[int] | None:
+            self._fitting = (address, one.count, 0)
+            words = self._ask(address, one, timeout_s)
+            self.settle(timeout_s or _MOST_S)
+            _, _, others = self._fitting
+            return None if others else words
+
+        def none(_one: Block) -> list[int] | None:
+            return None
+
+        crowded = now - self._crowded.get(place, -_CROWDED_S) < _CROWDED_S
+        try:
+            return apart.read_alone(none if crowded else alone, block, where)
+        except SharedLineError:
+            if not crowded:
+                self._crowded[place] = now
+            raise
+        finally:
+            self._fitting = None
+
+    def _sure(self, address: int, block: Block, timeout_s: float | None) -> list[int]:
+        try:
+            return self._ask(address, block, timeout_s)
+        except RefusedError:
+            if not self.traffic.wary(self._clock()):
+                raise
+        return self._ask(address, block, timeout_s)  # it may have been somebody else's refusal
+
+    def sort(self, port: Overhears, late_answers: Mapping[int, LateAnswers], address: int) -> bool:
+        """Sort what came by on `port`; tell whether the meter at `address` answered late."""
+        now, came_late = self._clock(), False
+        for stray in port.unsolicited:
+            late = late_answers[stray.address]
+            if late.late(stray.count):
+                came_late |= stray.address == address
+            else:
+                self.overheard(stray, sure=late.calm(now))
+        for one in port.asked:
+            self.overheard(one, answer=False)
+        return came_late
+
+    def overheard(self, one: Unsolicited, *, sure: bool = True, answer: bool = True) -> None:
+        """Note an answer that nobody here asked for, or a request (not `answer`).
+
+        An answer that is not `sure` may be a late one to a question of our own.
+        """
+        if sure:
+            self.traffic.heard(one.address, one.count, self._clock())
+        if self._fitting is not None and self._fitting[:2] == (one.address, one.count):
+            self._fitting = (one.address, one.count, self._fitting[2] + 1)
+        for mark in self._marks if answer else ():
+            if mark.address == one.address and one.count in mark.lengths:
+                mark.spoiled = True
+                mark.sure |= sure
+
+    def took(self, seconds: float) -> None:
+        """Note how long a question and its answer took."""
+        self._slowest_s = max(seconds, _FADES * self._slowest_s)
+
+    def settle(self, at_most_s: float) -> None:
+        """Listen until what others left over would have come."""
+        quiet_s = min(max(_QUIET * self._slowest_s, _LEAST_S), at_most_s, _MOST_S)
+        self._listen(quiet_s, 3 * quiet_s)
+
+    def begin(self, address: int) -> Mark:
+        """Begin a job with the meter at `address`; `doubtful` ends it."""
+        mark = Mark(address)
+        self._marks.append(mark)
+        return mark
+
+    def doubtful(self, mark: Mark, timeout_s: float, *, rare: bool) -> bool:
+        """End a job; tell whether an answer may have been one to somebody else's question.
+
+        `rare` tells that there is time to listen, as the job is done now and then only.
+        """
+        short = min(mark.lengths, default=_SHORT + 1) <= _SHORT
+        open_question = bool(mark.lengths) and not mark.spoiled
+        if open_question and (rare or short or self.traffic.wary(self._clock())):
+            self.settle(timeout_s / 4)
+        self._marks.remove(mark)
+        return mark.spoiled
+
+    def certain(self, address: int, timeout_s: float, work: Callable[[], _T]) -> _T:
+        """Return what `work` finds out about a meter when no answer of others was in it.
+
+        It is done again else. Raises SharedLineError after three times, and what `work`
+        raises.
+        """
+        for _ in range(TRIES):
+            mark = self.begin(address)
+            try:
+                found = work()
+            finally:
+                doubtful = self.doubtful(mark, timeout_s, rare=True)
+            if not doubtful:
+                return found
+        raise mixed_up(address)
+
+
+def mixed_up(address: int) -> SharedLineError:
+    """Return the error of a job whose answers may be those to another master's questions."""
+    return SharedLineError(
+        f"address {address}: answers to another master's questions came between: nothing of "
+        "this job is believed",
+        "shared = true in its [[bus]] makes it read so that they are told apart",
+    )

@@ -1,0 +1,38 @@
+"""What it means that a request got no answer, or none that can be believed."""
+
+from __future__ import annotations
+
+from logger.bus import hints
+from logger.bus.faults import lacks_parity, refused, shown
+from logger.bus.frames import refusal
+from logger.bus.port import Port
+from logger.config import Bus as BusConfig
+from logger.domain.errors import BusError, GarbledError, SilentError
+
+
+def judge(
+    config: BusConfig, port: Port, where: str, address: int, reason: str
+) -> tuple[BusError, bool]:
+    """Return the error of the last request on `port`, and whether something answered it.
+
+    `reason` is what is wrong with the answer, "" when there was none.
+    """
+    answer = port.last_answer
+    strange = answer or port.strange
+    hint = hints.garbled(config, answer, rtu=port.speaks_rtu)
+    reason = reason.split(" The", 1)[0].rstrip(".")
+    if not reason:
+        if not strange and not port.unsolicited:
+            text = f"{where}: no answer within {port.timeout:g} s"
+            return SilentError(
+                text, lacks_parity(config) or hints.no_answer(config, address)
+            ), False
+        reason = "no answer to this question in it"
+        if port.late_s:
+            reason = f"it was complete {port.late_s:.1f} s after the question"
+            hint = "this program was stopped meanwhile, or the machine is overloaded"
+    code = None if port.late_s else refusal(answer, port.request)
+    if code is not None:
+        return refused(where, code), True
+    text = f"{where}: the answer cannot be believed: {reason} (got {shown(strange)})"
+    return GarbledError(text, hint), False
