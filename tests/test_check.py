@@ -22,7 +22,7 @@ from logger.domain.quantity import Quantity
 from logger.meter.state import MeterState, StateStore
 from logger.models import Value
 from logger.models import load as load_model
-from logger.runtime.app import state_directory
+from logger.runtime.before import state_directory
 from logger.runtime.status import StatusServer, socket_path
 from logger.simulate import Quirk, VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.incidents import Incident, Trouble

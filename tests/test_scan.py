@@ -25,7 +25,7 @@ from logger.domain.errors import ConfigError, PortError
 from logger.meter.identify import Found, identify
 from logger.meter.session import MeterReader
 from logger.models import Job
-from logger.runtime.app import check_config
+from logger.runtime.before import check_config
 from logger.runtime.status import StatusServer, socket_path
 from logger.simulate import VirtualLine, VirtualMeter, quirks_named
 from logger.simulate.ledger import Books

@@ -67,7 +67,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     from logger.meter.state import StateStore
     from logger.models import available
     from logger.models import load as load_model
-    from logger.runtime.app import state_directory
+    from logger.runtime.before import state_directory
     from logger.survey import check as survey
     from logger.survey import surroundings
     from logger.survey.context import from_file, shared

@@ -20,7 +20,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     import json
 
     from logger.config import duration_text, load_config
-    from logger.runtime.app import check_config
+    from logger.runtime.before import check_config
 
     loaded = load_config(config)
     loads = check_config(loaded)

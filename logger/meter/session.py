@@ -10,7 +10,14 @@ from decimal import Decimal
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, EncodingError, RefusedError, SilentError, StrangerError
+from logger.domain.errors import (
+    BusError,
+    EncodingError,
+    PortError,
+    RefusedError,
+    SilentError,
+    StrangerError,
+)
 from logger.domain.quantity import SERIAL, SOFTWARE_VERSION, Quantity
 from logger.meter.adapt import AdaptivePlan
 from logger.meter.explore import Explorer, Round
@@ -18,7 +25,7 @@ from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
 from logger.meter.reader import Reader
 from logger.meter.reading import Failure, Reading, ReadingBuilder, inverted
-from logger.meter.requester import JobAborted, Requester
+from logger.meter.requester import Heard, JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem
 from logger.models import Job, Model
@@ -103,6 +110,27 @@ class MeterReader(Reader):
     def blocks(self, job: Job) -> Sequence[Block]:
         """Return the requests that `job` takes."""
         return self._plan.blocks(job)
+
+    def tell(self, heard: Heard) -> None:
+        """Let `heard` hear of the words of every block that is read, on the worker's thread."""
+        self._requester.heard = heard
+
+    def fetch(self, block: Block, timeout_s: float) -> Sequence[int]:
+        """Return the words of `block`, in one question out of turn for somebody else.
+
+        Raises BusError, at once for a meter that is silent or whose port is closed.
+        """
+        self._not_away()
+        return self._requester.ask_once(block, timeout_s)
+
+    def write(self, address: int, words: Sequence[int], function: int, timeout_s: float) -> None:
+        """Write `words` from register `address` on, for somebody else. Raises BusError."""
+        self._not_away()
+        self._requester.write(address, list(words), function, timeout_s)
+
+    def _not_away(self) -> None:
+        if self.error is not None and (self.away or isinstance(self.error, PortError)):
+            raise self.error
 
     def read(self, job: Job, round_ms: int) -> Reading:
         """Do `job` once. Never raises for what happens on the line: that is in the reading.

@@ -10,11 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from logger.buffer import Buffer
-from logger.bus import bus_of, busload
+from logger.bus import bus_of
 from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import Derive, MeterInfo
@@ -25,14 +24,15 @@ from logger.meter.reader import Reader
 from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
 from logger.meter.state import StateStore
-from logger.models import Job, Model
-from logger.models import load as load_model
+from logger.models import Job
+from logger.runtime.before import check_config, models_of, state_directory
 from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
 from logger.runtime.schedule import Schedule, Task
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.watch import Part, Watch
+from logger.share.modbus import ModbusServer, server_of
 from logger.store.statefile import StateFile
 
 log = logging.getLogger(__name__)
@@ -47,28 +47,6 @@ _BUFFER_END_S = 3600.0
 _HEALTH = "health"
 _THIS_MACHINE = Machine()
 Listener = Callable[[Reading], None]
-
-
-def models_of(config: Config) -> Mapping[str, Model]:
-    """Return the register tables that the configuration names, by name."""
-    names = {meter.model for bus in config.bus for meter in bus.meter}
-    return {name: load_model(name, config.models_dir) for name in names}
-
-
-def check_config(config: Config) -> list[tuple[str, float]]:
-    """Return each bus and its load.
-
-    Raises ConfigError when the schedule cannot fit or the token is missing.
-    """
-    found = [(bus.name, load) for bus, load in busload.check(config, models_of(config))]
-    if config.influxdb is not None:
-        config.influxdb.token()
-    return found
-
-
-def state_directory(buffer: Path) -> Path:
-    """Return where the state of everything but the points lies, beside the buffer."""
-    return buffer.with_name(buffer.name + ".state")
 
 
 class App:
@@ -138,6 +116,7 @@ class App:
             self.clock.now_ms,
         )
         self._status = StatusServer(socket_path(self.config.buffer.path), self.state)
+        self._share: ModbusServer | None = None
         self._services = dict(self._make_services())
         self._watch = Watch(self._parts())
         self._asked: dict[str, float] = {}
@@ -149,6 +128,11 @@ class App:
         yield "status", self._status
         if self.config.metrics is not None:
             yield "metrics", MetricsServer(self.config.metrics, self.state, self.overview.points)
+        if (share := self.config.share.modbus) is not None:
+            lend, now_ms = self.schedule.lend, self.clock.now_ms
+            self._share, hear = server_of(self.config, share, self.readers, lend, now_ms)
+            self._listeners.append(hear)
+            yield "share modbus", self._share
 
     def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter
@@ -226,7 +210,9 @@ class App:
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
-        return self.overview.state(clock_trusted=self.clock.trusted, stalled=self._watch.problems())
+        stalled = self._watch.problems()
+        found = self.overview.state(clock_trusted=self.clock.trusted, stalled=stalled)
+        return found if self._share is None else {**found, "share": self._share.state()}
 
     def refresh(self) -> str:
         """Do what time alone brings; called about once a second. Return why the process

@@ -1,0 +1,33 @@
+"""What is known of a configuration before anything is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from logger.bus import busload
+from logger.config import Config
+from logger.models import Model
+from logger.models import load as load_model
+
+
+def models_of(config: Config) -> Mapping[str, Model]:
+    """Return the register tables that the configuration names, by name."""
+    names = {meter.model for bus in config.bus for meter in bus.meter}
+    return {name: load_model(name, config.models_dir) for name in names}
+
+
+def check_config(config: Config) -> list[tuple[str, float]]:
+    """Return each bus and its load.
+
+    Raises ConfigError when the schedule cannot fit or the token is missing.
+    """
+    found = [(bus.name, load) for bus, load in busload.check(config, models_of(config))]
+    if config.influxdb is not None:
+        config.influxdb.token()
+    return found
+
+
+def state_directory(buffer: Path) -> Path:
+    """Return where the state of everything but the points lies, beside the buffer."""
+    return buffer.with_name(buffer.name + ".state")
