@@ -32,7 +32,8 @@ from logger.runtime.schedule import Schedule, Task
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.watch import Part, Watch
-from logger.share.modbus import ModbusServer, server_of
+from logger.share.build import server_of
+from logger.share.modbus import ModbusServer
 from logger.store.statefile import StateFile
 
 log = logging.getLogger(__name__)

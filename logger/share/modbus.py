@@ -15,21 +15,18 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from logger.config import Config
 from logger.config.share import ModbusShare
-from logger.meter.reader import Reader
-from logger.meter.reading import Reading
 from logger.share.answers import Answers
 from logger.share.demand import Demand
 from logger.share.framing import GarbageError, Request
 from logger.share.peer import Peer
 from logger.share.place import Place, TcpChannel, place_of
-from logger.share.units import Lend, Unit, Units
+from logger.share.units import Unit
 from logger.share.writers import Writers
 from logger.texts import one_line
 
@@ -37,6 +34,7 @@ log = logging.getLogger(__name__)
 
 # So many connections; one more takes the place of the one that has said nothing for longest.
 MOST_CLIENTS = 64
+_AT_ONCE = 16
 # A place that cannot be used is tried again so often, seconds.
 _AGAIN_S = 10.0
 _WAIT_S, _SOON_S = 0.5, 0.02
@@ -212,16 +210,22 @@ class ModbusServer:
         listener = self._listening.get(place)
         if not isinstance(listener, socket.socket):
             return
-        try:
-            connection, address = listener.accept()
-        except OSError:  # gone before it was accepted, or no file is left
-            return
+        for _ in range(_AT_ONCE):
+            try:
+                connection, address = listener.accept()
+            except OSError:  # no more, gone before it was accepted, or no file is left
+                return
+            self._make_room()
+            self._add(
+                Peer(TcpChannel(connection, str(address[0])), place.framing(), now, device=False)
+            )
+
+    def _make_room(self) -> None:
+        """Close a connection if there are too many: first those that never asked anything."""
         clients = [peer for peer in self._peers.values() if not peer.device]
         if len(clients) >= MOST_CLIENTS:
-            longest = min(clients, key=lambda peer: peer.active)
             self._tell("share", f"more than {MOST_CLIENTS} connections: the idlest are closed")
-            self._close(longest)
-        self._add(Peer(TcpChannel(connection, str(address[0])), place.framing(), now, device=False))
+            self._close(min(clients, key=lambda peer: (peer.has_asked, peer.active)))
 
     def _add(self, peer: Peer) -> None:
         self._peers[peer.channel.fileno()] = peer
@@ -280,15 +284,3 @@ class ModbusServer:
             return
         self._told.add((who, what))
         log.warning("share: %s %s; not told again", who, what)
-
-
-def server_of(
-    config: Config,
-    share: ModbusShare,
-    readers: Sequence[Reader],
-    lend: Lend,
-    now_ms: Callable[[], int],
-) -> tuple[ModbusServer, Callable[[Reading], None]]:
-    """Return the server of `config`, and what has to hear of every reading."""
-    units = Units(config, share, readers, lend, now_ms)
-    return ModbusServer(share, units.make), units.hear

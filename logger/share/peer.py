@@ -25,6 +25,7 @@ class Peer:
         self.framing = framing
         self.device = device
         self.active = now  # when it last said something
+        self.has_asked = False  # whether that was a request, ever
         self.closed = False
         self._waiting: deque[Request] = deque()
         self._open: Request | None = None  # the request that is being answered
@@ -72,6 +73,7 @@ class Peer:
         if self._open is not None or not self._waiting:
             return None
         self._open = self._waiting.popleft()
+        self.has_asked = True
         return self._open
 
     def answer(self, request: Request, pdu: bytes | None, now: float) -> None:
