@@ -86,6 +86,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     if meters_only:
         return
     yield from surroundings.influxdb(config, _try_write)
+    yield from surroundings.sharing(config)
     yield from surroundings.clock(Clock().trusted, synchronised())
     yield from surroundings.disk(config, models)
 

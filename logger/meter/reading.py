@@ -174,8 +174,9 @@ def check_believable(model: Model, register: Register, value: Value) -> None:
         raise ValueError(f"{value} {unit} is outside {low}..{high} {unit}")
 
 
-_SIGNED = ("active_power", "reactive_power", "current")
-_OPPOSITE = {
+# What changes when a meter is wired the other way round: its sign, or its name.
+SIGNED = ("active_power", "reactive_power", "current")
+OPPOSITE = {
     "active_import": "active_export",
     "active_export": "active_import",
     "reactive_import": "reactive_export",
@@ -199,12 +200,12 @@ def inverted(reading: Reading) -> Reading:
     moments = dict(reading.moments)
     for quantity, value in reading.values.items():
         name = quantity.field
-        if name in _OPPOSITE:
-            other = quantity._replace(field=_OPPOSITE[name])
+        if name in OPPOSITE:
+            other = quantity._replace(field=OPPOSITE[name])
             turned[other] = value
             if quantity in reading.moments:
                 moments[other] = reading.moments[quantity]
-        elif name in _SIGNED and isinstance(value, Decimal):
+        elif name in SIGNED and isinstance(value, Decimal):
             turned[quantity] = Decimal(0) - value
         elif name.startswith("quadrant") and isinstance(value, int):
             turned[quantity] = _OPPOSITE_QUADRANT.get(value, value)

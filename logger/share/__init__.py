@@ -4,17 +4,19 @@ It promises: the log's own turns go first and none is missed for a client; an an
 meter sent within the allowed age, or an exception, never an old value; nothing is written to a
 meter unless the configuration names who may; whatever clients do is bounded.
 
-    modbus           the server: listens, answers, says what it is asked (its own thread)
+    modbus, build    the server: listens, knows its clients (its own thread)
     place, peer      where it listens; one client
     framing, pdu     bytes to requests and answers back
+    answers          from a request to its answer
     units            which unit identifier is answered by what
     meterunit, words the registers of a meter itself, from the words that it sent
     demand, budget   questions to a line for clients: behind the log's, equal ones once
-    writing          what a client may write
-    newest, complete the newest values of a meter or a sum of meters
+    writers, writing who may write, and what
+    newest, source   the newest values of a meter or a sum of meters
     pro380, sunspec  those values as the registers of a PRO380 or of SunSpec
-    offers, paste    what others have to be told: sections to paste into their configuration
+    offers           what there is to read, and where its values stand
+    paste, evcc      sections for the configuration of others
 
-Other outputs (a broker, a page) have rooms of their own; what they need of a meter's newest
-values is `newest` and `complete`.
+What another output needs of the newest values is in `newest`; its section for others is one
+more entry of `paste.FORMATS`.
 """

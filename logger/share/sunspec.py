@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from logger import __version__
+from logger.domain.datamodel import FIELDS
 from logger.domain.quantity import Quantity
 from logger.domain.wiring import Wiring
 from logger.models import Value
@@ -243,3 +244,18 @@ def _scale(values: Sequence[Decimal], finest: int, largest: int) -> int:
     while any(abs(_whole(value, scale)) > largest for value in values):
         scale += 1
     return scale
+
+
+def places_of_floats() -> Sequence[tuple[Quantity, int, Decimal]]:
+    """Return quantity, address and factor of every value in a model with floats.
+
+    The factor leads from the unit of the data model to the one sent (Wh).
+    """
+    found = []
+    at = _METER + 2
+    for group in _GROUPS:
+        for point in group.points:
+            if point is not None and point.field in FIELDS:
+                found.append((point, at, group.factor if group.counter else Decimal(1)))
+            at += 2
+    return found

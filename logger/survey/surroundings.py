@@ -9,6 +9,7 @@ from pathlib import Path
 from logger.config import Config, Influx
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.models import Job, Model
+from logger.share.place import open_to_others
 from logger.survey.finding import Finding, fail, note, ok, warn
 
 # What a point takes in the buffer with its row and index: 250 bytes in a file of 33,000
@@ -93,3 +94,27 @@ def room(directory: Path, free: int, config: Config, models: Mapping[str, Model]
             "without InfluxDB the buffer is the store: raise buffer.max_size, or export regularly",
         )
     return ok("machine", "disk", text)
+
+
+def sharing(config: Config) -> Iterator[Finding]:
+    """Yield to whom the meters are open through the logger."""
+    share = config.share.modbus
+    if share is None:
+        return
+    for text in share.listen:
+        if not open_to_others(text):
+            yield ok("share", "modbus", f"{text}: this machine only")
+            continue
+        yield warn(
+            "share",
+            "modbus",
+            f"{text}: open to every machine that reaches this one; nobody is asked for a password",
+            "a network that is trusted, or a firewall rule for those who read",
+        )
+    if share.writes == "allow":
+        yield warn(
+            "share",
+            "writing",
+            f"{', '.join(share.writers)} may change settings of meters",
+            'writes = "refuse" when that is done',
+        )
