@@ -53,7 +53,7 @@ class Rig:
         framer = FramerType.RTU if rtu else FramerType.SOCKET
         port = self.rtu if rtu else self.tcp
         made = ModbusTcpClient("127.0.0.1", port=port, framer=framer, timeout=60, retries=0)
-        assert made.connect()
+        assert made.connect()  # type: ignore[no-untyped-call]
         return made
 
     def state(self) -> Mapping[str, Any]:

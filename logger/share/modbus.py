@@ -69,6 +69,7 @@ class ModbusServer:
         self._told: set[tuple[str, str]] = set()
         self._failed: dict[Place, str] = {}
         self._peers: dict[int, Peer] = {}
+        self._fault = ""  # that was logged last
         self._listening: dict[Place, socket.socket | Peer] = {}
         self._again = -math.inf
 
@@ -129,21 +130,31 @@ class ModbusServer:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            waiting = any(not demand.idle for demand in self._demands) or any(
-                peer.framing.begun for peer in self._peers.values()
-            )
-            ready = self._selector.select(_SOON_S if waiting else _WAIT_S)
-            began = time.monotonic()
-            now = self._clock()
-            for key, events in ready:
-                self._serve(key, events, now)
-            for demand in self._demands:
-                demand.tick()
-            for peer in list(self._peers.values()):
-                self._guarded(peer, partial(self._look_at, peer, now))
-            self._listen(now)
-            if ready:
-                self._stopping.wait(min(time.monotonic() - began, _REST_S))
+            try:
+                self._round()
+            except Exception as err:  # a fault here must not end the process of the log
+                if self._fault != repr(err):
+                    log.exception("share: the server stumbled; it goes on")
+                self._fault = repr(err)
+                self._stopping.wait(_WAIT_S)
+
+    def _round(self) -> None:
+        """Serve what is there, or wait for it."""
+        waiting = any(not demand.idle for demand in self._demands) or any(
+            peer.framing.begun for peer in self._peers.values()
+        )
+        ready = self._selector.select(_SOON_S if waiting else _WAIT_S)
+        began = time.monotonic()
+        now = self._clock()
+        for key, events in ready:
+            self._serve(key, events, now)
+        for demand in self._demands:
+            demand.tick()
+        for peer in list(self._peers.values()):
+            self._guarded(peer, partial(self._look_at, peer, now))
+        self._listen(now)
+        if ready:
+            self._stopping.wait(min(time.monotonic() - began, _REST_S))
 
     def _serve(self, key: selectors.SelectorKey, events: int, now: float) -> None:
         if isinstance(key.data, Place):
