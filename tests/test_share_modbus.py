@@ -16,7 +16,7 @@ import pytest
 from logger.bus.frames import crc16
 from logger.models import load
 from logger.models.plan import Block, plans
-from logger.share.modbus import MOST_CLIENTS
+from logger.share.modbus import MOST_CLIENTS, ModbusServer
 from logger.simulate import VirtualLine, quirks_named
 from tests.engines.process import program
 from tests.lines import ScriptedLine, honest, scripted
@@ -132,7 +132,7 @@ def test_a_master_on_a_second_serial_port_is_answered(tmp_path: Path) -> None:
     mbpoll = program("mbpoll", "mbpoll")
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     with subprocess.Popen(
-        ["socat", f"pty,raw,echo=0,link={ours}", f"pty,raw,echo=0,link={theirs}"]
+        [program("socat", "socat"), f"pty,raw,echo=0,link={ours}", f"pty,raw,echo=0,link={theirs}"]
     ) as pair:
         try:
             wait_until(lambda: ours.exists() and theirs.exists())
@@ -490,3 +490,42 @@ def test_a_client_that_never_reads_is_bounded(rig: Rig) -> None:
         assert sent < 50_000_000
         with rig.client() as other:
             assert words(other, 1, 0x5002, 2) == held(rig, 1, Block(0x5002, 2))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ended_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = a_line({1: "pro380"})
+    with shared(tmp_path, [bus("line", port_of(line), METERS[:1])], {}, [line]) as rig:
+        rig.read_all()
+        ended = threading.Event()
+
+        def end(_server: ModbusServer) -> None:
+            ended.set()
+            raise SystemExit
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ModbusServer, "_round", end)
+            assert ended.wait(300)
+            wait_until(lambda: any("share modbus" in one for one in rig.app.state()["problems"]))
+        rig.app.refresh()
+        with rig.client() as client:
+            assert words(client, 1, 0x5002, 2) == held(rig, 1, Block(0x5002, 2))
+
+
+def test_a_fault_in_the_server_is_told_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = a_line({1: "pro380"})
+    with shared(tmp_path, [bus("line", port_of(line), METERS[:1])], {}, [line]) as rig:
+        rig.read_all()
+
+        def stumble(_server: ModbusServer) -> None:
+            raise RuntimeError("stumbled")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ModbusServer, "_round", stumble)
+            wait_until(lambda: "the server stumbled" in caplog.text)
+        with rig.client() as client:
+            assert words(client, 1, 0x5002, 2) == held(rig, 1, Block(0x5002, 2))
