@@ -331,6 +331,8 @@ writers = ["192.0.2.7"]
             wait_until(lambda: logger.status().get("readings", 0) >= 3)
             share = logger.status()["share"]
             assert share["listening"] == [f"socket://0.0.0.0:{free}"]
+            told = CliRunner().invoke(app, ["status", "--config", str(path)]).output
+            assert f"Modbus server on socket://0.0.0.0:{free}: 0 clients, 0 requests" in told
             with raw_client(free) as client:
                 answer = b""
                 while answer[:2] != b"\x01\x03":
