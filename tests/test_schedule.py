@@ -223,3 +223,35 @@ def test_next_turn_is_the_next_multiple(interval: float, now: datetime) -> None:
     # A clock set back by a day does not stop the readings for a day.
     back = due - timedelta(days=1)
     assert trigger.get_next_fire_time(due, back) - back < step
+
+
+def test_what_is_lent_runs_when_no_task_waits_and_its_fault_ends_nothing() -> None:
+    turns = Turns()
+    gate, hold = threading.Event(), threading.Event()
+
+    def block(due: int) -> None:
+        hold.set()
+        assert gate.wait(PATIENCE_S)
+        turns.take("first", due)
+
+    def fail() -> None:
+        turns.take("fails", 0)
+        raise RuntimeError("what is lent fails")
+
+    tasks = [
+        Task("first", "bus", 3600, block, at_start=True),
+        Task("second", "bus", 3600, lambda due: turns.take("second", due), at_start=True),
+    ]
+    schedule = Schedule(tasks)
+    schedule.start()
+    assert hold.wait(PATIENCE_S)
+    schedule.lend("bus", fail)
+    schedule.lend("bus", lambda: turns.take("lent", 0))
+    schedule.soon("second")  # due after those were lent, and before them all the same
+    gate.set()
+    turns.wait(4)
+    schedule.stop(PATIENCE_S)
+    names = [name for name, _ in turns.seen]
+    assert names[:1] == ["first"]
+    assert names.index("second") < names.index("fails") < names.index("lent")
+    assert [task.missed for task in tasks] == [0, 0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from logger.config import Bus, Config, Meter
 from logger.domain.errors import ConfigError
@@ -34,6 +35,9 @@ FULL = 0.95
 # The search for the fastest interval ends at this one, and is exact to this share of it.
 _LONGEST_S, _EXACT = 86_400.0, 1e-4
 JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
+# A request of another master is never due again; at least one value has to fit into it.
+_NEVER = 10**18
+_VALUE = Block(0, 2)
 
 
 def transaction_s(bus: Bus, block: Block) -> float:
@@ -158,6 +162,43 @@ def problem(config: Config, bus: Bus, models: Mapping[str, Model]) -> str | None
             f"{duration_text(interval)} miss its turn"
         )
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """What of a line others may have: a `share` of its time, 0 for none, and for how many
+    seconds at a time, so that no job of the log misses a turn."""
+
+    share: float
+    longest_s: float
+
+
+def lending(config: Config, bus: Bus, models: Mapping[str, Model]) -> Lending:
+    """Return what requests of other masters may take of `bus` (`share.modbus.line_share`).
+
+    Such a request goes behind every job that is due, and is not interrupted: to the others it
+    is a job with the latest deadline of all.
+    """
+    wanted = config.share.modbus.line_share if config.share.modbus is not None else 0.0
+    share = min(wanted, FULL - sum(loads(config, bus, models).values()))
+    took = _times(config, bus, models)
+    least = transaction_s(bus, _VALUE)
+
+    def fits(longest_s: float) -> bool:
+        turns = dict(_turns(config, bus, took))
+        turns[_NEVER] = [longest_s]
+        return _held_up(turns) is None
+
+    longest = min((meter.timeout or bus.timeout for meter in bus.meter), default=bus.timeout)
+    if not fits(longest):
+        low, high = 0.0, longest
+        while high - low > _EXACT:
+            middle = (low + high) / 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        longest = low
+    if share <= 0 or longest < least:
+        return Lending(0.0, 0.0)
+    return Lending(share, longest)
 
 
 def check(config: Config, models: Mapping[str, Model]) -> Sequence[tuple[Bus, float]]:

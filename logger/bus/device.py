@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import termios
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 
 import serial
 import serial.rs485
@@ -18,28 +19,95 @@ log = logging.getLogger(__name__)
 _PARITY = {"even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD, "none": serial.PARITY_NONE}
 
 
+class Speed(Protocol):
+    """How a device is set."""
+
+    @property
+    def baudrate(self) -> int:
+        """Bits a second."""
+        ...
+
+    @property
+    def parity(self) -> Literal["even", "odd", "none"]:
+        """The parity bit."""
+        ...
+
+    @property
+    def stopbits(self) -> Literal[1, 2]:
+        """How many stop bits."""
+        ...
+
+    @property
+    def rs485_rts(self) -> Literal["off", "high", "low"]:
+        """The level of RTS while sending, where that switches the driver."""
+        ...
+
+
+class SerialPort:
+    """An open device that another master speaks to; it is read by its file number."""
+
+    def __init__(self, port: serial.SerialBase, by_hand: bool | None) -> None:
+        self._port = port
+        self._by_hand = by_hand
+
+    def fileno(self) -> int:
+        """Return the file number, which does not block."""
+        return int(self._port.fileno())
+
+    def send(self, data: bytes) -> int:
+        """Return how many bytes of `data` the device took. Raises OSError."""
+        if self._by_hand is None:
+            return os.write(self.fileno(), data)
+        try:
+            self._port.rts = self._by_hand
+            sent = os.write(self.fileno(), data)
+            termios.tcdrain(self.fileno())
+            self._port.rts = not self._by_hand
+        except termios.error as err:
+            raise OSError(*err.args) from err
+        return sent
+
+    def close(self) -> None:
+        """Close the device."""
+        self._port.close()
+
+
+def open_device(device: str, speed: Speed) -> SerialPort:
+    """Return `device`, open for answers to another master. Raises OSError."""
+    try:
+        return SerialPort(*_open(device, "share", speed, 0.0, speed.rs485_rts, remote=False))
+    except (serial.SerialException, termios.error, ValueError) as err:
+        raise OSError(f"{device}: {err}") from err
+
+
 def open_serial(config: BusConfig, slice_s: float) -> tuple[serial.SerialBase, bool | None]:
     """Return the open port of `config`, and the level of RTS to set by hand while sending.
 
     That is None where the driver does it, or nobody. A read waits `slice_s` seconds at
     most. Raises OSError, termios.error or ValueError.
     """
-    return _open(config, slice_s, config.rs485_rts)
+    remote = config.network is not None
+    return _open(config.port, config.name, config, slice_s, config.rs485_rts, remote=remote)
 
 
 def _open(
-    config: BusConfig, slice_s: float, rts: Literal["off", "high", "low"]
+    port: str,
+    name: str,
+    speed: Speed,
+    slice_s: float,
+    rts: Literal["off", "high", "low"],
+    *,
+    remote: bool,
 ) -> tuple[serial.SerialBase, bool | None]:
-    remote = config.network is not None
     by_hand: bool | None = None
     # Many servers never say that they have set DTR and RTS, which nobody here needs.
-    url = f"{config.port}?ign_set_control" if remote else config.port
+    url = f"{port}?ign_set_control" if remote else port
     opened = serial.serial_for_url(
         url,
         do_not_open=True,
-        baudrate=config.baudrate,
-        parity=_PARITY[config.parity],
-        stopbits=config.stopbits,
+        baudrate=speed.baudrate,
+        parity=_PARITY[speed.parity],
+        stopbits=speed.stopbits,
         timeout=slice_s,
         **({} if remote else {"write_timeout": 2.0}),
     )
@@ -57,8 +125,8 @@ def _open(
         # The driver cannot switch RTS by itself: it is switched around each write.
         with contextlib.suppress(OSError, termios.error):
             opened.close()
-        log.info("bus %s: the driver does not switch RTS, done by hand", config.name)
-        opened, _ = _open(config, slice_s, "off")
+        log.info("bus %s: the driver does not switch RTS, done by hand", name)
+        opened, _ = _open(port, name, speed, slice_s, "off", remote=remote)
         by_hand = rts == "high"
         opened.rts = not by_hand
     if not remote:

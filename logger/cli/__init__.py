@@ -25,6 +25,7 @@ from logger.cli import (
     run,
     scan,
     settings,
+    share,
     simulate,
     status,
 )
@@ -57,6 +58,7 @@ app.add_typer(buffer.app, name="buffer")
 app.add_typer(report.app, name="report")
 app.command()(events.events)
 app.command()(grafana.grafana)
+app.command()(share.share)
 app.command()(simulate.simulate)
 app.command("simulate-past")(past.simulate_past)
 app.add_typer(configuration.app, name="config")

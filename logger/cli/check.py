@@ -88,6 +88,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
         return
     yield from surroundings.influxdb(config, _try_write)
     yield from surroundings.mqtt(config, try_broker)
+    yield from surroundings.sharing(config)
     yield from surroundings.clock(Clock().trusted, synchronised())
     yield from surroundings.disk(config, models)
 

@@ -19,9 +19,11 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     """Check the configuration file and the load it puts on each bus."""
     import json
 
+    from logger.bus import busload
     from logger.config import load_config
+    from logger.config.share import units_of
     from logger.domain.times import duration_text
-    from logger.runtime.configured import check_config
+    from logger.runtime.configured import check_config, models_of
 
     loaded = load_config(config)
     loads = check_config(loaded)
@@ -37,6 +39,16 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
                 f"    {meter.name}: {meter.model} at address {meter.address}, role {meter.role}, "
                 f"power every {fast}, energy every {slow}"
             )
+    if (share := loaded.share.modbus) is not None:
+        count = len(units_of(share, loaded.bus))
+        typer.echo(f"  Modbus server on {', '.join(share.listen)}: {count} units")
+        for bus in loaded.bus:
+            lent = busload.lending(loaded, bus, models_of(loaded))
+            if bus.protocol == "modbus":
+                typer.echo(
+                    f"    bus {bus.name}: up to {lent.share:.0%} of the line for others, "
+                    f"{1000 * lent.longest_s:.0f} ms at a time"
+                )
     if loaded.influxdb is None:
         typer.echo(f"  no [influxdb]: the buffer {loaded.buffer.path} is the store")
     else:

@@ -75,6 +75,12 @@ def _show(state: dict[str, Any]) -> None:
             f"mqtt {plain(mqtt['url'])}: {mqtt['status']}, {mqtt['published']} messages since "
             f"the start{trusting}"
         )
+    if (shared := state.get("share")) is not None:
+        console.print(
+            f"Modbus server on {plain(', '.join(shared['listening']) or 'nothing')}: "
+            f"{shared['clients']} clients, {shared['requests']} requests, {shared['refused']} "
+            f"refused, {shared['asked']} questions to a line"
+        )
     for problem in state["problems"]:
         console.print(f"[red]problem:[/] {plain(problem)}")
     if state["healthy"]:

@@ -24,6 +24,7 @@ from logger.config.derive import Counters, Events, Prices
 from logger.config.metrics import Metrics
 from logger.config.mqtt import Mqtt
 from logger.config.section import MisplacedError, Section
+from logger.config.share import Share, check_units
 from logger.config.types import FilePath, Name, Seconds, Size
 from logger.domain.errors import ConfigError
 from logger.domain.wiring import Wiring
@@ -227,6 +228,7 @@ class Config(Section):
     alerts: Alerts = Alerts()
     metrics: Metrics | None = None
     mqtt: Mqtt | None = None
+    share: Share = Share()
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
@@ -263,6 +265,8 @@ class Config(Section):
                         f"{'modbus_id' if bus.protocol == 'modbus' else 'primary_address'} N",
                     )
                 addresses[place] = meter.name
+        if self.share.modbus is not None:
+            check_units(self.share.modbus, self.bus, self.interval)
         return self
 
     def interval(self, meter: Meter, job: str) -> float:

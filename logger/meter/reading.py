@@ -126,6 +126,16 @@ class ReadingBuilder:
         """Note that what came for `register` is not believed."""
         self.rejected.append(Rejected(register.quantity, register.address, reason))
 
+    @property
+    def meaningless(self) -> bool:
+        """Whether more values cannot be true than say anything: the table is a wrong one.
+
+        A device that keeps integers where the table has floats also sends zeros, which fit.
+        """
+        telling = sum(isinstance(one, Decimal) and one != 0 for one in self.values.values())
+        rejected = len(self.rejected)
+        return rejected > telling and (rejected >= _REJECTED or not self.values)
+
     def forget(self) -> None:
         """Drop all values."""
         self.values.clear()
@@ -145,6 +155,8 @@ class ReadingBuilder:
 
 # Smaller than anything a meter sends: the bits of an integer, read as a float32.
 _SMALLEST = Decimal("1e-30")
+# So many values that cannot be true make the others of the job doubtful.
+_REJECTED = 3
 INTEGER_BITS = "these are the bits of an integer, not of a float"
 
 
@@ -169,8 +181,9 @@ def check_believable(model: Model, register: Register, value: Value) -> None:
         raise ValueError(f"{value} {unit} is outside {low}..{high} {unit}")
 
 
-_SIGNED = ("active_power", "reactive_power", "current")
-_OPPOSITE = {
+# What changes when a meter is wired the other way round: its sign, or its name.
+SIGNED = ("active_power", "reactive_power", "current")
+OPPOSITE = {
     "active_import": "active_export",
     "active_export": "active_import",
     "reactive_import": "reactive_export",
@@ -194,12 +207,12 @@ def inverted(reading: Reading) -> Reading:
     moments = dict(reading.moments)
     for quantity, value in reading.values.items():
         name = quantity.field
-        if name in _OPPOSITE:
-            other = quantity._replace(field=_OPPOSITE[name])
+        if name in OPPOSITE:
+            other = quantity._replace(field=OPPOSITE[name])
             turned[other] = value
             if quantity in reading.moments:
                 moments[other] = reading.moments[quantity]
-        elif name in _SIGNED and isinstance(value, Decimal):
+        elif name in SIGNED and isinstance(value, Decimal):
             turned[quantity] = Decimal(0) - value
         elif name.startswith("quadrant") and isinstance(value, int):
             turned[quantity] = _OPPOSITE_QUADRANT.get(value, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from logger.bus import Bus
@@ -13,11 +13,14 @@ from logger.models import Model
 from logger.models.plan import Block, probes, values_in
 
 _T = TypeVar("_T")
+# Hears of a block, its words, and when they were complete (monotonic, seconds).
+Heard = Callable[[Block, Sequence[int], float], None]
 _UNSURE_S = 0.05  # two looks at a clock further apart say nothing
 # Exceptions by which a meter says that it has no such registers (V1.1b3, chapter 7).
 _NO_SUCH_REGISTERS = (2, 3)
 # Exceptions that mean "later": acknowledge, and busy.
-_LATER = (5, 6)
+BUSY = 6
+_LATER = (5, BUSY)
 # A meter that is away is not waited for longer than a multiple of what it took before,
 # every second time: it may have become slower.
 _PATIENCE, _PATIENCE_AT_LEAST_S = 8.0, 0.25
@@ -63,6 +66,7 @@ class Requester:
         self.answered = 0
         self.failed = 0
         self.last: list[int] = []
+        self.heard: Heard | None = None
         self._bus = bus
         self._meter = meter
         self._model = model
@@ -78,12 +82,35 @@ class Requester:
         question and answer do not match.
         """
         self.resynchronise(block)
-        self.last = self._counted(
+        self.last = self._read(block, self._timeout)
+        return self.last
+
+    def ask_once(self, block: Block, timeout_s: float) -> list[int]:
+        """Return the words of `block` for somebody else than the log, in one question.
+
+        Raises BusError; a meter whose late answers may still come is not asked.
+        """
+        if self._bus.unsure(self._meter.address):
+            raise RefusedError(
+                f"meter {self._meter.name}: an answer is overdue, it is asked again in its turn",
+                BUSY,
+            )
+        return self._read(block, timeout_s)
+
+    def write(self, address: int, words: list[int], function: int, timeout_s: float) -> None:
+        """Write `words` from register `address` on. Raises BusError."""
+        own = self._meter.address
+        self._counted(lambda: self._bus.write(own, address, words, function, timeout_s))
+
+    def _read(self, block: Block, timeout_s: float | None) -> list[int]:
+        words = self._counted(
             lambda: self._bus.read(
-                self._meter.address, block, self._timeout, lambda: values_in(self._model, block)
+                self._meter.address, block, timeout_s, lambda: values_in(self._model, block)
             )
         )
-        return self.last
+        if self.heard is not None:
+            self.heard(block, words, self._clock() - self._bus.answer_age_s)
+        return words
 
     def answered_ms(self, now_ms: Callable[[], int]) -> int:
         """Return when the last answer was complete, however long ago that is by now."""

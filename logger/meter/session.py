@@ -6,20 +6,26 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from logger.bus import Bus
 from logger.bus.sharing import TRIES, mixed_up
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, EncodingError, RefusedError, SilentError, StrangerError
+from logger.domain.errors import (
+    BusError,
+    EncodingError,
+    PortError,
+    RefusedError,
+    SilentError,
+    StrangerError,
+)
 from logger.domain.quantity import SERIAL, SOFTWARE_VERSION, Quantity
 from logger.meter.adapt import AdaptivePlan
 from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
 from logger.meter.reader import Reader
-from logger.meter.reading import Failure, Reading, ReadingBuilder, inverted
-from logger.meter.requester import JobAborted, Requester
+from logger.meter.reading import Failure, Reading, inverted
+from logger.meter.requester import Heard, JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem
 from logger.models import Job, Model
@@ -29,8 +35,6 @@ log = logging.getLogger(__name__)
 
 # A device that refuses everything for so long does not just restart.
 _REFUSES_FOR_S = 20.0
-# So many values that cannot be true make the others of the job doubtful.
-_REJECTED = 3
 
 
 class MeterReader(Reader):
@@ -105,6 +109,27 @@ class MeterReader(Reader):
         """Return the requests that `job` takes."""
         return self._plan.blocks(job)
 
+    def tell(self, heard: Heard) -> None:
+        """Let `heard` hear of the words of every block that is read, on the worker's thread."""
+        self._requester.heard = heard
+
+    def fetch(self, block: Block, timeout_s: float) -> Sequence[int]:
+        """Return the words of `block`, in one question out of turn for somebody else.
+
+        Raises BusError, at once for a meter that is silent or whose port is closed.
+        """
+        self._not_away()
+        return self._requester.ask_once(block, timeout_s)
+
+    def write(self, address: int, words: Sequence[int], function: int, timeout_s: float) -> None:
+        """Write `words` from register `address` on, for somebody else. Raises BusError."""
+        self._not_away()
+        self._requester.write(address, list(words), function, timeout_s)
+
+    def _not_away(self) -> None:
+        if self.error is not None and (self.away or isinstance(self.error, PortError)):
+            raise self.error
+
     def read(self, job: Job, round_ms: int) -> Reading:
         """Do `job` once. Never raises for what happens on the line: that is in the reading.
 
@@ -171,7 +196,7 @@ class MeterReader(Reader):
         if self.model_check.wrong is not None and not self._takes_foreign:
             values.clear()
             failures.append(Failure(block, self.model_check.wrong))
-        elif this.job is not Job.IDENTITY and _meaningless(this.builder):
+        elif this.job is not Job.IDENTITY and this.builder.meaningless:
             first = rejected[0]
             values.clear()
             text = (
@@ -266,13 +291,3 @@ class MeterReader(Reader):
             requests=self._requester.requests,
             elapsed_ms=(self._clock() - this.started) * 1000,
         )
-
-
-def _meaningless(builder: ReadingBuilder) -> bool:
-    """Return whether more values cannot be true than say anything: the table is a wrong one.
-
-    A device that keeps integers where the table has floats also sends zeros, which fit.
-    """
-    telling = sum(isinstance(one, Decimal) and one != 0 for one in builder.values.values())
-    rejected = len(builder.rejected)
-    return rejected > telling and (rejected >= _REJECTED or not builder.values)

@@ -5,6 +5,7 @@ as the logger is watched, started again when it ended, and ends the process when
 stop takes at most five seconds and leaves every reading committed.
 
     app, daemon      the parts and the life of the process
+    before           what is known of a configuration before that
     schedule         when jobs run (owns APScheduler)
     watch            the threads
     service          what an output looks like to the app

@@ -34,6 +34,8 @@ from logger.runtime.schedule import Schedule, Task
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.watch import Part, Watch
+from logger.share.build import server_of
+from logger.share.modbus import ModbusServer
 from logger.store.state import until_full
 from logger.store.statefile import StateFile
 
@@ -125,6 +127,7 @@ class App:
         self._mqtt: MqttOutput | None = None
         if (mqtt := config.mqtt) is not None:
             self._mqtt = MqttOutput(config, mqtt, infos, self.latest, states, self.clock.now_ms)
+        self._share: ModbusServer | None = None
         self._services = dict(self._make_services())
         self._watch = Watch(self._parts())
         self._asked: dict[str, float] = {}
@@ -138,6 +141,11 @@ class App:
             yield "metrics", MetricsServer(self.config.metrics, self.state, self.overview.points)
         if self._mqtt is not None:
             yield "mqtt", self._mqtt
+        if (share := self.config.share.modbus) is not None:
+            lend, now_ms = self.schedule.lend, self.clock.now_ms
+            self._share, hear = server_of(self.config, share, self.readers, lend, now_ms)
+            self._listeners.append(hear)
+            yield "share modbus", self._share
 
     def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter
@@ -216,12 +224,11 @@ class App:
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
-        problems, mqtt = self._watch.problems(), self._mqtt
-        if mqtt is None:
-            return self.overview.state(clock_trusted=self.clock.trusted, stalled=problems)
-        problems += mqtt.problems()
-        state = self.overview.state(clock_trusted=self.clock.trusted, stalled=problems)
-        return {**state, "mqtt": mqtt.state()}
+        problems, mqtt, share = self._watch.problems(), self._mqtt, self._share
+        problems += [] if mqtt is None else mqtt.problems()
+        found = dict(self.overview.state(clock_trusted=self.clock.trusted, stalled=problems))
+        found |= {} if mqtt is None else {"mqtt": mqtt.state()}
+        return found if share is None else found | {"share": share.state()}
 
     def refresh(self) -> str:
         """Do what time alone brings; called about once a second. Return why the process

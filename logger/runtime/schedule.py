@@ -14,9 +14,11 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from apscheduler.executors.base import BaseExecutor
@@ -28,15 +30,15 @@ from logger.models import Job
 log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LENT = "a request of another master"
 
 
 @dataclass(slots=True)
 class Task:
     """Something to do every `interval_s` seconds on the worker called `worker`.
 
-    `run` gets the moment it was due, milliseconds UTC; `meter` and `job` say what it reads,
-    if it reads. `missed` counts the turns that
-    had not begun when the next one was due, because the worker was busy.
+    `run` gets the moment it was due, milliseconds UTC; `meter` and `job` say what it reads, if
+    it reads. `missed` counts the turns that had not begun when the next one was due.
     """
 
     name: str
@@ -64,6 +66,11 @@ class Task:
             self.missed += max(0, turn - self._last - 1)
         self._last = turn
 
+    def take(self, due: datetime) -> None:
+        """Do the turn at `due`."""
+        self.begins(due)
+        self.run(round(due.timestamp() * 1000))
+
     def forget(self) -> None:
         """Start counting afresh, after a step of the clock."""
         self._last = None
@@ -87,9 +94,8 @@ class _Multiples(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
 class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
     """One thread that does what is due, the earliest deadline first.
 
-    A task waits at most once. A turn that comes while the one before still waits takes
-    its place, with its deadline: a task that was passed over goes before those that
-    were not.
+    A task waits at most once. A turn that comes while the one before still waits takes its
+    place, with its deadline: a task that was passed over goes before those that were not.
     """
 
     def __init__(self) -> None:
@@ -98,12 +104,12 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._queue: list[tuple[datetime, int, Task]] = []
         self._due: dict[str, datetime] = {}  # the newest turn of each task in the queue
         self._number = 0
+        self._lent: deque[Callable[[], None]] = deque()  # for others, when nothing is due
         self._name = ""
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.doing = ""  # the name of the running task
-        # Moments of the monotonic clock: of the last turn that came, and when this thread
-        # last had a turn before it, or ended one.
+        # Monotonic: when the last turn came, and when this thread last had or ended one.
         self.came = self._moved = 0.0
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -175,22 +181,30 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
             self._due[task.name] = due
             self._wakeup.notify()
 
+    def lend(self, run: Callable[[], None]) -> None:
+        """Let `run` have the thread as soon as no task waits for it."""
+        with self._wakeup:
+            self._lent.append(run)
+            self._wakeup.notify()
+
     def _work(self) -> None:
         while True:
             with self._wakeup:
-                while not self._queue and not self._stopping:
+                while not (self._queue or self._lent or self._stopping):
                     self._wakeup.wait()
                 if self._stopping:
                     return
-                _, _, task = heapq.heappop(self._queue)
-                due = self._due.pop(task.name)
-                self.doing = task.name
+                if self._queue:
+                    _, _, task = heapq.heappop(self._queue)
+                    self.doing = task.name
+                    run: Callable[[], None] = partial(task.take, self._due.pop(task.name))
+                else:
+                    self.doing, run = _LENT, self._lent.popleft()
                 self._moved = time.monotonic()
             try:
-                task.begins(due)
-                task.run(round(due.timestamp() * 1000))
+                run()
             except Exception:  # a fault in one task must not end the thread of a bus
-                log.exception("%s failed", task.name)
+                log.exception("%s failed", self.doing)
             with self._wakeup:
                 self.doing = ""
                 self._moved = time.monotonic()
@@ -237,6 +251,10 @@ class Schedule:
     def workers(self) -> Mapping[str, Callable[[], float]]:
         """Return for each worker what tells by how many seconds it is late; see `_Worker`."""
         return {name: worker.late_s for name, worker in self._workers.items()}
+
+    def lend(self, name: str, run: Callable[[], None]) -> None:
+        """Let `run` have the thread of a worker when none of its tasks waits."""
+        self._workers[name].lend(run)
 
     def doing(self, name: str) -> str:
         """Return the name of the task that a worker is doing, "" if none."""

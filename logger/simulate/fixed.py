@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from logger.domain.quantity import Quantity
 from logger.models import Encoding, Model, Register
-from logger.simulate.registers import encode
+from logger.models.encode import encode
 
 _LOW, _HIGH = 1.0, 30000.0
 

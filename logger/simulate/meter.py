@@ -12,11 +12,12 @@ from collections.abc import Mapping, MutableMapping
 
 from logger.domain.errors import SimulationError
 from logger.models import MAX_REGISTERS_PER_REQUEST, Encoding, Model, Register
+from logger.models.encode import encode
 from logger.simulate.fixed import fixed_values
 from logger.simulate.incidents import Trouble, power_downs
 from logger.simulate.ledger import Books, Ledger
 from logger.simulate.noise import unit
-from logger.simulate.registers import Setting, baud_code, encode, factory, parity_code
+from logger.simulate.registers import Setting, baud_code, factory, parity_code
 from logger.simulate.snapshot import Snapshot
 from logger.simulate.values import Counters, counter, instant
 from logger.simulate.writing import (

@@ -1,13 +1,12 @@
-"""Settings and identity of a virtual meter: where they start, how they are encoded."""
+"""Settings and identity of a virtual meter: where they start."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from decimal import Decimal
 
 from logger.domain.errors import SimulationError
-from logger.models import Encoding, Model, Register
+from logger.models import Model, Register
 from logger.simulate.accepts import acceptable
 
 # A setting: a number, or the digits or letters of a "hex" or "ascii" register.
@@ -107,30 +106,3 @@ def parity_code(parity: str) -> int:
 def parity_of(code: int) -> str:
     """Return "E", "N" or "O" for a register value; E for any other."""
     return {code: parity for parity, code in _PARITIES.items()}.get(code, "E")
-
-
-def encode(register: Register, value: float | str) -> bytes:
-    """Return the bytes of `value` in `register`, high word first.
-
-    A number in a "hex" or "bcd" register is written in decimal digits; `value` is in
-    the register's `value_unit`.
-    """
-    size = 2 * register.length
-    match register.encoding:
-        case Encoding.FLOAT32:
-            return struct.pack(">f", float(value) + 0.0)  # never the zero with a minus
-        case Encoding.HEX | Encoding.BCD:
-            digits = value if isinstance(value, str) else str(int(value))
-            return bytes.fromhex(digits.zfill(2 * size)[-2 * size :])
-        case Encoding.ASCII:
-            return str(value).encode("ascii", errors="replace").ljust(size, b" ")[:size]
-        case Encoding.INT16 | Encoding.INT32:
-            return _whole(register, value).to_bytes(size, "big", signed=True)
-        case Encoding.UINT16 | Encoding.UINT32:
-            return (_whole(register, value) % (1 << 8 * size)).to_bytes(size, "big")
-        case Encoding.RECORD:
-            raise ValueError("a record of a telegram, not registers")
-
-
-def _whole(register: Register, value: float | str) -> int:
-    return round(float(value) * 10.0**register.decimals) if register.decimals else int(value)

@@ -11,6 +11,7 @@ from logger.config.mqtt import Mqtt
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.domain.errors import BufferFileError
 from logger.models import Job, Model
+from logger.share.place import open_to_others
 from logger.store.capacity import Capacity
 from logger.store.state import STORE_HINT
 from logger.store.tools import summary
@@ -155,3 +156,27 @@ def room(
             "machine", "disk", text, f"without InfluxDB the buffer is the store: {STORE_HINT}"
         )
     return ok("machine", "disk", text)
+
+
+def sharing(config: Config) -> Iterator[Finding]:
+    """Yield to whom the meters are open through the logger."""
+    share = config.share.modbus
+    if share is None:
+        return
+    for text in share.listen:
+        if not open_to_others(text):
+            yield ok("share", "modbus", f"{text}: this machine only")
+            continue
+        yield warn(
+            "share",
+            "modbus",
+            f"{text}: open to every machine that reaches this one; nobody is asked for a password",
+            "a network that is trusted, or a firewall rule for those who read",
+        )
+    if share.writes == "allow":
+        yield warn(
+            "share",
+            "writing",
+            f"{', '.join(share.writers)} may change settings of meters",
+            'writes = "refuse" when that is done',
+        )

@@ -1,0 +1,222 @@
+"""Sections for the configuration of others who read meters, ready to paste. Pure.
+
+Formats as documented by their makers in 2026: evcc (`meters` with the plugins modbus and
+sunspec), mbmd (`adapters`, `devices`), Telegraf (inputs.modbus in the style "request"), Home
+Assistant (`modbus`), openHAB (things of the Modbus binding), ioBroker (a table for the import of
+holding registers). Signs are those of each: evcc counts what a roof gives as positive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from logger.models.plan import Block
+from logger.share.evcc import evcc
+from logger.share.offers import Offer, Reach, Row, plain, slug
+
+_HA_CLASS = {
+    "V": "voltage",
+    "A": "current",
+    "W": "power",
+    "var": "reactive_power",
+    "VA": "apparent_power",
+    "Hz": "frequency",
+    "kWh": "energy",
+    "kvarh": "reactive_energy",
+}
+# mbmd knows this table by this name.
+_MBMD = {"pro380": "inepro"}
+_KIND_WORDS = {"float32": 2, "int32": 2, "uint32": 2, "int16": 1, "uint16": 1}
+
+
+def _text(value: str) -> str:
+    """Return `value` quoted as YAML, TOML and openHAB all take it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def mbmd(offers: Sequence[Offer], reach: Reach) -> str:
+    """Return `adapters` and `devices` of mbmd.yaml, for the tables that mbmd knows."""
+    lines = [
+        "# mbmd.yaml",
+        "adapters:",
+        f"  - device: {reach.address}",
+        f"    rtu: {'true' if reach.rtu else 'false'}",
+        "devices:",
+    ]
+    for offer in offers:
+        kind = "sunspec" if offer.map.startswith("sunspec") else _MBMD.get(offer.model)
+        if kind is None:
+            lines.append(
+                f'  # {offer.name}: mbmd does not know a {offer.model}; map = "pro380" helps'
+            )
+            continue
+        lines += [
+            f"  - name: {slug(offer.name)}",
+            f"    type: {kind}",
+            f"    id: {offer.unit}",
+            f"    adapter: {reach.address}",
+        ]
+    return "\n".join(lines)
+
+
+def telegraf(offers: Sequence[Offer], reach: Reach) -> str:
+    """Return an input of Telegraf with one request for each unit."""
+    lines = [
+        "# telegraf.conf",
+        "[[inputs.modbus]]",
+        '  name = "inepro-logger"',
+        f"  controller = {_text(f'tcp://{reach.address}')}",
+        '  transmission_mode = "RTUoverTCP"' if reach.rtu else '  transmission_mode = "TCP"',
+        '  timeout = "3s"',
+        "  busy_retries = 3",
+        '  busy_retries_wait = "500ms"',
+        '  configuration_type = "request"',
+    ]
+    for offer in offers:
+        if not offer.rows:
+            lines.append(f"  # {offer.name}: integers of SunSpec; map = sunspec-float has floats")
+            continue
+        lines += [
+            "  [[inputs.modbus.request]]",
+            f"    slave_id = {offer.unit}",
+            '    byte_order = "ABCD"',
+            '    register = "holding"',
+            '    measurement = "meter"',
+            "    fields = [",
+        ]
+        for row in offer.rows:
+            factor = f", scale = {float(row.factor)}" if row.factor != 1 else ""
+            lines.append(
+                f'      {{ address = {row.address}, name = "{row.name}", '
+                f'type = "{row.kind.upper()}"{factor} }},'
+            )
+        lines += ["    ]", "    [inputs.modbus.request.tags]", f"      meter = {_text(offer.name)}"]
+    return "\n".join(lines)
+
+
+def home_assistant(offers: Sequence[Offer], reach: Reach) -> str:
+    """Return the section `modbus` of configuration.yaml."""
+    lines = [
+        "# configuration.yaml",
+        "modbus:",
+        "  - name: inepro_logger",
+        f"    type: {'rtuovertcp' if reach.rtu else 'tcp'}",
+        f"    host: {reach.host}",
+        f"    port: {reach.port}",
+        "    timeout: 3",
+        "    sensors:",
+    ]
+    for offer in offers:
+        if not offer.rows:
+            lines.append(f"      # {offer.name}: integers of SunSpec; map = sunspec-float is read")
+        for row in offer.rows:
+            counts = row.unit in ("kWh", "kvarh")
+            lines += [
+                f"      - name: {_text(f'{offer.name} {row.name}')}",
+                f"        unique_id: inepro_logger_{offer.unit}_{row.name}",
+                f"        slave: {offer.unit}",
+                f"        address: {row.address}",
+                "        input_type: holding",
+                f"        data_type: {row.kind}",
+                *([f"        scale: {plain(row.factor)}"] if row.factor != 1 else []),
+                f"        precision: {2 if counts or row.unit in ('A', 'Hz', '') else 1}",
+                *([f"        unit_of_measurement: {_text(row.unit)}"] if row.unit else []),
+                f"        device_class: {_HA_CLASS.get(row.unit, 'power_factor')}",
+                f"        state_class: {'total_increasing' if _rises(row) else 'measurement'}"
+                if not counts or _rises(row)
+                else "        state_class: total",
+                f"        scan_interval: {60 if counts else 10}",
+            ]
+    return "\n".join(lines)
+
+
+def _rises(row: Row) -> bool:
+    return row.quantity.field.endswith(("_import", "_export"))
+
+
+def openhab(offers: Sequence[Offer], reach: Reach) -> str:
+    """Return things of openHAB's Modbus binding, one poller for each block of a unit."""
+    lines = ["// meters.things; a number channel of each data thing goes to an item"]
+    for offer in offers:
+        if not offer.rows:
+            lines.append(f"// {offer.name}: integers of SunSpec; map = sunspec-float is read")
+            continue
+        name = slug(offer.name)
+        encoded = "true" if reach.rtu else "false"
+        lines.append(
+            f'Bridge modbus:tcp:{name} [ host="{reach.host}", port={reach.port}, '
+            f"id={offer.unit}, rtuEncoded={encoded} ] {{"
+        )
+        for number, (block, rows) in enumerate(_blocks(offer.rows), start=1):
+            slow = all(row.unit in ("kWh", "kvarh") for row in rows)
+            lines.append(
+                f"    Bridge poller block{number} [ start={block.address}, length={block.count}, "
+                f'refresh={60000 if slow else 10000}, type="holding" ] {{'
+            )
+            lines += [
+                f'        Thing data {row.name} [ readStart="{row.address}", '
+                f'readValueType="{row.kind}" ]'
+                + (f"  // times {plain(row.factor)}: {row.unit}" if row.factor != 1 else "")
+                for row in rows
+            ]
+            lines.append("    }")
+        lines.append("}")
+    return "\n".join(lines)
+
+
+def _blocks(rows: Sequence[Row]) -> list[tuple[Block, list[Row]]]:
+    """Return runs of values without a gap, each with its block of at most 125 registers."""
+    found: list[tuple[Block, list[Row]]] = []
+    for row in sorted(rows, key=lambda one: one.address):
+        end = row.address + _KIND_WORDS[row.kind]
+        if found and found[-1][0].end == row.address and end - found[-1][0].address <= 125:
+            block, others = found[-1]
+            found[-1] = (Block(block.address, end - block.address), [*others, row])
+        else:
+            found.append((Block(row.address, end - row.address), [row]))
+    return found
+
+
+def iobroker(offers: Sequence[Offer], reach: Reach) -> str:
+    """Return a table for ioBroker.modbus: holding registers, columns between tabs."""
+    kinds = {"float32": "floatbe"}
+    columns = ("_address", "deviceId", "name", "description", "unit", "type", "len", "factor",
+               "offset", "formula", "role", "room", "poll", "cw", "isScale")  # fmt: skip
+    how = "RTU over TCP" if reach.rtu else "TCP"
+    lines = [
+        f"# Master, {how}, {reach.address}, several device ids, no aliases as address.",
+        "# Import the lines below as holding registers:",
+        "\t".join(columns),
+    ]
+    for offer in offers:
+        for row in offer.rows:
+            name = f"{slug(offer.name)}.{row.name}"
+            kind = kinds.get(row.kind, f"{row.kind}be")
+            cells = {
+                "_address": str(row.address),
+                "deviceId": str(offer.unit),
+                "name": name,
+                "description": f"{offer.name} {row.name}",
+                "unit": row.unit,
+                "type": kind,
+                "len": str(_KIND_WORDS[row.kind]),
+                "factor": plain(row.factor),
+                "offset": "0",
+                "role": "value",
+                "poll": "true",
+                "cw": "false",
+                "isScale": "false",
+            }
+            lines.append("\t".join(cells.get(column, "") for column in columns))
+    return "\n".join(lines)
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Offer], Reach], str]] = {
+    "evcc": evcc,
+    "mbmd": mbmd,
+    "telegraf": telegraf,
+    "home-assistant": home_assistant,
+    "openhab": openhab,
+    "iobroker": iobroker,
+}
