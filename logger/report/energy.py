@@ -21,9 +21,10 @@ from zoneinfo import ZoneInfo
 
 from logger.config.derive import Price, Prices
 from logger.domain import balance
+from logger.domain.limits import BORDER_MS
 from logger.report.calendar import By, Period, day_of, midnight_ms, periods
 from logger.report.counted import Counted
-from logger.report.countervalues import AT_MS, CounterValues, Series
+from logger.report.countervalues import CounterValues, Series
 
 _ZERO = Decimal(0)
 _IMPORT, _EXPORT = "active_import", "active_export"
@@ -194,7 +195,7 @@ def _parts(times: Sequence[int], counts: Counted, moments: Sequence[int]) -> lis
         # Within one gap both borders lie in it; the share is then all of the energy.
         divided = energy if not inside and (start.gap or end.gap) else start.after + end.before
         # A reading soon after a border is the one at the border.
-        first, last = moments[place] + AT_MS, moments[place + 1]
+        first, last = moments[place] + BORDER_MS, moments[place + 1]
         sure = not any(begin < last and until >= first for begin, until in counts.doubts)
         found.append(_Part(energy, min(divided, energy), sure))
     return found
@@ -213,7 +214,7 @@ class _Border:
 
 def _at(times: Sequence[int], counted: Sequence[Decimal], moment: int) -> _Border:
     place = bisect_left(times, moment)
-    if place < len(times) and times[place] - moment < AT_MS:
+    if place < len(times) and times[place] - moment < BORDER_MS:
         return _Border(counted[place])
     if place == 0 or place == len(times):
         return _Border(counted[min(place, len(times) - 1)], outside=True)
