@@ -237,7 +237,7 @@ def test_netting_keeps_the_difference_and_the_bounds(
 ) -> None:
     net = netted(drawn, fed, positive, negative, coverage)
     assert net.drawn - net.fed == drawn - fed
-    assert net.low == max(0, drawn - fed) <= net.drawn <= net.high <= drawn
+    assert net.low == max(Decimal(0), drawn - fed) <= net.drawn <= net.high <= drawn
     assert net.fed >= 0
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-_HOUR_MS = 3_600_000
+_QUARTER_MS, _HOUR_MS = 900_000, 3_600_000
 
 
 class By(StrEnum):
     """How fine a report is."""
 
+    QUARTER = "quarter"
     HOUR = "hour"
     DAY = "day"
     MONTH = "month"
@@ -43,8 +44,9 @@ def periods(first: dt.date, last: dt.date, by: By, zone: ZoneInfo) -> list[Perio
             after = (day.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
             after = min(after, last + dt.timedelta(days=1))
         start, end = midnight_ms(day, zone), midnight_ms(after, zone)
-        if by is By.HOUR:
-            found += _hours(day, start, end, zone)
+        if by in {By.QUARTER, By.HOUR}:
+            step = _HOUR_MS if by is By.HOUR else _QUARTER_MS
+            found += _hours(day, start, end, zone, step)
         else:
             label = f"{day:%Y-%m}" if by is By.MONTH else f"{day:%Y-%m-%d}"
             found.append(Period(label, day, start, end))
@@ -52,14 +54,14 @@ def periods(first: dt.date, last: dt.date, by: By, zone: ZoneInfo) -> list[Perio
     return found
 
 
-def _hours(day: dt.date, start: int, end: int, zone: ZoneInfo) -> list[Period]:
+def _hours(day: dt.date, start: int, end: int, zone: ZoneInfo, step: int) -> list[Period]:
     found = []
     while start < end:
         local = dt.datetime.fromtimestamp(start / 1000, zone)
         # The offset tells the two hours of the same name apart in autumn.
         label = f"{local:%Y-%m-%d %H:%M%z}"
-        found.append(Period(label, day, start, min(start + _HOUR_MS, end)))
-        start += _HOUR_MS
+        found.append(Period(label, day, start, min(start + step, end)))
+        start += step
     return found
 
 
