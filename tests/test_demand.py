@@ -166,7 +166,7 @@ def test_energy_of_quarters_and_hours_is_that_of_the_counters(
     shell: Shell, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rows(by: str) -> Any:
-        found = json.loads(shell("report", "energy", *DAYS, "--by", by, "--json"))
+        found = json.loads(shell("report", "energy", *DAYS, "--by", by, "--netted", "--json"))
         return found["rows"], found["total"]
 
     known = {by: rows(by) for by in ("quarter", "hour", "day")}
@@ -189,7 +189,8 @@ def test_energy_of_quarters_and_hours_is_that_of_the_counters(
             assert sum(row[name] or 0 for row in there) == pytest.approx(total[name])
     net = total["import_netted_kwh"] - total["export_netted_kwh"]
     assert net == pytest.approx(total["import_kwh"] - total["export_kwh"])
-    assert "netted import" in shell("report", "energy", *DAYS)
+    assert "netted import" in shell("report", "energy", *DAYS, "--netted")
+    assert "netted import" not in shell("report", "energy", *DAYS)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ def energy(
     first: FromOption = None,
     last: ToOption = None,
     by: Annotated[str, typer.Option("--by", help="quarter, hour, day or month.")] = "day",
+    netted: Annotated[
+        bool, typer.Option("--netted", help="Also netted over the phases; reads quarter hours.")
+    ] = False,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
     from_buffer: BufferOption = False,
@@ -62,7 +65,9 @@ def energy(
     with source(loaded, from_buffer) as points:
         span = (shown[0].start_ms, shown[-1].end_ms)
         most = bounds(points, span, models, margin)
-        found, quarters = report.gather(points, shown, loaded.prices, zone, tags, most)
+        found, quarters = report.gather(
+            points, shown, loaded.prices, zone, tags, most, netted=netted
+        )
     rows, total = report.report(found, shown, loaded.prices, zone, quarters)
     if not rows:
         raise ReportError(

@@ -167,10 +167,18 @@ def gather(
     zone: ZoneInfo,
     tags: Tags,
     bounds: Mapping[str, Bounds] | None = None,
+    *,
+    netted: bool = False,
 ) -> tuple[CounterValues, dict[Owner, QuarterHours]]:
-    """Return what `report` needs: few counter values where quarter hours tell enough."""
+    """Return what `report` needs: few counter values where quarter hours tell enough.
+
+    Quarter hours are read for periods as short as an hour, and if `netted`.
+    """
     every = needed(shown, prices, zone)
-    quarters = quarter_hours(source, (every[0], every[-1]), tags)
+    # Of longer periods quarter hours tell no more than what netting at the grid takes off.
+    wanted = tags if fine(shown) else {**tags, "role": ("grid",)}
+    span = (every[0], every[-1])
+    quarters = quarter_hours(source, span, wanted) if fine(shown) or netted else {}
     if not quarters or not fine(shown):
         return counter_values(source, every, tags, bounds), quarters
     moments = cuts(shown, prices, zone)
