@@ -34,6 +34,7 @@ def test_every_alert_that_was_promised_is_there() -> None:
         "Voltage too high", "Voltage nearly too high", "Voltage too low",
         "Frequency outside its limits", "Phase lost", "Meter silent", "No data at all",
         "Points wait too long", "Points set aside", "Counter reset",
+        "Demand about to be too high",
     }  # fmt: skip
 
 
@@ -114,7 +115,9 @@ def test_a_rule_is_linked_to_its_panel(rule: Json) -> None:
 
 
 def test_limits_come_from_one_place() -> None:
-    events = Events(voltage_high=248.5, frequency_low=49.25, phase_lost_below=90.0)
+    events = Events(
+        voltage_high=248.5, frequency_low=49.25, phase_lost_below=90.0, demand_high=6.25
+    )
     own = Alerts(voltage_warning=244.5, silent_after=1260.0, buffer_age=1980.0, repeat=5400.0)
     made = rules(DashboardOptions(events=events, alerts=own), list(BOARDS.values()))
     found = {rule["title"]: json.dumps(rule) for rule in made["groups"][0]["rules"]}
@@ -123,6 +126,7 @@ def test_limits_come_from_one_place() -> None:
     assert '"params": [244.5, 248.5]' in found["Voltage nearly too high"]
     assert '"params": [49.25, 50.5]' in found["Frequency outside its limits"]
     assert "$B < 90 && $E > 90" in found["Phase lost"]
+    assert "limit 6.25 kW" in found["Demand about to be too high"]
     assert '"from": 1260' in found["Meter silent"]
     assert "for 21 minutes" in found["No data at all"]
     assert '"params": [1980.0]' in found["Points wait too long"]

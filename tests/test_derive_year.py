@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from logger.config.derive import Price, Prices
+from logger.domain.limits import BORDER_MS
 from logger.domain.times import midnight_ms
 from logger.report.calendar import By, Period, periods
-from logger.report.countervalues import AT_MS, counter_values
+from logger.report.countervalues import counter_values
 from logger.report.energy import EnergyRow, cuts, report
 from logger.report.influx import InfluxSource
 from logger.report.source import BufferSource
@@ -98,7 +99,7 @@ def _exact_borders(player: Player, name: str, quantity: str, tariff: str) -> set
     found = set()
     for _, border, _ in player.shown:
         place = bisect_left(times, border * 1000)
-        if place < len(times) and times[place] - border * 1000 < AT_MS:
+        if place < len(times) and times[place] - border * 1000 < BORDER_MS:
             found.add(border)
     return found
 

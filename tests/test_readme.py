@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ from pathlib import Path
 import pytest
 
 from logger.config import load_config
+from logger.config.demandrule import load_rule
 from logger.models import load_file
+from logger.points.line import FieldValue, Point
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.engines import InfluxServer, Translator
 from tests.engines.process import program
+from tests.report_rig import write_influx
 from tests.running import (
     PATIENCE_S,
     ROOT,
@@ -100,6 +104,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Ite
         config = directory / "my.toml"
         config.write_text(f"{text}\n{section}", encoding="utf-8")
         (directory / "old.lp").write_text("garden,meter=well level=1.5 1700000000\n", "utf-8")
+        # Nobody waits for the end of a quarter hour here.
+        write_influx(influx.url, "energy", [quarter_hour(load_config(config).site.name)])
         with RunningLogger(config) as logger:
             wait_until(lambda: influx.rows("SELECT * FROM power", "live"))
             wait_until(lambda: influx.rows("SELECT * FROM energy", "energy"))
@@ -113,6 +119,16 @@ def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Ite
             "COLUMNS": "120",
         }
         yield Place(directory, port, environment)
+
+
+def quarter_hour(site: str) -> Point:
+    """Return the quarter hour that runs, of the grid meter: in this month for sure."""
+    begin = int(time.time()) // 900 * 900_000
+    fields: dict[str, FieldValue] = {
+        "import": 0.5, "export": 0.1, "import_netted": 0.45, "export_netted": 0.05,
+        "coverage": 1.0, "sure": True,
+    }  # fmt: skip
+    return Point("energy_15m", {"site": site, "meter": "house", "role": "grid"}, fields, begin)
 
 
 def start(line: str, place: Place) -> subprocess.Popen[str]:
@@ -228,6 +244,10 @@ def test_configurations_load(tmp_path: Path) -> None:
             path = tmp_path / "mine.toml"
             path.write_text(block, encoding="utf-8")
             assert load_file(path).registers
+            continue
+        if block.startswith("title = "):
+            path.write_text(block, encoding="utf-8")
+            assert load_rule(str(path)).when
             continue
         text = block
         if "[site]" not in block:  # a section to be added to the first one

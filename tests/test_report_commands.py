@@ -132,6 +132,7 @@ def test_energy_as_json(shell: Shell) -> None:
         "import_kwh": 24.0, "export_kwh": 6.0, "import_t1_kwh": 15.0, "import_t2_kwh": 9.0,
         "pv_kwh": 18.0, "self_consumed_kwh": 12.0, "load_kwh": 36.0, "charge_kwh": None,
         "discharge_kwh": None, "unpriced_kwh": 0.0, "divided_kwh": 0.0,
+        "import_netted_kwh": None, "export_netted_kwh": None,
     }  # fmt: skip
     assert total["self_consumption"] == pytest.approx(12 / 18)
     assert total["self_sufficiency"] == pytest.approx(12 / 36)

@@ -1,4 +1,4 @@
-"""`report energy` and `report quality`: tables, JSON, CSV and a page."""
+"""`report energy` and `report quality`: tables, JSON, CSV and a page; `report demand` beside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from logger.cli import demand
 from logger.cli.moments import FromOption, ToOption, now_ms, report_span
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 from logger.cli.source import BufferOption, MeterOption, known_meters, source
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from logger.report.energy import EnergyRow
     from logger.report.quality import Line
 
-app = typer.Typer(help="Energy and quality over days, weeks, months.", no_args_is_help=True)
+app = typer.Typer(help="Energy, demand and quality over days, weeks, months.", no_args_is_help=True)
+
+app.command()(demand.demand)
 
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
@@ -27,7 +30,12 @@ def energy(
     config: ConfigOption = DEFAULT_CONFIG,
     first: FromOption = None,
     last: ToOption = None,
-    by: Annotated[str, typer.Option("--by", help="hour, day, week, month or year.")] = "day",
+    by: Annotated[
+        str, typer.Option("--by", help="quarter, hour, day, week, month or year.")
+    ] = "day",
+    netted: Annotated[
+        bool, typer.Option("--netted", help="Also netted over the phases; reads quarter hours.")
+    ] = False,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
     from_buffer: BufferOption = False,
@@ -43,7 +51,6 @@ def energy(
     from logger.report import shape
     from logger.report.bounds import bounds
     from logger.report.calendar import By, touched
-    from logger.report.countervalues import counter_values
 
     if by not in set(By):
         raise typer.BadParameter(f"--by {by}: expected {', '.join(By)}")
@@ -59,9 +66,12 @@ def energy(
     }
     margin = loaded.counters.margin
     with source(loaded, from_buffer) as points:
-        at = report.needed(shown, loaded.prices, zone)
-        found = counter_values(points, at, tags, bounds(points, (at[0], at[-1]), models, margin))
-    rows, total = report.report(found, shown, loaded.prices, zone)
+        span = (shown[0].start_ms, shown[-1].end_ms)
+        most = bounds(points, span, models, margin)
+        found, quarters = report.gather(
+            points, shown, loaded.prices, zone, tags, most, netted=netted
+        )
+    rows, total = report.report(found, shown, loaded.prices, zone, quarters)
     if not rows:
         raise ReportError(
             f"no counters of a grid or PV meter from {shown[0].label} to {shown[-1].label}",
@@ -91,14 +101,23 @@ def _show_energy(
     from logger.cli.table import Table
 
     tariffs = sorted(total.tariffs)
-    heads = ["", "import", *tariffs, "export", "PV", "self-used", "load"]
+    heads = ["", "import", *tariffs, "export", "netted import", "netted export"]
+    heads += ["PV", "self-used", "load"]
     heads += ["self-cons.", "self-suff.", f"cost {currency}", f"revenue {currency}"]
     lines = [_energy_cells(row, tariffs) for row in [*rows, total]]
     # A column without a single value says nothing (no PV meter, no prices).
     full = [place for place in range(len(heads)) if place < 2 or any(one[place] for one in lines)]
     heads, lines = [heads[p] for p in full], [[one[p] for p in full] for one in lines]
     out = console()
-    spare = ["load", "self-used", *tariffs, "self-suff.", "self-cons."]
+    spare = [
+        "netted export",
+        "netted import",
+        "load",
+        "self-used",
+        *tariffs,
+        "self-suff.",
+        "self-cons.",
+    ]
     kept = columns_that_fit(heads, lines, out.width, spare)
     table = Table(title="energy in kWh")
     for place in kept:
@@ -146,6 +165,7 @@ def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
         kwh(row.grid_import),
         *(kwh(row.tariffs.get(name)) for name in tariffs),
         kwh(row.grid_export),
+        *(kwh(one) if row.saved else "" for one in (row.import_netted, row.export_netted)),
         kwh(row.pv),
         kwh(row.self_consumed),
         kwh(row.load) if row.pv is not None else "",

@@ -38,6 +38,10 @@ class Events(Section):
     # No answer for so long, and for at least three fast jobs.
     silent_after: Seconds = 60.0
     buffer_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+    # kW, netted import of a quarter hour; none: no event. It begins so long before the limit
+    # is passed, by the power of late, or as soon as that can be seen.
+    demand_high: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    demand_lead: Seconds = 300.0
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

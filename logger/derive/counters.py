@@ -201,7 +201,7 @@ class CounterGuard:
             return None
         passed = passed_maximum(before, first.value, limit + noise, maximum)
         if passed is not None:
-            return Break(quantity, before, first.value, passed)
+            return Break(quantity, before, first.value, passed, sure=True)
         counted = first.value if rise < 0 and first.value <= limit + noise else Decimal(0)
         return Break(quantity, before, first.value, counted)
 

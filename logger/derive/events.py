@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     TARIFF_SWITCHED = "tariff_switched"
     COMBINATION_CODE_CHANGED = "combination_code_changed"
     CT_RATIO_CHANGED = "ct_ratio_changed"
+    DEMAND_HIGH = "demand_high"
     BUFFER_NEAR_LIMIT = "buffer_near_limit"
     BUFFER_DAMAGED = "buffer_damaged"
 
@@ -50,6 +51,7 @@ EVENT_TEXTS: Mapping[EventKind, tuple[str, str]] = {
     EventKind.TARIFF_SWITCHED: ("the meter counts in another tariff", "the new tariff"),
     EventKind.COMBINATION_CODE_CHANGED: ("the display's total means something else", "new code"),
     EventKind.CT_RATIO_CHANGED: ("the current transformer ratio was set", "-"),
+    EventKind.DEMAND_HIGH: ("the running quarter is about to pass the limit", "forecast, kW"),
     EventKind.BUFFER_NEAR_LIMIT: ("the buffer is nearly full", "largest share, %"),
     EventKind.BUFFER_DAMAGED: ("the buffer file was damaged, and mended", "points lost"),
 }

@@ -14,6 +14,8 @@ from logger.derive.availability import Availability
 from logger.derive.changes import MeterChanges
 from logger.derive.clock import Stamps, Step
 from logger.derive.counters import CounterGuard
+from logger.derive.demand import LiveDemand
+from logger.derive.energyquarters import EnergyQuarters
 from logger.derive.flows import SiteFlows
 from logger.derive.grid import GridEvents
 from logger.derive.info import MeterInfo, SavedState
@@ -23,7 +25,7 @@ from logger.derive.quality import Quality, QualityWindow
 from logger.derive.quarters import Quarters
 from logger.derive.settingswatch import SettingsWatch
 from logger.domain.errors import RefusedError
-from logger.domain.records import Event, Record, Sample, SiteFlow
+from logger.domain.records import EnergyQuarter, Event, Record, Sample, SiteFlow
 from logger.meter.reading import Reading
 from logger.models.register import Job
 from logger.points.encode import point as encoded
@@ -70,6 +72,8 @@ class Derive:
         self._minutes = Minutes(meters)
         self._quality = Quality(meters)
         self._quarters = Quarters(meters)
+        self._energy = EnergyQuarters(meters)
+        self._demand = LiveDemand(meters.values(), self._events)
         self._grid = GridEvents(meters, self._events)
         self._availability = Availability(meters, self._events)
         self._settings_watch = SettingsWatch(meters, self._events)
@@ -114,10 +118,12 @@ class Derive:
             if not verdict.reported:
                 derived += self._settings_watch.verdict(verdict)
             self._flows.broke(verdict.meter, verdict.breaks)
+            self._energy.broke(verdict)
         for each in believed:
             derived += self._availability.heard(each)
             derived += self._flows.feed(each)
             self._newest(measured(each, info.model))
+            derived += self._energy.feed(each)
             found += points(measured(self._changes.keep(each), info.model), self._site)
         return found + self._stamped(derived)
 
@@ -153,6 +159,8 @@ class Derive:
         name, taken_ms = reading.meter, reading.taken_ms
         derived: list[Record] = [*self._availability.heard(reading)]
         derived += self._flows.feed(reading)
+        derived += self._energy.feed(reading)
+        derived += self._demand.feed(name, taken_ms, self._energy)
         derived += self._minutes.feed(name, taken_ms, samples)
         derived += self._watched(self._quality.feed(name, taken_ms, samples))
         derived += self._grid.feed(name, taken_ms, samples)
@@ -166,6 +174,7 @@ class Derive:
         derived += self._minutes.tick(now_ms)
         derived += self._watched(self._quality.tick(now_ms))
         derived += self._quarters.tick(now_ms)
+        derived += self._energy.tick(now_ms)
         derived += self._availability.tick(now_ms)
         return self._stamped(derived)
 
@@ -180,6 +189,8 @@ class Derive:
             derived += self._minutes.clock_step()
             derived += self._summed(self._quality.clock_step())
             self._quarters.clock_step()
+            derived += self._energy.clock_step(step)
+            self._demand.clock_step(step.size_ms)
             self._flows.clock_step()
             self._grid.clock_step(step.size_ms)
             self._availability.clock_step(step.size_ms)
@@ -207,8 +218,9 @@ class Derive:
         found = []
         self._newest(derived)
         for record in derived:
+            # A quarter that came out must not come out again, of fewer readings.
+            self._dirty |= isinstance(record, Event | EnergyQuarter)
             if isinstance(record, Event):
-                self._dirty = True
                 begins = record.state == "begin"
                 log.log(logging.WARNING if begins else logging.INFO, "%s", record.text)
             point = encoded(record, self._site)
@@ -237,6 +249,8 @@ class Derive:
             "life": self._availability.state(),
             "facts": self._settings_watch.state(),
             "quarters": self._quarters.state(stopping=stopping),
+            "energy": self._energy.state(),
+            "demand": self._demand.state(),
         }
         if stopping:
             saved |= {"minutes": self._minutes.state(), "quality": self._quality.state()}
@@ -259,6 +273,9 @@ class Derive:
             self._settings_watch.restore(state["facts"])
             if "quarters" in state:  # older versions had none
                 self._quarters.restore(state["quarters"])
+            if "energy" in state:
+                self._energy.restore(state["energy"])
+                self._demand.restore(state["demand"])
             if "minutes" in state:
                 self._minutes.restore(state["minutes"])
                 self._quality.restore(state["quality"])

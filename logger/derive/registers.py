@@ -107,12 +107,14 @@ def ceiling(counter: Quantity, amps: float | None, margin: float, passed_ms: int
 @dataclass(frozen=True, slots=True)
 class Break:
     """A counter that went on from another value. `carry` is what a running total adds
-    to the register from now on; `counted` what the counter surely counted since."""
+    to the register from now on; `counted` what the counter surely counted since, `sure`
+    if that is all."""
 
     quantity: Quantity
     before: Decimal
     after: Decimal
     counted: Decimal
+    sure: bool = False
 
     @property
     def carry(self) -> Decimal:

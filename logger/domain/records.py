@@ -3,6 +3,7 @@
     reading -> Sample, CounterValues, MeterFacts       what was read, in the data model's units
     Sample -> Minute, VoltageWindow, FrequencyWindow   samples added up
     FrequencyWindow -> Quarter                         windows added up
+    readings of a meter -> EnergyQuarter               what it counted in a quarter hour
     readings of a round -> SiteFlow                    what flows between grid, PV and load
     all of them -> Event                               something began, ended or changed
     the logger itself -> LoggerCounts                  its own figures
@@ -14,6 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+
+from logger.domain.netting import Netted
 
 FieldValue = float | int | str | bool
 
@@ -116,6 +120,27 @@ class Quarter:
     counts: QuarterCounts | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyQuarter:
+    """What a meter counted in a quarter hour, kWh: import and export (`drawn`, `fed`) of its
+    counters, the import of each tariff by field, and both netted over the phases.
+
+    `demand` is the mean netted import, kW; `coverage` the share of the time in which the
+    power was read. Not `sure`: a gap, a reset, a swap or a step of the clock touches it.
+    """
+
+    meter: str
+    role: str
+    at_ms: int
+    drawn: Decimal
+    fed: Decimal
+    tariffs: Mapping[str, Decimal]
+    netted: Netted
+    demand: Decimal
+    coverage: float
+    sure: bool
+
+
 @dataclass(frozen=True, slots=True)
 class SiteFlow:
     """Powers (W) or energies (kWh) of a site, by field."""
@@ -160,6 +185,7 @@ Record = (
     | VoltageWindow
     | FrequencyWindow
     | Quarter
+    | EnergyQuarter
     | SiteFlow
     | Event
     | LoggerCounts

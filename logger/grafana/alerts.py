@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from logger.grafana.frame import HEALTH, PHASES, QUALITY, TARIFFS
+from logger.domain.limits import QUARTER_MS
+from logger.grafana.frame import HEALTH, HOME, PHASES, QUALITY, TARIFFS
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import Json
 from logger.grafana.rule import Rules, ask, reduce, step, threshold
@@ -202,6 +203,31 @@ def _life(rules: Rules, settings: DashboardOptions) -> None:
     )  # fmt: skip
 
 
+def _demand(rules: Rules, settings: DashboardOptions) -> None:
+    limit = settings.events.demand_high
+    shown = "[events] demand_high" if limit is None else f"{limit:g} kW"
+    # The logger foresees it; without a limit in its configuration there is no such event.
+    rules.add(
+        "demand-high",
+        "Demand about to be too high",
+        [
+            ask(
+                "A",
+                f'SELECT last("extreme") FROM "event" WHERE {_TIME} AND "kind" = \'demand_high\' '
+                'AND "state" = \'begin\' GROUP BY "site", "meter"',
+                QUARTER_MS // 1000,
+            ),
+            reduce("B", "A"),
+            threshold("C", "B", "gt", 0),
+        ],
+        f"{_place(phase=False)}: the quarter hour comes to {_value(form='%.2f')} kW if the power "
+        f"stays, limit {shown}",
+        "Netted import, before the limit is passed: switch something off until the quarter hour "
+        "is over. inepro-logger report demand lists the highest.",
+        (HOME, "Grid"),
+    )
+
+
 def rules(settings: DashboardOptions, dashboards: Sequence[Json]) -> Json:
     """Return the file of alert rules; each is linked to a panel of `dashboards`."""
     panels = {
@@ -212,6 +238,7 @@ def rules(settings: DashboardOptions, dashboards: Sequence[Json]) -> Json:
     found = Rules(panels)
     _voltage(found, settings)
     _grid(found, settings)
+    _demand(found, settings)
     _life(found, settings)
     group = {
         "orgId": 1,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
 from logger.domain.records import (
     CounterValues,
+    EnergyQuarter,
     Event,
     FieldValue,
     FrequencyWindow,
@@ -71,6 +72,8 @@ def point(record: Record, site: str) -> Point:
             fields = {"mean": record.mean, "samples": record.samples, "valid": record.valid}
         case Quarter():
             measurement, fields = "quality_frequency_15m", _quarter(record)
+        case EnergyQuarter():
+            measurement, fields = "energy_15m", _energy(record)
         case SiteFlow():
             measurement, fields = "site", record.values
         case Event():
@@ -102,6 +105,22 @@ def _quarter(record: Quarter) -> Mapping[str, FieldValue]:
         "min": counts.low,
         "max": counts.high,
         "whole": True,
+    }
+
+
+def _energy(record: EnergyQuarter) -> Mapping[str, FieldValue]:
+    net = record.netted
+    return {
+        "import": float(record.drawn),
+        "export": float(record.fed),
+        **{name: float(energy) for name, energy in record.tariffs.items()},
+        "import_netted": float(net.drawn),
+        "export_netted": float(net.fed),
+        "netted_low": float(net.low),
+        "netted_high": float(net.high),
+        "demand": float(record.demand),
+        "coverage": record.coverage,
+        "sure": record.sure,
     }
 
 

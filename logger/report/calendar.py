@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 from logger.domain.times import day_of, midnight_ms, next_day
 from logger.domain.timespan import TimeSpan
 
-_HOUR_MS = 3_600_000
+_QUARTER_MS, _HOUR_MS = 900_000, 3_600_000
 
 
 class By(StrEnum):
     """How fine a report is. A week begins on Monday and has the number of ISO 8601."""
 
+    QUARTER = "quarter"
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"
@@ -39,10 +40,13 @@ def periods(first: dt.date, last: dt.date, by: By, zone: ZoneInfo) -> list[Perio
     found: list[Period] = []
     day = first
     while day <= last:
-        after = min(next_day("day" if by is By.HOUR else by, day), last + dt.timedelta(days=1))
+        after = min(
+            next_day("day" if by in {By.QUARTER, By.HOUR} else by, day), last + dt.timedelta(days=1)
+        )
         start, end = midnight_ms(day, zone), midnight_ms(after, zone)
-        if by is By.HOUR:
-            found += _hours(day, start, end, zone)
+        if by in {By.QUARTER, By.HOUR}:
+            step = _HOUR_MS if by is By.HOUR else _QUARTER_MS
+            found += _hours(day, start, end, zone, step)
         else:
             found.append(Period(_label(day, by), day, start, end))
         day = after
@@ -50,8 +54,8 @@ def periods(first: dt.date, last: dt.date, by: By, zone: ZoneInfo) -> list[Perio
 
 
 def touched(span: TimeSpan, by: By, zone: ZoneInfo) -> list[Period]:
-    """Return the periods of a span: of hours those that it touches, of all others those of
-    the days that it touches."""
+    """Return the periods of a span: quarters and hours that it touches, longer ones of the
+    days that it touches."""
     start, end = span
     found = periods(day_of(start, zone), day_of(end - 1, zone), by, zone)
     return [period for period in found if period.end_ms > start and period.start_ms < end]
@@ -66,12 +70,12 @@ def _label(day: dt.date, by: By) -> str:
     }.get(by, f"{day:%Y-%m-%d}")
 
 
-def _hours(day: dt.date, start: int, end: int, zone: ZoneInfo) -> list[Period]:
+def _hours(day: dt.date, start: int, end: int, zone: ZoneInfo, step: int) -> list[Period]:
     found = []
     while start < end:
         local = dt.datetime.fromtimestamp(start / 1000, zone)
         # The offset tells the two hours of the same name apart in autumn.
         label = f"{local:%Y-%m-%d %H:%M%z}"
-        found.append(Period(label, day, start, min(start + _HOUR_MS, end)))
-        start += _HOUR_MS
+        found.append(Period(label, day, start, min(start + step, end)))
+        start += step
     return found

@@ -13,13 +13,12 @@ from decimal import Decimal
 from itertools import pairwise
 
 from logger.derive.registers import ceiling
+from logger.domain.limits import BORDER_MS
 from logger.domain.quantity import Quantity
 from logger.domain.timespan import TimeSpan, merged
 from logger.report.counted import Bounds, Break, Counted, counted
 from logger.report.source import Source, Tags
 
-# A value read so soon after a boundary is the value at the boundary.
-AT_MS = 90_000
 # How far to look for the neighbours of a missing one: 20 min, 2 h, 2 d, 40 d, 400 d.
 _REACHES_MS = (1_200_000, 7_200_000, 2 * 86_400_000, 40 * 86_400_000, 400 * 86_400_000)
 _FIELDS = ("active_import", "active_export")
@@ -90,7 +89,7 @@ def counter_values(
     span = (boundaries[0] - margin, boundaries[-1] + margin)
     found = CounterValues(breaks=breaks(source, span), bounds=bounds or {})
     chosen: Tags = {"phase": ("total",), **tags}
-    found.add(_read(source, [(at, at + AT_MS) for at in boundaries], chosen))
+    found.add(_read(source, [(at, at + BORDER_MS) for at in boundaries], chosen))
     seen = 0  # how far around a lacking boundary everything is known
     for reach in _REACHES_MS:
         for meter, spans in _lacking(found, boundaries, seen, reach).items():
@@ -127,7 +126,7 @@ def _lacking(
         for at in {*boundaries, *broken}:
             place = bisect_left(values, (at, Decimal("-Infinity")))
             after = values[place][0] - at if place < len(values) else None
-            exact = after is not None and after < AT_MS
+            exact = after is not None and after < BORDER_MS
             if exact and at not in broken:
                 continue
             if place == 0 or at - values[place - 1][0] > seen:

@@ -13,7 +13,7 @@ differences of counters; power is never integrated.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,12 +23,15 @@ from logger.config.derive import Price, Prices
 from logger.domain import balance
 from logger.domain.times import day_of, midnight_ms
 from logger.report.calendar import By, Period, periods
-from logger.report.counted import Counted
-from logger.report.countervalues import AT_MS, CounterValues, Series
+from logger.report.counted import Bounds
+from logger.report.countervalues import CounterValues, Series, counter_values
+from logger.report.parts import Part, lacking, of_quarters, parts
+from logger.report.quarters import Owner, QuarterHours, quarter_hours
+from logger.report.source import Source, Tags
 
 _ZERO = Decimal(0)
-_IMPORT, _EXPORT = "active_import", "active_export"
-_SPLIT_MS = 7_200_000  # dividing a longer gap between two periods is worth a remark
+_HOUR_MS = 3_600_000
+NO_QUARTERS: Mapping[Owner, QuarterHours] = {}
 
 
 @dataclass(slots=True)
@@ -53,6 +56,19 @@ class EnergyRow:
     unpriced: Decimal = _ZERO
     # A counter restarted or was swapped in it: the energy is what was seen, and maybe more.
     sure: bool = True
+    # What netting over the phases takes off import and export alike; None where no quarter
+    # hour tells. Where only some do, the rest counts as the meter does.
+    saved: Decimal | None = None
+
+    @property
+    def import_netted(self) -> Decimal | None:
+        """What a meter that nets over the phases would have drawn, about."""
+        return _less(self.grid_import, self.saved)
+
+    @property
+    def export_netted(self) -> Decimal | None:
+        """What a meter that nets over the phases would have fed back, about."""
+        return _less(self.grid_export, self.saved)
 
     @property
     def self_consumed(self) -> Decimal | None:
@@ -88,6 +104,10 @@ class EnergyRow:
         return balance.ratio(balance.self_supplied(load, drawn), load)
 
 
+def _less(energy: Decimal | None, saved: Decimal | None) -> Decimal | None:
+    return None if energy is None or saved is None else energy - saved
+
+
 def cuts(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:
     """Return all moments that part the energy: borders and changes of price."""
     first, last = shown[0].start_ms, shown[-1].end_ms
@@ -104,30 +124,109 @@ def needed(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]
 
 
 def report(
-    found: CounterValues, shown: Sequence[Period], prices: Prices, zone: ZoneInfo
+    found: CounterValues,
+    shown: Sequence[Period],
+    prices: Prices,
+    zone: ZoneInfo,
+    quarters: Mapping[Owner, QuarterHours] = NO_QUARTERS,
 ) -> tuple[list[EnergyRow], EnergyRow]:
-    """Return a row for each period with data, and one for all of them."""
+    """Return a row for each period with data, and one for all of them.
+
+    `quarters` tell what netting over the phases takes off, and of periods as short as an
+    hour all they know; `found` tells the rest.
+    """
     moments = cuts(shown, prices, zone)
-    parts: dict[Series, list[_Part | None]] = {
-        series: _parts([at for at, _ in found.values[series]], counts, moments)
-        for series, counts in found.counted().items()
-    }
+    cells = _cells(found, moments, quarters if fine(shown) else {})
+    saved = _saved(quarters, shown)
     total = EnergyRow("total", shown[0].start_ms, shown[-1].end_ms)
     rows = []
     for period in shown:
         row = EnergyRow(period.label, period.start_ms, period.end_ms)
         first = bisect_left(moments, period.start_ms)
         for place in range(first, bisect_left(moments, period.end_ms)):
-            cell = {series: own[place] for series, own in parts.items()}
+            cell = {series: own[place] for series, own in cells.items()}
             price = prices.on(day_of(moments[place], zone))
             _count(row, cell, price)
             _count(total, cell, price)
         if row.grid_import is not None or row.pv is not None:
             rows.append(row)
+        if row.grid_import is not None and (own := saved.get(period.start_ms)) is not None:
+            row.saved = own
+            total.saved = (total.saved or _ZERO) + own
     return rows, total
 
 
-def _count(row: EnergyRow, cell: Mapping[Series, _Part | None], price: Price | None) -> None:
+def fine(shown: Sequence[Period]) -> bool:
+    """Tell whether periods are so short that quarter hours are read instead of counters."""
+    return all(period.end_ms - period.start_ms <= _HOUR_MS for period in shown)
+
+
+def gather(
+    source: Source,
+    shown: Sequence[Period],
+    prices: Prices,
+    zone: ZoneInfo,
+    tags: Tags,
+    bounds: Mapping[str, Bounds] | None = None,
+    *,
+    netted: bool = False,
+) -> tuple[CounterValues, dict[Owner, QuarterHours]]:
+    """Return what `report` needs: few counter values where quarter hours tell enough.
+
+    Quarter hours are read for periods as short as an hour, and if `netted`.
+    """
+    every = needed(shown, prices, zone)
+    # Of longer periods quarter hours tell no more than what netting at the grid takes off.
+    wanted = tags if fine(shown) else {**tags, "role": ("grid",)}
+    span = (every[0], every[-1])
+    quarters = quarter_hours(source, span, wanted) if fine(shown) or netted else {}
+    if not quarters or not fine(shown):
+        return counter_values(source, every, tags, bounds), quarters
+    moments = cuts(shown, prices, zone)
+    days = periods(shown[0].day, day_of(shown[-1].end_ms - 1, zone), By.DAY, zone)
+    at = {shown[0].start_ms, shown[-1].end_ms, *(day.start_ms for day in days)}
+    for own in quarters.values():
+        at |= lacking(own, moments)
+    found = counter_values(source, sorted(at), tags, bounds)
+    known = {owner.meter for owner in quarters}
+    if any(series.meter not in known for series in found.values):
+        # Another logger of the site may be of a version that makes no quarter hours.
+        found = counter_values(source, every, tags, bounds)
+    return found, quarters
+
+
+def _cells(
+    found: CounterValues, moments: Sequence[int], quarters: Mapping[Owner, QuarterHours]
+) -> dict[Series, list[Part | None]]:
+    """Return the energy of each counter between each two moments."""
+    known: dict[Series, Sequence[Part | None]] = {
+        Series(owner.meter, owner.role, quantity, tariff): own
+        for owner, hours in quarters.items()
+        for (quantity, tariff), own in of_quarters(hours, moments).items()
+    }
+    cells: dict[Series, list[Part | None]] = {series: list(own) for series, own in known.items()}
+    for series, counts in found.counted().items():
+        times = [at for at, _ in found.values[series]]
+        cells[series] = parts(times, counts, moments, known.get(series, ()))
+    return cells
+
+
+def _saved(quarters: Mapping[Owner, QuarterHours], shown: Sequence[Period]) -> dict[int, Decimal]:
+    """Return what netting takes off the grid's import and export, by period's beginning."""
+    starts = [period.start_ms for period in shown]
+    found: dict[int, Decimal] = {}
+    for owner, own in quarters.items():
+        if owner.role != "grid":
+            continue
+        for start, quarter in own.items():
+            place = bisect_right(starts, start) - 1
+            if place >= 0 and start < shown[place].end_ms:
+                common = Decimal(repr(quarter.common))
+                found[starts[place]] = found.get(starts[place], _ZERO) + common
+    return found
+
+
+def _count(row: EnergyRow, cell: Mapping[Series, Part | None], price: Price | None) -> None:
     """Add the energy of one cell (within one period and one price) to `row`."""
     drawn, fed = _ZERO, _ZERO
     by_tariff: dict[str, Decimal] = {}
@@ -168,60 +267,3 @@ def _count(row: EnergyRow, cell: Mapping[Series, _Part | None], price: Price | N
     cost = sum((e * Decimal(str(price.buying(t))) for t, e in by_tariff.items()), _ZERO)
     row.cost = (row.cost or _ZERO) + cost
     row.revenue = (row.revenue or _ZERO) + fed * Decimal(str(price.sell))
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Energy of one counter between two moments, kWh, how much of it was divided, and
-    whether it is all of it."""
-
-    energy: Decimal
-    divided: Decimal
-    sure: bool
-
-
-def _parts(times: Sequence[int], counts: Counted, moments: Sequence[int]) -> list[_Part | None]:
-    """Return the energy between each two `moments`; None where there is no reading."""
-    at = [_at(times, counts.sums, moment) for moment in moments]
-    found: list[_Part | None] = []
-    for place in range(len(moments) - 1):
-        start, end = at[place], at[place + 1]
-        inside = bisect_left(times, moments[place]) < bisect_left(times, moments[place + 1])
-        covered = not (start.outside and end.outside) or inside
-        if not covered:
-            found.append(None)
-            continue
-        energy = end.value - start.value
-        # Within one gap both borders lie in it; the share is then all of the energy.
-        divided = energy if not inside and (start.gap or end.gap) else start.after + end.before
-        # A reading soon after a border is the one at the border.
-        first, last = moments[place] + AT_MS, moments[place + 1]
-        sure = not any(begin < last and until >= first for begin, until in counts.doubts)
-        found.append(_Part(energy, min(divided, energy), sure))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Border:
-    """The running sum at a border, and the parts of a divided gap on its two sides."""
-
-    value: Decimal
-    outside: bool = False
-    gap: bool = False
-    before: Decimal = _ZERO
-    after: Decimal = _ZERO
-
-
-def _at(times: Sequence[int], counted: Sequence[Decimal], moment: int) -> _Border:
-    place = bisect_left(times, moment)
-    if place < len(times) and times[place] - moment < AT_MS:
-        return _Border(counted[place])
-    if place == 0 or place == len(times):
-        return _Border(counted[min(place, len(times) - 1)], outside=True)
-    start, end = times[place - 1], times[place]
-    energy = counted[place] - counted[place - 1]
-    before = energy * (moment - start) / (end - start)
-    value = counted[place - 1] + before
-    if end - start <= _SPLIT_MS:
-        return _Border(value)
-    return _Border(value, gap=True, before=before, after=energy - before)

@@ -14,7 +14,7 @@ from logger.points.line import Point
 from logger.report import svg
 from logger.report.quality import BINS, REASONS, TITLE, Line
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto;
        padding: 0 1rem; }
@@ -47,7 +47,7 @@ def page(
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-        f"<title>{escape(site)}: voltage and frequency</title><style>{_STYLE}</style></head><body>",
+        f"<title>{escape(site)}: voltage and frequency</title><style>{STYLE}</style></head><body>",
         f"<h1>{escape(site)}: voltage and frequency</h1>",
         f"<p>{first:%Y-%m-%d} to {last:%Y-%m-%d}, {escape(str(zone))}.</p>",
         f"<p><strong>{escape(TITLE)}</strong>, because:</p><ul>{reasons}</ul>",

@@ -29,6 +29,8 @@ def energy(row: EnergyRow, currency: str) -> Plain:
         **{
             f"import_{name.lower()}_kwh": _number(row.tariffs[name]) for name in sorted(row.tariffs)
         },
+        "import_netted_kwh": _number(row.import_netted),
+        "export_netted_kwh": _number(row.export_netted),
         "pv_kwh": _number(row.pv),
         "self_consumed_kwh": _number(row.self_consumed),
         "load_kwh": _number(row.load),

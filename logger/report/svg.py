@@ -37,11 +37,7 @@ def curves(
     place = _Place(min(xs), max(xs), low - margin, high + margin)
     parts = [place.frame(unit, x_label)]
     for value, name in limits:
-        y = place.y(value)
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="limit"/>'
-            f'<text x="{_WIDTH - _RIGHT - 4}" y="{y - 3:.1f}" class="end">{escape(name)}</text>'
-        )
+        parts.append(_limit(place.y(value), name))
     for line, colour in zip(lines, _cycle(len(lines)), strict=True):
         parts.append(f'<path d="{place.path(_thinned(line.points))}" stroke="{colour}"/>')
     for index, (line, colour) in enumerate(zip(lines, _cycle(len(lines)), strict=True)):
@@ -53,13 +49,15 @@ def curves(
     return _svg(parts)
 
 
-def bars(values: Sequence[tuple[str, float]], unit: str) -> str:
-    """Return a bar for each (label, value >= 0)."""
-    top = max((value for _, value in values), default=0.0)
+def bars(values: Sequence[tuple[str, float]], unit: str, limit: float | None = None) -> str:
+    """Return a bar for each (label, value >= 0), and a line at `limit`."""
+    top = max([limit or 0.0, *(value for _, value in values)])
     if top <= 0:
         return "<p>No data.</p>"
     place = _Place(0, len(values), 0, top * 1.05)
     parts = [place.frame(unit, None)]
+    if limit is not None:
+        parts.append(_limit(place.y(limit), f"{limit:g} {unit}"))
     every = max(1, len(values) // 12)
     for index, (label, value) in enumerate(values):
         x, y = place.x(index + 0.1), place.y(value)
@@ -75,6 +73,13 @@ def bars(values: Sequence[tuple[str, float]], unit: str) -> str:
                 f"{escape(label)}</text>"
             )
     return _svg(parts)
+
+
+def _limit(y: float, name: str) -> str:
+    return (
+        f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="limit"/>'
+        f'<text x="{_WIDTH - _RIGHT - 4}" y="{y - 3:.1f}" class="end">{escape(name)}</text>'
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """Energy: power added up on a fixed grid of steps, whoever asks and however often.
 
 Inside, energy is in joules (W s, var s) as float64; callers get kWh and kvarh. A ledger
-keeps the sums of every hour and tariff, so reports can be checked against it.
+keeps the sums of every hour and tariff, and what its counters were at every quarter of an
+hour, netted over the phases too, so reports can be checked against it.
 """
 
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +43,8 @@ _PARTS: dict[str, tuple[int, ...]] = {
 }
 _NET = {"net_import": _NET_IMPORT, "net_export": _NET_EXPORT}
 TARIFFS = (1, 2, 3, 4)
+# What is known of every quarter of an hour.
+QUARTERLY = ("active_import", "active_export", "net_import", "net_export")
 
 
 class Schedule:
@@ -92,6 +96,8 @@ class Ledger:
         self._cell = [0.0] * _CELL
         self._hour = 0
         self._closed: list[Hour] = []
+        # What is known of each quarter of an hour: the counters at its beginning, kWh.
+        self._borders: dict[int, array[float]] = {}
         # Totals and cell together, by tariff and for all; None once they have changed.
         self._shown: dict[int | None, list[float]] | None = None
 
@@ -138,10 +144,18 @@ class Ledger:
             if start <= hour.start < end and tariff in (None, hour.tariff)
         )
 
+    def quarter(self, start: int, quantity: str) -> float:
+        """Return kWh of one of `QUARTERLY` in the quarter of an hour from `start`; KeyError
+        if it was not counted to its end."""
+        place = QUARTERLY.index(quantity)
+        return self._borders[start + _QUARTER_S][place] - self._borders[start][place]
+
     def enter(self, at: int, tariff: int) -> None:
         """Count from `at` (epoch seconds) on under `tariff`, unless one is held."""
         tariff = self.held_tariff or tariff
         hour = at - at % _HOUR_S
+        if at % _QUARTER_S == 0:
+            self._borders[at] = array("d", (self.energy(name) for name in QUARTERLY))
         if (hour, tariff) == (self._hour, self.tariff):
             return
         if any(self._cell):

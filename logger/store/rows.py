@@ -90,7 +90,7 @@ _LANES: Mapping[object, Lane] = {lane.value: lane for lane in Lane}
 
 
 def has_counters(lines: Iterable[str]) -> bool:
-    """Return whether one of the lines holds energy counters."""
+    """Return whether one of the lines holds energy counters, or their quarter hours."""
     return any(line.startswith("energy") for line in lines)
 
 

@@ -27,7 +27,10 @@ _TYPES = {
     FieldType.BOOLEAN: bool,
 }
 # What reports are made of needs the tags by which they choose.
-_REPORTED = ("energy", "quality_voltage", "quality_frequency", "quality_frequency_15m")
+_REPORTED = (
+    *("energy", "energy_15m"),
+    *("quality_voltage", "quality_frequency", "quality_frequency_15m"),
+)
 _TAGS = frozenset({"site", "meter", "role"})
 _GZIP = b"\x1f\x8b"
 _MAX_LINE = 65_536  # characters: the longest series key that the server takes
