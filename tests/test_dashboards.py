@@ -22,7 +22,15 @@ from logger.grafana.placing import placed
 from tests.grafana_queries import Json, panels, queries, unknown_names
 
 ROOT = Path(__file__).parent.parent
-BOARDS = dashboards(DashboardOptions(buy=(0.30, 0.25, 0.30, 0.25), sell=0.08))
+PRICES = Prices(
+    valid=[
+        Price.model_validate({"since": date(2024, 1, 1), "buy": 0.3, "buy_t2": 0.25, "sell": 0.08})
+    ]
+)
+GROW = frozenset({"neutral_current", "temperature", "voltage_thd", "current_thd"})
+APPARENT = frozenset({"apparent_import", "apparent_export"})
+EVERYTHING = DashboardOptions(prices=PRICES, fields=DashboardOptions().fields | GROW | APPARENT)
+BOARDS = dashboards(EVERYTHING)
 PANELS = {
     f"{name}: {panel['title']}": panel for name, board in BOARDS.items() for panel in panels(board)
 }
@@ -34,13 +42,16 @@ EVERY = {
 # Ids that Grafana 9.4 and 13 share.
 UNITS = {
     "watt", "kwatth", "volt", "amp", "hertz", "voltamp", "voltampreact", "currencyEUR",
-    "percentunit", "none", "short", "s", "ms", "string", "suffix: kWh", "dateTimeFromNow",
+    "percentunit", "percent", "none", "short", "s", "ms", "string", "suffix: kWh",
+    "suffix: kvarh", "suffix: kVAh", "celsius", "dateTimeFromNow",
 }  # fmt: skip
 # Kinds of panels whose options did not change between the two.
 KINDS = {
     "timeseries", "stat", "bargauge", "table", "heatmap", "histogram", "status-history",
 }  # fmt: skip
-FIXED = {"__from", "__to", "__to:date:YYYY", "__interval", "__interval_ms", "timeFilter"}
+FIXED = {"__from", "__to", "__interval", "__interval_ms", "timeFilter"} | {
+    f"__to:date:{form}" for form in ("YYYY", "YYYY-MM", "YYYY-MM-DD", "YYYYMM", "YYYYMMDD")
+}
 
 
 @pytest.fixture(params=list(BOARDS.values()), ids=list(BOARDS))
@@ -58,7 +69,7 @@ def panel(request: pytest.FixtureRequest) -> Json:
 def test_the_files_in_the_repository_are_what_the_program_writes() -> None:
     config = load_config(ROOT / "config" / "logger.toml")
     made = files(
-        dashboard_options(config.site.timezone, config.prices, config.events, config.alerts),
+        dashboard_options(config),
         Source(),
         PurePosixPath("/etc/grafana/provisioning"),
         {},
@@ -206,7 +217,7 @@ def test_instantaneous_values_are_read_for_a_day_at_most(panel: Json) -> None:
     for target in panel["targets"]:
         if target["datasource"]["uid"] != "inepro-live":
             continue
-        short = panel.get("timeFrom") in {"5m", "15m", "2d"}
+        short = re.search(r"time > now\(\) - (5m|15m|2d)\b", target["query"])
         assert short or "$__interval_ms <= 120000" in target["query"]
 
 
@@ -244,18 +255,19 @@ def test_prices_and_time_zone_come_from_the_configuration() -> None:
             ),
         ],
     )
-    made = dashboards(dashboard_options("Australia/Adelaide", prices))["energy.json"]
+    made = dashboards(DashboardOptions(zone="Australia/Adelaide", prices=prices))["energy.json"]
     values = {v["name"]: v["query"] for v in made["templating"]["list"]}
     assert values["tz"] == made["timezone"] == "Australia/Adelaide"
-    assert values["price_t1"] == values["price_t3"] == "2.25"
-    assert values["price_t2"] == "1.5"
-    assert values["price_feed_in"] == "0.9"
+    cost = next(panel for panel in panels(made) if panel["title"] == "Cost in this range")
+    query = cost["targets"][0]["query"]
+    for factor in ("3.5 * ", "2.25 * ", "-0.75 * "):
+        assert factor in query
     money = next(panel for panel in panels(made) if panel["title"] == "Cost by day")
     assert money["fieldConfig"]["defaults"]["unit"] == "suffix: SEK"
 
 
 def test_without_prices_nothing_shows_money() -> None:
-    made = json.dumps(dashboards(dashboard_options("UTC", Prices())))
+    made = json.dumps(dashboards(DashboardOptions()))
     for word in ("price", "Money", "Cost", "currency"):
         assert word not in made
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 
+from logger.config.derive import Price, Prices
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.points.line import FieldValue, Point
@@ -20,7 +22,14 @@ from tests.virtual_month import DAYS, END, START, ZONE, Month
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("month")]
 
 NOW = END * 1000
-OPTIONS = DashboardOptions(zone=ZONE, buy=(0.30, 0.25, 0.30, 0.25), sell=0.08)
+PRICES = Prices(
+    valid=[
+        Price.model_validate({"since": date(2024, 1, 1), "buy": 0.3, "buy_t2": 0.25, "sell": 0.08})
+    ]
+)
+OPTIONS = DashboardOptions(
+    zone=ZONE, prices=PRICES, roles=frozenset({"grid", "pv"}), wirings=frozenset({"3P4W"})
+)
 BOARDS = dashboards(OPTIONS)
 PANELS = {
     f"{name}: {panel['title']}": (board, panel)

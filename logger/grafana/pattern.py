@@ -5,44 +5,64 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
 from logger.grafana.panels import Json, panel, target
-from logger.grafana.query import METER, RANGE, SITE, TOTAL, ZONE, risen, where, wide
+from logger.grafana.query import METER, SHOWN, SITE, TOTAL, ZONE, Part, added, bounds, where
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WHEN = bounds(SHOWN)
+_ANY = '"k" > 0.0000001'  # what is left of a difference of equal sums is nothing
 
 
-def month(field: str, number: int) -> str:
-    """Return the energy of a month of the year shown, in the site's own time."""
-    year = "${__to:date:YYYY}"
-    start = f"'{year}-{number:02}-01'"
-    end = f"'{year}-{number + 1:02}-01'" if number < 12 else f"'{year}-12-31' + 1d"
-    span = f"time >= {start} AND time < {end}"
-    inner = risen(field, span, SITE, METER, TOTAL, step="1h", zone=f" {ZONE}")
-    return f'SELECT sum("d") AS "kWh" FROM ({inner}) {ZONE}'
+@cache
+def _repeated(zone: str) -> frozenset[int]:
+    """Return the hours that happen twice when summer time ends in `zone`."""
+    found = set()
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    for _ in range(2 * 366 * 24):
+        hour = at.astimezone(ZoneInfo(zone)).hour
+        at += timedelta(hours=1)
+        if at.astimezone(ZoneInfo(zone)).hour == hour:
+            found.add(hour)
+    return frozenset(found)
 
 
-def _hour(hour: int) -> str:
-    """Return, for each day, the energy drawn in one hour of it, stamped with midnight.
+def _at(hour: int, hours: int, sign: str = "") -> str:
+    """Return, for each day, the energy of the `hours` hours from `hour` on, stamped with
+    that hour: of all stretches of that length, the first of each day that begins there.
 
-    Hours are cut first; then one value a day is taken at that hour; then it is moved to
-    the beginning of its day, so that all hours of a day stand above each other.
+    Every stretch has a sum, 0 where nothing was read, so that the first one is the right
+    one and not the next that has any; before the range shown they are 0.
     """
-    span = wide("1d")
-    hourly = (
-        f'SELECT non_negative_difference(last("active_import")) AS "k" FROM "energy" '
-        f"{where(span, SITE, METER, TOTAL)} GROUP BY time(1h) fill(none) {ZONE}"
-    )
-    daily = (
-        f'SELECT first("k") AS "v" FROM ({hourly}) WHERE {span} '
+    length = f"{hours}h, {hour % hours}h" if hour % hours else f"{hours}h"
+    part = Part("active_import", (SITE, METER, TOTAL))
+    every = added([(part, SHOWN)], SHOWN, select='sum("d") AS "k"', step=length, fill="0")
+    return (
+        f'SELECT {sign}first("k") AS "v" FROM ({every}) {where(*_WHEN)} '
         f"GROUP BY time(1d, {hour}h) fill(none) {ZONE}"
     )
-    return (
-        f'SELECT mean("v") AS "kWh" FROM ({daily}) WHERE {RANGE} '
-        f"GROUP BY time(1d) fill(none) {ZONE}"
+
+
+def _hour(hour: int, zone: str) -> str:
+    """Return, for each day, the energy drawn in one hour of it, stamped with midnight.
+
+    The hour that happens twice when summer time ends is that and the next one, less the
+    next one.
+    """
+    parts = [_at(hour, 1)]
+    if hour in _repeated(zone):
+        parts = [_at(hour, 2), _at(hour + 1, 1, "-1 * ")]
+    sources = ", ".join(f"({part})" for part in parts)
+    daily = (
+        f'SELECT sum("v") AS "k" FROM {sources} {where(*_WHEN)} GROUP BY time(1d) fill(none) {ZONE}'
     )
+    return f'SELECT "k" AS "kWh" FROM ({daily}) {where(*_WHEN, _ANY)} {ZONE}'
 
 
-def heatmap() -> Json:
+def heatmap(zone: str) -> Json:
     options = {
         "calculate": False,
         "calculation": {},
@@ -63,9 +83,11 @@ def heatmap() -> Json:
         "heatmap",
         "Hour by day",
         "Import of each hour (rows, local time) of each day (columns): the stronger the colour, "
-        "the more. Best with ranges of a week to three months.",
-        [target(_hour(hour), f"{hour:02}:00") for hour in range(24)],
-        options=options, unit="kwatth", decimals=2, height=11, empty="no whole hour in this range",
+        "the more; empty where nothing was drawn, or nothing read. Energy counted during an "
+        "outage stands in the hour after it. Best with ranges of a week to three months.",
+        [target(_hour(hour, zone), f"{hour:02}:00") for hour in range(24)],
+        options=options, unit="kwatth", decimals=2, height=11,
+        empty="nothing was read in this range: choose a longer one",
         custom={"scaleDistribution": {"type": "linear"}},
         defaults={"color": {"mode": "thresholds"}},
     )  # fmt: skip

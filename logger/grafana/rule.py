@@ -63,6 +63,7 @@ class Rules:
         title: str,
         data: Sequence[Json],
         text: str,
+        over: str,
         help_: str,
         panel: tuple[str, str],
         *,
@@ -71,7 +72,11 @@ class Rules:
         missing: str = "OK",
         broken: str = "OK",
     ) -> None:
-        """Add a rule that fires when its last step is not zero, after `wait`."""
+        """Add a rule that fires when its last step is not zero, after `wait`.
+
+        `text` is told while it fires, `over` when it does no longer; Grafana puts the
+        newest value into both, and keeps the last one of what is not measured any more.
+        """
         self.made.append(
             {
                 "uid": f"inepro-{uid}",
@@ -85,6 +90,7 @@ class Rules:
                 "panelId": self._panels[panel],
                 "annotations": {
                     "summary": text,
+                    "over": over,
                     "description": help_,
                     "__dashboardUid__": panel[0],
                     "__panelId__": str(self._panels[panel]),
