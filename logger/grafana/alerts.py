@@ -149,7 +149,7 @@ def _recent(function: str, field: str, conditions: str, by: str, seconds: float)
         f'SELECT {each} AS "n" FROM "logger" WHERE {conditions} AND {time} GROUP BY {by}'
         for each, time in (
             (f'0.0 * count("{field}")', _TIME),
-            (f'1.0 * {function}("{field}")', f"time > now() - {int(seconds)}s"),
+            (f'1.0 * {function}("{field}")', f"time > now() - {int(seconds)}s AND time <= now()"),
         )
     )
     return f'SELECT sum("n") AS "n" FROM ({known}), ({came}) GROUP BY {by}'
