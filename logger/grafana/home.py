@@ -93,11 +93,11 @@ def _money(settings: DashboardOptions) -> list[Json]:
             asked.append(target(money.saved(settings, period=period), "Saved"))
         found.append(
             stat(
-                f"Money, {title.lower()}",
+                f"Money, {title[0].lower()}{title[1:]}",
                 f"{_CALENDAR}. Cost = imported energy of each tariff x its price. Feed-in = "
                 "exported energy x its price. Saved = self-consumed energy x the price of the "
-                "tariff that the grid meter was in. All at the prices that held at the time "
-                "([prices] in the configuration), without standing charges.",
+                "tariff that the grid meter counted in last. All at the prices that held at the "
+                "time ([prices] in the configuration), without standing charges.",
                 asked,
                 unit=settings.money, decimals=2, names=True, rows=True, width=8, height=5,
                 empty="nothing counted since the first price",

@@ -33,10 +33,12 @@ from logger.grafana.query import (
     Period,
     added,
     bounds,
+    rises,
     role,
     where,
 )  # fmt: skip
 
+_ROSE = '"d" > 0'
 TARIFFS = ("T1", "T2", "T3", "T4")
 
 
@@ -59,7 +61,7 @@ def cost(
 def cost_of(settings: DashboardOptions, tariff: str, *conditions: str, step: str = "") -> str:
     """Return what the energy imported in one tariff cost, in each step of the range shown."""
     at = lambda price: _exact(price.buying(tariff))  # noqa: E731
-    own = (*conditions, f"\"phase\" = 'total' AND \"tariff\" = '{tariff}'")
+    own = (*conditions, _in(tariff))
     parts = _parts(settings, "active_import", own, SHOWN, at)
     return _money([*parts], SHOWN, step)
 
@@ -108,17 +110,24 @@ def _staying(
 
 
 def _while_in(number: int, parts: list[tuple[Part, Period]], period: Period) -> str:
-    """Return the sum over the quarter hours in which the grid meter was in a tariff."""
+    """Return the sum over the quarter hours in which the grid meter was in a tariff: that of
+    the counter that rose last, since all of it may be exported for hours."""
     quarter = f"{QUARTER}, {SETTLE}"
     span = where(*bounds(period))
-    # A whole number in one series and none in the other: as floats they meet in one row.
-    tariff = (
-        f'SELECT 1.0 * last("tariff") AS "t" FROM "meter" '
-        f"{where(*bounds(period), SITE, GRID)} GROUP BY time({quarter}) fill(previous) {ZONE}"
+    rose = []
+    for each, tariff in enumerate(TARIFFS, start=1):
+        part = Part("active_import", (SITE, GRID, _in(tariff)))
+        rose.append(
+            f'SELECT 0 * "d" + {each} AS "t" FROM ({rises(part, period, stepped=True)}) '
+            f"{where(*bounds(period), _ROSE)}"
+        )
+    tariffs = (
+        f'SELECT last("t") AS "t" FROM {", ".join(f"({one})" for one in rose)} {span} '
+        f"GROUP BY time({quarter}) fill(previous) {ZONE}"
     )
     both = (
         f'SELECT sum("kWh") AS "m", max("t") AS "t" FROM ({added(parts, period, step=quarter)}), '
-        f"({tariff}) {span} GROUP BY time({quarter}) fill(none) {ZONE}"
+        f"({tariffs}) {span} GROUP BY time({quarter}) fill(none) {ZONE}"
     )
     within = where(*bounds(period), f'"t" = {number}')
     return f'SELECT sum("m") AS "kWh" FROM ({both}) {within} {ZONE}'
@@ -129,7 +138,7 @@ def _buying(
 ) -> Iterator[tuple[Part, Period]]:
     yield from _parts(settings, "active_import", (*conditions, TOTAL), period, _common)
     for tariff in TARIFFS:
-        own = (*conditions, f"\"phase\" = 'total' AND \"tariff\" = '{tariff}'")
+        own = (*conditions, _in(tariff))
         yield from _parts(settings, "active_import", own, period, _more(tariff))
 
 
@@ -138,6 +147,10 @@ def _selling(
 ) -> Iterator[tuple[Part, Period]]:
     earned = lambda price: sign * _exact(price.sell)  # noqa: E731
     yield from _parts(settings, "active_export", (*conditions, TOTAL), period, earned)
+
+
+def _in(tariff: str) -> str:
+    return f"\"phase\" = 'total' AND \"tariff\" = '{tariff}'"
 
 
 def _common(price: Price) -> Decimal:

@@ -30,36 +30,51 @@ def _repeated(zone: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _at(hour: int, hours: int, sign: str = "") -> str:
-    """Return, for each day, the energy of the `hours` hours from `hour` on, stamped with
-    that hour: of all stretches of that length, the first of each day that begins there.
+def _daily(hours: str, hour: int, sign: str = "") -> str:
+    """Return, for each day, the first of `hours` from `hour` on, stamped with that hour.
 
-    Every stretch has a sum, 0 where nothing was read, so that the first one is the right
-    one and not the next that has any; before the range shown they are 0.
+    Every hour has a sum, 0 where nothing was read, so that the first one is the right one
+    and not the next that has any; before the range shown they are 0.
     """
-    length = f"{hours}h, {hour % hours}h" if hour % hours else f"{hours}h"
-    part = Part("active_import", (SITE, METER, TOTAL))
-    every = added([(part, SHOWN)], SHOWN, select='sum("d") AS "k"', step=length, fill="0")
     return (
-        f'SELECT {sign}first("k") AS "v" FROM ({every}) {where(*_WHEN)} '
+        f'SELECT {sign}first("k") AS "v" FROM ({hours}) {where(*_WHEN)} '
         f"GROUP BY time(1d, {hour}h) fill(none) {ZONE}"
+    )
+
+
+def _pair(function: str, hours: str, hour: int) -> str:
+    """Return a function of each two hours that begin with one like `hour`."""
+    length = "2h, 1h" if hour % 2 else "2h"
+    return (
+        f'SELECT {function}("k") AS "k" FROM ({hours}) {where(*_WHEN)} '
+        f"GROUP BY time({length}) fill(none) {ZONE}"
     )
 
 
 def _hour(hour: int, zone: str) -> str:
     """Return, for each day, the energy drawn in one hour of it, stamped with midnight.
 
-    The hour that happens twice when summer time ends is that and the next one, less the
-    next one.
+    Of an hour that happens twice the engine has two, and puts the border to the next one
+    between them: so it is taken from the pair of it and the next one, all of it less the
+    last, and the next one is the last of the pair.
     """
-    parts = [_at(hour, 1)]
-    if hour in _repeated(zone):
-        parts = [_at(hour, 2), _at(hour + 1, 1, "-1 * ")]
+    part = Part("active_import", (SITE, METER, TOTAL))
+    hours = added([(part, SHOWN)], SHOWN, select='sum("d") AS "k"', step="1h", fill="0")
+    twice = _repeated(zone)
+    if hour in twice:
+        parts = [
+            _daily(_pair("sum", hours, hour), hour),
+            _daily(_pair("last", hours, hour), hour, "-1 * "),
+        ]
+    elif hour - 1 in twice:
+        parts = [_daily(_pair("last", hours, hour - 1), hour - 1)]
+    else:
+        parts = [_daily(hours, hour)]
     sources = ", ".join(f"({part})" for part in parts)
-    daily = (
+    cells = (
         f'SELECT sum("v") AS "k" FROM {sources} {where(*_WHEN)} GROUP BY time(1d) fill(none) {ZONE}'
     )
-    return f'SELECT "k" AS "kWh" FROM ({daily}) {where(*_WHEN, _ANY)} {ZONE}'
+    return f'SELECT "k" AS "kWh" FROM ({cells}) {where(*_WHEN, _ANY)} {ZONE}'
 
 
 def heatmap(zone: str) -> Json:
