@@ -327,7 +327,7 @@ def test_hours_of_the_heatmap_are_those_of_the_report(house: House) -> None:
         if cell not in outage:
             assert found[cell] == exactly(value), cell
     # Cells of an outage are empty, and the hour after it has what was counted meanwhile.
-    assert outage & set(found) == {("08:00", "2026-10-12"), ("15:00", "2026-10-12")}
+    assert outage & set(found) == {("15:00", "2026-10-12")}
     assert set(found) <= set(expected)
     assert sum(found.values()) == exactly(sum(expected.values()))
 

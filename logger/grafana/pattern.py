@@ -13,8 +13,10 @@ from logger.grafana.panels import Json, panel, target
 from logger.grafana.query import METER, SHOWN, SITE, TOTAL, ZONE, Part, added, bounds, where
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_WHEN = bounds(SHOWN)
+_BEYOND = "2d"
+_WHEN = bounds(SHOWN, _BEYOND)
 _ANY = '"k" > 0.0000001'  # what is left of a difference of equal sums is nothing
+_ENDS, _MINUS = ("first", "last"), "-1 * "
 
 
 @cache
@@ -30,23 +32,10 @@ def _repeated(zone: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _daily(hours: str, hour: int, sign: str = "") -> str:
-    """Return, for each day, the first of `hours` from `hour` on, stamped with that hour.
-
-    Every hour has a sum, 0 where nothing was read, so that the first one is the right one
-    and not the next that has any; before the range shown they are 0.
-    """
+def _within(length: str, function: str, series: str, sign: str = "") -> str:
+    """Return a function of what `series` has in each `length`."""
     return (
-        f'SELECT {sign}first("k") AS "v" FROM ({hours}) {where(*_WHEN)} '
-        f"GROUP BY time(1d, {hour}h) fill(none) {ZONE}"
-    )
-
-
-def _pair(function: str, hours: str, hour: int) -> str:
-    """Return a function of each two hours that begin with one like `hour`."""
-    length = "2h, 1h" if hour % 2 else "2h"
-    return (
-        f'SELECT {function}("k") AS "k" FROM ({hours}) {where(*_WHEN)} '
+        f'SELECT {sign}{function}("k") AS "k" FROM ({series}) {where(*_WHEN)} '
         f"GROUP BY time({length}) fill(none) {ZONE}"
     )
 
@@ -54,27 +43,36 @@ def _pair(function: str, hours: str, hour: int) -> str:
 def _hour(hour: int, zone: str) -> str:
     """Return, for each day, the energy drawn in one hour of it, stamped with midnight.
 
-    Of an hour that happens twice the engine has two, and puts the border to the next one
-    between them: so it is taken from the pair of it and the next one, all of it less the
-    last, and the next one is the last of the pair.
+    Of the hours of a stretch the engine can name the first and the last. So an hour is
+    found as one of a pair, that as one of two pairs, these as one half of eight hours, and
+    those as the first, the last or the rest of a day. All begin at midnight in local time,
+    where the engine knows days of 23 and 25 hours. An hour that happens twice is what the
+    other one leaves of its pair.
+
+    Every hour has a sum, 0 where nothing was read, or before and after the range shown:
+    so the first is the right one, and not the next that has any.
     """
     part = Part("active_import", (SITE, METER, TOTAL))
-    hours = added([(part, SHOWN)], SHOWN, select='sum("d") AS "k"', step="1h", fill="0")
-    twice = _repeated(zone)
-    if hour in twice:
-        parts = [
-            _daily(_pair("sum", hours, hour), hour),
-            _daily(_pair("last", hours, hour), hour, "-1 * "),
-        ]
-    elif hour - 1 in twice:
-        parts = [_daily(_pair("last", hours, hour - 1), hour - 1)]
-    else:
-        parts = [_daily(hours, hour)]
-    sources = ", ".join(f"({part})" for part in parts)
-    cells = (
-        f'SELECT sum("v") AS "k" FROM {sources} {where(*_WHEN)} GROUP BY time(1d) fill(none) {ZONE}'
+    hours = added(
+        [(part, SHOWN)], SHOWN, select='sum("d") AS "k"', step="1h", fill="0", beyond=_BEYOND
     )
-    return f'SELECT "k" AS "kWh" FROM ({cells}) {where(*_WHEN, _ANY)} {ZONE}'
+    own, other = _ENDS[hour % 2], _ENDS[1 - hour % 2]
+    pairs = [("", "sum"), (_MINUS, other)] if hour in _repeated(zone) else [("", own)]
+    third = hour // 8
+    days = [("", "sum"), (_MINUS, "first"), (_MINUS, "last")] if third == 1 else [
+        ("", _ENDS[third // 2])
+    ]  # fmt: skip
+    cells = []
+    for sign, function in pairs:
+        two = _within("2h", function, hours, sign)
+        four = _within("4h", _ENDS[hour // 2 % 2], two)
+        eight = _within("8h", _ENDS[hour // 4 % 2], four)
+        cells += [_within("1d", function, eight, sign) for sign, function in days]
+    # Signs are put apart and added here: the engine gives the first and the last of a day of
+    # 25 hours different times, and no row that has both.
+    whole = ", ".join(f"({cell})" for cell in cells)
+    added_up = f'SELECT sum("k") AS "k" FROM {whole} {where(*_WHEN)} GROUP BY time(1d) fill(none)'
+    return f'SELECT "k" AS "kWh" FROM ({added_up} {ZONE}) {where(*_WHEN, _ANY)} {ZONE}'
 
 
 def heatmap(zone: str) -> Json:

@@ -155,24 +155,26 @@ def added(
     step: str = "",
     by: str = "",
     fill: str = "none",
+    beyond: str = "",
 ) -> str:
     """Return a sum over the rises of parts that each have a period of their own, within
-    `period`."""
+    `period`; with `fill` "0" steps go on until `beyond` its end."""
     inner = f'"meter", {by}' if by else '"meter"'
     sources = ", ".join(f"({rises(part, own, inner, stepped=bool(step))})" for part, own in parts)
     groups = [*([f"time({step})"] if step else []), *([by] if by else [])]
     query = f"SELECT {select} FROM {sources}"
     if step:
-        query += f" {where(*bounds(period))}"
+        query += f" {where(*bounds(period, beyond))}"
     if groups:
         query += f" GROUP BY {', '.join(groups)}" + (f" fill({fill})" if step else "")
     return f"{query} {ZONE}"
 
 
-def bounds(period: Period) -> list[str]:
+def bounds(period: Period, beyond: str = "") -> list[str]:
     """Return the bounds of time for a query with steps over `rises`: they bind the inner
     queries too, which look back for the reading to begin with, and on by `${settle}`."""
-    ends = (f"time < {end} + {SETTLE}" for end in period.ends)
+    more = f" + {beyond}" if beyond else ""
+    ends = (f"time < {end} + {SETTLE}{more}" for end in period.ends)
     return [f"time >= {period.start} + {SETTLE} - {_STEP_REACH}", *ends]
 
 
