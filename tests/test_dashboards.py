@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from logger import models
 from logger.config import load_config
 from logger.config.derive import Price, Prices
 from logger.domain.datamodel import MEASUREMENTS, Lane
 from logger.grafana import DashboardOptions, Source, dashboard_options, dashboards, files, write
+from logger.grafana.alerts import rules
 from logger.grafana.panels import row, stat
 from logger.grafana.panels import target as asked
 from logger.grafana.placing import placed
@@ -277,6 +279,119 @@ def test_limits_come_from_the_configuration() -> None:
     assert "253.0" in text
     changed = DashboardOptions().events.model_copy(update={"voltage_high": 249.5})
     assert "249.5" in json.dumps(dashboards(DashboardOptions(events=changed))["quality.json"])
+
+
+CONFIG = """\
+[site]
+name = "s"
+[buffer]
+path = "/tmp/none.sqlite"
+[[bus]]
+name = "b"
+port = "/dev/ttyUSB0"
+protocol = "{protocol}"
+"""
+METER = """\
+[[bus.meter]]
+name = "meter{address}"
+address = {address}
+model = "{model}"
+role = "{role}"
+wiring = "{wiring}"
+"""
+
+
+def made_for(path: Path, *meters: tuple[str, str, str]) -> tuple[DashboardOptions, dict[str, Json]]:
+    """Return options and dashboards for meters of a model, a role and a wiring."""
+    text = CONFIG.format(protocol=models.load(meters[0][0]).protocol)
+    for address, (model, role, wiring) in enumerate(meters, start=1):
+        text += METER.format(address=address, model=model, role=role, wiring=wiring)
+    (path / "logger.toml").write_text(text, encoding="utf-8")
+    options = dashboard_options(load_config(path / "logger.toml"))
+    assert files(options, Source(), PurePosixPath("/x"), {})  # with rules that find their panels
+    return options, dashboards(options)
+
+
+def titles(boards: dict[str, Json], name: str) -> set[str]:
+    return {panel["title"] for panel in panels(boards[name])}
+
+
+@pytest.mark.parametrize("model", models.available())
+def test_no_panel_asks_for_what_the_meter_does_not_measure(tmp_path: Path, model: str) -> None:
+    options, boards = made_for(tmp_path, (model, "grid", "3P4W"))
+    known = {*MEASUREMENTS["power"].fields, *MEASUREMENTS["energy"].fields, "tariff"}
+    for name, board in boards.items():
+        for panel in panels(board):
+            assert panel["targets"], (name, panel["title"])
+            if name == "logger.json":
+                continue
+            for target in panel["targets"]:
+                fields = set(re.findall(r'(?:mean|last|first|max|min)\("(\w+)"\)', target["query"]))
+                asked = fields & known - {"tariff"}
+                assert asked <= options.fields, (name, panel["title"])
+    assert "pv.json" not in boards
+    assert not {"PV", "Load", "Battery"} & titles(boards, "home.json")
+
+
+def test_a_meter_without_a_neutral_has_voltages_between_phases(tmp_path: Path) -> None:
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"))
+    assert "Voltage between phases" in titles(boards, "home.json") & titles(boards, "phases.json")
+    assert "Voltage" not in titles(boards, "home.json") | titles(boards, "phases.json")
+    assert "Voltage between phases within 358.5 to 438.2 V" in titles(boards, "quality.json")
+    made = rules(DashboardOptions(wirings=frozenset({"3P3W"})), list(boards.values()))
+    (high,) = (r for r in made["groups"][0]["rules"] if r["uid"] == "inepro-line-voltage-high")
+    assert high["data"][-1]["model"]["conditions"][0]["evaluator"]["params"] == [438.2]
+
+
+def test_what_a_grow_measures_besides_is_shown(tmp_path: Path) -> None:
+    _, boards = made_for(tmp_path, ("grow-701", "grid", "3P4W"))
+    assert {
+        "Neutral current", "Temperature", "Distortion of the voltage",
+        "Distortion of the current",
+    } <= titles(boards, "phases.json")  # fmt: skip
+    assert "Apparent energy" in titles(boards, "energy.json")
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P4W"))
+    assert "Temperature" not in titles(boards, "phases.json")
+
+
+def test_a_site_shows_the_roles_that_it_has(tmp_path: Path) -> None:
+    _, boards = made_for(
+        tmp_path,
+        ("pro380", "grid", "3P4W"),
+        ("pro380", "pv", "3P4W"),
+        ("pro380", "battery", "3P4W"),
+    )
+    assert {"Grid", "PV", "Battery", "Load"} <= titles(boards, "home.json")
+    assert "Charged" in json.dumps(boards["pv.json"])
+    _, boards = made_for(tmp_path, ("pro1", "pv", "1P2W"))
+    assert titles(boards, "pv.json") == {"Produced", "Produced by day", "Produced by month"}
+    assert {"PV", "Power"} <= titles(boards, "home.json")
+    shown = {t.get("alias") for panel in panels(boards["home.json"]) for t in panel["targets"]}
+    assert shown == {"PV", "Produced"}
+
+
+def test_a_figure_that_is_missing_is_not_told_in_green() -> None:
+    for name, panel in PANELS.items():
+        if panel["type"] != "stat":
+            continue
+        told = [
+            mapping["options"]["result"]
+            for mapping in panel["fieldConfig"]["defaults"]["mappings"]
+            if mapping["type"] == "special"
+        ]
+        assert told, name
+        assert told[0]["text"] == panel["fieldConfig"]["defaults"]["noValue"]
+        assert told[0]["color"] in {"text", "orange"}
+        assert panel["options"]["graphMode"] == "none"  # no number over its curve
+
+
+def test_tiles_of_now_do_not_follow_the_range_shown() -> None:
+    for name in ("Grid", "PV", "Load", "Voltage", "Frequency", "Tariff"):
+        panel = PANELS[f"home.json: {name}"]
+        assert "timeFrom" not in panel  # which a range chosen by dragging would replace
+        for target in panel["targets"]:
+            assert "time > now() - " in target["query"]
+            assert "$timeFilter" not in target["query"]
 
 
 def test_writing_again_touches_nothing(tmp_path: Path) -> None:

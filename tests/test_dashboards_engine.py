@@ -133,12 +133,11 @@ def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
     consumed = imported + own
     assert value(month, "pv.json: Self-sufficiency", "A", range_) == step(own / consumed, abs=1e-3)
     by_tariff = [grid.between(start, end, "active_import", tariff=number) for number in (1, 2)]
-    buy, sell = OPTIONS.buy, OPTIONS.sell
-    assert buy is not None
-    cost = by_tariff[0] * buy[0] + by_tariff[1] * buy[1]
+    (price,) = PRICES.valid
+    cost = by_tariff[0] * price.buying("T1") + by_tariff[1] * price.buying("T2")
     assert min(by_tariff) > 10
     assert value(month, "energy.json: Cost in this range", "A", range_) == step(cost, abs=0.02)
-    net = cost - exported * sell
+    net = cost - exported * price.sell
     assert value(month, "energy.json: Cost in this range", "C", range_) == step(net, abs=0.02)
 
 
