@@ -189,14 +189,14 @@ def test_a_new_meter_with_a_lower_counter_costs_one_step_at_most(month: Month) -
     counters = [100.0, 101.5, 103.0, 2.0, 2.25, 2.75]
     month.write(
         "\n".join(
-            Point("energy", tags, {"active_import": counter}, stamp + 900_000 * i).line()
+            Point("energy", tags, {"active_import": counter}, stamp + 3_600_000 * i).line()
             for i, counter in enumerate(counters)
         ),
         "energy",
     )
     board, panel = PANELS["energy.json: Import"]
     values = variables_of(board, site="swap", meter="m")
-    query = expand(panel["targets"][0]["query"], Range(stamp, stamp + 4_600_000), 60_000, values)
+    query = expand(panel["targets"][0]["query"], Range(stamp, stamp + 18_060_000), 60_000, values)
     (row,) = month.engine.rows(query, "energy")
     assert row["kWh"] == 3.0 + 0.75
 

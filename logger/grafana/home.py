@@ -194,6 +194,6 @@ def home(settings: DashboardOptions) -> Json:
         settings,
         names=variables(settings),
         start="now/d",
-        refresh="30s",
+        refresh="1m",
         marks=events(shown=False),
     )

@@ -23,7 +23,7 @@ from logger.config.derive import Price
 from logger.grafana.options import DashboardOptions
 from logger.grafana.query import (
     GRID,
-    QUARTER,
+    HOUR,
     SETTLE,
     SHOWN,
     SITE,
@@ -110,9 +110,9 @@ def _staying(
 
 
 def _while_in(number: int, parts: list[tuple[Part, Period]], period: Period) -> str:
-    """Return the sum over the quarter hours in which the grid meter was in a tariff: that of
+    """Return the sum over the hours in which the grid meter was in a tariff: that of
     the counter that rose last, since all of it may be exported for hours."""
-    quarter = f"{QUARTER}, {SETTLE}"
+    hour = f"{HOUR}, {SETTLE}"
     span = where(*bounds(period))
     rose = []
     for each, tariff in enumerate(TARIFFS, start=1):
@@ -123,11 +123,11 @@ def _while_in(number: int, parts: list[tuple[Part, Period]], period: Period) -> 
         )
     tariffs = (
         f'SELECT last("t") AS "t" FROM {", ".join(f"({one})" for one in rose)} {span} '
-        f"GROUP BY time({quarter}) fill(previous) {ZONE}"
+        f"GROUP BY time({hour}) fill(previous) {ZONE}"
     )
     both = (
-        f'SELECT sum("kWh") AS "m", max("t") AS "t" FROM ({added(parts, period, step=quarter)}), '
-        f"({tariffs}) {span} GROUP BY time({quarter}) fill(none) {ZONE}"
+        f'SELECT sum("kWh") AS "m", max("t") AS "t" FROM ({added(parts, period, step=hour)}), '
+        f"({tariffs}) {span} GROUP BY time({hour}) fill(none) {ZONE}"
     )
     within = where(*bounds(period), f'"t" = {number}')
     return f'SELECT sum("m") AS "kWh" FROM ({both}) {within} {ZONE}'

@@ -5,12 +5,12 @@ differs between versions. One statement a query, no trailing semicolon, measurem
 unqualified: so the same text runs on InfluxDB 1.8, 2.x and 3.
 
 Energy between two moments is what counters rose by from the last reading before the first
-moment to the last one before the second. Each rise stands in the quarter hour in which it
-was read, so quarter hours add up to hours, days and years without a rest, and every panel
-shows the same sum. A reading that comes within `${settle}` after a moment counts as the one
-at that moment: slow jobs are due on whole minutes and end a little later. What was counted
-while nothing was read stands in the quarter hour of the next reading. A counter that falls
-(a reset, another meter) gives nothing for that quarter hour.
+moment to the last one before the second. Each rise stands in the hour in which it was
+read, so hours add up to days and years without a rest, and every panel shows the same sum.
+A reading that comes within `${settle}` after a moment counts as the one at that moment:
+slow jobs are due on whole minutes and end a little later. What was counted while nothing
+was read stands in the hour of the next reading. A counter that falls (a reset, another
+meter) gives nothing for that hour.
 
 `rises` is the only place that reads counters for energy. The difference is taken over a
 subquery: engines that speak InfluxQL differ in what `difference(last(..))` gives.
@@ -35,7 +35,7 @@ LINES = '"phase" =~ /^L[123]-L[123]$/'
 # Powers of a meter of one phase are totals only.
 POWERS = '"phase" =~ /^(L[123]|total)$/'
 
-QUARTER = "15m"
+HOUR = "1h"
 # So far back a reading is looked for that a sum can begin with: for one sum as far as in the
 # reports, for a sum each hour or day less, because there the engine reads all that lies between.
 _REACH, _STEP_REACH = "400d", "31d"
@@ -106,18 +106,29 @@ def where(*conditions: str) -> str:
 
 
 def rises(part: Part, period: Period, by: str = '"meter"', *, stepped: bool = False) -> str:
-    """Return what a counter rose by in each quarter hour of a period, for each meter;
+    """Return what a counter rose by in each hour of a period, for each meter;
     `stepped` if the query around it has steps of time."""
     begin = f"{period.start} + {SETTLE}"
     ends = [f"time < {end} + {SETTLE}" for end in period.ends]
-    taken = f'SELECT last("{part.counter}") AS "v" FROM "energy"'
+    inside = where(f"time >= {begin}", *ends, *part.conditions)
     reach, every = (_STEP_REACH, _EVER) if stepped else (_REACH, "")
-    back = (f"time >= {begin} - {reach}", f"time < {begin}")
+    back = where(f"time >= {begin} - {reach}", f"time < {begin}", *part.conditions)
     fill = " fill(none)" if stepped else ""
-    before = f"{taken} {where(*back, *part.conditions)} GROUP BY {every}{by}{fill} {ZONE}"
+
+    def one(function: str, condition: str) -> str:
+        return (
+            f'SELECT {function}("{part.counter}") AS "v" FROM "energy" {condition} '
+            f"GROUP BY {every}{by}{fill} {ZONE}"
+        )
+
+    # Where nothing was read before, it begins with the first reading; else that one is higher.
+    before = (
+        f'SELECT min("v") AS "v" FROM ({one("last", back)}), ({one("first", inside)}) '
+        f"GROUP BY {every}{by}{fill} {ZONE}"
+    )
     within = (
-        f"{taken} {where(f'time >= {begin}', *ends, *part.conditions)} "
-        f"GROUP BY time({QUARTER}, {SETTLE}), {by} fill(none) {ZONE}"
+        f'SELECT last("{part.counter}") AS "v" FROM "energy" {inside} '
+        f"GROUP BY time({HOUR}, {SETTLE}), {by} fill(none) {ZONE}"
     )
     columns = ", ".join(
         f'{times}non_negative_difference("v") AS "{name}"' for name, times in part.columns.items()
