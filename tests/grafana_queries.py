@@ -19,6 +19,9 @@ _ROUND = (
     2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 20 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR,
     3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY,
 )  # fmt: skip
+# Forms of dates that queries ask Grafana for, and what they are in Python.
+_DATES = {"YYYY": "%Y", "YYYY-MM": "%Y-%m", "YYYY-MM-DD": "%Y-%m-%d", "YYYYMM": "%Y%m",
+          "YYYYMMDD": "%Y%m%d"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,16 @@ def interval(range_: Range, points: int, least: str) -> int:
 
 def expand(query: str, range_: Range, step: int, variables: Mapping[str, str]) -> str:
     """Return the query as it reaches the engine. Raises KeyError for an unknown variable."""
-    year = datetime.fromtimestamp(range_.end / 1000, UTC).year
-    own = {
-        "__from": str(range_.start),
-        "__to": str(range_.end),
-        "__to:date:YYYY": str(year),
+    end = datetime.fromtimestamp(range_.end / 1000, UTC)
+    if zone := variables.get("tz"):
+        end = end.astimezone(ZoneInfo(zone))  # Grafana's own, taken to be that of the site
+    own = {"__from": str(range_.start), "__to": str(range_.end)}
+    for name, form in _DATES.items():
+        own[f"__to:date:{name}"] = end.strftime(form)
+    own |= {
         **variables,
     }
+    query = re.sub(r"\bnow\(\)", f"{range_.end}ms", query)
     query = query.replace("$timeFilter", f"time >= {range_.start}ms and time <= {range_.end}ms")
     query = query.replace("$__interval_ms", str(step)).replace("$__interval", f"{step}ms")
 

@@ -70,13 +70,21 @@ def _math(expression: str, numbers: dict[str, dict[Labels, float]]) -> dict[Labe
     parts = [re.fullmatch(r"\$(\w) (<|>|>=) ([\d.]+)", p) for p in expression.split(" && ")]
     refs = [part[1] for part in parts if part]
     assert len(refs) == len(parts), expression
-    common = set.intersection(*(set(numbers[ref]) for ref in refs))
     found = {}
-    for labels in common:
+    # Labels meet where those of one step are among those of the other.
+    first = max((numbers[ref] for ref in refs), key=lambda n: max(map(len, n), default=0))
+    for labels in first:
+        values = {}
+        for ref in refs:
+            own = [value for key, value in numbers[ref].items() if set(key) <= set(labels)]
+            values[ref] = own[0] if len(own) == 1 else None
+        if any(value is None for value in values.values()):
+            continue
         good = True
         for part in parts:
             assert part
-            value, limit = numbers[part[1]][labels], float(part[3])
+            value, limit = values[part[1]], float(part[3])
+            assert value is not None
             good &= {"<": value < limit, ">": value > limit, ">=": value >= limit}[part[2]]
         found[labels] = float(good)
     return found

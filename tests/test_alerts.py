@@ -17,7 +17,7 @@ from logger.grafana.build import DASHBOARD_FOLDER
 from logger.grafana.notify import EMAIL, NTFY, TELEGRAM, WEBHOOK, notifications
 from tests.grafana_queries import Json, unknown_names
 
-BOARDS = dashboards(DashboardOptions(buy=(0.30, 0.25, 0.30, 0.25), sell=0.08))
+BOARDS = dashboards(DashboardOptions())
 VARIABLES = (EMAIL, WEBHOOK, NTFY, *TELEGRAM)
 (GROUP,) = rules(DashboardOptions(), list(BOARDS.values()))["groups"]
 RULES = {rule["title"]: rule for rule in GROUP["rules"]}
@@ -32,6 +32,8 @@ def rule(request: pytest.FixtureRequest) -> Json:
 def test_every_alert_that_was_promised_is_there() -> None:
     assert set(RULES) == {
         "Voltage too high", "Voltage nearly too high", "Voltage too low",
+        "Voltage between phases too high", "Voltage between phases nearly too high",
+        "Voltage between phases too low",
         "Frequency outside its limits", "Phase lost", "Meter silent", "No data at all",
         "Points wait too long", "Points set aside", "Counter reset",
         "Demand about to be too high",
@@ -94,7 +96,12 @@ def test_the_text_names_place_value_and_limit(rule: Json) -> None:
         return
     assert "{{ $labels.site }}" in text
     assert "$values.B.Value" in text
-    assert re.search(r"limit|above|below", text)
+    assert "limit" in text
+    over = rule["annotations"]["over"]
+    assert "{{ $labels.site }}" in over
+    # What is over is not told as if it still were so.
+    assert re.search(r"no longer|again|none within|no point", over)
+    assert not re.search(r"too (high|low)|no answer|is lost|refused \d", over)
     groups = re.findall(r"GROUP BY (.*?)\"query_end", _ends(rule))
     for label in ("meter", "phase"):
         grouped = any(f'"{label}"' in group for group in groups)
@@ -122,12 +129,13 @@ def test_limits_come_from_one_place() -> None:
     made = rules(DashboardOptions(events=events, alerts=own), list(BOARDS.values()))
     found = {rule["title"]: json.dumps(rule) for rule in made["groups"][0]["rules"]}
     assert '"params": [248.5]' in found["Voltage too high"]
-    assert "above 248.5 V" in found["Voltage too high"]
+    assert "limit 248.5 V" in found["Voltage too high"]
     assert '"params": [244.5, 248.5]' in found["Voltage nearly too high"]
     assert '"params": [49.25, 50.5]' in found["Frequency outside its limits"]
     assert "$B < 90 && $E > 90" in found["Phase lost"]
     assert "limit 6.25 kW" in found["Demand about to be too high"]
-    assert '"from": 1260' in found["Meter silent"]
+    assert "now() - 1260s" in found["Meter silent"]
+    assert "now() - 1260s" in found["No data at all"]
     assert "for 21 minutes" in found["No data at all"]
     assert '"params": [1980.0]' in found["Points wait too long"]
     policy = notifications(DashboardOptions(alerts=own), {})["policies"][0]
@@ -154,11 +162,17 @@ def test_any_environment_gives_contact_points_that_load(names: tuple[str, ...]) 
     assert not any(f"value of {name}" in text for name in secret)  # secrets stay outside
 
 
-def test_the_message_says_what_where_and_since_when() -> None:
+def test_the_message_says_what_where_and_when() -> None:
     (template,) = notifications(DashboardOptions(), {})["templates"]
     text: Any = template["template"]
-    assert ".Annotations.summary" in text
-    assert ".StartsAt" in text
+    firing, resolved = text.split("{{ range .Alerts.Resolved -}}")
+    assert ".Annotations.summary" in firing
+    assert ".Annotations.over" in resolved
+    assert ".Annotations.summary" not in resolved
+    assert "alert raised {{ .StartsAt" in firing
+    assert "over since {{ .EndsAt" in resolved
+    assert "&var-site={{ urlquery .Labels.site }}" in text  # else the first site is opened
+    assert "&var-meter={{ urlquery .Labels.meter }}" in text
     assert text.count("{{ define ") == 3
     assert text.count("{{") == text.count("}}")
     assert "$" not in text

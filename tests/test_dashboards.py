@@ -12,17 +12,27 @@ from typing import Any
 import pytest
 import yaml
 
+from logger import models
 from logger.config import load_config
 from logger.config.derive import Price, Prices
 from logger.domain.datamodel import MEASUREMENTS, Lane
 from logger.grafana import DashboardOptions, Source, dashboard_options, dashboards, files, write
+from logger.grafana.alerts import rules
 from logger.grafana.panels import row, stat
 from logger.grafana.panels import target as asked
 from logger.grafana.placing import placed
 from tests.grafana_queries import Json, panels, queries, unknown_names
 
 ROOT = Path(__file__).parent.parent
-BOARDS = dashboards(DashboardOptions(buy=(0.30, 0.25, 0.30, 0.25), sell=0.08))
+PRICES = Prices(
+    valid=[
+        Price.model_validate({"since": date(2024, 1, 1), "buy": 0.3, "buy_t2": 0.25, "sell": 0.08})
+    ]
+)
+GROW = frozenset({"neutral_current", "temperature", "voltage_thd", "current_thd"})
+APPARENT = frozenset({"apparent_import", "apparent_export"})
+EVERYTHING = DashboardOptions(prices=PRICES, fields=DashboardOptions().fields | GROW | APPARENT)
+BOARDS = dashboards(EVERYTHING)
 PANELS = {
     f"{name}: {panel['title']}": panel for name, board in BOARDS.items() for panel in panels(board)
 }
@@ -34,13 +44,16 @@ EVERY = {
 # Ids that Grafana 9.4 and 13 share.
 UNITS = {
     "watt", "kwatth", "volt", "amp", "hertz", "voltamp", "voltampreact", "currencyEUR",
-    "percentunit", "none", "short", "s", "ms", "string", "suffix: kWh", "dateTimeFromNow",
+    "percentunit", "percent", "none", "short", "s", "ms", "string", "suffix: kWh",
+    "suffix: kvarh", "suffix: kVAh", "celsius", "dateTimeFromNow",
 }  # fmt: skip
 # Kinds of panels whose options did not change between the two.
 KINDS = {
     "timeseries", "stat", "bargauge", "table", "heatmap", "histogram", "status-history",
 }  # fmt: skip
-FIXED = {"__from", "__to", "__to:date:YYYY", "__interval", "__interval_ms", "timeFilter"}
+FIXED = {"__from", "__to", "__interval", "__interval_ms", "timeFilter"} | {
+    f"__to:date:{form}" for form in ("YYYY", "YYYY-MM", "YYYY-MM-DD", "YYYYMM", "YYYYMMDD")
+}
 
 
 @pytest.fixture(params=list(BOARDS.values()), ids=list(BOARDS))
@@ -58,7 +71,7 @@ def panel(request: pytest.FixtureRequest) -> Json:
 def test_the_files_in_the_repository_are_what_the_program_writes() -> None:
     config = load_config(ROOT / "config" / "logger.toml")
     made = files(
-        dashboard_options(config.site.timezone, config.prices, config.events, config.alerts),
+        dashboard_options(config),
         Source(),
         PurePosixPath("/etc/grafana/provisioning"),
         {},
@@ -206,7 +219,7 @@ def test_instantaneous_values_are_read_for_a_day_at_most(panel: Json) -> None:
     for target in panel["targets"]:
         if target["datasource"]["uid"] != "inepro-live":
             continue
-        short = panel.get("timeFrom") in {"5m", "15m", "2d"}
+        short = re.search(r"time > now\(\) - (5m|15m|2d)\b", target["query"])
         assert short or "$__interval_ms <= 120000" in target["query"]
 
 
@@ -244,18 +257,19 @@ def test_prices_and_time_zone_come_from_the_configuration() -> None:
             ),
         ],
     )
-    made = dashboards(dashboard_options("Australia/Adelaide", prices))["energy.json"]
+    made = dashboards(DashboardOptions(zone="Australia/Adelaide", prices=prices))["energy.json"]
     values = {v["name"]: v["query"] for v in made["templating"]["list"]}
     assert values["tz"] == made["timezone"] == "Australia/Adelaide"
-    assert values["price_t1"] == values["price_t3"] == "2.25"
-    assert values["price_t2"] == "1.5"
-    assert values["price_feed_in"] == "0.9"
+    cost = next(panel for panel in panels(made) if panel["title"] == "Cost in this range")
+    query = cost["targets"][0]["query"]
+    for factor in ("3.5 * ", "2.25 * ", "-0.75 * "):
+        assert factor in query
     money = next(panel for panel in panels(made) if panel["title"] == "Cost by day")
     assert money["fieldConfig"]["defaults"]["unit"] == "suffix: SEK"
 
 
 def test_without_prices_nothing_shows_money() -> None:
-    made = json.dumps(dashboards(dashboard_options("UTC", Prices())))
+    made = json.dumps(dashboards(DashboardOptions()))
     for word in ("price", "Money", "Cost", "currency"):
         assert word not in made
 
@@ -265,6 +279,119 @@ def test_limits_come_from_the_configuration() -> None:
     assert "253.0" in text
     changed = DashboardOptions().events.model_copy(update={"voltage_high": 249.5})
     assert "249.5" in json.dumps(dashboards(DashboardOptions(events=changed))["quality.json"])
+
+
+CONFIG = """\
+[site]
+name = "s"
+[buffer]
+path = "/tmp/none.sqlite"
+[[bus]]
+name = "b"
+port = "/dev/ttyUSB0"
+protocol = "{protocol}"
+"""
+METER = """\
+[[bus.meter]]
+name = "meter{address}"
+address = {address}
+model = "{model}"
+role = "{role}"
+wiring = "{wiring}"
+"""
+
+
+def made_for(path: Path, *meters: tuple[str, str, str]) -> tuple[DashboardOptions, dict[str, Json]]:
+    """Return options and dashboards for meters of a model, a role and a wiring."""
+    text = CONFIG.format(protocol=models.load(meters[0][0]).protocol)
+    for address, (model, role, wiring) in enumerate(meters, start=1):
+        text += METER.format(address=address, model=model, role=role, wiring=wiring)
+    (path / "logger.toml").write_text(text, encoding="utf-8")
+    options = dashboard_options(load_config(path / "logger.toml"))
+    assert files(options, Source(), PurePosixPath("/x"), {})  # with rules that find their panels
+    return options, dashboards(options)
+
+
+def titles(boards: dict[str, Json], name: str) -> set[str]:
+    return {panel["title"] for panel in panels(boards[name])}
+
+
+@pytest.mark.parametrize("model", models.available())
+def test_no_panel_asks_for_what_the_meter_does_not_measure(tmp_path: Path, model: str) -> None:
+    options, boards = made_for(tmp_path, (model, "grid", "3P4W"))
+    known = {*MEASUREMENTS["power"].fields, *MEASUREMENTS["energy"].fields, "tariff"}
+    for name, board in boards.items():
+        for panel in panels(board):
+            assert panel["targets"], (name, panel["title"])
+            if name == "logger.json":
+                continue
+            for target in panel["targets"]:
+                fields = set(re.findall(r'(?:mean|last|first|max|min)\("(\w+)"\)', target["query"]))
+                asked = fields & known - {"tariff"}
+                assert asked <= options.fields, (name, panel["title"])
+    assert "pv.json" not in boards
+    assert not {"PV", "Load", "Battery"} & titles(boards, "home.json")
+
+
+def test_a_meter_without_a_neutral_has_voltages_between_phases(tmp_path: Path) -> None:
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"))
+    assert "Voltage between phases" in titles(boards, "home.json") & titles(boards, "phases.json")
+    assert "Voltage" not in titles(boards, "home.json") | titles(boards, "phases.json")
+    assert "Voltage between phases within 358.5 to 438.2 V" in titles(boards, "quality.json")
+    made = rules(DashboardOptions(wirings=frozenset({"3P3W"})), list(boards.values()))
+    (high,) = (r for r in made["groups"][0]["rules"] if r["uid"] == "inepro-line-voltage-high")
+    assert high["data"][-1]["model"]["conditions"][0]["evaluator"]["params"] == [438.2]
+
+
+def test_what_a_grow_measures_besides_is_shown(tmp_path: Path) -> None:
+    _, boards = made_for(tmp_path, ("grow-701", "grid", "3P4W"))
+    assert {
+        "Neutral current", "Temperature", "Distortion of the voltage",
+        "Distortion of the current",
+    } <= titles(boards, "phases.json")  # fmt: skip
+    assert "Apparent energy" in titles(boards, "energy.json")
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P4W"))
+    assert "Temperature" not in titles(boards, "phases.json")
+
+
+def test_a_site_shows_the_roles_that_it_has(tmp_path: Path) -> None:
+    _, boards = made_for(
+        tmp_path,
+        ("pro380", "grid", "3P4W"),
+        ("pro380", "pv", "3P4W"),
+        ("pro380", "battery", "3P4W"),
+    )
+    assert {"Grid", "PV", "Battery", "Load"} <= titles(boards, "home.json")
+    assert "Charged" in json.dumps(boards["pv.json"])
+    _, boards = made_for(tmp_path, ("pro1", "pv", "1P2W"))
+    assert titles(boards, "pv.json") == {"Produced", "Produced by day", "Produced by month"}
+    assert {"PV", "Power"} <= titles(boards, "home.json")
+    shown = {t.get("alias") for panel in panels(boards["home.json"]) for t in panel["targets"]}
+    assert shown == {"PV", "Produced"}
+
+
+def test_a_figure_that_is_missing_is_not_told_in_green() -> None:
+    for name, panel in PANELS.items():
+        if panel["type"] != "stat":
+            continue
+        told = [
+            mapping["options"]["result"]
+            for mapping in panel["fieldConfig"]["defaults"]["mappings"]
+            if mapping["type"] == "special"
+        ]
+        assert told, name
+        assert told[0]["text"] == panel["fieldConfig"]["defaults"]["noValue"]
+        assert told[0]["color"] in {"text", "orange"}
+        assert panel["options"]["graphMode"] == "none"  # no number over its curve
+
+
+def test_tiles_of_now_do_not_follow_the_range_shown() -> None:
+    for name in ("Grid", "PV", "Load", "Voltage", "Frequency", "Tariff"):
+        panel = PANELS[f"home.json: {name}"]
+        assert "timeFrom" not in panel  # which a range chosen by dragging would replace
+        for target in panel["targets"]:
+            assert "time > now() - " in target["query"]
+            assert "$timeFilter" not in target["query"]
 
 
 def test_writing_again_touches_nothing(tmp_path: Path) -> None:

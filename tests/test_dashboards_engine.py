@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 
+from logger.config.derive import Price, Prices
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.points.line import FieldValue, Point
@@ -20,7 +22,14 @@ from tests.virtual_month import DAYS, END, START, ZONE, Month
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("month")]
 
 NOW = END * 1000
-OPTIONS = DashboardOptions(zone=ZONE, buy=(0.30, 0.25, 0.30, 0.25), sell=0.08)
+PRICES = Prices(
+    valid=[
+        Price.model_validate({"since": date(2024, 1, 1), "buy": 0.3, "buy_t2": 0.25, "sell": 0.08})
+    ]
+)
+OPTIONS = DashboardOptions(
+    zone=ZONE, prices=PRICES, roles=frozenset({"grid", "pv"}), wirings=frozenset({"3P4W"})
+)
 BOARDS = dashboards(OPTIONS)
 PANELS = {
     f"{name}: {panel['title']}": (board, panel)
@@ -110,7 +119,7 @@ def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
     start = (START // day + 3) * day
     end = start + 20 * day
     # The readings lie a moment after the full hour; a step of the ledger lies between.
-    range_ = Range(start * 1000 - 30_000, end * 1000 + 30_000)
+    range_ = Range(start * 1000, end * 1000)
     grid, roof = (month.site.meter(address).ledger for address in (1, 2))
     imported = grid.between(start, end, "active_import")
     exported = grid.between(start, end, "active_export")
@@ -124,22 +133,21 @@ def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
     consumed = imported + own
     assert value(month, "pv.json: Self-sufficiency", "A", range_) == step(own / consumed, abs=1e-3)
     by_tariff = [grid.between(start, end, "active_import", tariff=number) for number in (1, 2)]
-    buy, sell = OPTIONS.buy, OPTIONS.sell
-    assert buy is not None
-    cost = by_tariff[0] * buy[0] + by_tariff[1] * buy[1]
+    (price,) = PRICES.valid
+    cost = by_tariff[0] * price.buying("T1") + by_tariff[1] * price.buying("T2")
     assert min(by_tariff) > 10
     assert value(month, "energy.json: Cost in this range", "A", range_) == step(cost, abs=0.02)
-    net = cost - exported * sell
+    net = cost - exported * price.sell
     assert value(month, "energy.json: Cost in this range", "C", range_) == step(net, abs=0.02)
 
 
 def drawn(month: Month, start: int, end: int) -> float:
-    """Return what the grid meter's counter rose by between the last readings before
-    `start` and before `end` (epoch seconds)."""
+    """Return what the grid meter's counter rose by between the readings at `start` and at
+    `end` (epoch seconds), which come up to half a minute later."""
     last = []
     for moment in (start, end):
         query = (
-            f'SELECT last("active_import") AS "v" FROM "energy" WHERE time < {moment}s '
+            f'SELECT last("active_import") AS "v" FROM "energy" WHERE time < {moment + 30}s '
             "AND \"meter\" = 'grid' AND \"phase\" = 'total' AND \"tariff\" = 'total'"
         )
         last.append(float(month.engine.rows(query, "energy")[0]["v"]))
@@ -181,16 +189,16 @@ def test_a_new_meter_with_a_lower_counter_costs_one_step_at_most(month: Month) -
     counters = [100.0, 101.5, 103.0, 2.0, 2.25, 2.75]
     month.write(
         "\n".join(
-            Point("energy", tags, {"active_import": counter}, stamp + 60_000 * i).line()
+            Point("energy", tags, {"active_import": counter}, stamp + 3_600_000 * i).line()
             for i, counter in enumerate(counters)
         ),
         "energy",
     )
     board, panel = PANELS["energy.json: Import"]
     values = variables_of(board, site="swap", meter="m")
-    query = expand(panel["targets"][0]["query"], Range(stamp, stamp + 400_000), 60_000, values)
+    query = expand(panel["targets"][0]["query"], Range(stamp, stamp + 18_060_000), 60_000, values)
     (row,) = month.engine.rows(query, "energy")
-    assert row["sum"] == 3.0 + 0.75
+    assert row["kWh"] == 3.0 + 0.75
 
 
 def test_without_a_pv_meter_the_ratios_are_blank(month: Month) -> None:
@@ -245,9 +253,37 @@ def test_a_voltage_that_is_high_is_not_also_nearly_high(month: Month) -> None:
 
 def test_no_data_at_all_fires_alone(month: Month) -> None:
     long_after = -60.0 * 24
-    assert fired(month, "No data at all", long_after) == {(("missing", "yes"),): 0.0}
+    assert fired(month, "No data at all", long_after) == {(("site", "home"),): 0.0}
     for title in set(RULES) - {"No data at all"}:
         assert fired(month, title, long_after) == {}, title
+
+
+def test_a_dead_logger_among_several_is_told(month: Month) -> None:
+    """One site's logger stops, another's goes on: each rule tells of what it is about."""
+    start = NOW + 80 * 86_400_000
+    lines = []
+    for minute in range(240):
+        stamp = start + 60_000 * minute
+        for site, until in (("alive", 240), ("dead", 120)):
+            if minute >= until:
+                continue
+            lines.append(Point("logger", {"site": site}, {"buffer_points": 0}, stamp).line())
+            for name, last in (("m", 240), ("gone", 200)):
+                if minute < last:
+                    own = {"site": site, "meter": name, "role": "grid", "bus": "b"}
+                    lines.append(Point("logger", own, {"reads": minute}, stamp).line())
+    month.write("\n".join(lines), "energy")
+    told = {
+        title: fires(
+            RULES[title],
+            lambda query: month.engine.query(query, "energy"),
+            start + 239 * 60_000,
+        )
+        for title in ("No data at all", "Meter silent")
+    }
+    assert names(told["No data at all"], "site") == {("dead",)}
+    # `gone` has no point of its own any more, and is silent; the dead logger's are not told of.
+    assert names(told["Meter silent"], "site", "meter") == {("alive", "gone")}
 
 
 def test_points_delivered_late_fire_nothing(month: Month) -> None:
@@ -269,8 +305,12 @@ def test_points_delivered_late_fire_nothing(month: Month) -> None:
         counts = {"reads": 7, "read_errors": minute}
         own = {"site": "late", "meter": "m", "role": "grid", "bus": "b"}
         lines.append(Point("logger", own, counts, stamp).line())
-    books = {"buffer_oldest_s": 5000.0, "set_aside": 3}
-    lines.append(Point("logger", {"site": "late"}, books, past).line())
+        books: dict[str, FieldValue] = {
+            "buffer_oldest_s": 5000.0,
+            "buffer_points": 9,
+            "set_aside": 3,
+        }
+        lines.append(Point("logger", {"site": "late"}, books, stamp).line())
     event: dict[str, FieldValue] = {"state": "end", "text": "reset", "duration_s": 0.0}
     reset = {"site": "late", "meter": "m", "role": "grid", "kind": "counter_reset"}
     lines.append(Point("event", reset, event, past).line())

@@ -51,7 +51,7 @@ def grafana(
     if wrong := demands.problems(os.environ):
         raise ConfigError("; ".join(wrong), "correct it in .env or the environment of Grafana")
     loaded = load_config(config)
-    figures = dashboard_options(loaded.site.timezone, loaded.prices, loaded.events, loaded.alerts)
+    figures = dashboard_options(loaded)
     made = files(figures, _source(loaded, tokens, url), PurePosixPath(place), os.environ)
     changed = write(made, out)
     for path in changed:

@@ -10,123 +10,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from logger.domain.limits import QUARTER_MS
-from logger.grafana.frame import HEALTH, HOME, PHASES, QUALITY, TARIFFS
+from logger.grafana.frame import HEALTH, TARIFFS
+from logger.grafana.measuredrules import measured
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import Json
-from logger.grafana.rule import Rules, ask, reduce, step, threshold
+from logger.grafana.rule import TIME, Rules, ask, place, reduce, step, threshold, value
 
 FOLDER, GROUP = "Energy alerts", "inepro-logger"
-_WEEK = 7 * 86400
-_TIME = "$timeFilter"
+_DAY, _WEEK, _MONTH = 86400, 7 * 86400, 30 * 86400
 
 
-def _place(phase: bool = True) -> str:
-    name = "{{ $labels.site }}: {{ $labels.meter }}"
-    return f"{name} {{{{ $labels.phase }}}}" if phase else name
-
-
-def _value(ref: str = "B", form: str = "%.1f") -> str:
-    return f'{{{{ printf "{form}" $values.{ref}.Value }}}}'
-
-
-def _voltage(rules: Rules, settings: DashboardOptions) -> None:
-    low, high = settings.events.voltage_low, settings.events.voltage_high
-    warning = settings.alerts.voltage_warning
-    # A window is stamped with its beginning and comes when it is over.
-    query = (
-        f'SELECT mean("mean") FROM "quality_voltage" WHERE {_TIME} AND "valid" = true '
-        'AND "phase" =~ /^L[123]$/ GROUP BY time(10m), "site", "meter", "phase" fill(none)'
+def _recent(function: str, field: str, conditions: str, by: str, seconds: float) -> str:
+    """Return a function of what came in the last `seconds`, for each that sent anything within
+    the range of the rule: 0 for one of which nothing came, which would not be there at all."""
+    known, came = (
+        f'SELECT {each} AS "n" FROM "logger" WHERE {conditions} AND {time} GROUP BY {by}'
+        for each, time in (
+            (f'0.0 * count("{field}")', TIME),
+            (f'1.0 * {function}("{field}")', f"time > now() - {int(seconds)}s AND time <= now()"),
+        )
     )
-    read = [ask("A", query, 1300), reduce("B", "A")]
-    panel = (QUALITY, "Highest ten-minute means")
-    rules.add(
-        "voltage-high",
-        "Voltage too high",
-        [*read, threshold("C", "B", "gt", high)],
-        f"{_place()}: voltage {_value()} V is above {high:g} V (mean of ten minutes)",
-        "Inverters switch off at this voltage. A chart of the ten-minute means beside the feed-in "
-        "is on the linked dashboard. Indication, not an EN 50160 measurement.",
-        panel,
-        severity="critical",
-    )
-    rules.add(
-        "voltage-warning",
-        "Voltage nearly too high",
-        [*read, threshold("C", "B", "within_range", warning, high)],
-        f"{_place()}: voltage {_value()} V is above {warning:g} V (mean of ten minutes), the "
-        f"limit is {high:g} V",
-        "An early warning: feed-in lifts the voltage. Indication, not an EN 50160 measurement.",
-        panel,
-    )
-    rules.add(
-        "voltage-low", "Voltage too low",
-        [*read, threshold("C", "B", "lt", low)],
-        f"{_place()}: voltage {_value()} V is below {low:g} V (mean of ten minutes)",
-        "Indication, not an EN 50160 measurement.",
-        (QUALITY, "Lowest ten-minute means"), severity="critical",
-    )  # fmt: skip
-
-
-def _grid(rules: Rules, settings: DashboardOptions) -> None:
-    low, high = settings.events.frequency_low, settings.events.frequency_high
-    rules.add(
-        "frequency",
-        "Frequency outside its limits",
-        [
-            ask(
-                "A",
-                f'SELECT mean("mean") FROM "quality_frequency" WHERE {_TIME} AND "valid" = true '
-                'GROUP BY time(1m), "site", "meter" fill(none)',
-                300,
-            ),
-            reduce("B", "A"),
-            threshold("C", "B", "outside_range", low, high),
-        ],
-        f"{_place(phase=False)}: frequency {_value(form='%.2f')} Hz, limits {low:g} to {high:g} Hz",
-        "A mean of one minute. Indication, not an EN 50160 measurement.",
-        (QUALITY, "Frequency"),
-        wait="1m",
-    )
-    gone = settings.events.phase_lost_below
-    of_phase = (
-        f'FROM "power_1m" WHERE {_TIME} AND "phase" =~ /^L[123]$/ GROUP BY "site", "meter", "phase"'
-    )
-    # A phase that never had voltage is not connected, and nothing is lost.
-    rules.add(
-        "phase-lost", "Phase lost",
-        [
-            ask("A", f'SELECT last("voltage") {of_phase}', 300),
-            ask("D", f'SELECT max("voltage") {of_phase}', _WEEK),
-            reduce("B", "A"),
-            reduce("E", "D"),
-            step("C", "math", f"$B < {gone:g} && $E > {gone:g}"),
-        ],
-        f"{_place()}: voltage {_value()} V is below {gone:g} V, the phase is lost",
-        "A fuse, a loose terminal, or the grid. The meter itself still answers.",
-        (PHASES, "Voltage"), wait="1m", severity="critical",
-    )  # fmt: skip
+    return f'SELECT sum("n") AS "n" FROM ({known}), ({came}) GROUP BY {by}'
 
 
 def _life(rules: Rules, settings: DashboardOptions) -> None:
     quiet = settings.alerts.silent_after
     minutes = f"{quiet / 60:g} minutes"
-    of_meter = f'FROM "logger" WHERE {_TIME} AND "meter" != \'\' GROUP BY "site", "bus", "meter"'
+    own, of_meter = "\"bus\" = '' AND \"meter\" = ''", "\"meter\" != ''"
+    alive = _recent("count", "buffer_points", own, '"site"', quiet)
+    answers = _recent("spread", "reads", of_meter, '"site", "bus", "meter"', quiet)
     # The logger reports on a silent meter too: its count of answers stands still.
     rules.add(
         "meter-silent",
         "Meter silent",
         [
-            ask("A", f'SELECT spread("reads") {of_meter}', quiet),
-            ask("D", f'SELECT count("reads") {of_meter}', quiet),
+            ask("A", answers, _DAY),
+            ask("D", alive, _DAY),
             reduce("B", "A"),
             reduce("E", "D"),
             step("C", "math", "$B < 1 && $E >= 3"),
         ],
-        f"{_place(phase=False)} on bus {{{{ $labels.bus }}}}: no answer for {minutes} (limit 1 "
-        f"answer, seen {_value(form='%.0f')})",
-        "The logger runs and asks, the meter does not answer: supply, cable, address, or the "
-        "adapter. Try: inepro-logger read METER.",
+        f"{place()} on bus {{{{ $labels.bus }}}}: no answer for {minutes} (answers: "
+        f"{value(form='%.0f')}, limit 1)",
+        f"{place()} on bus {{{{ $labels.bus }}}}: answers again, or is not asked any more",
+        "The logger runs, the meter does not answer: supply, cable, address, or the adapter. "
+        "Try: inepro-logger read METER. A meter that was taken out of the configuration is told "
+        "of for a day.",
         (HEALTH, "Answered requests"),
         wait="2m",
         severity="critical",
@@ -135,21 +64,28 @@ def _life(rules: Rules, settings: DashboardOptions) -> None:
         "no-data",
         "No data at all",
         [
-            ask("A", f'SELECT count("reads") FROM "logger" WHERE {_TIME}', quiet),
+            ask("A", alive, _MONTH),
             reduce("B", "A"),
             threshold("C", "B", "lt", 1),
         ],
-        f"nothing has come from the logger for {minutes}, or InfluxDB does not answer",
+        "{{ if $labels.site }}{{ $labels.site }}{{ else }}all sites{{ end }}: nothing has come "
+        f"from the logger for {minutes}, or InfluxDB does not answer",
+        "{{ if $labels.site }}{{ $labels.site }}{{ else }}all sites{{ end }}: data comes again",
         "Either the logger is down, or InfluxDB is, or the way between them. A running logger "
-        "keeps every point in its buffer and delivers it later: inepro-logger status.",
+        "keeps every point in its buffer and delivers it later: inepro-logger status. A site "
+        "without data for 30 days is forgotten.",
         (HEALTH, "Oldest waiting"),
         wait="5m",
         severity="critical",
         missing="Alerting",
         broken="Alerting",
     )
+
+
+def _delivery(rules: Rules, settings: DashboardOptions) -> None:
     age = settings.alerts.buffer_age
-    buffer = f'FROM "logger" WHERE {_TIME} AND "bus" = \'\' AND "meter" = \'\''
+    buffer = f'FROM "logger" WHERE {TIME} AND "bus" = \'\' AND "meter" = \'\''
+    waited = f"{{{{ $labels.site }}}}: the oldest point has waited {value(form='%.0f')} s"
     rules.add(
         "buffer-waiting",
         "Points wait too long",
@@ -158,73 +94,51 @@ def _life(rules: Rules, settings: DashboardOptions) -> None:
             reduce("B", "A"),
             threshold("C", "B", "gt", age),
         ],
-        f"{{{{ $labels.site }}}}: the oldest point has waited {_value(form='%.0f')} s, limit "
-        f"{age:g} s",
+        f"{waited}, limit {age:g} s",
+        f"{waited}, no longer more than {age:g} s",
         "Points reach InfluxDB, but not all of them: one of the buckets or its token may be "
         "missing, or the line is slower than the backlog. Try: inepro-logger buffer status.",
         (HEALTH, "Points waiting"),
         wait="10m",
     )
+    refused = f'SELECT last("set_aside") AS "v" {buffer} GROUP BY time(5m), "site" fill(none)'
     rules.add(
         "set-aside",
         "Points set aside",
         [
             ask(
                 "A",
-                f'SELECT non_negative_difference(last("set_aside")) {buffer} '
-                'GROUP BY time(5m), "site" fill(none)',
+                f'SELECT non_negative_difference("v") AS "d" FROM ({refused}) WHERE {TIME} '
+                'GROUP BY "site"',
                 3600,
             ),
             reduce("B", "A", "sum"),
             threshold("C", "B", "gt", 0),
         ],
-        f"{{{{ $labels.site }}}}: InfluxDB refused {_value(form='%.0f')} points within the hour, "
+        f"{{{{ $labels.site }}}}: InfluxDB refused {value(form='%.0f')} points within the hour, "
         "limit 0",
+        "{{ $labels.site }}: no point was refused within the last hour",
         "They are kept, with InfluxDB's reason: inepro-logger buffer set-aside list.",
         (HEALTH, "Set aside"),
     )
     rules.add(
-        "counter-reset", "Counter reset",
+        "counter-reset",
+        "Counter reset",
         [
             ask(
                 "A",
-                f'SELECT count("text") FROM "event" WHERE {_TIME} '
+                f'SELECT count("text") FROM "event" WHERE {TIME} '
                 'AND "kind" =~ /^(counter_reset|meter_swapped)$/ GROUP BY "site", "meter", "kind"',
                 3600,
             ),
             reduce("B", "A"),
             threshold("C", "B", "gt", 0),
         ],
-        f"{_place(phase=False)}: {{{{ $labels.kind }}}}, {_value(form='%.0f')} within the hour, "
-        "limit 0",
+        f"{place('kind')}: {value(form='%.0f')} within the hour, limit 0",
+        f"{place('kind')}: none within the last hour",
         "Counters went on from other values. Sums over the site go on without a jump; those of "
         "the meter itself begin anew.",
         (TARIFFS, "Counters"),
-    )  # fmt: skip
-
-
-def _demand(rules: Rules, settings: DashboardOptions) -> None:
-    limit = settings.events.demand_high
-    shown = "[events] demand_high" if limit is None else f"{limit:g} kW"
-    # The logger foresees it; without a limit in its configuration there is no such event.
-    rules.add(
-        "demand-high",
-        "Demand about to be too high",
-        [
-            ask(
-                "A",
-                f'SELECT last("extreme") FROM "event" WHERE {_TIME} AND "kind" = \'demand_high\' '
-                'AND "state" = \'begin\' GROUP BY "site", "meter"',
-                QUARTER_MS // 1000,
-            ),
-            reduce("B", "A"),
-            threshold("C", "B", "gt", 0),
-        ],
-        f"{_place(phase=False)}: the quarter hour comes to {_value(form='%.2f')} kW if the power "
-        f"stays, limit {shown}",
-        "Netted import, before the limit is passed: switch something off until the quarter hour "
-        "is over. inepro-logger report demand lists the highest.",
-        (HOME, "Grid"),
     )
 
 
@@ -236,10 +150,9 @@ def rules(settings: DashboardOptions, dashboards: Sequence[Json]) -> Json:
         for panel in dashboard["panels"]
     }
     found = Rules(panels)
-    _voltage(found, settings)
-    _grid(found, settings)
-    _demand(found, settings)
+    measured(found, settings)
     _life(found, settings)
+    _delivery(found, settings)
     group = {
         "orgId": 1,
         "name": GROUP,

@@ -31,12 +31,12 @@ class Source:
 
 
 def dashboards(settings: DashboardOptions) -> dict[str, Json]:
-    """Return every dashboard by the name of its file."""
+    """Return every dashboard by the name of its file, for what the meters measure."""
     made = {
         "home": home.home(settings),
-        "phases": phases.phases(settings),
+        **({"phases": phases.phases(settings)} if phases.shows(settings) else {}),
         "energy": tariffs.tariffs(settings),
-        "pv": solar.solar(settings),
+        **({"pv": solar.solar(settings)} if settings.has("pv") else {}),
         "quality": quality.quality(settings),
         "logger": health.health(settings),
     }

@@ -50,35 +50,28 @@ def _query(name: str, label: str, query: str, *, many: bool = False) -> Json:
     }
 
 
-def _text(name: str, label: str, value: str, *, hidden: bool) -> Json:
+def _hidden(name: str, value: str) -> Json:
     option = {"selected": True, "text": value, "value": value}
     return {
         "type": "textbox",
         "name": name,
-        "label": label,
+        "label": "",
         "query": value,
         "current": option,
         "options": [option],
-        "hide": _HIDDEN if hidden else _VISIBLE,
+        "hide": _HIDDEN,
         "skipUrlSync": False,
     }
 
 
-def variables(settings: DashboardOptions, *, meter: str = "", prices: str = "") -> list[Json]:
-    """Return site and time zone, and if wanted `meter` ("one", "many") and prices
-    ("shown", "hidden")."""
+def variables(settings: DashboardOptions, *, meter: str = "") -> list[Json]:
+    """Return site and what energy queries need, and if wanted `meter` ("one", "many")."""
     found = [_query("site", "Site", 'SHOW TAG VALUES FROM "energy" WITH KEY = "site"')]
     if meter:
         query = f'SHOW TAG VALUES FROM "energy" WITH KEY = "meter" WHERE {SITE}'
         found.append(_query("meter", "Meter", query, many=meter == "many"))
-    if prices and settings.buy is not None:
-        shown = prices == "shown"
-        for number, price in enumerate(settings.buy, start=1):
-            label = f"Price T{number}"
-            used = shown and number <= 2
-            found.append(_text(f"price_t{number}", label, f"{price:g}", hidden=not used))
-        found.append(_text("price_feed_in", "Feed-in", f"{settings.sell:g}", hidden=not shown))
-    found.append(_text("tz", "Time zone", settings.zone, hidden=True))
+    found.append(_hidden("tz", settings.zone))
+    found.append(_hidden("settle", settings.settle))
     return found
 
 

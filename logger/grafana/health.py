@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.grafana.frame import HEALTH, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import LIVE, Json, curves, limits, row, stat, table, target
+from logger.grafana.panels import LIVE, MISSING, Json, curves, limits, row, stat, table, target
 from logger.grafana.quality import events_table
 from logger.grafana.query import METER, RANGE, SITE, where
 
@@ -15,12 +15,16 @@ _OF_BUS = "\"bus\" != '' AND \"meter\" = ''"
 _OF_BUFFER = "\"bus\" = '' AND \"meter\" = ''"
 
 
+_NOW, _DAYS = "time > now() - 15m", "time > now() - 2d"
+_SAID = "nothing from the logger for 15 minutes: inepro-logger status"
+
+
 def _latest(field: str) -> str:
-    return f'SELECT last("{field}") FROM "logger" {where(RANGE, SITE, _OF_BUFFER)}'
+    return f'SELECT last("{field}") FROM "logger" {where(_NOW, SITE, _OF_BUFFER)}'
 
 
 def _buffer(settings: DashboardOptions) -> list[Json]:
-    common = {"last": "15m", "width": 4, "height": 4, "empty": "nothing for 15 minutes"}
+    common = {"width": 4, "height": 4, "empty": _SAID, "missing": MISSING}
     late = settings.alerts.buffer_age
     return [
         stat(
@@ -59,7 +63,7 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
             "Share of its time that each line is in use: above 80 % jobs will be missed.",
             [
                 target(
-                    f'SELECT last("bus_load") FROM "logger" {where(RANGE, SITE, _OF_BUS)} '
+                    f'SELECT last("bus_load") FROM "logger" {where(_NOW, SITE, _OF_BUS)} '
                     'GROUP BY "bus"',
                     "$tag_bus",
                 )
@@ -73,7 +77,7 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
 def _meters() -> list[Json]:
     seen = (
         f'SELECT last("active_power") AS "W" FROM "power" '
-        f'{where(RANGE, SITE, METER)} AND "phase" = \'total\' GROUP BY "meter", "role"'
+        f'{where(_DAYS, SITE, METER)} AND "phase" = \'total\' GROUP BY "meter", "role"'
     )
     names = {
         "serial": "Serial number", "model": "Model", "software_version": "Firmware",
@@ -82,13 +86,13 @@ def _meters() -> list[Json]:
         "power_down_count": "Power-downs", "error_code": "Error", "status_word": "Status",
     }  # fmt: skip
     columns = ", ".join(f'last("{name}") AS "{name}"' for name in names)
-    facts = f'SELECT {columns} FROM "meter" {where(RANGE, SITE, METER)} GROUP BY "meter"'
+    facts = f'SELECT {columns} FROM "meter" {where(_DAYS, SITE, METER)} GROUP BY "meter"'
     return [
         table(
             "Last seen",
             "The newest reading of each meter within two days, and how long ago it was.",
             [target(seen, source=LIVE, table=True)],
-            last="2d", width=8, height=7, unit="string",
+            width=8, height=7, unit="string",
             columns={
                 "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
                 "W": "Active power",
@@ -115,7 +119,7 @@ def _meters() -> list[Json]:
             "(F forward, R reverse); power-downs counts how often the meter lost its supply; the "
             "code sets the meaning of the display's total.",
             [target(facts, table=True)],
-            last="2d", width=16, height=7, columns={"meter": "Meter", **names},
+            width=16, height=7, columns={"meter": "Meter", **names},
             hidden=("Time", "time"), unit="string",
             overrides=[
                 _wide(column, width)
@@ -136,18 +140,27 @@ def _wide(column: str, width: int) -> Json:
     }
 
 
-def _rate(field: str, *conditions: str, by: str) -> str:
-    return (
-        f'SELECT non_negative_difference(last("{field}")) FROM "logger" '
-        f"{where(RANGE, SITE, *conditions)} GROUP BY time($__interval), {by} fill(none)"
+def _rate(field: str, name: str) -> Json:
+    """Return how much a count rose in each interval, for each meter.
+
+    The count starts again at 0 with the logger; the difference is taken over a subquery,
+    which every engine answers.
+    """
+    inner = (
+        f'SELECT last("{field}") AS "v" FROM "logger" {where(RANGE, SITE, METER, _OF_METER)} '
+        'GROUP BY time($__interval), "meter" fill(none)'
     )
+    query = (
+        f'SELECT non_negative_difference("v") AS "rise" FROM ({inner}) {where(RANGE)} '
+        'GROUP BY "meter"'
+    )
+    return target(query, name)
 
 
 def health(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     common = {"interval": "5m", "points": 300, "width": 12, "height": 7, "decimals": 0}
     few = {"axis": {"axisSoftMax": 5}}
-    by_meter = {"by": '"meter"'}
     panels = [
         row("Delivery"),
         *_buffer(settings),
@@ -169,14 +182,14 @@ def health(settings: DashboardOptions) -> Json:
         curves(
             "Read errors",
             "Requests that failed, per meter and interval: no answer, a garbled one, a refusal.",
-            [target(_rate("read_errors", METER, _OF_METER, **by_meter), "$tag_meter")],
+            [_rate("read_errors", "$tag_meter")],
             unit="short", legend=("sum",), fill=20, defaults={"min": 0},
             thresholds=limits((1, "orange")), **few, **common,
         ),
         curves(
             "Answered requests",
             "Requests answered, per meter and interval: a fall means a slower or a silent meter.",
-            [target(_rate("reads", METER, _OF_METER, **by_meter), "$tag_meter")],
+            [_rate("reads", "$tag_meter")],
             unit="short", legend=("sum",), defaults={"min": 0}, **common,
         ),
         curves(
@@ -184,10 +197,8 @@ def health(settings: DashboardOptions) -> Json:
             "Jobs skipped because the line was busy, and values outside what the meter can "
             "measure, per meter and interval.",
             [
-                target(_rate("missed", METER, _OF_METER, **by_meter), "$tag_meter missed"),
-                target(
-                    _rate("rejected_values", METER, _OF_METER, **by_meter), "$tag_meter refused"
-                ),
+                _rate("missed", "$tag_meter missed"),
+                _rate("rejected_values", "$tag_meter refused"),
             ],
             unit="short", legend=("sum",), fill=20, defaults={"min": 0},
             thresholds=limits((1, "orange")), **few, **common,

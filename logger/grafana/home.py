@@ -1,15 +1,20 @@
-"""The dashboard "Home": now, today, this month, this year. Pure."""
+"""The dashboard "Home": now, the day, the month, the year. Pure."""
 
 # Queries are text for Grafana, made of our own names only.
 # ruff: noqa: S608
 from __future__ import annotations
 
-from logger.grafana.frame import HOME, QUALITY, SOLAR, TARIFFS, dashboard, events, variables
+from collections.abc import Callable
+
+from logger.grafana import balance, money
+from logger.grafana.frame import HOME, TARIFFS, dashboard, events, variables
 from logger.grafana.frame import PHASES as PHASE_BOARD
+from logger.grafana.now import flows, grid
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
-    LIVE,
+    CHARGE,
+    DISCHARGE,
     LOAD,
     OWN,
     SELL,
@@ -18,175 +23,84 @@ from logger.grafana.panels import (
     bars,
     coloured,
     curves,
-    limits,
     link,
     row,
     stat,
     target,
 )  # fmt: skip
-from logger.grafana.query import (
-    GRID,
-    PHASES,
-    RANGE,
-    SITE,
-    SUM,
-    TOTAL,
-    counted,
-    grown,
-    priced,
-    where,
-)  # fmt: skip
+from logger.grafana.placing import spread
+from logger.grafana.query import DAY, GRID, MONTH, RANGE, SITE, YEAR, Period, role, where
 
-NO_PV = "no PV meter"
-_SILENT, _NO_FLOW = "no reading for 5 minutes", "no PV reading"
-_FLOWS = "from the site's flows: load = grid + PV (import positive, export negative)"
+_TOTAL = "\"phase\" = 'total'"
+_UNTIL = "${__to:date:YYYY-MM-DD}"
+_PERIODS: tuple[tuple[str, Period], ...] = (
+    (f"Day {_UNTIL}", DAY),
+    (f"Month until {_UNTIL}", MONTH),
+    (f"Year until {_UNTIL}", YEAR),
+)
+_CALENDAR = "From the first reading of the day, month or year in which the range shown ends"
 
 
-def _now(settings: DashboardOptions) -> list[Json]:
-    total = "\"phase\" = 'total'"
-    power = (
-        f'SELECT mean("active_power") FROM "power" {where(RANGE, SITE, GRID, total)} '
-        "GROUP BY time($__interval) fill(none)"
-    )
-    low, high = settings.events.voltage_low, settings.events.voltage_high
-
-    def flow(field: str) -> str:
-        return (
-            f'SELECT mean("{field}") FROM "site" {where(RANGE, SITE)} '
-            "GROUP BY time($__interval) fill(none)"
-        )
-
-    return [
-        stat(
-            "Grid",
-            "Active power at the grid meter: positive is drawn from the grid, negative is fed "
-            "into it.",
-            [target(power, "Grid", source=LIVE)],
-            unit="watt", last="5m", interval="5s", graph="area", empty=_SILENT, width=4,
-            height=4, thresholds=limits((0, BUY), base=SELL), links=[link("Phases", PHASE_BOARD)],
-        ),
-        stat(
-            "PV",
-            f"Power of all PV meters, {_FLOWS}.",
-            [target(flow("pv_power"), "PV")],
-            unit="watt", last="5m", interval="5s", graph="area", empty=_NO_FLOW, width=4, height=4,
-            thresholds=limits(base=SUN), links=[link("PV self-consumption", SOLAR)],
-        ),
-        stat(
-            "Load",
-            f"What the site consumes, {_FLOWS}.",
-            [target(flow("load_power"), "Load")],
-            unit="watt", last="5m", interval="5s", graph="area", empty=_NO_FLOW, width=4, height=4,
-            thresholds=limits(base=LOAD), links=[link("PV self-consumption", SOLAR)],
-        ),
-        stat(
-            "Tariff",
-            "The tariff that the grid meter counts in now.",
-            [
-                target(
-                    f'SELECT last("tariff") FROM "meter" {where(RANGE, SITE, GRID)}', "Tariff"
-                )
-            ],
-            last="6h", empty="unknown", width=3, height=4, thresholds=limits(base="text"),
-            defaults={
-                "mappings": [
-                    {
-                        "type": "value",
-                        "options": {
-                            str(number): {"text": f"T{number}", "index": number - 1}
-                            for number in (1, 2, 3, 4)
-                        },
-                    }
-                ]
-            },
-            links=[link("Energy and tariffs", TARIFFS)],
-        ),
-        stat(
-            "Voltage",
-            f"Latest voltage of each phase to neutral. Red above {high:g} V, blue below {low:g} V. "
-            "Indication, not an EN 50160 measurement.",
-            [
-                target(
-                    f'SELECT last("voltage") FROM "power" {where(RANGE, SITE, GRID, PHASES)} '
-                    'GROUP BY "phase"',
-                    "$tag_phase",
-                    source=LIVE,
-                )
-            ],
-            unit="volt", decimals=1, last="5m", empty=_SILENT, names=True, width=6, height=4,
-            thresholds=limits(
-                (low, "green"), (settings.alerts.voltage_warning, "orange"), (high, "red"),
-                base="blue",
-            ),
-            links=[link("Voltage and frequency", QUALITY)],
-        ),
-        stat(
-            "Frequency",
-            "Latest grid frequency. Indication, not an EN 50160 measurement.",
-            [
-                target(
-                    f'SELECT last("frequency") FROM "power" {where(RANGE, SITE, GRID, total)}',
-                    "Frequency",
-                    source=LIVE,
-                )
-            ],
-            unit="hertz", decimals=2, last="5m", empty=_SILENT, width=3, height=4,
-            thresholds=limits(
-                (settings.events.frequency_low, "orange"), (49.8, "green"), (50.2, "orange"),
-                (settings.events.frequency_high, "red"), base="red",
-            ),
-            links=[link("Voltage and frequency", QUALITY)],
-        ),
-    ]  # fmt: skip
+Energy = Callable[[Period], str]
 
 
-def _site(field: str, times: str = "") -> str:
-    return f'SELECT ({grown(field)}){times} FROM "site" {where(RANGE, SITE)}'
+def _energies(settings: DashboardOptions) -> list[tuple[str, str, Energy]]:
+    """Return name, colour and query of each sum that the meters allow."""
+    found: list[tuple[str, str, Energy]] = []
+    if settings.has("grid"):
+        found.append(("Imported", BUY, lambda period: balance.counter(balance.IMPORT, period)))
+        found.append(("Exported", SELL, lambda period: balance.counter(balance.EXPORT, period)))
+    if settings.has("pv"):
+        found.append(("Produced", SUN, lambda period: balance.counter(balance.PRODUCED, period)))
+    if settings.has("battery"):
+        found.append(("Charged", CHARGE, lambda p: balance.counter(balance.CHARGED, p)))
+        found.append(("Discharged", DISCHARGE, lambda p: balance.counter(balance.DISCHARGED, p)))
+    if settings.has("grid", "pv"):
+        found.append(("Self-consumed", OWN, balance.self_consumed))
+    if settings.has("grid") and settings.roles & {"pv", "battery"}:
+        found.append(("Consumed", LOAD, balance.consumed))
+    if not settings.has("grid") and settings.has("load"):
+        found.append(("Measured loads", LOAD, lambda p: balance.counter(balance.LOADS, p)))
+    return found
 
 
 def _sums(settings: DashboardOptions) -> list[Json]:
+    energies = _energies(settings)
+    found = [
+        stat(
+            title,
+            f"{_CALENDAR}, from the meters' counters: self-consumed = produced - exported, "
+            "consumed = imported - exported + produced + discharged - charged.",
+            [target(ask(period), name) for name, _, ask in energies],
+            unit="kwatth", decimals=1, names=True, rows=True, width=8,
+            height=2 + max(3, len(energies)),
+            empty="nothing counted yet",
+            overrides=[coloured(name, colour) for name, colour, _ in energies],
+            links=[link("Energy and tariffs", TARIFFS)],
+        )
+        for title, period in _PERIODS
+    ]  # fmt: skip
+    return found + (_money(settings) if settings.priced and settings.has("grid") else [])
+
+
+def _money(settings: DashboardOptions) -> list[Json]:
     found = []
-    for title, last in (("Today", "now/d"), ("This month", "now/M"), ("This year", "now/y")):
+    for title, period in _PERIODS:
+        asked = [target(money.cost(settings, SITE, GRID, period=period), "Cost")]
+        if settings.has("pv") or settings.has("battery"):
+            asked.append(target(money.revenue(settings, SITE, GRID, period=period), "Feed-in"))
+        if settings.has("pv"):
+            asked.append(target(money.saved(settings, period=period), "Saved"))
         found.append(
             stat(
-                f"{title} so far",
-                "Imported and exported are the grid meter's counters. Produced, self-consumed and "
-                "consumed are the site's counters: self-consumed = produced - exported, "
-                "consumed = imported + self-consumed + discharged - charged.",
-                [
-                    target(counted("active_import", SITE, GRID, TOTAL), "Imported"),
-                    target(counted("active_export", SITE, GRID, TOTAL), "Exported"),
-                    target(_site("pv_energy"), "Produced"),
-                    target(_site("self_consumed"), "Self-consumed"),
-                    target(_site("load_energy"), "Consumed"),
-                ],
-                unit="kwatth", decimals=1, last=last, names=True, rows=True, width=8, height=7,
-                **SUM, empty="nothing counted yet",
-                overrides=[
-                    coloured("Imported", BUY), coloured("Exported", SELL),
-                    coloured("Produced", SUN), coloured("Self-consumed", OWN),
-                    coloured("Consumed", LOAD),
-                ],
-                links=[link("Energy and tariffs", TARIFFS)],
-            )
-        )  # fmt: skip
-    if settings.buy is None:
-        return found
-    for title, last in (("Today", "now/d"), ("This month", "now/M"), ("This year", "now/y")):
-        found.append(
-            stat(
-                f"Money, {title.lower()}",
-                "Cost = imported energy of each tariff x its price. Feed-in = exported energy x "
-                "feed-in price. Saved = self-consumed energy x price T1 (what it would have cost "
-                "by day). Prices are the newest ones of the configuration, without standing "
-                "charges.",
-                [
-                    target(priced(SITE, GRID, signs="buy"), "Cost"),
-                    target(priced(SITE, GRID, signs="sell"), "Feed-in"),
-                    target(_site("self_consumed", " * ${price_t1:raw}"), "Saved"),
-                ],
-                unit=settings.money, decimals=2, last=last, names=True, rows=True, width=8, **SUM,
-                height=5, empty="nothing counted yet",
+                f"Money, {title[0].lower()}{title[1:]}",
+                f"{_CALENDAR}. Cost = imported energy of each tariff x its price. Feed-in = "
+                "exported energy x its price. Saved = self-consumed energy x the price of the "
+                "tariff that the grid meter counted in last. All at the prices that held at the "
+                "time ([prices] in the configuration), without standing charges.",
+                asked,
+                unit=settings.money, decimals=2, names=True, rows=True, width=8, height=5,
+                empty="nothing counted since the first price",
                 overrides=[
                     coloured("Cost", BUY), coloured("Feed-in", SELL), coloured("Saved", OWN),
                 ],
@@ -195,73 +109,91 @@ def _sums(settings: DashboardOptions) -> list[Json]:
     return found
 
 
-def _charts() -> list[Json]:
-    total = "\"phase\" = 'total'"
-    flow = (
-        f'SELECT mean("%s") FROM "site" {where(RANGE, SITE)} GROUP BY time($__interval) fill(null)'
-    )
-    return [
-        curves(
-            "Power",
-            f"Means over the range shown. PV and load {_FLOWS}; negative grid power is export.",
-            [
-                target(flow % "pv_power", "PV"),
-                target(flow % "load_power", "Load"),
-                target(
-                    f'SELECT mean("active_power") FROM "power_1m" '
-                    f"{where(RANGE, SITE, GRID, total)} GROUP BY time($__interval) fill(null)",
-                    "Grid",
-                ),
-            ],
-            unit="watt", interval="1m", points=720, fill=12, width=12, height=9, legend=(),
-            overrides=[
-                coloured("PV", SUN), coloured("Load", LOAD), coloured("Grid", BUY),
-            ],
-            links=[link("Phases", PHASE_BOARD)],
-        ),
-        bars(
-            "The last 31 days",
-            "Energy of each day of the site: consumed = self-consumed + imported; exported below "
-            "the line. A day after an outage holds what was counted meanwhile.",
-            [
-                target(
-                    f'SELECT difference(last("self_consumed")) FROM "site" '
-                    f"{where(RANGE, SITE)} GROUP BY time(1d) fill(none) tz('${{tz:raw}}')",
-                    "Self-consumed",
-                ),
-                target(
-                    f'SELECT non_negative_difference(last("active_import")) FROM "energy" '
-                    f"{where(RANGE, SITE, GRID, TOTAL)} GROUP BY time(1d) fill(none) "
-                    "tz('${tz:raw}')",
-                    "Imported",
-                ),
-                target(
-                    f'SELECT -1 * non_negative_difference(last("active_export")) FROM "energy" '
-                    f"{where(RANGE, SITE, GRID, TOTAL)} GROUP BY time(1d) fill(none) "
-                    "tz('${tz:raw}')",
-                    "Exported",
-                ),
-            ],
-            unit="kwatth", decimals=1, last="31d", interval="1d", width=12, height=9, legend=(),
-            overrides=[
-                coloured("Self-consumed", OWN), coloured("Imported", BUY),
-                coloured("Exported", SELL),
-            ],
-            links=[link("Energy and tariffs", TARIFFS)],
-        ),
-    ]  # fmt: skip
+def _chart(settings: DashboardOptions) -> Json:
+    def flow(field: str) -> str:
+        return (
+            f'SELECT mean("{field}") FROM "site" {where(RANGE, SITE)} '
+            "GROUP BY time($__interval) fill(null)"
+        )
+
+    def of_role(name: str, sign: str = "") -> str:
+        inner = (
+            f'SELECT {sign}mean("active_power") AS "p" FROM "power_1m" '
+            f"{where(RANGE, SITE, role(name), _TOTAL)} "
+            'GROUP BY time($__interval), "meter" fill(none)'
+        )
+        return (
+            f'SELECT sum("p") FROM ({inner}) {where(RANGE)} GROUP BY time($__interval) fill(null)'
+        )
+
+    asked = []
+    if settings.has("pv"):
+        asked.append(target(of_role("pv", "-1 * "), "PV"))
+    if settings.has("battery"):
+        asked.append(target(of_role("battery"), "Battery"))
+    if settings.has("grid", "pv"):
+        asked.append(target(flow("load_power"), "Load"))
+    if settings.has("grid"):
+        asked.append(target(of_role("grid"), "Grid"))
+    elif settings.has("load"):
+        asked.append(target(of_role("load"), "Measured loads"))
+    return curves(
+        "Power",
+        "Means over the range shown. Grid: negative is export. Battery: negative is discharge. "
+        "Load = grid + PV - what goes into a battery.",
+        asked,
+        unit="watt", interval="1m", points=720, fill=12, width=12, height=9, legend=(),
+        overrides=[
+            coloured("PV", SUN), coloured("Load", LOAD), coloured("Grid", BUY),
+            coloured("Battery", CHARGE), coloured("Measured loads", LOAD),
+        ],
+        links=[link("Phases", PHASE_BOARD)],
+    )  # fmt: skip
+
+
+def _days(settings: DashboardOptions) -> Json:
+    asked = []
+    if settings.has("grid", "pv"):
+        asked.append(target(balance.self_consumed(step="1d"), "Self-consumed"))
+    elif settings.has("pv"):
+        asked.append(target(balance.counter(balance.PRODUCED, step="1d"), "Produced"))
+    if settings.has("grid"):
+        asked.append(target(balance.counter(balance.IMPORT, step="1d"), "Imported"))
+        exported = balance.counter(balance.EXPORT, step="1d", sign="-1 * ")
+        asked.append(target(exported, "Exported"))
+    elif settings.has("load"):
+        asked.append(target(balance.counter(balance.LOADS, step="1d"), "Measured loads"))
+    if settings.has("battery"):
+        asked.append(target(balance.counter(balance.DISCHARGED, step="1d"), "Discharged"))
+        charged = balance.counter(balance.CHARGED, step="1d", sign="-1 * ")
+        asked.append(target(charged, "Charged"))
+    return bars(
+        "Energy by day",
+        "The last 31 days, or the range that was chosen by dragging. Exported and charged stand "
+        "below the line. A day after an outage holds what was counted meanwhile.",
+        asked,
+        unit="kwatth", decimals=1, last="31d", interval="1d", width=12, height=9, legend=(),
+        overrides=[
+            coloured("Self-consumed", OWN), coloured("Imported", BUY),
+            coloured("Exported", SELL), coloured("Produced", SUN), coloured("Measured loads", LOAD),
+            coloured("Charged", CHARGE), coloured("Discharged", DISCHARGE),
+        ],
+        links=[link("Energy and tariffs", TARIFFS)],
+    )  # fmt: skip
 
 
 def home(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
-    sums = _sums(settings)
+    now = [*flows(settings), *grid(settings)]
+    power = settings.measures("active_power")
+    charts = spread([*([_chart(settings)] if power else []), _days(settings)], 2)
     return dashboard(
         HOME,
         "The installation at a glance.",
-        [row("Now"), *_now(settings), *_charts(), row("Energy and money"), *sums],
+        [*([row("Now")] if now else []), *now, *charts, row("Energy and money"), *_sums(settings)],
         settings,
-        names=variables(settings, prices="hidden"),
+        names=variables(settings),
         start="now/d",
-        refresh="30s",
+        refresh="1m",
         marks=events(shown=False),
     )

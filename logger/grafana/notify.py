@@ -18,22 +18,25 @@ TEMPLATE = """\
 {{ if not .Alerts.Firing }}Over: {{ end }}{{ .CommonLabels.alertname }}
 {{- end }}
 
-{{ define "inepro.line" -}}
-{{ if .Annotations.summary }}{{ .Annotations.summary }}{{ else }}{{ .Labels.alertname }}{{ end }}
+{{ define "inepro.link" -}}
+{{ if .PanelURL }}{{ .PanelURL }}
+{{- if .Labels.site }}&var-site={{ urlquery .Labels.site }}{{ end }}
+{{- if .Labels.meter }}&var-meter={{ urlquery .Labels.meter }}{{ end }}{{ end }}
 {{- end }}
 
 {{ define "inepro.message" -}}
 {{ range .Alerts.Firing -}}
-{{ template "inepro.line" . }}
-since {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
+{{ if .Annotations.summary }}{{ .Annotations.summary }}{{ else }}{{ .Labels.alertname }}{{ end }}
+alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{ .Annotations.description }}
-{{ if .PanelURL }}{{ .PanelURL }}{{ end }}
+{{ template "inepro.link" . }}
 
 {{ end -}}
 {{ range .Alerts.Resolved -}}
-over: {{ template "inepro.line" . }}
-from {{ .StartsAt.Local.Format "2006-01-02 15:04" }}
-to {{ .EndsAt.Local.Format "2006-01-02 15:04 MST" }}
+over: {{ if .Annotations.over }}{{ .Annotations.over }}{{ else }}{{ .Labels.alertname }}{{ end }}
+alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04" }}
+over since {{ .EndsAt.Local.Format "2006-01-02 15:04 MST" }}
+{{ template "inepro.link" . }}
 
 {{ end -}}
 {{- end }}

@@ -1,53 +1,98 @@
-"""What dashboards and alert rules depend on: time zone, prices, limits. Pure."""
+"""What dashboards and alert rules depend on: time zone, prices, limits, meters. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from logger import models
+from logger.config import Config
 from logger.config.alerts import Alerts
-from logger.config.derive import Events, Price, Prices
+from logger.config.derive import Events, Prices
+from logger.domain.datamodel import ROLES
+
+# A reading so soon after a moment counts as the one at it, if slow jobs are not more often.
+_SETTLE_S = 30.0
+# What a PRO380 measures.
+_USUAL = frozenset(
+    {
+        "voltage", "current", "active_power", "reactive_power", "apparent_power",
+        "power_factor", "frequency", "active", "active_import", "active_export",
+        "reactive_import", "reactive_export", "day_counter", "tariff",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DashboardOptions:
     """The figures behind every dashboard and rule, all from one configuration file.
 
-    `zone` is the IANA time zone of the installation: days begin and end there. Prices
-    are for one kWh in `currency`; `buy` by tariff T1 to T4, None without any: then nothing
-    shows money.
+    `zone` is the IANA time zone of the installation: days begin and end there. Without
+    `prices` nothing shows money. `roles` and `wirings` are those of the meters, `fields`
+    what their models measure: a panel is made for what is there.
+    `slow_s` is the shortest interval of a slow job, seconds.
     """
 
+    site: str = "home"
     zone: str = "Europe/Amsterdam"
-    currency: str = "EUR"
-    buy: tuple[float, float, float, float] | None = None
-    sell: float = 0.0
+    prices: Prices = field(default_factory=Prices)
     events: Events = field(default_factory=Events)
     alerts: Alerts = field(default_factory=Alerts)
+    roles: frozenset[str] = frozenset(ROLES)
+    wirings: frozenset[str] = frozenset({"3P4W", "3P3W", "1P2W"})
+    fields: frozenset[str] = _USUAL
+    slow_s: float = 60.0
 
     @property
     def money(self) -> str:
         """The unit of amounts of money, as Grafana names it."""
         known = {"EUR": "currencyEUR", "USD": "currencyUSD", "GBP": "currencyGBP"}
-        return known.get(self.currency, f"suffix: {self.currency}")
+        return known.get(self.prices.currency, f"suffix: {self.prices.currency}")
+
+    @property
+    def priced(self) -> bool:
+        """Whether there are prices."""
+        return bool(self.prices.valid)
+
+    @property
+    def settle(self) -> str:
+        """How long after a moment a reading still counts as the one at it, in InfluxQL."""
+        return f"{int(1000 * min(_SETTLE_S, self.slow_s / 2))}ms"
+
+    @property
+    def phase_voltages(self) -> bool:
+        """Whether a meter measures voltages to neutral of several phases."""
+        return "voltage" in self.fields and bool(self.wirings & {"3P4W", "1P2W"})
+
+    @property
+    def line_voltages(self) -> bool:
+        """Whether a meter without a neutral measures voltages between phases."""
+        return "voltage" in self.fields and "3P3W" in self.wirings
+
+    def has(self, *roles: str) -> bool:
+        """Tell whether there is a meter of each of these roles."""
+        return self.roles >= set(roles)
+
+    def measures(self, *names: str) -> bool:
+        """Tell whether some meter measures one of these fields."""
+        return not self.fields.isdisjoint(names)
 
 
-def dashboard_options(
-    zone: str,
-    prices: Prices | None = None,
-    events: Events | None = None,
-    alerts: Alerts | None = None,
-) -> DashboardOptions:
-    """Return the settings of a configuration; the newest prices are the ones shown."""
-    made = DashboardOptions(zone=zone, events=events or Events(), alerts=alerts or Alerts())
-    if prices is None or not prices.valid:
-        return made
-    newest: Price = max(prices.valid, key=lambda price: price.since)
-    t1, t2, t3, t4 = (newest.buying(f"T{number}") for number in (1, 2, 3, 4))
+def dashboard_options(config: Config) -> DashboardOptions:
+    """Return the options of a configuration, and of the models that it names.
+
+    Raises ModelError for a model that is not there.
+    """
+    meters = [meter for bus in config.bus for meter in bus.meter]
+    tables = {meter.model: models.load(meter.model, config.models_dir) for meter in meters}
+    one_phase = {name for name, table in tables.items() if table.one_phase}
     return DashboardOptions(
-        zone=zone,
-        currency=prices.currency,
-        buy=(t1, t2, t3, t4),
-        sell=newest.sell,
-        events=made.events,
-        alerts=made.alerts,
+        site=config.site.name,
+        zone=config.site.timezone,
+        prices=config.prices,
+        events=config.events,
+        alerts=config.alerts,
+        roles=frozenset(meter.role for meter in meters),
+        wirings=frozenset("1P2W" if m.model in one_phase else m.wiring for m in meters),
+        fields=frozenset(one.field for table in tables.values() for one in table.registers),
+        slow_s=min(config.interval(meter, "slow") for meter in meters),
     )

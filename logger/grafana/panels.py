@@ -12,12 +12,16 @@ ENERGY: Json = {"type": "influxdb", "uid": "inepro-energy"}
 LIVE: Json = {"type": "influxdb", "uid": "inepro-live"}
 MIXED: Json = {"type": "datasource", "uid": "-- Mixed --"}
 TAG = "inepro-logger"
+# A text in place of a figure, in the colour of plain text: nothing is wrong. Where something
+# is, it is told in the second.
+PLAIN, MISSING = "text", "orange"
 # How an empty cell of a table looks.
 NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
 WIDTH = 24
 
 # The same thing has the same colour everywhere, readable on a light and a dark ground.
 BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"
+CHARGE, DISCHARGE = "dark-green", "light-green"
 PHASE_COLOURS = {"L1": "orange", "L2": "blue", "L3": "green"}
 TARIFF_COLOURS = {"T1": "dark-blue", "T2": "light-blue", "T3": "dark-purple", "T4": "light-purple"}
 
@@ -133,19 +137,24 @@ def panel(
 
 def stat(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     """Return a panel of large numbers."""
-    graph = more.pop("graph", "none")
+    missing = more.pop("missing", PLAIN)
+    empty = more.setdefault("empty", "no data in this range")
     names = more.pop("names", False)
     colour = more.pop("colour", "value")
     rows = more.pop("rows", False)
     options = {
         "colorMode": colour,
-        "graphMode": graph,
+        "graphMode": "none",
         "justifyMode": "auto",
         "orientation": "horizontal" if rows else "auto",
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "textMode": "value_and_name" if names else "value",
     }
-    defaults = {"color": {"mode": "thresholds"}, **more.pop("defaults", {})}
+    own = more.pop("defaults", {})
+    # Without a mapping of its own it would have the colour of the lowest threshold.
+    none = {"match": "null+nan", "result": {"text": empty, "color": missing}}
+    mappings = [*own.pop("mappings", ()), {"type": "special", "options": none}]
+    defaults = {"color": {"mode": "thresholds"}, "mappings": mappings, **own}
     return panel("stat", title, text, targets, options=options, defaults=defaults, **more)
 
 

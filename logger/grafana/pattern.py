@@ -5,44 +5,77 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
 from logger.grafana.panels import Json, panel, target
-from logger.grafana.query import METER, RANGE, SITE, TOTAL, ZONE, risen, where, wide
+from logger.grafana.query import METER, SHOWN, SITE, TOTAL, ZONE, Part, added, bounds, where
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_BEYOND = "2d"
+_WHEN = bounds(SHOWN, _BEYOND)
+_ANY = '"k" > 0.0000001'  # what is left of a difference of equal sums is nothing
+_ENDS, _MINUS = ("first", "last"), "-1 * "
 
 
-def month(field: str, number: int) -> str:
-    """Return the energy of a month of the year shown, in the site's own time."""
-    year = "${__to:date:YYYY}"
-    start = f"'{year}-{number:02}-01'"
-    end = f"'{year}-{number + 1:02}-01'" if number < 12 else f"'{year}-12-31' + 1d"
-    span = f"time >= {start} AND time < {end}"
-    inner = risen(field, span, SITE, METER, TOTAL, step="1h", zone=f" {ZONE}")
-    return f'SELECT sum("d") AS "kWh" FROM ({inner}) {ZONE}'
+@cache
+def _repeated(zone: str) -> frozenset[int]:
+    """Return the hours that happen twice when summer time ends in `zone`."""
+    found = set()
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    for _ in range(2 * 366 * 24):
+        hour = at.astimezone(ZoneInfo(zone)).hour
+        at += timedelta(hours=1)
+        if at.astimezone(ZoneInfo(zone)).hour == hour:
+            found.add(hour)
+    return frozenset(found)
 
 
-def _hour(hour: int) -> str:
+def _within(length: str, function: str, series: str, sign: str = "") -> str:
+    """Return a function of what `series` has in each `length`."""
+    return (
+        f'SELECT {sign}{function}("k") AS "k" FROM ({series}) {where(*_WHEN)} '
+        f"GROUP BY time({length}) fill(none) {ZONE}"
+    )
+
+
+def _hour(hour: int, zone: str) -> str:
     """Return, for each day, the energy drawn in one hour of it, stamped with midnight.
 
-    Hours are cut first; then one value a day is taken at that hour; then it is moved to
-    the beginning of its day, so that all hours of a day stand above each other.
+    Of the hours of a stretch the engine can name the first and the last. So an hour is
+    found as one of a pair, that as one of two pairs, these as one half of eight hours, and
+    those as the first, the last or the rest of a day. All begin at midnight in local time,
+    where the engine knows days of 23 and 25 hours. An hour that happens twice is what the
+    other one leaves of its pair.
+
+    Every hour has a sum, 0 where nothing was read, or before and after the range shown:
+    so the first is the right one, and not the next that has any.
     """
-    span = wide("1d")
-    hourly = (
-        f'SELECT non_negative_difference(last("active_import")) AS "k" FROM "energy" '
-        f"{where(span, SITE, METER, TOTAL)} GROUP BY time(1h) fill(none) {ZONE}"
+    part = Part("active_import", (SITE, METER, TOTAL))
+    hours = added(
+        [(part, SHOWN)], SHOWN, select='sum("d") AS "k"', step="1h", fill="0", beyond=_BEYOND
     )
-    daily = (
-        f'SELECT first("k") AS "v" FROM ({hourly}) WHERE {span} '
-        f"GROUP BY time(1d, {hour}h) fill(none) {ZONE}"
-    )
-    return (
-        f'SELECT mean("v") AS "kWh" FROM ({daily}) WHERE {RANGE} '
-        f"GROUP BY time(1d) fill(none) {ZONE}"
-    )
+    own, other = _ENDS[hour % 2], _ENDS[1 - hour % 2]
+    pairs = [("", "sum"), (_MINUS, other)] if hour in _repeated(zone) else [("", own)]
+    third = hour // 8
+    days = [("", "sum"), (_MINUS, "first"), (_MINUS, "last")] if third == 1 else [
+        ("", _ENDS[third // 2])
+    ]  # fmt: skip
+    cells = []
+    for sign, function in pairs:
+        two = _within("2h", function, hours, sign)
+        four = _within("4h", _ENDS[hour // 2 % 2], two)
+        eight = _within("8h", _ENDS[hour // 4 % 2], four)
+        cells += [_within("1d", function, eight, sign) for sign, function in days]
+    # Signs are put apart and added here: the engine gives the first and the last of a day of
+    # 25 hours different times, and no row that has both.
+    whole = ", ".join(f"({cell})" for cell in cells)
+    added_up = f'SELECT sum("k") AS "k" FROM {whole} {where(*_WHEN)} GROUP BY time(1d) fill(none)'
+    return f'SELECT "k" AS "kWh" FROM ({added_up} {ZONE}) {where(*_WHEN, _ANY)} {ZONE}'
 
 
-def heatmap() -> Json:
+def heatmap(zone: str) -> Json:
     options = {
         "calculate": False,
         "calculation": {},
@@ -63,9 +96,11 @@ def heatmap() -> Json:
         "heatmap",
         "Hour by day",
         "Import of each hour (rows, local time) of each day (columns): the stronger the colour, "
-        "the more. Best with ranges of a week to three months.",
-        [target(_hour(hour), f"{hour:02}:00") for hour in range(24)],
-        options=options, unit="kwatth", decimals=2, height=11, empty="no whole hour in this range",
+        "the more; empty where nothing was drawn, or nothing read. Energy counted during an "
+        "outage stands in the hour after it. Best with ranges of a week to three months.",
+        [target(_hour(hour, zone), f"{hour:02}:00") for hour in range(24)],
+        options=options, unit="kwatth", decimals=2, height=11,
+        empty="nothing was read in this range: choose a longer one",
         custom={"scaleDistribution": {"type": "linear"}},
         defaults={"color": {"mode": "thresholds"}},
     )  # fmt: skip

@@ -4,6 +4,8 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+from typing import Any
+
 from logger.grafana.frame import PHASES as UID
 from logger.grafana.frame import dashboard, events, variables
 from logger.grafana.options import DashboardOptions
@@ -18,7 +20,9 @@ from logger.grafana.panels import (
     table,
     target,
 )  # fmt: skip
+from logger.grafana.placing import spread
 from logger.grafana.query import METER, PHASES, POWERS, RANGE, SITE, where
+from logger.grafana.voltages import kinds
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
 # is looked at; beyond, the means of minutes. The condition is the same for all, so the
@@ -27,6 +31,9 @@ _POINTS = 720
 _READINGS, _MINUTES = "$__interval_ms <= 120000", "$__interval_ms > 120000"
 _SOURCE = "Ranges up to a day show every reading, longer ones the means of minutes."
 _TOTAL = "\"phase\" = 'total'"
+_COMMON: Json = {"interval": "5s", "points": _POINTS}
+# What the panels of `_power` need.
+_POWERS = ("active_power", "active_power", "reactive_power", "apparent_power")
 
 
 def _targets(select: str, alias: str, *conditions: str, by: str = '"meter", "phase"') -> list[Json]:
@@ -65,105 +72,166 @@ def _colours() -> list[Json]:
     return [by_pattern(f" {phase}$", colour) for phase, colour in PHASE_COLOURS.items()]
 
 
-def phases(settings: DashboardOptions) -> Json:
-    """Return the dashboard."""
-    low, high = settings.events.voltage_low, settings.events.voltage_high
-    name = "$tag_meter $tag_phase"
-    common = {"interval": "5s", "points": _POINTS, "width": 12, "overrides": _colours()}
-    third = {**common, "width": 8}
-    now = (
-        'SELECT last("voltage") AS "V", last("current") AS "A", last("active_power") AS "W", '
-        'last("reactive_power") AS "var", last("apparent_power") AS "VA", '
-        'last("power_factor") AS "PF" FROM "power" '
-        f'{where(RANGE, SITE, METER)} GROUP BY "meter", "phase"'
+_COLUMNS = {
+    "voltage": ("V", "Voltage", "volt", 1),
+    "current": ("A", "Current", "amp", 2),
+    "active_power": ("W", "Active", "watt", 0),
+    "reactive_power": ("var", "Reactive", "voltampreact", 0),
+    "apparent_power": ("VA", "Apparent", "voltamp", 0),
+    "power_factor": ("PF", "Power factor", "none", 2),
+}
+
+
+def shows(settings: DashboardOptions) -> bool:
+    """Tell whether the meters measure anything of this dashboard."""
+    return settings.measures(*_COLUMNS)
+
+
+def _latest(settings: DashboardOptions) -> Json:
+    shown = {name: column for name, column in _COLUMNS.items() if settings.measures(name)}
+    chosen = ", ".join(f'last("{name}") AS "{short}"' for name, (short, *_) in shown.items())
+    query = (
+        f'SELECT {chosen} FROM "power" {where("time > now() - 5m", SITE, METER)} '
+        'GROUP BY "meter", "phase"'
     )
-    panels = [
-        table(
-            "Latest readings",
-            "The newest value of each quantity within the last five minutes. Power and current "
-            "are negative while a phase exports; the total has no voltage and current of its own.",
-            [target(now, source=LIVE, table=True)],
-            last="5m", height=9, decimals=1, sort="",
-            columns={
-                "meter": "Meter", "phase": "Phase", "V": "Voltage", "A": "Current",
-                "W": "Active", "var": "Reactive", "VA": "Apparent", "PF": "Power factor",
-            },
-            hidden=("Time", "time"),
-            overrides=[
-                _unit("Voltage", "volt", 1), _unit("Current", "amp", 2), _unit("Active", "watt", 2),
-                _unit("Reactive", "voltampreact", 2), _unit("Apparent", "voltamp", 2),
-                _unit("Power factor", "none", 2),
-                _narrow("Meter", 90), _narrow("Phase", 65),
-            ],
-        ),
-        row("Voltage and current"),
-        curves(
-            "Voltage",
-            f"Voltage of each phase to neutral. {_SOURCE} Dashed: {low:g} V and {high:g} V. "
-            "Indication, not an EN 50160 measurement.",
-            _targets('mean("voltage")', name, PHASES),
-            unit="volt", decimals=1, limit_lines=True, legend=(),
-            thresholds=limits((low, "transparent"), (high, "red"), base="blue"),
-            axis={"axisSoftMin": 225, "axisSoftMax": 240}, **common,
-        ),
-        curves(
-            "Current",
-            f"Current of each phase; negative while the phase exports. {_SOURCE}",
-            _targets('mean("current")', name, PHASES),
-            unit="amp", decimals=2, legend=(), **common,
-        ),
-        row("Power"),
-        curves(
-            "Active power",
-            f"Active power of each phase and the total; negative is export. {_SOURCE}",
-            _targets('mean("active_power")', name, POWERS),
-            unit="watt", legend=(), **common,
+    return table(
+        "Latest readings",
+        "The newest value of each quantity within the last five minutes. Power and current are "
+        "negative while a phase exports; a total of phases has no voltage and current of its own.",
+        [target(query, source=LIVE, table=True)],
+        height=9, decimals=1, sort="",
+        empty="no reading for 5 minutes: see the dashboard Logger and meters",
+        columns={"meter": "Meter", "phase": "Phase"}
+        | {short: heading for short, heading, *_ in shown.values()},
+        hidden=("Time", "time"),
+        overrides=[
+            *(_unit(heading, unit, digits) for _, heading, unit, digits in shown.values()),
+            _narrow("Meter", 90), _narrow("Phase", 65),
+        ],
+    )  # fmt: skip
+
+
+def _voltages(settings: DashboardOptions) -> list[Json]:
+    name, limit = "$tag_meter $tag_phase", settings.events
+    found = []
+    for kind in kinds(settings):
+        low, high = limit.voltage_low * kind.factor, limit.voltage_high * kind.factor
+        axis = {"axisSoftMin": 0.98 * kind.nominal, "axisSoftMax": 1.04 * kind.nominal}
+        found.append(
+            curves(
+                kind.name,
+                f"Voltage of each phase. {_SOURCE} Dashed: {low:.4g} V and {high:.4g} V. "
+                "Indication, not an EN 50160 measurement.",
+                _targets('mean("voltage")', name, kind.phases),
+                unit="volt", decimals=1, limit_lines=True, legend=(), overrides=_colours(),
+                thresholds=limits((low, "transparent"), (high, "red"), base="blue"),
+                axis=axis, **_COMMON,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _quantity(field: str, title: str, text: str, unit: str, phases: str, **more: Any) -> Json:
+    more = {"legend": (), "overrides": _colours(), **more}
+    asked = _targets(f'mean("{field}")', "$tag_meter $tag_phase", phases)
+    return curves(title, f"{text} {_SOURCE}", asked, unit=unit, **more, **_COMMON)
+
+
+def _power() -> list[Json]:
+    whole = _targets('mean("active_power")', "$tag_meter", _TOTAL)
+    return [
+        _quantity(
+            "active_power", "Active power",
+            "Active power of each phase and the total; negative is export.", "watt", POWERS,
         ),
         curves(
             "Active power, all phases",
             f"The signed sum of the phases, as the meter sends it. {_SOURCE}",
-            _targets('mean("active_power")', "$tag_meter", _TOTAL),
-            unit="watt", legend=(), fill=10,
-            **{key: value for key, value in common.items() if key != "overrides"},
+            whole, unit="watt", legend=(), fill=10, **_COMMON,
         ),
-        curves(
-            "Reactive power",
-            "Reactive power of each phase and the total; positive is inductive while drawing. "
-            f"{_SOURCE}",
-            _targets('mean("reactive_power")', name, POWERS),
-            unit="voltampreact", legend=(), **common,
+        _quantity(
+            "reactive_power", "Reactive power",
+            "Reactive power of each phase and the total; positive is inductive while drawing.",
+            "voltampreact", POWERS,
         ),
-        curves(
-            "Apparent power",
-            f"Apparent power of each phase and the total. {_SOURCE}",
-            _targets('mean("apparent_power")', name, POWERS),
-            unit="voltamp", legend=(), **common,
+        _quantity(
+            "apparent_power", "Apparent power", "Apparent power of each phase and the total.",
+            "voltamp", POWERS,
         ),
-        row("Power factor and balance"),
-        curves(
-            "Power factor",
-            "Active over apparent power of each phase and the total, as the meter sends it: "
-            f"without a sign on some firmware. {_SOURCE}",
-            _targets('mean("power_factor")', name, POWERS),
-            decimals=2, legend=(), axis={"axisSoftMin": 0, "axisSoftMax": 1}, **third,
-        ),
+    ]  # fmt: skip
+
+
+def _balance(settings: DashboardOptions) -> list[Json]:
+    found = []
+    if settings.measures("power_factor"):
+        found.append(
+            _quantity(
+                "power_factor", "Power factor",
+                "Active over apparent power of each phase and the total, as the meter sends it: "
+                "without a sign on some firmware.", "none", POWERS, decimals=2,
+                axis={"axisSoftMin": 0, "axisSoftMax": 1},
+            )
+        )  # fmt: skip
+    if "3P4W" not in settings.wirings or not settings.measures("voltage"):
+        return found
+    return [
+        *found,
         curves(
             "Active power apart",
             "The highest less the lowest active power of L1, L2 and L3: 0 W is perfect balance. "
             f"{_SOURCE}",
-            _apart("active_power"),
-            unit="watt", legend=(),
-            **{key: value for key, value in third.items() if key != "overrides"},
+            _apart("active_power"), unit="watt", legend=(), **_COMMON,
         ),
         curves(
             "Voltage apart",
             "The highest less the lowest voltage of L1, L2 and L3. This is a spread, not the "
             f"unbalance of EN 50160, which needs phase angles. {_SOURCE}",
-            _apart("voltage"),
-            unit="volt", decimals=1, legend=(),
-            **{key: value for key, value in third.items() if key != "overrides"},
+            _apart("voltage"), unit="volt", decimals=1, legend=(), **_COMMON,
         ),
     ]  # fmt: skip
+
+
+def _further(settings: DashboardOptions) -> list[Json]:
+    """Return what some models measure besides."""
+    made = {
+        "neutral_current": ("Neutral current", "Current in the neutral.", "amp", _TOTAL),
+        "temperature": ("Temperature", "Temperature in the meter.", "celsius", _TOTAL),
+        "voltage_thd": (
+            "Distortion of the voltage",
+            ("Total harmonic distortion of each phase's voltage, and its mean as total. EN 50160 "
+            "has 8 % as the limit for ten-minute means; this is an indication."),
+            "percent", POWERS,
+        ),
+        "current_thd": (
+            "Distortion of the current",
+            ("Total harmonic distortion of each phase's current, and its mean as total: high at "
+            "small currents, where it means little."), "percent", POWERS,
+        ),
+    }  # fmt: skip
+    return [
+        _quantity(field, title, text, unit, phases, decimals=1)
+        for field, (title, text, unit, phases) in made.items()
+        if settings.measures(field)
+    ]
+
+
+def phases(settings: DashboardOptions) -> Json:
+    """Return the dashboard."""
+    electric = _voltages(settings)
+    if settings.measures("current"):
+        current = "Current of each phase; negative while the phase exports."
+        electric.append(_quantity("current", "Current", current, "amp", POWERS, decimals=2))
+    power = [one for one, field in zip(_power(), _POWERS, strict=True) if settings.measures(field)]
+    groups = {
+        "Voltage and current": electric,
+        "Power": power,
+        "Power factor and balance": _balance(settings),
+        "Further quantities": _further(settings),
+    }
+    panels = [_latest(settings)]
+    for title, own in groups.items():
+        if own:
+            panels += [row(title), *spread(own, 3 if len(own) == 3 else 2)]
     return dashboard(
         UID,
         "Voltage, current and power of each phase, from five minutes to years.",

@@ -30,6 +30,21 @@ def placed(panels: Sequence[Json]) -> list[Json]:
     return found
 
 
+def spread(panels: Sequence[Json], most: int) -> list[Json]:
+    """Return the panels with widths that fill lines of at most `most` panels each."""
+    found: list[Json] = []
+    left = len(panels)
+    while left:
+        lines = -(-left // most)
+        count = -(-left // lines)
+        for place in range(count):
+            one = panels[len(found)]
+            width = WIDTH * (place + 1) // count - WIDTH * place // count
+            found.append({**one, "gridPos": {**one["gridPos"], "w": width}})
+        left -= count
+    return found
+
+
 def _lines(panels: Sequence[Json]) -> list[list[Json]]:
     """Return the panels line by line; a heading is a line of its own."""
     lines: list[list[Json]] = []

@@ -1,32 +1,103 @@
-"""InfluxQL for dashboards: conditions on the variables, ranges, sums of counters. Pure.
+"""InfluxQL for dashboards: conditions on the variables, and the one form for energy. Pure.
 
 Every variable has an explicit format (`:regex`, `:raw`), because Grafana's default one
 differs between versions. One statement a query, no trailing semicolon, measurements
 unqualified: so the same text runs on InfluxDB 1.8, 2.x and 3.
+
+Energy between two moments is what counters rose by from the last reading before the first
+moment to the last one before the second. Each rise stands in the hour in which it was
+read, so hours add up to days and years without a rest, and every panel shows the same sum.
+A reading that comes within `${settle}` after a moment counts as the one at that moment:
+slow jobs are due on whole minutes and end a little later. What was counted while nothing
+was read stands in the hour of the next reading. A counter that falls (a reset, another
+meter) gives nothing for that hour.
+
+`rises` is the only place that reads counters for energy. The difference is taken over a
+subquery: engines that speak InfluxQL differ in what `difference(last(..))` gives.
 """
 
 # Queries are text for Grafana, made of our own names only.
 # ruff: noqa: S608
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
 SITE = '"site" =~ /^${site:regex}$/'
 METER = '"meter" =~ /^${meter:regex}$/'
 RANGE = "$timeFilter"
 ZONE = "tz('${tz:raw}')"
+SETTLE = "${settle:raw}"
 GRID = "\"role\" = 'grid'"
 TOTAL = "\"phase\" = 'total' AND \"tariff\" = 'total'"
 PHASES = '"phase" =~ /^L[123]$/'
+LINES = '"phase" =~ /^L[123]-L[123]$/'
 # Powers of a meter of one phase are totals only.
 POWERS = '"phase" =~ /^(L[123]|total)$/'
 
+HOUR = "1h"
+# So far back a reading is looked for that a sum can begin with: for one sum as far as in the
+# reports, for a sum each hour or day less, because there the engine reads all that lies between.
+_REACH, _STEP_REACH = "400d", "31d"
+# One interval that holds everything. Without one of its own a subquery takes that of the query
+# around it.
+_EVER = "time(10000w), "
+_DAY = "${__to:date:YYYY-MM-DD}"
+_DAY_END = f"'{_DAY} 23:59:59.999'"
 
-def wide(step: str) -> str:
-    """Return the dashboard's range and one `step` before it, for use in subqueries.
 
-    A difference between neighbouring intervals needs the one before the first. On its
-    own the engine reads that one too; in a subquery it does not.
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From one moment to another, each in InfluxQL; the earliest of `ends` counts.
+
+    `number` is the beginning as a number that can be compared: "ms" since 1970, or
+    "date" for YYYYMMDD. Grafana puts both in as text, and the engine compares.
     """
-    return f"time >= ${{__from}}ms - {step} AND time <= ${{__to}}ms"
+
+    start: str
+    ends: tuple[str, ...]
+    number: str
+    scale: str
+
+    def until(self, end: str) -> Period:
+        """Return the period that ends at `end` at the latest."""
+        return Period(self.start, (*self.ends, end), self.number, self.scale)
+
+    def since(self, start: str) -> Period:
+        """Return the period that begins at `start`."""
+        return Period(start, self.ends, self.number, self.scale)
+
+
+SHOWN = Period("${__from}ms", ("${__to}ms",), "${__from}", "ms")
+# The range of the same length just before the one shown.
+BEFORE = Period("${__from}ms - ${__to}ms + ${__from}ms", ("${__from}ms",), "${__from}", "ms")
+# Day, month and year in which the range shown ends, until the end of that day: dragging
+# within a day changes none of them.
+DAY = Period(f"'{_DAY}'", (_DAY_END,), "${__to:date:YYYYMMDD}", "date")
+MONTH = Period("'${__to:date:YYYY-MM}-01'", (_DAY_END,), "${__to:date:YYYYMM}01", "date")
+YEAR = Period("'${__to:date:YYYY}-01-01'", (_DAY_END,), "${__to:date:YYYY}0101", "date")
+
+
+def month(number: int) -> Period:
+    """Return a month of the year in which the range shown ends."""
+    year = "${__to:date:YYYY}"
+    end = f"'{year}-{number + 1:02}-01'" if number < 12 else f"'{year}-12-31 23:59:59.999'"
+    return Period(f"'{year}-{number:02}-01'", (end,), f"{year}{number:02}01", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rises of one counter, as columns: each a name and what stands before the rise
+    (a sign or a factor, such as "-1 * ")."""
+
+    counter: str
+    conditions: tuple[str, ...]
+    columns: Mapping[str, str] = field(default_factory=lambda: {"d": ""})
+
+
+def role(name: str) -> str:
+    """Return the condition for meters of a role."""
+    return f"\"role\" = '{name}'"
 
 
 def where(*conditions: str) -> str:
@@ -34,57 +105,96 @@ def where(*conditions: str) -> str:
     return "WHERE " + " AND ".join(conditions)
 
 
-# Sums of counters take so many steps over the range: exact to 1/9000 of it, and some ten
-# times faster over a year than from point to point.
-SUM = {"interval": "1m", "points": 9000}
+def rises(part: Part, period: Period, by: str = '"meter"', *, stepped: bool = False) -> str:
+    """Return what a counter rose by in each hour of a period, for each meter;
+    `stepped` if the query around it has steps of time."""
+    begin = f"{period.start} + {SETTLE}"
+    ends = [f"time < {end} + {SETTLE}" for end in period.ends]
+    inside = where(f"time >= {begin}", *ends, *part.conditions)
+    reach, every = (_STEP_REACH, _EVER) if stepped else (_REACH, "")
+    back = where(f"time >= {begin} - {reach}", f"time < {begin}", *part.conditions)
+    fill = " fill(none)" if stepped else ""
 
+    def one(function: str, condition: str) -> str:
+        return (
+            f'SELECT {function}("{part.counter}") AS "v" FROM "energy" {condition} '
+            f"GROUP BY {every}{by}{fill} {ZONE}"
+        )
 
-def risen(field: str, *conditions: str, step: str = "$__interval", zone: str = "") -> str:
-    """Return how much a counter rose in each step of a range, a fall left out."""
-    return (
-        f'SELECT non_negative_difference(last("{field}")) AS "d" FROM "energy" '
-        f'{where(*conditions)} GROUP BY time({step}), "meter" fill(none){zone}'
+    # Where nothing was read before, it begins with the first reading; else that one is higher.
+    before = (
+        f'SELECT min("v") AS "v" FROM ({one("last", back)}), ({one("first", inside)}) '
+        f"GROUP BY {every}{by}{fill} {ZONE}"
     )
+    within = (
+        f'SELECT last("{part.counter}") AS "v" FROM "energy" {inside} '
+        f"GROUP BY time({HOUR}, {SETTLE}), {by} fill(none) {ZONE}"
+    )
+    columns = ", ".join(
+        f'{times}non_negative_difference("v") AS "{name}"' for name, times in part.columns.items()
+    )
+    return f"SELECT {columns} FROM ({before}), ({within}) GROUP BY {by}"
 
 
-def counted(field: str, *conditions: str, span: str = RANGE) -> str:
-    """Return the sum of all rises of a counter in a range."""
-    return f'SELECT sum("d") AS "sum" FROM ({risen(field, span, *conditions)})'
-
-
-def steps(
-    field: str,
-    step: str,
-    *conditions: str,
+def summed(
+    parts: Sequence[Part],
+    period: Period = SHOWN,
+    *,
+    select: str = 'sum("d") AS "kWh"',
+    step: str = "",
     by: str = "",
-    factor: str = "",
+    having: str = "",
 ) -> str:
-    """Return the rise of a counter in each `step` (1h, 1d) of the site's own days, times
-    `factor`."""
-    times = f"{factor} * " if factor else ""
-    group = f"time({step})" + (f", {by}" if by else "")
-    return (
-        f'SELECT {times}non_negative_difference(last("{field}")) AS "kWh" FROM "energy" '
-        f"{where(RANGE, *conditions)} GROUP BY {group} fill(none) {ZONE}"
-    )
+    """Return a sum over the rises of all parts: one for the period, or one for each `step`
+    (1h, 1d) of the site's own time and each value of the tag `by`.
+
+    `having` keeps the sums for which it holds, a condition on columns of `select`.
+    """
+    query = added([(part, period) for part in parts], period, select=select, step=step, by=by)
+    if not having:
+        return query
+    limits = [having, *(bounds(period) if step else [])]
+    shown = select.split('AS "')[1].split('"')[0]
+    return f'SELECT "{shown}" FROM ({query}) {where(*limits)} {ZONE}'
 
 
-def grown(field: str) -> str:
-    """Return how much a counter of the site grew: it never falls, so its two ends do, and
-    the engine need not read what lies between."""
-    return f'last("{field}") - first("{field}")'
+def added(
+    parts: Sequence[tuple[Part, Period]],
+    period: Period,
+    *,
+    select: str = 'sum("d") AS "kWh"',
+    step: str = "",
+    by: str = "",
+    fill: str = "none",
+    beyond: str = "",
+) -> str:
+    """Return a sum over the rises of parts that each have a period of their own, within
+    `period`; with `fill` "0" steps go on until `beyond` its end."""
+    inner = f'"meter", {by}' if by else '"meter"'
+    sources = ", ".join(f"({rises(part, own, inner, stepped=bool(step))})" for part, own in parts)
+    groups = [*([f"time({step})"] if step else []), *([by] if by else [])]
+    query = f"SELECT {select} FROM {sources}"
+    if step:
+        query += f" {where(*bounds(period, beyond))}"
+    if groups:
+        query += f" GROUP BY {', '.join(groups)}" + (f" fill({fill})" if step else "")
+    return f"{query} {ZONE}"
 
 
-def priced(*conditions: str, signs: str = "buy sell") -> str:
-    """Return the cost of the panel's range: drawn by tariff, less what was fed back."""
-    parts = []
-    if "buy" in signs:
-        for number in (1, 2, 3, 4):
-            tariff = f"\"phase\" = 'total' AND \"tariff\" = 'T{number}'"
-            inner = risen("active_import", RANGE, *conditions, tariff)
-            parts.append(f'SELECT sum("d") * ${{price_t{number}:raw}} AS "c" FROM ({inner})')
-    if "sell" in signs:
-        inner = risen("active_export", RANGE, *conditions, TOTAL)
-        sign = "-1 * " if "buy" in signs else ""
-        parts.append(f'SELECT {sign}sum("d") * ${{price_feed_in:raw}} AS "c" FROM ({inner})')
-    return 'SELECT sum("c") AS "sum" FROM ' + ", ".join(f"({part})" for part in parts)
+def bounds(period: Period, beyond: str = "") -> list[str]:
+    """Return the bounds of time for a query with steps over `rises`: they bind the inner
+    queries too, which look back for the reading to begin with, and on by `${settle}`."""
+    more = f" + {beyond}" if beyond else ""
+    ends = (f"time < {end} + {SETTLE}{more}" for end in period.ends)
+    return [f"time >= {period.start} + {SETTLE} - {_STEP_REACH}", *ends]
+
+
+def counted(counter: str, *conditions: str, period: Period = SHOWN) -> str:
+    """Return the energy of one counter in a period."""
+    return summed([Part(counter, conditions)], period)
+
+
+def steps(counter: str, step: str, *conditions: str, by: str = "", times: str = "") -> str:
+    """Return the energy of one counter in each `step` of the range shown, times `times`."""
+    columns = {"d": f"{times} * " if times else ""}
+    return summed([Part(counter, conditions, columns)], step=step, by=by)

@@ -9,6 +9,20 @@ from logger.grafana.panels import ENERGY, Json
 
 _EXPRESSION: Json = {"type": "__expr__", "uid": "__expr__"}
 
+TIME = "$timeFilter"
+
+
+def place(*more: str) -> str:
+    """Return how a message names the series: its site, its meter, and `more` of its tags."""
+    return "{{ $labels.site }}: {{ $labels.meter }}" + "".join(
+        f" {{{{ $labels.{name} }}}}" for name in more
+    )
+
+
+def value(ref: str = "B", form: str = "%.1f") -> str:
+    """Return the value of a step as a message shows it."""
+    return f'{{{{ printf "{form}" $values.{ref}.Value }}}}'
+
 
 def ask(ref: str, query: str, seconds: float) -> Json:
     return {
@@ -57,12 +71,17 @@ class Rules:
         self._panels = panels
         self.made: list[Json] = []
 
+    def has(self, panel: tuple[str, str]) -> bool:
+        """Return whether a dashboard has the panel: its dashboard's uid, and its title."""
+        return panel in self._panels
+
     def add(
         self,
         uid: str,
         title: str,
         data: Sequence[Json],
         text: str,
+        over: str,
         help_: str,
         panel: tuple[str, str],
         *,
@@ -71,7 +90,11 @@ class Rules:
         missing: str = "OK",
         broken: str = "OK",
     ) -> None:
-        """Add a rule that fires when its last step is not zero, after `wait`."""
+        """Add a rule that fires when its last step is not zero, after `wait`.
+
+        `text` is told while it fires, `over` when it does no longer; Grafana puts the
+        newest value into both, and keeps the last one of what is not measured any more.
+        """
         self.made.append(
             {
                 "uid": f"inepro-{uid}",
@@ -85,6 +108,7 @@ class Rules:
                 "panelId": self._panels[panel],
                 "annotations": {
                     "summary": text,
+                    "over": over,
                     "description": help_,
                     "__dashboardUid__": panel[0],
                     "__panelId__": str(self._panels[panel]),

@@ -4,6 +4,7 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+from logger.grafana import money
 from logger.grafana.frame import TARIFFS as UID
 from logger.grafana.frame import dashboard, variables
 from logger.grafana.options import DashboardOptions
@@ -11,6 +12,7 @@ from logger.grafana.panels import (
     BUY,
     SELL,
     TARIFF_COLOURS,
+    WIDTH,
     Json,
     bars,
     by_pattern,
@@ -22,23 +24,26 @@ from logger.grafana.panels import (
     table,
     target,
 )  # fmt: skip
-from logger.grafana.pattern import MONTHS, heatmap, month
+from logger.grafana.pattern import MONTHS, heatmap
+from logger.grafana.placing import spread
 from logger.grafana.query import (
+    BEFORE,
     METER,
     RANGE,
+    SHOWN,
     SITE,
-    SUM,
     TOTAL,
+    ZONE,
+    Part,
+    Period,
+    added,
     counted,
-    priced,
-    risen,
+    month,
     steps,
     where,
 )  # fmt: skip
 
 _EACH = '"phase" = \'total\' AND "tariff" =~ /^T[1-4]$/'
-# The range of the same length just before the one shown.
-_BEFORE = "time >= ${__from}ms - ${__to}ms + ${__from}ms AND time < ${__from}ms"
 _MISSED = "Energy counted during an outage stands in the first bar after it."
 
 
@@ -50,72 +55,133 @@ def _by_tariff(field: str, step: str) -> Json:
     return target(steps(field, step, SITE, METER, _EACH, by='"tariff"'), "$tag_tariff")
 
 
-def _period(field: str, span: str, alias: str) -> Json:
-    return target(counted(field, SITE, METER, TOTAL, span=span), alias)
+def _period(field: str, period: Period, alias: str) -> Json:
+    return target(counted(field, SITE, METER, TOTAL, period=period), alias)
 
 
 def _change(field: str) -> str:
     """Return the energy of the range less that of the range before, as its share."""
     parts = [
-        f'SELECT sum("d") AS "{name}" FROM ({risen(field, span, SITE, METER, TOTAL)})'
-        for name, span in (("a", RANGE), ("b", _BEFORE))
+        (Part(field, (SITE, METER, TOTAL), {name: ""}), period)
+        for name, period in (("a", SHOWN), ("b", BEFORE))
     ]
-    return (
-        'SELECT "x" / "y" - 1 FROM (SELECT sum("a") AS "x", sum("b") AS "y" FROM '
-        f'({parts[0]}), ({parts[1]})) WHERE "y" > 0'
-    )
+    both = added(parts, SHOWN, select='sum("a") AS "x", sum("b") AS "y"')
+    return f'SELECT "x" / "y" - 1 AS "change" FROM ({both}) WHERE "y" > 0 {ZONE}'
 
 
-def _counters() -> Json:
+def _months(title: str, field: str, colour: str, text: str) -> Json:
+    return lengths(
+        title,
+        f"{text} of the year that the range ends in, in local time.",
+        [
+            target(counted(field, SITE, METER, TOTAL, period=month(i)), name)
+            for i, name in enumerate(MONTHS, 1)
+        ],
+        unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=colour),
+        empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
+    )  # fmt: skip
+
+
+def _counters(settings: DashboardOptions) -> list[Json]:
+    columns = {
+        "active_import": "Import kWh", "active_export": "Export kWh",
+        "reactive_import": "Reactive import kvarh", "reactive_export": "Reactive export kvarh",
+        "apparent_import": "Apparent import kVAh", "apparent_export": "Apparent export kVAh",
+    }  # fmt: skip
+    shown = {name: text for name, text in columns.items() if settings.measures(name)}
+    chosen = ", ".join(f'last("{name}") AS "{name}"' for name in shown)
     query = (
-        'SELECT last("active_import") AS "import", last("active_export") AS "export", '
-        'last("reactive_import") AS "rimport", last("reactive_export") AS "rexport" '
-        f'FROM "energy" {where(RANGE, SITE, METER)} AND "phase" = \'total\' '
+        f'SELECT {chosen} FROM "energy" {where(RANGE, SITE, METER)} AND "phase" = \'total\' '
         'GROUP BY "tariff"'
     )
-    return table(
-        "Counters",
-        "The newest reading of each counter, as on the meter's display, in kWh and kvarh. "
-        "`total` is the sum over the tariffs.",
-        [target(query, table=True)],
-        columns={
-            "tariff": "Tariff", "import": "Import kWh", "export": "Export kWh",
-            "rimport": "Reactive import kvarh", "rexport": "Reactive export kvarh",
-        },
-        hidden=("Time", "time"), decimals=2, height=7, width=14,
-    )  # fmt: skip
+    found = [
+        table(
+            "Counters",
+            "The newest reading of each counter, as on the meter's display. `total` is the sum "
+            "over the tariffs.",
+            [target(query, table=True)],
+            columns={"tariff": "Tariff", **shown}, hidden=("Time", "time"), decimals=2, height=7,
+        )
+    ]  # fmt: skip
+    single = {
+        "day_counter": (
+            "Day counter",
+            "The counter that can be set to zero at the meter; nothing here depends on it.",
+        ),
+        "active": (
+            "Display total",
+            (
+                "The total of the display (register `active`): what it means is set by the meter's "
+                "combination code. Bills rest on import and export."
+            ),
+        ),
+    }
+    for name, (title, text) in single.items():
+        if settings.measures(name):
+            asked = f'SELECT last("{name}") FROM "energy" {where(RANGE, SITE, METER, TOTAL)}'
+            found.append(
+                stat(
+                    title, text, [target(asked, title)], unit="suffix: kWh", decimals=2,
+                    width=5, height=7, thresholds=limits(base="text"),
+                )
+            )  # fmt: skip
+    found[0]["gridPos"]["w"] = WIDTH - 5 * (len(found) - 1)
+    return found
+
+
+def _further(settings: DashboardOptions) -> list[Json]:
+    """Return reactive and apparent energy of the range shown, where the meters count it."""
+    made = {
+        "Reactive energy": ("reactive_import", "reactive_export", "suffix: kvarh"),
+        "Apparent energy": ("apparent_import", "apparent_export", "suffix: kVAh"),
+    }
+    found = [
+        stat(
+            title,
+            f"{title} in the range shown, while drawing and while feeding back.",
+            [
+                target(counted(drawn, SITE, METER, TOTAL), "Import"),
+                target(counted(fed, SITE, METER, TOTAL), "Export"),
+            ],
+            unit=unit, decimals=1, names=True, rows=True, height=4, empty="nothing counted",
+            thresholds=limits(base="text"),
+        )
+        for title, (drawn, fed, unit) in made.items()
+        if settings.measures(drawn, fed)
+    ]  # fmt: skip
+    return spread(found, 2)
 
 
 def _money(settings: DashboardOptions) -> list[Json]:
     cost = [
-        target(priced(SITE, METER, signs="buy"), "Import"),
-        target(priced(SITE, METER, signs="sell"), "Feed-in"),
-        target(priced(SITE, METER), "Net"),
+        target(money.cost(settings, SITE, METER), "Import"),
+        target(money.revenue(settings, SITE, METER), "Feed-in"),
+        target(money.net(settings, SITE, METER), "Net"),
     ]
-    daily = []
-    for number in (1, 2, 3, 4):
-        tariff = f"\"phase\" = 'total' AND \"tariff\" = 'T{number}'"
-        price = f"${{price_t{number}:raw}}"
-        query = steps("active_import", "1d", SITE, METER, tariff, factor=price)
-        daily.append(target(query, f"T{number}"))
-    query = steps("active_export", "1d", SITE, METER, TOTAL, factor="-1 * ${price_feed_in:raw}")
-    daily.append(target(query, "Feed-in"))
+    daily = [
+        target(money.cost(settings, SITE, METER, step="1d"), "Import"),
+        target(money.revenue(settings, SITE, METER, step="1d", sign=-1), "Feed-in"),
+    ]
+    prices = (
+        "All at the prices that held at the time ([prices] in the configuration), without "
+        "standing charges."
+    )
     return [
         stat(
             "Cost in this range",
-            "Import = energy of each tariff x its price; feed-in = exported energy x feed-in "
-            "price; net = import - feed-in. Prices are the fields above, without standing charges.",
+            "Import = energy of each tariff x its price; feed-in = exported energy x its price; "
+            f"net = import - feed-in. {prices}",
             cost,
-            unit=settings.money, decimals=2, names=True, rows=True, width=6, height=8, **SUM,
-            thresholds=limits(base="text"), empty="nothing counted",
+            unit=settings.money, decimals=2, names=True, rows=True, width=6, height=8,
+            thresholds=limits(base="text"), empty="nothing counted since the first price",
             overrides=[coloured("Import", BUY), coloured("Feed-in", SELL)],
         ),
         bars(
             "Cost by day",
-            f"Cost of each day by tariff; feed-in below the line. {_MISSED}",
+            f"Cost of each day; feed-in below the line. {prices} {_MISSED}",
             daily,
             unit=settings.money, decimals=2, width=18, height=8, interval="1d",
-            overrides=[*_colours(), coloured("Feed-in", SELL)],
+            overrides=[coloured("Import", BUY), coloured("Feed-in", SELL)],
         ),
     ]  # fmt: skip
 
@@ -128,36 +194,37 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Import",
             "Energy drawn in the range shown, and in the range of the same length before it.",
             [
-                _period("active_import", RANGE, "this range"),
-                _period("active_import", _BEFORE, "the one before"),
+                _period("active_import", SHOWN, "this range"),
+                _period("active_import", BEFORE, "the one before"),
             ],
-            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5, **SUM,
+            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5,
             thresholds=limits(base=BUY), empty="nothing counted",
         ),
         stat(
             "Import, change",
             "Import of this range / import of the range before - 1; blank without an earlier one.",
             [target(_change("active_import"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, **SUM, empty="no earlier range",
+            unit="percentunit", decimals=1, width=6, height=5, empty="no earlier range",
             thresholds=limits((0, "orange"), base="green"),
         ),
         stat(
             "Export",
             "Energy fed in during the range shown, and during the one before it.",
             [
-                _period("active_export", RANGE, "this range"),
-                _period("active_export", _BEFORE, "the one before"),
+                _period("active_export", SHOWN, "this range"),
+                _period("active_export", BEFORE, "the one before"),
             ],
-            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5, **SUM,
+            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5,
             thresholds=limits(base=SELL), empty="nothing counted",
         ),
         stat(
             "Export, change",
             "Export of this range / export of the range before - 1; blank without an earlier one.",
             [target(_change("active_export"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, **SUM, empty="no earlier range",
+            unit="percentunit", decimals=1, width=6, height=5, empty="no earlier range",
             thresholds=limits((0, "green"), base="orange"),
         ),
+        *_further(settings),
         row("By tariff"),
         bars(
             "Import by day",
@@ -184,54 +251,23 @@ def tariffs(settings: DashboardOptions) -> Json:
             unit="kwatth", decimals=2, width=12, interval="1h", overrides=_colours(),
         ),
         row("Patterns and months"),
-        heatmap(),
-        lengths(
-            "Import by month",
-            "Energy drawn in each month of the year that the range ends in, in local time.",
-            [target(month("active_import", i), name) for i, name in enumerate(MONTHS, 1)],
-            unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=BUY),
-            empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
+        heatmap(settings.zone),
+        _months(
+            "Import by month", "active_import", BUY, "Energy drawn in each month"
         ),
-        lengths(
-            "Export by month",
-            "Energy fed in during each month of the year that the range ends in, in local time.",
-            [target(month("active_export", i), name) for i, name in enumerate(MONTHS, 1)],
-            unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=SELL),
-            empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
+        _months(
+            "Export by month", "active_export", SELL, "Energy fed in during each month"
         ),
-        *([row("Money"), *_money(settings)] if settings.buy is not None else []),
+        *([row("Money"), *_money(settings)] if settings.priced else []),
         row("The meter's own counters"),
-        _counters(),
-        stat(
-            "Day counter",
-            "The counter that can be set to zero at the meter; nothing here depends on it.",
-            [
-                target(
-                    f'SELECT last("day_counter") FROM "energy" {where(RANGE, SITE, METER, TOTAL)}',
-                    "Day counter",
-                )
-            ],
-            unit="suffix: kWh", decimals=2, width=5, height=7, thresholds=limits(base="text"),
-        ),
-        stat(
-            "Display total",
-            "The total of the display (register `active`): what it means is set by the meter's "
-            "combination code. Bills rest on import and export.",
-            [
-                target(
-                    f'SELECT last("active") FROM "energy" {where(RANGE, SITE, METER, TOTAL)}',
-                    "Total",
-                )
-            ],
-            unit="suffix: kWh", decimals=2, width=5, height=7, thresholds=limits(base="text"),
-        ),
+        *_counters(settings),
     ]  # fmt: skip
     return dashboard(
         UID,
         "Import and export by tariff, hour, day and month; comparison and cost.",
         panels,
         settings,
-        names=variables(settings, meter="one", prices="shown"),
+        names=variables(settings, meter="one"),
         start="now-14d/d",
         refresh="5m",
     )

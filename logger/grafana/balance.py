@@ -1,0 +1,75 @@
+"""Energy of a site from the counters of its meters, by role, as `domain.balance` has it. Pure.
+
+    load          = import - export + PV + discharge - charge
+    self-consumed = PV - export
+
+A figure that needs a meter the site has not is left out, never 0: each sum asks whether
+the counters that it rests on were read at all.
+"""
+
+from __future__ import annotations
+
+from logger.grafana.query import SHOWN, SITE, TOTAL, Part, Period, role, summed
+
+IMPORT, EXPORT = ("active_import", "grid"), ("active_export", "grid")
+PRODUCED = ("active_export", "pv")
+CHARGED, DISCHARGED = ("active_import", "battery"), ("active_export", "battery")
+LOADS = ("active_import", "load")
+_MINUS = "-1 * "
+
+
+def _part(counter: tuple[str, str], **columns: str) -> Part:
+    name, of = counter
+    return Part(name, (SITE, role(of), TOTAL), columns)
+
+
+def counter(
+    which: tuple[str, str], period: Period = SHOWN, *, step: str = "", sign: str = ""
+) -> str:
+    """Return the energy of all meters of a role in one direction."""
+    return summed([_part(which, d=sign)], period, step=step)
+
+
+def consumed(period: Period = SHOWN, *, step: str = "") -> str:
+    """Return what the site consumed; nothing without a grid meter."""
+    parts = [
+        _part(IMPORT, d="", g=""),
+        _part(EXPORT, d=_MINUS),
+        _part(PRODUCED, d=""),
+        _part(DISCHARGED, d=""),
+        _part(CHARGED, d=_MINUS),
+    ]
+    select = 'sum("d") AS "kWh", sum("g") AS "grid"'
+    return summed(parts, period, select=select, step=step, having='"grid" >= 0')
+
+
+def _own() -> list[Part]:
+    return [_part(PRODUCED, d="", p=""), _part(EXPORT, d=_MINUS, g="")]
+
+
+def self_consumed(period: Period = SHOWN, *, step: str = "") -> str:
+    """Return what of the PV stayed on site; nothing without a grid and a PV meter."""
+    select = 'sum("d") AS "kWh", sum("p") AS "pv", sum("g") AS "grid"'
+    return summed(_own(), period, select=select, step=step, having='"pv" >= 0 AND "grid" >= 0')
+
+
+def self_consumption(period: Period = SHOWN, *, step: str = "") -> str:
+    """Return self-consumed / produced, for sums over the period or each step."""
+    select = 'sum("d") / sum("p") AS "share", sum("p") AS "pv", sum("g") AS "grid"'
+    return summed(_own(), period, select=select, step=step, having='"pv" > 0 AND "grid" >= 0')
+
+
+def self_sufficiency(period: Period = SHOWN, *, step: str = "") -> str:
+    """Return (load - import) / load; nothing without a grid and a PV meter."""
+    parts = [
+        _part(IMPORT, l="", g=""),
+        _part(EXPORT, a=_MINUS, l=_MINUS),
+        _part(PRODUCED, a="", l="", p=""),
+        _part(DISCHARGED, a="", l=""),
+        _part(CHARGED, a=_MINUS, l=_MINUS),
+    ]
+    select = (
+        'sum("a") / sum("l") AS "share", sum("l") AS "load", sum("p") AS "pv", sum("g") AS "grid"'
+    )
+    having = '"load" > 0 AND "pv" >= 0 AND "grid" >= 0'
+    return summed(parts, period, select=select, step=step, having=having)

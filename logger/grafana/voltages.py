@@ -1,0 +1,142 @@
+"""Panels of ten-minute voltages: to neutral, and between phases for meters without one. Pure."""
+
+# Queries are text for Grafana, made of our own names only.
+# ruff: noqa: S608
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from logger.domain.limits import NOMINAL_V, VOLTAGE_SHARES, voltage_bands
+from logger.domain.wiring import LINE_PHASES, voltage_factor
+from logger.grafana.options import DashboardOptions
+from logger.grafana.panels import (
+    PHASE_COLOURS,
+    Json,
+    by_pattern,
+    curves,
+    limits,
+    panel,
+    stat,
+    target,
+)  # fmt: skip
+from logger.grafana.query import LINES, METER, POWERS, RANGE, SITE, where
+from logger.grafana.windows import NO_CLAIM, share, window
+
+_WEEK = "time(1w, 4d)"  # InfluxDB's weeks begin on Thursdays; four days on is Monday
+_LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Voltages that are compared with one pair of limits; `factor` times those to neutral."""
+
+    name: str
+    phases: str
+    factor: float
+
+    @property
+    def nominal(self) -> float:
+        """The nominal voltage, V."""
+        return NOMINAL_V * self.factor
+
+    def bands(self) -> tuple[tuple[float, float], ...]:
+        """Return the normal and the wide band, V."""
+        return voltage_bands(self.factor)
+
+
+TO_NEUTRAL = Kind("Voltage", POWERS, 1.0)
+BETWEEN = Kind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]))
+
+
+def kinds(settings: DashboardOptions) -> list[Kind]:
+    """Return the kinds of voltages that the meters measure."""
+    found = [TO_NEUTRAL] if settings.phase_voltages else []
+    return [*found, BETWEEN] if settings.line_voltages else found
+
+
+def summary(kind: Kind, width: int) -> list[Json]:
+    """Return the share within the normal band, and the extremes."""
+    (low, high), _ = kind.bands()
+    rest = width - 2 * width // 3
+    return [
+        stat(
+            f"{kind.name} within {low:.4g} to {high:.4g} V",
+            f"Valid ten-minute windows within {kind.nominal:.4g} V +/- 10 % / all valid windows "
+            f"of the range. {NO_CLAIM}",
+            [target(share("quality_voltage", low, high, '"phase"', kind.phases), "$tag_phase")],
+            unit="percentunit", decimals=2, height=4, empty="no valid window", names=True,
+            width=width - rest, thresholds=limits((0.95, "green"), base="red"),
+        ),
+        stat(
+            f"{kind.name}, highest and lowest",
+            "The extreme single samples of all windows of the range: seen, not recorded dips. "
+            f"{NO_CLAIM}",
+            [
+                target(f'SELECT max("max") FROM "quality_voltage" '
+                       f"{where(RANGE, SITE, METER, kind.phases)}", "highest"),
+                target(f'SELECT min("min") FROM "quality_voltage" '
+                       f"{where(RANGE, SITE, METER, kind.phases)}", "lowest"),
+            ],
+            names=True, width=rest, unit="volt", decimals=1, height=4, empty="no window",
+            thresholds=limits((0.85 * kind.nominal, "text"), (260 * kind.factor, "red"),
+                              base="blue"),
+        ),
+    ]  # fmt: skip
+
+
+def _weeks(kind: Kind, band: int, least: float) -> Json:
+    low, high = kind.bands()[band]
+    limit = ("+/- 10 %", "+10/-15 %")[band]
+    query = share("quality_voltage", low, high, f'{_WEEK}, "phase"', kind.phases)
+    return panel(
+        "status-history",
+        f"{kind.name} within {low:.4g} to {high:.4g} V by week",
+        "Valid ten-minute windows with a mean within these limits / all valid windows, per week "
+        f"(from Monday on) and phase: the last 10 weeks, or the range that was chosen by "
+        f"dragging. {kind.nominal:.4g} V {limit}. EN 50160 asks for {least:.0%} of the week. "
+        f"A window is valid with 80 % of its samples and no clock step. {NO_CLAIM}",
+        [target(query, "$tag_phase")],
+        unit="percentunit", decimals=1, width=12, height=6, interval="1w", last="10w",
+        thresholds=limits((least, "green"), base="red"), empty="no valid window",
+        options={
+            "showValue": "always", "rowHeight": 0.9, "colWidth": 0.95,
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
+            "tooltip": {"mode": "single", "sort": "none"},
+        },
+        custom={"lineWidth": 0, "fillOpacity": 70},
+        defaults={"color": {"mode": "thresholds"}},
+    )  # fmt: skip
+
+
+def voltages(kind: Kind, settings: DashboardOptions) -> list[Json]:
+    """Return curves of the means, and the weeks."""
+    low, high = (
+        kind.factor * settings.events.voltage_low, kind.factor * settings.events.voltage_high
+    )  # fmt: skip
+    axis = {"axisSoftMin": 0.98 * kind.nominal, "axisSoftMax": 1.04 * kind.nominal}
+    common = {
+        "unit": "volt", "decimals": 1, "interval": "10m", "points": 720, "width": 12,
+        "limit_lines": True, "axis": axis, "empty": "no ten-minute window in this range",
+        "thresholds": limits((low, "transparent"), (high, "red"), base="blue"),
+        "overrides": [
+            by_pattern(f"^{phase}$", colour)
+            for phase, colour in (PHASE_COLOURS | _LINE_COLOURS).items()
+        ],
+    }  # fmt: skip
+
+    def means(word: str, of: str) -> Json:
+        query = window(f'{of}("mean")', "quality_voltage", kind.phases, by='"phase"')
+        return curves(
+            f"{kind.name}, {word} ten-minute means",
+            "Root mean square of ten minutes per phase; where a pixel holds several windows, the "
+            f"{word}. Dashed: {low:.4g} V and {high:.4g} V. {NO_CLAIM}",
+            [target(f"{query} fill(null)", "$tag_phase")],
+            legend=(of,), **common,
+        )  # fmt: skip
+
+    return [
+        means("highest", "max"),
+        means("lowest", "min"),
+        _weeks(kind, 0, VOLTAGE_SHARES[0]),
+        _weeks(kind, 1, VOLTAGE_SHARES[1]),
+    ]
