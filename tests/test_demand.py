@@ -219,7 +219,7 @@ def test_the_highest_windows_are_those_of_the_ledger(
 
 def test_every_form_tells_the_same(shell: Shell, tmp_path: Path) -> None:
     page = tmp_path / "demand.html"
-    words = ("report", "demand", *DAYS, "--rule", "belgium", "--html", str(page))
+    words = ("report", "demand", *DAYS, "--rule", "belgium", "--html", str(page), "--force")
     (row,) = shell.demand(*DAYS, "--rule", "belgium")["rows"]
     table = shell(*words)
     lines = list(csv.DictReader(shell(*words, "--csv").splitlines()))
