@@ -139,8 +139,11 @@ def from_file(key: tuple[str, ...], value: object) -> None:
     influx = {"url": "http://localhost:8086", "bucket": "energy"}
     data: dict[str, Any] = {"site": {"name": "home"}, "bus": [bus], "influxdb": influx}
     sections = {("bus",): bus, ("bus", "meter"): meter}
-    section = sections.get(key[:-1])
-    (data.setdefault(key[0], {}) if section is None else section)[key[-1]] = value
+    section = sections.get(key[:-1], data)
+    if section is data:
+        for name in key[:-1]:
+            section = section.setdefault(name, {})
+    section[key[-1]] = value
     Config.model_validate(data, context=FROM_FILE)
 
 
@@ -217,7 +220,8 @@ def test_every_option_for_a_time_knows_the_words(config: Path) -> None:
     found = options("TIME")
     assert {" ".join(one) for one in found} == {
         "report energy --from", "report energy --to", "report quality --from",
-        "report quality --to", "events --from", "events --to", "buffer export --from",
+        "report quality --to", "report demand --from", "report demand --to",
+        "events --from", "events --to", "buffer export --from",
         "buffer export --to", "buffer replay --from", "buffer replay --to",
         "simulate --start", "simulate-past --from",
     }  # fmt: skip
