@@ -17,9 +17,9 @@ from logger.config.addresses import (
     MBUS_EVERYBODY,
     MBUS_FAST_S,
     MBUS_SELECTED,
-    address_fault,
 )
 from logger.config.alerts import Alerts
+from logger.config.clashes import SLOW_S, clashes
 from logger.config.derive import Counters, Events, Prices
 from logger.config.metrics import Metrics
 from logger.config.mqtt import Mqtt
@@ -29,6 +29,7 @@ from logger.domain.errors import ConfigError
 from logger.domain.wiring import Wiring
 from logger.texts import keep, keep_login
 
+BAUDRATE = 9600  # the meters' own on Modbus
 BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 
@@ -54,7 +55,7 @@ class Intervals(Section):
     """How often each job reads, in seconds."""
 
     fast: Seconds = 5.0
-    slow: Seconds = 60.0
+    slow: Seconds = SLOW_S
     identity: Seconds = 3600.0
 
 
@@ -93,7 +94,7 @@ class Bus(Section):
     name: Name
     protocol: Literal["modbus", "mbus"] = "modbus"
     port: str
-    baudrate: int = 9600
+    baudrate: int = BAUDRATE
     parity: Literal["even", "odd", "none"] = "even"
     stopbits: Literal[1, 2] = 1
     timeout: Seconds = 1.0
@@ -126,7 +127,8 @@ class Bus(Section):
     @field_validator("port")
     @classmethod
     def _port(cls, value: str) -> str:
-        ports.network(value)
+        if ports.network(value) is None:
+            ports.check_device(value)
         return value
 
     @property
@@ -193,6 +195,10 @@ class Influx(Section):
         return found
 
 
+# Log and reserve take a part of it; some hours of points of one meter fit into the rest.
+SMALLEST_BUFFER = 4 * 1024**2
+
+
 def _state_directory() -> Path:
     if directory := os.environ.get("STATE_DIRECTORY"):  # set by systemd
         return Path(directory.split(":")[0])
@@ -208,6 +214,15 @@ class Buffer(Section):
     keep: Seconds = 2 * 86400.0
     max_size: Size = 2 * 1024**3
     max_age: Seconds | None = None
+
+    @field_validator("max_size")
+    @classmethod
+    def _of_use(cls, value: int) -> int:
+        if value < SMALLEST_BUFFER:
+            raise ValueError(
+                f'{value} bytes hold next to nothing: give "4MiB" at least; "2GiB" is usual'
+            )
+        return value
 
 
 class Config(Section):
@@ -227,40 +242,14 @@ class Config(Section):
     mqtt: Mqtt | None = None
 
     @model_validator(mode="after")
-    def _unique(self) -> Self:
-        buses: set[str] = set()
-        meters: dict[str, str] = {}
-        for b, bus in enumerate(self.bus):
-            if bus.name in buses:
-                raise MisplacedError(
-                    ("bus", b, "name"),
-                    f"two buses are called {bus.name!r}",
-                    "give each its own name",
-                )
-            buses.add(bus.name)
-            addresses: dict[int | str, str] = {}
-            for m, meter in enumerate(bus.meter):
-                if meter.name in meters:
-                    raise MisplacedError(
-                        ("bus", b, "meter", m, "name"),
-                        f"two meters are called {meter.name!r}",
-                        f"names must differ across all buses; the other is on {meters[meter.name]}",
-                    )
-                meters[meter.name] = bus.name
-                if fault := address_fault(
-                    bus.protocol, meter.address, meter.secondary, alone=len(bus.meter) == 1
-                ):
-                    raise MisplacedError(("bus", b, "meter", m, "address"), *fault)
-                place = meter.secondary or meter.address
-                if place in addresses:
-                    raise MisplacedError(
-                        ("bus", b, "meter", m, "address"),
-                        f"address {place} is given to {addresses[place]!r} and {meter.name!r}",
-                        "each meter on a bus needs its own; change one at the meter's buttons, or "
-                        "alone on the line with inepro-logger settings set METER "
-                        f"{'modbus_id' if bus.protocol == 'modbus' else 'primary_address'} N",
-                    )
-                addresses[place] = meter.name
+    def _together(self) -> Self:
+        data: dict[str, Any] = {
+            "intervals": {"slow": self.intervals.slow},
+            "bus": [bus.model_dump() for bus in self.bus],
+            "alerts": self.alerts.model_dump(exclude_unset=True),
+        }
+        for found in clashes(data):
+            raise found
         return self
 
     def interval(self, meter: Meter, job: str) -> float:
