@@ -7,7 +7,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,7 +25,7 @@ from logger.config.metrics import Metrics
 from logger.config.mqtt import Mqtt
 from logger.config.section import MisplacedError, Section
 from logger.config.types import FilePath, Name, Seconds, Size
-from logger.domain.errors import ConfigError
+from logger.domain.errors import ConfigError, nearest
 from logger.domain.wiring import Wiring
 from logger.texts import keep, keep_login
 
@@ -45,9 +45,9 @@ class Site(Section):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            raise ValueError(
-                f'unknown time zone {value!r}: expected a name such as "Europe/Amsterdam"'
-            ) from None
+            near = nearest(value, available_timezones())
+            meant = f"did you mean {near!r}?" if near else 'expected one such as "Europe/Vienna"'
+            raise ValueError(f"unknown time zone {value!r}: {meant}") from None
         return value
 
 
