@@ -11,7 +11,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -89,6 +89,13 @@ class Terminal:
             assert not self._over, f"ended without {text!r}: {self.shown[-800:]!r}"
             self._read(until)
         self._seen = at + len(text)
+
+    def read_until(self, good: Callable[[str], object]) -> None:
+        """Read on until `good` is true of all that was shown."""
+        until = time.monotonic() + PATIENCE_S
+        while not good(self.shown):
+            assert not self._over, f"ended before that: {self.shown[-800:]!r}"
+            self._read(until)
 
     def answer(self, question: str, typed: str) -> None:
         """Wait for `question`, and type an answer."""

@@ -124,6 +124,7 @@ def test_demo_ends_by_itself(tmp_path: Path) -> None:
     assert int(summary[1]) >= 12
     assert "grid " in done.stdout
     assert (tmp_path / "demo.sqlite").stat().st_size > 0
+    assert "inepro-logger init" in done.stdout.partition("Next")[2]
 
 
 def test_a_port_that_comes_later(tmp_path: Path) -> None:

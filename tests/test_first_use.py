@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import pyte
 import pytest
 
 from logger.config import load_config
@@ -180,3 +181,24 @@ def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path) -> None:
         assert screen.end() == 0, screen.shown
         assert "pro380" in screen.shown
         assert screen.shown.isascii()
+
+
+def test_the_demo_cuts_no_number_at_60_columns() -> None:
+    whole = (
+        r"grid( +-?\d+\.\d){3}( +-?\d+\.\d\d){3} +-?\d+\.\d{3} ",
+        r"roof +\d+\.\d\d +\d+\.\d\d +T[12]",
+    )
+
+    def picture(shown: str) -> str:
+        screen = pyte.Screen(60, 24)
+        pyte.Stream(screen).feed(shown)
+        return "\n".join(screen.display)
+
+    with Terminal("demo", columns=60, rows=24) as terminal:
+        terminal.read_until(lambda shown: all(re.search(one, picture(shown)) for one in whole))
+        assert "…" not in picture(terminal.shown)
+        terminal.interrupt()
+        terminal.end()
+    after = terminal.shown.rpartition("Next")[2]
+    assert "inepro-logger init" in after
+    assert max(map(len, after.splitlines())) <= 60

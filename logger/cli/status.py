@@ -52,12 +52,16 @@ def _show(state: dict[str, Any]) -> None:
         )
     buffer = state["buffer"]
     wear = buffer["written_per_day"]
+    delivered = bool(state["delivery"])
     console.print(
-        f"buffer {plain(buffer['path'])}: {buffer['waiting']} points wait, "
+        f"buffer {plain(buffer['path'])}: {buffer['waiting']} points "
+        f"{'wait' if delivered else 'kept'}, "
         f"{buffer['file_size'] / 1e6:.1f} MB of {buffer['max_size'] / 1e6:.0f} MB"
         + (f", {wear / 1e6:.0f} MB a day go to the medium" if wear is not None else ""),
     )
     console.print(f"buffer {scrubbed(buffer['scrub'], 'UTC')}")
+    if not delivered:
+        console.print("no \\[influxdb]: the buffer is the store, nothing waits for delivery")
     for lane in state["delivery"].values():
         lag = "" if lane["lag_s"] is None else f", newest point {lane['lag_s']:.0f} s old"
         console.print(

@@ -34,6 +34,7 @@ from logger.runtime.schedule import Schedule, Task
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.watch import Part, Watch
+from logger.store.place import check_first
 from logger.store.statefile import StateFile
 
 log = logging.getLogger(__name__)
@@ -168,7 +169,9 @@ class App:
         return Task(_HEALTH, _HEALTH, self.config.intervals.slow, self._report)
 
     def start(self) -> None:
-        """Start everything. Raises BufferBusyError when another logger has the buffer."""
+        """Start everything. Raises BufferBusyError when another logger has the buffer, and
+        ConfigError for a first buffer that cannot be made."""
+        check_first(self.config.buffer.path)
         self.buffer.open()
         found = self.buffer.state()
         since_ms = self.buffer.parked_since(self._boot)

@@ -10,6 +10,7 @@ from logger.config import Config, Influx
 from logger.config.mqtt import Mqtt
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.models import Job, Model
+from logger.store.place import nearest
 from logger.survey.finding import Finding, fail, note, ok, warn
 
 # What a point takes in the buffer with its row and index: 250 bytes in a file of 33,000
@@ -96,11 +97,14 @@ def points_a_day(config: Config, models: Mapping[str, Model]) -> float:
     return total
 
 
+def days_of_room(size: int, config: Config, models: Mapping[str, Model]) -> float:
+    """Return for how many days of points `size` bytes of the buffer are enough."""
+    return size / (points_a_day(config, models) * _BYTES_A_POINT)
+
+
 def disk(config: Config, models: Mapping[str, Model]) -> Iterator[Finding]:
     """Yield for how many days of points there is room while InfluxDB is away."""
-    directory = config.buffer.path.parent
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
+    directory = nearest(config.buffer.path.parent)
     yield room(directory, shutil.disk_usage(directory).free, config, models)
 
 
