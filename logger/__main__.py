@@ -1,6 +1,27 @@
-"""`python -m logger`: the same as the command `inepro-logger`."""
+"""`python -m logger`, and the command `inepro-logger`."""
 
-from logger.cli import main
+from __future__ import annotations
+
+import signal
+
+# While modules are loaded, Ctrl-C ends the process without a traceback.
+_FROM_TERMINAL = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _FROM_TERMINAL:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def main() -> None:
+    """Run the command. Ctrl-C ends it as the command itself says."""
+    from logger.cli import main as command
+
+    if _FROM_TERMINAL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        command()
+    finally:
+        if _FROM_TERMINAL:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 
 if __name__ == "__main__":
     main()

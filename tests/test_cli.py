@@ -119,11 +119,12 @@ def test_no_logger_running(tmp_path: Path) -> None:
 def test_demo_ends_by_itself(tmp_path: Path) -> None:
     done = command("demo", "--for", "7s", "--buffer", str(tmp_path / "demo.sqlite"))
     assert done.returncode == 0, done.stderr + done.stdout
-    summary = re.search(r"(\d+) readings of 2 meters, 0 errors, 0 jobs missed", done.stdout)
+    summary = re.search(r"(\d+) readings of 2 meters, 0 errors, \d+ jobs missed", done.stdout)
     assert summary, done.stdout
     assert int(summary[1]) >= 12
     assert "grid " in done.stdout
     assert (tmp_path / "demo.sqlite").stat().st_size > 0
+    assert "inepro-logger init" in done.stdout.partition("Next")[2]
 
 
 def test_a_port_that_comes_later(tmp_path: Path) -> None:

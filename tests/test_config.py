@@ -14,6 +14,7 @@ from logger.config.metrics import Metrics
 from logger.config.types import size
 from logger.domain.errors import ConfigError
 from tests.configs import configuration
+from tests.running import command
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "logger.toml"
 
@@ -77,10 +78,10 @@ def test_relative_paths_start_beside_the_file(tmp_path: Path) -> None:
     ("old", "new", "line", "says", "hint"),
     [
         ('port = "socket', 'prot = "socket', 6, "unknown key", "did you mean 'port'?"),
-        ("address = 2", 'address = "two"', 17, "valid integer", ""),
+        ("address = 2", 'address = "two"', 17, "should be a whole number, not", "without quotes"),
         ("address = 2", "address = 0", 17, "greater than or equal to 1", ""),
         ("address = 2", "address = 248", 17, "less than or equal to 247", ""),
-        ("address = 2", 'address = "2"', 17, "valid integer", ""),
+        ("address = 2", 'address = "2"', 17, "should be a whole number, not", "without quotes"),
         ("address = 2", "address = 1", 17, "address 1 is given to 'grid' and 'roof'", "modbus_id"),
         ('name = "roof"', 'name = "grid"', 15, "two meters are called 'grid'", "differ"),
         ('role = "pv"', "role = pv", 18, "not TOML", 'text needs quotes: role = "pv"'),
@@ -161,3 +162,81 @@ def test_sizes() -> None:
     assert size("500 MB") == 500_000_000
     with pytest.raises(ValueError, match="expected a size"):
         size("big")
+
+
+def test_all_mistakes_are_told_at_once_each_with_its_remedy(tmp_path: Path) -> None:
+    text = GOOD.replace("address = 2", 'address = "two"').replace('role = "pv"', 'role = "gird"')
+    text = text.replace(
+        'name = "home"', 'name = "home"\ntimezone = "Mars/X"\n[buffer]\nmax_sice = 1'
+    )
+    text = text.replace('name = "roof"\nmodel = "pro380"', 'name = "grid"\nmodel = "pro830"')
+    path = write(tmp_path, text)
+    done = command("config", "check", "--config", str(path))
+    assert done.returncode == 2
+    assert f"{path}: 6 mistakes" in done.stderr
+    told = [int(line.split(":")[1]) for line in done.stderr.splitlines() if line.startswith("/")]
+    assert told[1:] == sorted(told[1:])  # in the order of the file
+    for said in (
+        "timezone: unknown time zone 'Mars/X'",
+        "did you mean 'max_size'?",
+        "two meters are called 'grid'",
+        "unknown model",
+        "should be a whole number, not 'two'",
+        "did you mean 'grid'?",
+    ):
+        assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says", "hint"),
+    [
+        ("[[bus]]", "[bus]", "several, so its name stands in two brackets", "write [[bus]]"),
+        ('[site]\nname = "home"', "", "site: missing", 'a section [site] with name = "home"'),
+        ('role = "pv"', 'role = "pv"\ninvert = "yes"', "true or false, not 'yes'", "quotes"),
+        ('name = "home"', "name = 5", "should be text, not 5", "quotes"),
+        ("socket://127.0.0.1:5020", "ttyUSB0", "its path begins with /dev/", ""),
+        ('name = "home"', 'name = "home"\n[buffer]\nmax_size = 500', "500 bytes hold next", ""),
+        (
+            'name = "home"',
+            'name = "home"\n[intervals]\nslow = "5m"\n[alerts]\nsilent_after = "10m"',
+            "600s is shorter than four slow intervals of 300s",
+            'silent_after = "1200s"',
+        ),
+    ],
+)  # fmt: skip
+def test_complaints_are_in_plain_words(
+    tmp_path: Path, old: str, new: str, says: str, hint: str
+) -> None:
+    assert GOOD.count(old) == 1
+    error = refused(tmp_path, GOOD.replace(old, new))
+    assert says in error.message
+    assert hint in error.hint
+    assert "Input" not in error.message
+
+
+def test_one_device_has_one_bus(tmp_path: Path) -> None:
+    first = GOOD.replace("socket://127.0.0.1:5020", "/dev/ttyUSB0")
+    second = (
+        first[first.index("[[bus]]") :].replace('"a"', '"b"').replace('"grid"\nmodel', '"g"\nmodel')
+    )
+    error = refused(tmp_path, first + second.replace('"roof"', '"r"'))
+    assert "/dev/ttyUSB0 is the port of bus 'a', too" in error.message
+
+
+def test_silence_is_never_expected_sooner_than_counters_come(tmp_path: Path) -> None:
+    text = GOOD.replace('name = "home"', 'name = "home"\n[intervals]\nslow = "5m"')
+    assert load_config(write(tmp_path, text)).alerts.silent_after == 1200
+    assert load_config(write(tmp_path, GOOD)).alerts.silent_after == 600
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "logger.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load_config(path) == load_config(write(tmp_path, GOOD))
+
+
+def test_a_missing_file_says_what_writes_one(tmp_path: Path) -> None:
+    done = command("run", "--config", str(tmp_path / "none.toml"))
+    assert done.returncode == 2
+    assert "inepro-logger init" in done.stderr
+    assert "inepro-logger scan --port PORT --write" in done.stderr

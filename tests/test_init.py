@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from logger.cli.init import init
 from logger.config import load_config
 from logger.config.answers import SECRETS
+from logger.domain.errors import ConfigError, ExportError
 from tests.running import command
 
 app = typer.Typer()
@@ -99,17 +101,84 @@ def test_an_adapter_is_named_as_the_container_sees_it(tmp_path: Path) -> None:
 
 
 def test_a_few_questions_are_enough(tmp_path: Path) -> None:
-    keys = ["farm", "Europe/Oslo", "socket://gw:502", "2", "1", "grid", "house", "5", "pv", "shed"]
-    run(tmp_path, keys="\n".join([*keys, "me@example.org", "http://farm.local:3000/", ""]))
+    keys = ["farm", "Europe/Oslo", "socket://gw:502", "n", "2", "1", "", "grid", "house"]
+    keys += ["1", "5", "grow-750", "pv", "shed", "me@example.org", "http://farm.local:3000/"]
+    output = run(tmp_path, keys="\n".join([*keys, ""]))
+    assert "address 1 is that of 'house' already" in output
     config = load_config(tmp_path / "config" / "local.toml")
     assert config.site.name == "farm"
-    assert [(m.name, m.address, m.role) for m in config.bus[0].meter] == [
-        ("house", 1, "grid"),
-        ("shed", 5, "pv"),
+    assert [(m.name, m.address, m.role, m.model) for m in config.bus[0].meter] == [
+        ("house", 1, "grid", "pro380"),
+        ("shed", 5, "pv", "grow-750"),
     ]
     env = values(tmp_path / ".env")
     assert env["ALERT_EMAIL"] == "me@example.org"
     assert env["GRAFANA_URL"] == "http://farm.local:3000/"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--meter", "300:grid"), "from 1 to 247"),
+        (("--meter", "1:grid", "--meter", "1:pv"), "address 1 is that of 'grid'"),
+        (("--meter", "1:grid", "--meter", "2:grid"), "a meter is called 'grid' already"),
+        (("--meter", "1:gird"), "did you mean 'grid'?"),
+        (("--meter", "1:grid:a\nb"), "control characters"),
+        (("--meter", "1:grid", "--model", "pro830"), "did you mean 'pro380'?"),
+        (("--zone", "Mars/X"), "unknown time zone"),
+        (("--site", "socket://10.1.2.3:4196"), "looks like a port"),
+        (("--port", "Europe/Vienna"), "no device"),
+        (("--port", "tcp://10.1.2.3"), "port number is missing"),
+        (("--email", "nobody"), "mail addresses"),
+        (("--url", "machine:3000"), "address of Grafana"),
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_leave_no_file(
+    tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    output = run(tmp_path, "--yes", *options, code=2)
+    assert says in " ".join(output.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_file_that_is_there_is_told_before_any_question(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    config = tmp_path / "config" / "local.toml"
+    config.write_text("[site]\nname = \n", encoding="utf-8")
+    result = CliRunner().invoke(app, [str(tmp_path)], input="")
+    assert isinstance(result.exception, ConfigError)
+    assert f"{config}: not TOML" in result.exception.message
+    assert "run init again" in result.exception.hint
+    assert not (tmp_path / ".env").exists()
+
+
+def test_a_file_that_stays_gives_its_zone(tmp_path: Path) -> None:
+    run(tmp_path, "--yes", "--zone", "Asia/Tokyo")
+    (tmp_path / ".env").unlink()
+    run(tmp_path, "--yes", "--zone", "Europe/Oslo")
+    assert values(tmp_path / ".env")["TZ"] == "Asia/Tokyo"
+
+
+def test_what_no_file_takes_is_said(tmp_path: Path) -> None:
+    output = run(tmp_path, "--yes", "--no-docker", "--email", "me@example.org")
+    assert "note: ALERT_EMAIL=me@example.org: no file takes it" in output
+    assert "inepro-logger check --config" in output
+
+
+def test_two_files_are_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link, placed = os.link, []
+
+    def full(source: Path, target: Path) -> None:
+        placed.append(target)
+        if len(placed) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", full)
+    result = CliRunner().invoke(app, [str(tmp_path / "site"), "--yes"])
+    assert isinstance(result.exception, ExportError)
+    assert [one.name for one in placed] == ["local.toml", ".env"]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("meter", ["x:grid", "1", "1:roof"])

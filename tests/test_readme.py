@@ -216,12 +216,12 @@ def test_every_command_of_the_program_is_in_the_readme() -> None:
 def test_every_key_of_the_configuration_is_in_the_readme() -> None:
     from pydantic import BaseModel
 
-    from logger.config.load import _section_in
+    from logger.config.mistakes import section_in
     from logger.config.sections import Config
 
     def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, str]]:
         for name, field in section.model_fields.items():
-            inner = _section_in(field.annotation)
+            inner = section_in(field.annotation)
             if inner is not None:
                 yield from keys(inner, f"{above}{name}.")
             else:

@@ -21,7 +21,7 @@ from logger.bus.port import Port
 from logger.cli.options import CONFIG_VARIABLE
 from logger.cli.scan import scan
 from logger.config import load_config
-from logger.domain.errors import ConfigError, PortError, SilentError
+from logger.domain.errors import ConfigError, ExportError, PortError, SilentError
 from logger.meter.identify import Found, identify
 from logger.meter.session import MeterReader
 from logger.models import Job
@@ -293,7 +293,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
     with a_line(*there) as port:
         result = _cli("--port", port, "--range", "1-2,4-5", "--json", "--write", str(file))
         assert result.exit_code == 0, result.output
-        assert "set each meter's name and role in it first" in result.stderr
+        assert "look at each meter's name and role in it first" in result.stderr
         found = json.loads(result.stdout)
         assert [one["model"] for one in found] == ["pro380", "pro380-legacy", ""]
         config = load_config(file)
@@ -306,7 +306,7 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
             assert complete(reader.read(Job.FAST, 1))
         bus.close()
         again = _cli("--port", port, "--range", "1", "--write", str(file))
-    assert isinstance(again.exception, ConfigError)
+    assert isinstance(again.exception, ExportError)
     assert "exists already" in str(again.exception)
 
 
@@ -406,8 +406,7 @@ def test_a_logger_on_the_same_gateway_is_worth_a_note(
         written = _cli("--port", port, "--range", "1", "--write", str(file))
         assert "a logger is running" not in written.stderr
         monkeypatch.setenv(CONFIG_VARIABLE, str(file))
-        text = file.read_text(encoding="utf-8")
-        file.write_text(text + '[buffer]\npath = "b.sqlite"\n', encoding="utf-8")
+        load_config(file).buffer.path.parent.mkdir()
         buffer = load_config(file).buffer.path
         server = StatusServer(socket_path(buffer), lambda: {"buses": [{"port": port}]})
         server.start()

@@ -79,7 +79,10 @@ def written(tmp_path: Path, more: str = "") -> Path:
         (UNIT + 'id = 1\nmeters = ["grid", "roof"]', "a sum has no registers of its own"),
         (UNIT + 'id = 1\nmeter = "heat"', "has no Modbus registers"),
         (UNIT + 'id = 1\nmeter = "grid"\n' + UNIT + 'id = 1\nmeter = "roof"', "unit 1 stands for"),
-        ('max_age = 1\n' + UNIT + 'id = 1\nmeter = "grid"\nmap = "sunspec"', "silent in between"),
+        (
+            'max_age = "1s"\n' + UNIT + 'id = 1\nmeter = "grid"\nmap = "sunspec"',
+            "silent in between",
+        ),
         (UNIT + 'id = 1\nmeter = "grid"\nmap = "pro38"', "share.modbus.unit[1].map"),
         (UNIT + 'id = 1\nmeter = "grid"\nunits = 3', "unknown key"),
     ],

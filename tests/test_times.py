@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 
 from logger.cli import app
 from logger.config import Config
-from logger.config.load import _section_in
+from logger.config.mistakes import section_in
 from logger.config.types import FROM_FILE
 from logger.config.types import seconds as validate_seconds
 from logger.domain.times import UNITS, WORDS, duration_text, midnight_ms, next_day, seconds, stretch
@@ -125,7 +125,7 @@ def durations(section: type[BaseModel], above: tuple[str, ...] = ()) -> list[tup
     """Return the place of every key of the configuration that holds a duration."""
     found = []
     for name, field in section.model_fields.items():
-        if (inner := _section_in(field.annotation)) is not None:
+        if (inner := section_in(field.annotation)) is not None:
             found += durations(inner, (*above, name))
         elif takes_seconds(field.annotation, field.metadata):
             found.append((*above, name))

@@ -14,6 +14,7 @@ from logger.cli import (
     buffer,
     check,
     configuration,
+    console,
     demo,
     events,
     grafana,
@@ -31,11 +32,12 @@ from logger.cli import (
 )
 from logger.domain.errors import ConfigError, LoggerError, ModelError, SimulationError
 from logger.runtime import logs
-from logger.texts import guard, keep_environment
+from logger.texts import guard, keep_environment, printable
 
 # What the exit code says: 0 done and well, 1 something out there is not well, 2 a mistake
 # in the command or the configuration that only its author can mend.
 FAILED, MISTAKE = 1, 2
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 _MISTAKES = (ConfigError, ModelError, SimulationError)
 
 app = typer.Typer(
@@ -90,6 +92,7 @@ def _main(
 
 def main() -> None:
     """Run the command; a known error ends with one line and its exit code, no traceback."""
+    console.any_terminal()
     guard()
     keep_environment(os.environ)
     logs.before_set_up()
@@ -98,15 +101,27 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()  # what cannot be written has to be said, not lost at the end
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except OSError as err:
-        if err.errno not in {errno.ENOSPC, errno.EPIPE}:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if err.errno == errno.ENOSPC:
-            typer.secho(f"error: the output cannot be written: {err.strerror}", fg="red", err=True)
-        sys.exit(FAILED)
+        _end_without_output(err)
     except LoggerError as err:
         typer.secho(f"error: {err.message}", fg="red", err=True)
         if err.hint:
             typer.echo(f"  try: {err.hint}", err=True)
         sys.exit(MISTAKE if isinstance(err, _MISTAKES) else FAILED)
+
+
+def _end_without_output(err: OSError) -> None:
+    """End with what the system said about a file; what is about none is a fault in here."""
+    if err.errno in {errno.ENOSPC, errno.EPIPE}:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if err.errno == errno.ENOSPC:
+            typer.secho(f"error: the output cannot be written: {err.strerror}", fg="red", err=True)
+        sys.exit(FAILED)
+    if err.filename is None:
+        raise err
+    typer.secho(f"error: {printable(str(err.filename))}: {err.strerror}", fg="red", err=True)
+    if isinstance(err, PermissionError):
+        typer.echo("  try: ls -l shows who may read and write it; sudo -u USER", err=True)
+    sys.exit(FAILED)

@@ -24,6 +24,9 @@ def check(
     meters_only: Annotated[
         bool, typer.Option("--meters-only", help="Look at buses and meters only.")
     ] = False,
+    user: Annotated[
+        str, typer.Option(help="Who runs the logger; else the service's user, or this one.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, clock, disk.
@@ -43,7 +46,7 @@ def check(
 
     console = on_output()
     subject = ""
-    for finding in _findings(config, loaded, meters_only):
+    for finding in _findings(config, loaded, user, meters_only):
         found.append(finding)
         if not as_json:
             if finding.subject != subject:
@@ -59,7 +62,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding]:
+def _findings(file: Path, config: Config, user: str, meters_only: bool) -> Iterator[Finding]:
     from dataclasses import replace
 
     from logger.derive.clock import Clock
@@ -70,7 +73,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     from logger.mqtt import try_broker
     from logger.runtime.configured import state_directory
     from logger.survey import check as survey
-    from logger.survey import surroundings
+    from logger.survey import place, surroundings
     from logger.survey.context import from_file, shared
     from logger.survey.finding import note
 
@@ -90,6 +93,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
     yield from surroundings.mqtt(config, try_broker)
     yield from surroundings.sharing(config)
     yield from surroundings.clock(Clock().trusted, synchronised())
+    yield from place.buffer(config, user or place.service_user(file))
     yield from surroundings.disk(config, models)
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import typer
 
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from logger.config import Config
 
 app = typer.Typer(help="The configuration file.", no_args_is_help=True)
 
@@ -27,8 +33,10 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
 
     loaded = load_config(config)
     loads = check_config(loaded)
+    warnings = list(_warnings(loaded))
     if as_json:
-        typer.echo(json.dumps({"ok": True, "buses": [{"name": n, "load": x} for n, x in loads]}))
+        buses = [{"name": n, "load": x} for n, x in loads]
+        typer.echo(json.dumps({"ok": True, "buses": buses, "warnings": warnings}))
         return
     typer.echo(f"{config}: good")
     for bus, (_, load) in zip(loaded.bus, loads, strict=True):
@@ -56,3 +64,40 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
         typer.echo(f"  InfluxDB {loaded.influxdb.url}, buckets {', '.join(sorted(buckets))}")
     if loaded.mqtt is not None:
         typer.echo(f"  MQTT {loaded.mqtt.url}, topics below {loaded.mqtt.prefix}/")
+    for warning in warnings:
+        typer.echo(f"warn: {warning}")
+
+
+def _warnings(config: Config) -> Iterator[str]:
+    """Yield what does not keep the logger from starting, and is not what was meant.
+
+    Raises ConfigError for what does.
+    """
+    from pathlib import Path
+
+    from logger.config.answers import NO_PORT
+    from logger.domain.errors import ConfigError
+    from logger.runtime.configured import models_of
+    from logger.store.place import check_first
+    from logger.survey import ports, surroundings
+
+    here = ", ".join(ports.on_machine()) or "none"
+    for bus in config.bus:
+        if bus.port.endswith(NO_PORT):
+            raise ConfigError(
+                f"bus {bus.name}: its port was never named: {bus.port}", f"adapters here: {here}"
+            )
+        if ports.is_device(bus.port) and not Path(bus.port).exists():
+            yield f"bus {bus.name}: no {bus.port} here, run waits for it; adapters here: {here}"
+    if config.buffer.path.is_dir():
+        check_first(config.buffer.path)
+    try:
+        check_first(config.buffer.path)
+    except ConfigError as err:
+        yield str(err)
+    days = surroundings.days_of_room(config.buffer.max_size, config, models_of(config))
+    if days < 1:
+        yield (
+            f"buffer.max_size holds {24 * days:.1f} hours of points at these intervals: "
+            "a night without InfluxDB would lose some"
+        )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +17,39 @@ if TYPE_CHECKING:
 
 # Where there is no terminal, a table may be as wide as it likes.
 _PIPE_WIDTH = 200
+
+
+# What has no decomposition into letters that every terminal knows.
+_PLAIN = str.maketrans({"–": "-", "—": "-", "→": "->", "·": ".", "°": "deg ", "Ω": "Ohm", "×": "x"})
+
+
+def any_terminal() -> None:
+    """Let standard output and error take every text: what a terminal's character set lacks
+    is written with the letters that it has. A pipe gets UTF-8 where ASCII is all there is."""
+    codecs.register_error("with-plain-letters", _plain_letters)
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper) or _takes_all(stream.encoding):
+            continue
+        if stream.isatty():
+            stream.reconfigure(errors="with-plain-letters")
+        elif codecs.lookup(stream.encoding).name == "ascii":
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        else:
+            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper) and not _takes_all(sys.stdin.encoding):
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+
+
+def _takes_all(encoding: str) -> bool:
+    return codecs.lookup(encoding).name.startswith("utf-")
+
+
+def _plain_letters(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_PLAIN)
+    known = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return known or "?", error.end
 
 
 def console() -> Console:

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 # Noon in June: a demo without sun would show little.
 _NOON = "2026-06-21T10:30:00+00:00"
 _LINE_EVERY_S, _REFRESH_S = 5.0, 0.5
+_NEXT = """\
+Next, with a meter of your own:
+  inepro-logger scan     lists the adapters here
+  inepro-logger init     writes a configuration
+  inepro-logger check    looks at everything
+  inepro-logger run      logs"""
 # What the whole picture needs; a smaller terminal gets a line a meter.
 _FULL_HEIGHT, _FULL_WIDTH = 31, 118
+_TABLE_WIDTH = 76  # what the smaller one needs with rules between its columns
 
 
 def demo(
@@ -97,7 +104,9 @@ def _show(app: App, latest: Latest, for_s: float | None) -> None:
             with Live(console=console, auto_refresh=False, screen=True) as live:
                 while not done.wait(_REFRESH_S):
                     small = console.height < _FULL_HEIGHT or console.width < _FULL_WIDTH
-                    live.update(view(latest, app.state(), small=small), refresh=True)
+                    narrow = console.width < _TABLE_WIDTH
+                    shown = view(latest, app.state(), small=small, narrow=narrow)
+                    live.update(shown, refresh=True)
         else:
             began = time.monotonic()
             while not done.wait(_LINE_EVERY_S):
@@ -124,6 +133,10 @@ def _summary(app: App, buffer: Path | None) -> bool:
         f"{app.overview.readings} readings of {len(meters)} meters, {errors} errors, "
         f"{missed} jobs missed, {state.waiting} points in the buffer"
     )
-    if buffer is not None:
-        typer.echo(f"the points are in {buffer}: inepro-logger buffer export --help")
+    if buffer is not None and (not state.ok or not state.waiting):
+        typer.echo(f"nothing to rely on is in {buffer}: {state.problem or 'no point was kept'}")
+    elif buffer is not None:
+        typer.echo(f"the points are in {buffer}:")
+        typer.echo(f"  inepro-logger buffer export --file {buffer} --out points.csv")
+    typer.echo(_NEXT)
     return state.ok and not errors and all(meter.reads for meter in meters)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from logger.config import Config
     from logger.config.answers import Answers, Meter
-
-_ROLES = ("grid", "pv", "battery", "load")
 
 
 def init(
@@ -18,7 +17,7 @@ def init(
         Path, typer.Argument(help="The directory of docker-compose.yml.")
     ] = Path(),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
-    site: Annotated[str, typer.Option(help="The name of the installation.")] = "home",
+    site: Annotated[str, typer.Option(help="The name of the installation; else home.")] = "",
     zone: Annotated[str, typer.Option(help="Its time zone; else this machine's.")] = "",
     port: Annotated[
         str,
@@ -30,6 +29,7 @@ def init(
         list[str] | None,
         typer.Option(help="A meter as ADDRESS:ROLE or ADDRESS:ROLE:NAME; repeat it."),
     ] = None,
+    model: Annotated[str, typer.Option(help="The model of each --meter.")] = "pro380",
     email: Annotated[str, typer.Option(help="Who gets the alerts.")] = "",
     url: Annotated[
         str, typer.Option(help="Grafana in the links of messages; else by this machine's name.")
@@ -38,110 +38,212 @@ def init(
         bool, typer.Option("--docker/--no-docker", help="For the compose file, or without it.")
     ] = True,
 ) -> None:
-    """Write .env (random secrets, mode 600) and config/local.toml. Overwrites nothing."""
-    import os
-    import secrets
+    """Write .env (random secrets, mode 600) and config/local.toml. Overwrites nothing.
+
+    Every answer is checked when it is given; the files are written last, both or none.
+    """
     from dataclasses import replace
 
+    from logger.cli import nextsteps
+    from logger.cli.ask import checked
+    from logger.config import asked
+    from logger.config.answers import Answers
+    from logger.survey import machine, ports
+
+    adapters = ports.on_machine()
+    usual = port or next(iter(adapters), "")
+    given = Answers(
+        site=checked(asked.name, "--site")(site) if site else Answers().site,
+        zone=checked(asked.zone, "--zone")(zone) if zone else machine.zone(),
+        port=checked(asked.port, "--port")(usual) if usual else Answers().port,
+        meters=_meters(meter, model) if meter else Answers().meters,
+        email=checked(_mail, "--email")(email),
+        url=checked(_url, "--url")(url) if url else f"http://{machine.name()}:3000/",
+        docker=docker,
+    )
+    config, env = directory / "config" / "local.toml", directory / ".env"
+    kept = _kept(config, env if docker else None)
+    if kept is not None:
+        given = replace(given, site=kept.site.name, zone=kept.site.timezone)
+    elif not yes:
+        given = _ask(given, bool(site), bool(zone), bool(port), bool(meter), adapters)
+    if not yes and docker and not env.exists():
+        given = _ask_stack(given, ask_email=not email, ask_url=not url)
+    _write(given, config, env if docker else None)
+    nextsteps.after_init(given, directory, config, env)
+    if not docker and (email or url):
+        nextsteps.for_grafana(given, email=bool(email), url=bool(url))
+
+
+def _kept(config: Path, env: Path | None) -> Config | None:
+    """Return the configuration that is there already; what is there must be of use, and
+    what is not must be possible to make: before any question."""
     from logger.config import load_config
-    from logger.config.answers import Answers, configuration, environment, variables
+    from logger.config.answers import variables
+    from logger.config.files import may_be_made, writing
     from logger.domain.errors import ConfigError
     from logger.grafana import demands
 
-    given = Answers(
-        site=site,
-        zone=zone or _zone(),
-        port=port or _adapter() or Answers().port,
-        meters=[_meter(text) for text in meter] if meter else Answers().meters,
-        email=_taken("ALERT_EMAIL", email),
-        url=_taken("GRAFANA_URL", url) or f"http://{_machine()}:3000/",
-        docker=docker,
-    )
-    config = directory / "config" / "local.toml"
-    env = directory / ".env"
-    if not yes and not config.exists():
-        given = _ask(given, ask_meters=not meter)
-    if not yes and docker and not env.exists():
-        if not email:
-            email = typer.prompt("Mail address for alerts (or nothing)", "", value_proc=_mail)
-        if not url:
-            url = typer.prompt("Address of Grafana, for links", given.url, value_proc=_url)
-        given = replace(given, email=email, url=url)
-    config.parent.mkdir(parents=True, exist_ok=True)
-    _write(config, configuration(given), 0o644)
-    load_config(config)
-    if docker:
-        name = os.path.relpath(config, directory)
-        text = environment(given, f"./{name}", _serial_group(), secrets.token_urlsafe)
-        _write(env, text, 0o600)
-        found = variables(env.read_text(encoding="utf-8"))
-        if wrong := demands.problems(found):
+    found = None
+    with writing(config):
+        there = config.exists()
+    if there:
+        try:
+            found = load_config(config)
+        except ConfigError as err:
+            hint = "mend it, or move it away and run init again"
+            raise ConfigError(err.message, f"{err.hint}; {hint}" if err.hint else hint) from None
+    else:
+        may_be_made(config)
+    if env is not None:
+        if not env.exists():
+            may_be_made(env)
+        elif wrong := demands.problems(variables(_text(env))):
             raise ConfigError(f"{env}: {'; '.join(wrong)}", "correct it: Grafana would not start")
-        for remark in demands.remarks(found):
-            typer.echo(f"note: {remark}")
-        typer.echo(f"Next: docker compose up -d, then {found.get('GRAFANA_URL') or given.url}")
-        typer.echo(f"as admin with the GRAFANA_ADMIN_PASSWORD of {env}.")
-    if "CHANGE-ME" in config.read_text(encoding="utf-8"):
-        typer.echo("No serial adapter was found. Plug it in and write its name under")
-        place = "/host/dev/serial/by-id" if docker else "/dev/serial/by-id"
-        typer.echo(f"{place} into `port` of {os.path.relpath(config, directory)} (in the")
-        typer.echo(
-            "directory of docker-compose.yml), or the gateway's tcp://HOST:502 or socket://HOST:PORT."
-        )
+    return found
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """Create `path` with `mode`; an existing file stays as it is."""
-    import os
+def _text(env: Path) -> str:
+    from logger.domain.errors import ConfigError
 
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        typer.echo(f"{path} exists and stays as it is")
-        return
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        os.fchmod(handle, mode)  # whatever the umask
-        file.write(text)
-    typer.echo(f"{path} written")
+        return env.read_text(encoding="utf-8-sig")
+    except OSError as err:
+        raise ConfigError(f"{env}: cannot be read: {err.strerror}", "chmod or chown it") from err
+    except UnicodeDecodeError as err:
+        raise ConfigError(f"{env}: not UTF-8 text: {err}", "save it as UTF-8") from err
 
 
-def _ask(given: Answers, *, ask_meters: bool) -> Answers:
+def _ask(
+    given: Answers, site: bool, zone: bool, port: bool, meters: bool, adapters: list[str]
+) -> Answers:
+    """Ask for what no option gave."""
     from dataclasses import replace
 
-    site = typer.prompt("Name of the installation", given.site)
-    zone = typer.prompt("Time zone", given.zone)
-    port = typer.prompt("Serial adapter, or tcp://host:502, socket://host:port", given.port)
-    meters = list(given.meters)
-    if ask_meters:
-        meters = []
-        for number in range(1, int(typer.prompt("How many meters", 1, type=int)) + 1):
-            address = typer.prompt(f"Meter {number}: Modbus address", number, type=int)
-            role = typer.prompt(
-                f"Meter {number}: role ({', '.join(_ROLES)})", "grid" if number == 1 else "pv"
-            )
-            name = typer.prompt(f"Meter {number}: name of its place", role)
-            meters.append(_meter(f"{address}:{role}:{name}"))
-    return replace(given, site=site, zone=zone, port=port, meters=meters)
+    from logger.cli import ask
+    from logger.config import asked
+    from logger.config.answers import Answers
+    from logger.models import available
+
+    if not site:
+        given = replace(given, site=ask.ask("Name of the installation", given.site, asked.name))
+    if not zone:
+        given = replace(given, zone=ask.ask("Time zone", given.zone, asked.zone))
+    if not port:
+        given = replace(given, port=ask.port(adapters) or Answers().port)
+    if not meters:
+        found = _scanned(given) if given.port != Answers().port else []
+        given = replace(given, meters=found or ask.meters(available(None)))
+    return given
 
 
-def _meter(text: str) -> Meter:
+def _scanned(given: Answers) -> list[Meter]:
+    """Offer to look for meters; return those that were found and named."""
+    from logger.cli import ask
+    from logger.cli.quiet import quiet
+    from logger.cli.sweep import addresses_of, show, sweep
     from logger.config.answers import Meter
+    from logger.domain.errors import LoggerError
+    from logger.models import available, load
+    from logger.survey import draft, ports, roles, scan
 
-    address, _, rest = text.partition(":")
-    role, _, name = rest.partition(":")
-    if not address.isdecimal() or role not in _ROLES:
-        raise typer.BadParameter(
-            f"{text!r}: write ADDRESS:ROLE, such as 1:grid; roles are {', '.join(_ROLES)}"
+    if not typer.confirm("Look for meters there now (it only reads)", default=True):
+        return []
+    wanted = ask.ask("Addresses to try", "1-247", lambda text: addresses_of(text, 1, 247))
+    quiet()
+    port = ports.here(given.port)
+    models = {name: load(name) for name in available(None)}
+    patience_s = 0.5 if port.startswith("tcp://") else scan.PATIENCE_S
+    try:
+        found, _ = sweep(
+            "modbus", port, wanted, 9600, "even", False, list(models.values()), patience_s
         )
-    return Meter(name=name or role, address=int(address), role=role)
+    except LoggerError as err:
+        typer.echo(f"{err}; the meters can be named by hand", err=True)
+        return []
+    show(found, port)
+    known = [one for one in found if one.model]
+    if not known:
+        return []
+    seen = roles.look(scan.line_config(port), known, models)
+    guessed = roles.guess([seen.get(one, roles.Now()) for one in known], _hour(given.zone))
+    places = ask.places(known, draft.named(known, guessed), seen)
+    return [
+        Meter(name=place.name, address=one.address, role=place.role, model=one.model)
+        for one, place in zip(known, places, strict=True)
+    ]
+
+
+def _hour(zone: str) -> int:
+    from logger.cli.moments import now_ms
+    from logger.domain.times import hour_of
+
+    return hour_of(now_ms(), zone)
+
+
+def _ask_stack(given: Answers, *, ask_email: bool, ask_url: bool) -> Answers:
+    from dataclasses import replace
+
+    from logger.cli import ask
+
+    if ask_email:
+        given = replace(given, email=ask.ask("Mail address for alerts (or nothing)", "", _mail))
+    if ask_url:
+        given = replace(given, url=ask.ask("Address of Grafana, for links", given.url, _url))
+    return given
+
+
+def _write(given: Answers, config: Path, env: Path | None) -> None:
+    """Write what is not there yet: all of it, or nothing."""
+    import os
+    import secrets
+
+    from logger.config.answers import configuration, environment
+    from logger.config.files import NewFile, write_new
+    from logger.config.load import checked
+    from logger.survey import machine
+
+    new = []
+    if config.exists():
+        typer.echo(f"{config} exists and stays as it is")
+    else:
+        text = configuration(given)
+        checked(config, text)
+        new.append(NewFile(config, text))
+    if env is not None:
+        if env.exists():
+            typer.echo(f"{env} exists and stays as it is")
+        else:
+            name = f"./{os.path.relpath(config, env.parent)}"
+            text = environment(given, name, machine.serial_group(), secrets.token_urlsafe)
+            new.append(NewFile(env, text, 0o600))
+    write_new(new)
+    for file in new:
+        typer.echo(f"{file.path} written")
+
+
+def _meters(texts: list[str], model: str) -> list[Meter]:
+    from logger.cli.ask import checked
+    from logger.config import asked
+    from logger.models import available
+
+    option = checked(lambda text: asked.one_of(text, available(None), "model"), "--model")
+    model = option(model)
+    found: list[Meter] = []
+    for text in texts:
+        one = checked(lambda text: asked.unlike(found, asked.meter(text, model)), "--meter")
+        found.append(one(text))
+    return found
 
 
 def _taken(variable: str, value: str) -> str:
-    """Return `value` if Grafana takes it for `variable`."""
+    """Return `value` if Grafana takes it for `variable`, and .env can hold it."""
+    from logger.config.answers import quoted
     from logger.grafana import demands
 
     if wrong := demands.problems({variable: value}):
-        raise typer.BadParameter(wrong[0])
+        raise ValueError(wrong[0])
+    quoted(value)
     return value
 
 
@@ -151,48 +253,3 @@ def _mail(text: str) -> str:
 
 def _url(text: str) -> str:
     return _taken("GRAFANA_URL", text.strip())
-
-
-def _machine() -> str:
-    """Return the name of this machine; that of a container means nothing to anybody else."""
-    import re
-    import socket
-
-    name = socket.gethostname()
-    return "localhost" if re.fullmatch(r"[0-9a-f]{12}", name) or not name else name
-
-
-def _zone() -> str:
-    """Return the time zone of this machine, UTC if it does not tell."""
-    import os
-    from zoneinfo import available_timezones
-
-    named = os.environ.get("TZ", "").lstrip(":")
-    link = Path("/etc/localtime")
-    linked = str(link.resolve()).partition("zoneinfo/")[2] if link.is_symlink() else ""
-    for name in (named, linked):
-        if name in available_timezones():
-            return name
-    return "UTC"
-
-
-def _adapter() -> str:
-    """Return the permanent name of the first serial adapter, empty when there is none.
-
-    In a container the machine's /dev may be at /host/dev.
-    """
-    places = (Path("/dev/serial/by-id"), Path("/host/dev/serial/by-id"))
-    found = [adapter for place in places for adapter in sorted(place.glob("*"))]
-    return str(found[0]) if found else ""
-
-
-def _serial_group() -> int:
-    """Return the number of the group that owns serial ports; 20 is Debian's dialout."""
-    import grp
-
-    for name in ("dialout", "uucp"):
-        try:
-            return grp.getgrnam(name).gr_gid
-        except KeyError:
-            continue
-    return 20

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from logger.cli.console import plain
+from logger.cli.console import fitting, plain
 from logger.cli.table import Table
 from logger.domain.quantity import POWER_TOTAL, TARIFF, Quantity
 from logger.domain.wiring import NEUTRAL_PHASES
@@ -60,20 +60,29 @@ class Latest:
         return sum(found, Decimal(0)) if found else None
 
 
-def view(latest: Latest, state: Mapping[str, Any], *, small: bool = False) -> RenderableType:
+def view(
+    latest: Latest, state: Mapping[str, Any], *, small: bool = False, narrow: bool = False
+) -> RenderableType:
     """Return the whole picture: phases, flows, energy, line and buffer; when `small`, a line
-    a meter, for a terminal of 80 by 24."""
+    a meter, for a terminal of 80 by 24; when `narrow`, without rules between the columns, for
+    one of 50."""
     return Group(
-        _summary(latest) if small else _phases(latest),
+        _summary(latest, narrow) if small else _phases(latest),
         _flows(latest),
-        _energy(latest, ("total",) if small else ("T1", "T2", "total")),
+        _energy(latest, ("total",) if small else ("T1", "T2", "total"), narrow),
         _line(state),
     )
 
 
-def _summary(latest: Latest) -> Table:
+def _table(title: str, narrow: bool) -> Table:
+    if narrow:
+        return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    return Table(title=title, title_justify="left")
+
+
+def _summary(latest: Latest, narrow: bool) -> RenderableType:
     """Return one line a meter: the three voltages, currents and the powers."""
-    table = Table(title="Now", title_justify="left")
+    table = _table("Now", narrow)
     table.add_column("meter")
     for head in ("V L1", "V L2", "V L3", "A L1", "A L2", "A L3", "kW"):
         table.add_column(head, justify="right")
@@ -81,7 +90,7 @@ def _summary(latest: Latest) -> Table:
         cells = [_number(values.get(Quantity("voltage", phase)), 1) for phase in NEUTRAL_PHASES]
         cells += [_number(values.get(Quantity("current", phase)), 2) for phase in NEUTRAL_PHASES]
         table.add_row(meter, *cells, _number(values.get(POWER_TOTAL), 3))
-    return table
+    return fitting(table)
 
 
 def _number(value: object, digits: int) -> str:
@@ -121,8 +130,8 @@ def _flows(latest: Latest) -> Panel:
     return Panel(Text.from_markup(text), title="Flows", title_align="left")
 
 
-def _energy(latest: Latest, tariffs: tuple[str, ...]) -> Table:
-    table = Table(title="Energy, kWh, as on the meters' displays", title_justify="left")
+def _energy(latest: Latest, tariffs: tuple[str, ...], narrow: bool) -> RenderableType:
+    table = _table("Energy, kWh, as on the meters' displays", narrow)
     table.add_column("meter")
     for direction in ("import", "export"):
         for tariff in tariffs:
@@ -136,7 +145,7 @@ def _energy(latest: Latest, tariffs: tuple[str, ...]) -> Table:
         ]
         now = values.get(TARIFF)
         table.add_row(meter, *cells, f"T{now}" if now else "")
-    return table
+    return fitting(table)
 
 
 def _line(state: Mapping[str, Any]) -> Panel:

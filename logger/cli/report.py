@@ -195,7 +195,8 @@ def quality(
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
-    from logger.domain.errors import ExportError, ReportError
+    from logger.config.files import writing
+    from logger.domain.errors import ReportError
     from logger.report import quality as report
     from logger.report import shape
     from logger.report.calendar import By, touched
@@ -227,10 +228,8 @@ def quality(
                 list(points.read("quality_voltage", [span], tags, ("mean", "valid"))),
                 {name: report.histogram(points, span, name) for name in sorted(names)},
             )
-            try:
+            with writing(html):
                 html.write_text(text, encoding="utf-8")
-            except OSError as err:
-                raise ExportError(f"{html}: {err.strerror}", "give another file") from err
     plain = [shape.quality(line) for line in lines]
     if as_json:
         notes = {"note": report.TITLE, "reasons": report.REASONS}

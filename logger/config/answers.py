@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ SECRETS = (
     "GRAFANA_ADMIN_PASSWORD",
     "GRAFANA_SECRET_KEY",
 )
+NO_PORT = "CHANGE-ME"  # where no port was known
 _BYTES: Mapping[str, int] = {"INFLUXDB_ADMIN_TOKEN": 64, "GRAFANA_SECRET_KEY": 32}
 
 
@@ -23,6 +25,7 @@ class Meter:
     name: str
     address: int
     role: str
+    model: str = "pro380"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ class Answers:
 
     site: str = "home"
     zone: str = "UTC"
-    port: str = "/dev/serial/by-id/CHANGE-ME"
+    port: str = f"/dev/serial/by-id/{NO_PORT}"
     meters: Sequence[Meter] = (Meter(name="grid", address=1, role="grid"),)
     email: str = ""
     url: str = "http://localhost:3000/"
@@ -52,7 +55,7 @@ def environment(
         "COMPOSE_PROJECT_NAME=inepro-logger",
         "COMPOSE_PROFILES=default",
         f"LOGGER_CONFIG={config}",
-        f"TZ={answers.zone}",
+        f"TZ={quoted(answers.zone)}",
         f"SERIAL_GID={serial_group}",
         "",
         "# Random. InfluxDB and Grafana take over user names (admin) and passwords on their",
@@ -65,10 +68,10 @@ def environment(
         "# Where Grafana listens, and its address in the links of messages.",
         "GRAFANA_BIND=0.0.0.0",
         "GRAFANA_PORT=3000",
-        f"GRAFANA_URL={answers.url}",
+        f"GRAFANA_URL={quoted(answers.url)}",
         "",
         "# Where alerts go: any of these. Without one they are seen in Grafana alone.",
-        f"ALERT_EMAIL={answers.email}" if answers.email else "# ALERT_EMAIL=me@example.org",
+        f"ALERT_EMAIL={quoted(answers.email)}" if answers.email else "# ALERT_EMAIL=me@example.org",
         "# ALERT_WEBHOOK_URL=https://example.org/hook",
         "# ALERT_NTFY_URL=https://ntfy.sh/a-topic-nobody-guesses",
         "# ALERT_TELEGRAM_TOKEN=",
@@ -82,6 +85,18 @@ def environment(
         "# SMTP_FROM=energy@example.org",
     ]
     return "\n".join(rows) + "\n"
+
+
+def quoted(value: str) -> str:
+    """Return a value for `.env` that docker-compose takes as it is.
+
+    Raises ValueError for the one that no quotes can hold.
+    """
+    if not re.search(r"[\s$#\"\\]|^'", value):
+        return value
+    if "'" in value or "\n" in value:
+        raise ValueError(f"{value!r} cannot stand in .env: leave the ' out")
+    return f"'{value}'"
 
 
 def variables(text: str) -> dict[str, str]:
@@ -127,7 +142,7 @@ def configuration(answers: Answers) -> str:
         rows += [
             "",
             "[[bus.meter]]",
-            *keys(name=meter.name, model="pro380", address=meter.address, role=meter.role),
+            *keys(name=meter.name, model=meter.model, address=meter.address, role=meter.role),
         ]
     rows += [
         "",

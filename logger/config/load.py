@@ -5,40 +5,51 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from logger import models
+from logger.config import clashes, mistakes
+from logger.config.addresses import MBUS_BAUDRATE
 from logger.config.section import MisplacedError
-from logger.config.sections import Bus, Config
+from logger.config.sections import BAUDRATE, BAUDRATES, Bus, Config
 from logger.config.types import FROM_FILE
-from logger.domain.errors import ConfigError, ModelError, suggestion
-from logger.domain.locate import Location, line_of
+from logger.domain.errors import ConfigError, ModelError
 from logger.texts import keep_login
 
 
 def load_config(path: Path) -> Config:
     """Return the checked configuration in `path`; relative paths in it start beside it.
 
-    Raises ConfigError for a file that is missing, unreadable, not TOML or wrong.
+    Raises ConfigError for a file that is missing, unreadable or not TOML, and with all
+    that is wrong in it.
     """
-    text = _read(path)
+    return checked(path, _read(path))
+
+
+def checked(path: Path, text: str) -> Config:
+    """Return the checked configuration `text`, as it would be read from `path`.
+
+    Raises ConfigError as `load_config` does.
+    """
     keep_login(text)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         raise ConfigError(f"{path}: not TOML: {err}", _toml_hint(text, err)) from err
+    base = path.resolve().parent
+    found = [*clashes.clashes(data), *_wrong_models(data, base)]
     try:
         config = Config.model_validate(data, context=FROM_FILE)
     except ValidationError as err:
-        raise _explain(path, text, err) from None
-    config = _resolve(config, path.resolve().parent)
-    _check_models(path, text, config)
-    return config
+        found += mistakes.explained(err)
+        raise mistakes.told(path, text, found) from None
+    if found:
+        raise mistakes.told(path, text, found)
+    return _resolve(config, base)
 
 
 def bus_of_options(given: Mapping[str, object]) -> Bus:
@@ -56,10 +67,12 @@ def bus_of_options(given: Mapping[str, object]) -> Bus:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors may put a mark at the beginning
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such file", "give the file with --config; config/logger.toml is an example"
+            f"{path}: no such file",
+            "inepro-logger init asks what it needs and writes one; inepro-logger scan --port PORT "
+            f"--write {path} writes one with the meters it finds; --config names another file",
         ) from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory", "name the file itself") from None
@@ -87,6 +100,11 @@ def _resolve(config: Config, base: Path) -> Config:
             update={"path": _beside(base, config.buffer.path)},
         )
     }
+    if "silent_after" not in config.alerts.model_fields_set:
+        # The usual time, or longer where counters are read so seldom.
+        slow = max(config.interval(meter, "slow") for bus in config.bus for meter in bus.meter)
+        least = max(config.alerts.silent_after, clashes.SLOW_BEFORE_SILENT * slow)
+        changes["alerts"] = config.alerts.model_copy(update={"silent_after": least})
     if config.models_dir is not None:
         changes["models_dir"] = _beside(base, config.models_dir)
     if config.influxdb is not None and config.influxdb.token_file is not None:
@@ -104,79 +122,36 @@ def _beside(base: Path, path: Path) -> Path:
     return Path(os.path.normpath(base / path.expanduser()))
 
 
-def _check_models(path: Path, text: str, config: Config) -> None:
-    for b, bus in enumerate(config.bus):
-        for m, meter in enumerate(bus.meter):
+def _wrong_models(data: Mapping[str, Any], base: Path) -> Iterator[MisplacedError]:
+    """Yield meters whose register table is unknown, or does not speak as their bus does."""
+    given = data.get("models_dir")
+    directory = _beside(base, Path(given)) if isinstance(given, str) else None
+    for b, bus in clashes.sections(data, "bus"):
+        protocol = bus.get("protocol", "modbus")
+        baudrate = bus.get("baudrate", MBUS_BAUDRATE if protocol == "mbus" else BAUDRATE)
+        silent: set[str] = set()  # models that were complained about for this speed
+        for m, meter in clashes.sections(bus, "meter"):
             where = ("bus", b, "meter", m, "model")
+            name = meter.get("model")
+            if not isinstance(name, str):
+                continue
             try:
-                model = models.load(meter.model, config.models_dir)
+                model = models.load(name, directory)
             except ModelError as err:
-                raise ConfigError(f"{_place(path, text, where)}: {err.message}", err.hint) from err
-            if bus.protocol != model.protocol:
-                spoken = {"modbus": "Modbus", "mbus": "M-Bus"}
-                raise ConfigError(
-                    f"{_place(path, text, where)}: a {meter.model} speaks "
-                    f"{spoken[model.protocol]}, bus {bus.name!r} {spoken[bus.protocol]}",
+                yield MisplacedError(where, err.message, err.hint)
+                continue
+            spoken = {"modbus": "Modbus", "mbus": "M-Bus"}
+            if protocol in spoken and protocol != model.protocol:
+                yield MisplacedError(
+                    where,
+                    f"a {name} speaks {spoken[model.protocol]}, bus {bus.get('name')!r} "
+                    f"{spoken[protocol]}",
                     f'protocol = "{model.protocol}" for this bus, or another model',
                 )
-            if bus.baudrate not in model.baudrates:
-                raise ConfigError(
-                    f"{_place(path, text, ('bus', b, 'baudrate'))}: a {meter.model} "
-                    f"({meter.name}) does not speak {bus.baudrate} baud",
+            elif baudrate in BAUDRATES and baudrate not in model.baudrates and name not in silent:
+                silent.add(name)
+                yield MisplacedError(
+                    ("bus", b, "baudrate"),
+                    f"a {name} ({meter.get('name')}) does not speak {baudrate} baud",
                     f"one of {', '.join(map(str, model.baudrates))}",
                 )
-
-
-def _explain(path: Path, text: str, err: ValidationError) -> ConfigError:
-    """Turn one complaint of pydantic into a sentence for the user.
-
-    An unknown key goes first: a misspelt key is also a missing one.
-    """
-    first = min(err.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    location = tuple(part for part in first["loc"] if part not in {"literal['auto']", "bool"})
-    place = _place(path, text, location)
-    match first["type"]:
-        case "extra_forbidden":
-            hint = suggestion(str(location[-1]), _keys_at(location[:-1]), "known here: ")
-            return ConfigError(f"{place}: unknown key", hint)
-        case "missing":
-            return ConfigError(f"{place}: missing", "add it; config/logger.toml shows how")
-        case "value_error" if isinstance(cause := first["ctx"].get("error"), MisplacedError):
-            place = _place(path, text, cause.location)
-            return ConfigError(f"{place}: {cause}", cause.hint)
-        case "value_error":
-            return ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}")
-        case _:
-            given = first.get("input")
-            shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
-            message = first["msg"].replace("Input should be", "should be")
-            return ConfigError(f"{place}: {message}{shown}")
-
-
-def _keys_at(location: Location) -> list[str]:
-    """Return the keys that the section at `location` knows."""
-    section: type[BaseModel] = Config
-    for part in location:
-        if isinstance(part, int):
-            continue
-        inner = _section_in(section.model_fields[part].annotation)
-        if inner is None:
-            return []
-        section = inner
-    return list(section.model_fields)
-
-
-def _section_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in typing.get_args(annotation):
-        if (found := _section_in(argument)) is not None:
-            return found
-    return None
-
-
-def _place(path: Path, text: str, location: Location) -> str:
-    key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location)
-    line = line_of(text, location)
-    where = f"{path}:{line}" if line else str(path)
-    return f"{where}: {key.lstrip('.')}" if key else where

@@ -67,6 +67,12 @@ def network(port: str) -> Network | None:
     return Network(cast("Scheme", scheme), host, int(number))
 
 
+def check_device(port: str) -> None:
+    """Raise ValueError for what cannot be the path of a device."""
+    if not port.startswith("/"):
+        raise ValueError(f"{port!r} is no device: its path begins with /dev/; {_expected()}")
+
+
 def _parts(port: str, scheme: str, rest: str, example: str) -> tuple[str, str]:
     """Return host and port number of what stands behind `scheme`, as they are written."""
     if "@" in rest or "?" in rest or "#" in rest or "/" in rest.rstrip("/"):

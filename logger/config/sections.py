@@ -7,7 +7,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,19 +17,20 @@ from logger.config.addresses import (
     MBUS_EVERYBODY,
     MBUS_FAST_S,
     MBUS_SELECTED,
-    address_fault,
 )
 from logger.config.alerts import Alerts
+from logger.config.clashes import SLOW_S, clashes
 from logger.config.derive import Counters, Events, Prices
 from logger.config.metrics import Metrics
 from logger.config.mqtt import Mqtt
 from logger.config.section import MisplacedError, Section
 from logger.config.share import Share, check_units
 from logger.config.types import FilePath, Name, Seconds, Size
-from logger.domain.errors import ConfigError
+from logger.domain.errors import ConfigError, nearest
 from logger.domain.wiring import Wiring
 from logger.texts import keep, keep_login
 
+BAUDRATE = 9600  # the meters' own on Modbus
 BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 
@@ -45,9 +46,9 @@ class Site(Section):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError, OSError):
-            raise ValueError(
-                f'unknown time zone {value!r}: expected a name such as "Europe/Amsterdam"'
-            ) from None
+            near = nearest(value, available_timezones())
+            meant = f"did you mean {near!r}?" if near else 'expected one such as "Europe/Vienna"'
+            raise ValueError(f"unknown time zone {value!r}: {meant}") from None
         return value
 
 
@@ -55,7 +56,7 @@ class Intervals(Section):
     """How often each job reads, in seconds."""
 
     fast: Seconds = 5.0
-    slow: Seconds = 60.0
+    slow: Seconds = SLOW_S
     identity: Seconds = 3600.0
 
 
@@ -94,7 +95,7 @@ class Bus(Section):
     name: Name
     protocol: Literal["modbus", "mbus"] = "modbus"
     port: str
-    baudrate: int = 9600
+    baudrate: int = BAUDRATE
     parity: Literal["even", "odd", "none"] = "even"
     stopbits: Literal[1, 2] = 1
     timeout: Seconds = 1.0
@@ -129,7 +130,8 @@ class Bus(Section):
     @field_validator("port")
     @classmethod
     def _port(cls, value: str) -> str:
-        ports.network(value)
+        if ports.network(value) is None:
+            ports.check_device(value)
         return value
 
     @property
@@ -196,6 +198,10 @@ class Influx(Section):
         return found
 
 
+# Log and reserve take a part of it; some hours of points of one meter fit into the rest.
+SMALLEST_BUFFER = 4 * 1024**2
+
+
 def _state_directory() -> Path:
     if directory := os.environ.get("STATE_DIRECTORY"):  # set by systemd
         return Path(directory.split(":")[0])
@@ -211,6 +217,15 @@ class Buffer(Section):
     keep: Seconds = 2 * 86400.0
     max_size: Size = 2 * 1024**3
     max_age: Seconds | None = None
+
+    @field_validator("max_size")
+    @classmethod
+    def _of_use(cls, value: int) -> int:
+        if value < SMALLEST_BUFFER:
+            raise ValueError(
+                f'{value} bytes hold next to nothing: give "4MiB" at least; "2GiB" is usual'
+            )
+        return value
 
 
 class Config(Section):
@@ -231,40 +246,14 @@ class Config(Section):
     share: Share = Share()
 
     @model_validator(mode="after")
-    def _unique(self) -> Self:
-        buses: set[str] = set()
-        meters: dict[str, str] = {}
-        for b, bus in enumerate(self.bus):
-            if bus.name in buses:
-                raise MisplacedError(
-                    ("bus", b, "name"),
-                    f"two buses are called {bus.name!r}",
-                    "give each its own name",
-                )
-            buses.add(bus.name)
-            addresses: dict[int | str, str] = {}
-            for m, meter in enumerate(bus.meter):
-                if meter.name in meters:
-                    raise MisplacedError(
-                        ("bus", b, "meter", m, "name"),
-                        f"two meters are called {meter.name!r}",
-                        f"names must differ across all buses; the other is on {meters[meter.name]}",
-                    )
-                meters[meter.name] = bus.name
-                if fault := address_fault(
-                    bus.protocol, meter.address, meter.secondary, alone=len(bus.meter) == 1
-                ):
-                    raise MisplacedError(("bus", b, "meter", m, "address"), *fault)
-                place = meter.secondary or meter.address
-                if place in addresses:
-                    raise MisplacedError(
-                        ("bus", b, "meter", m, "address"),
-                        f"address {place} is given to {addresses[place]!r} and {meter.name!r}",
-                        "each meter on a bus needs its own; change one at the meter's buttons, or "
-                        "alone on the line with inepro-logger settings set METER "
-                        f"{'modbus_id' if bus.protocol == 'modbus' else 'primary_address'} N",
-                    )
-                addresses[place] = meter.name
+    def _together(self) -> Self:
+        data: dict[str, Any] = {
+            "intervals": {"slow": self.intervals.slow},
+            "bus": [bus.model_dump() for bus in self.bus],
+            "alerts": self.alerts.model_dump(exclude_unset=True),
+        }
+        for found in clashes(data):
+            raise found
         if self.share.modbus is not None:
             check_units(self.share.modbus, self.bus, self.interval)
         return self

@@ -130,6 +130,11 @@ def day_of(stamp_ms: int, zone: ZoneInfo) -> dt.date:
     return dt.datetime.fromtimestamp(stamp_ms / 1000, zone).date()
 
 
+def hour_of(stamp_ms: int, zone: str) -> int:
+    """Return the hour of the day, 0 to 23, that a moment has in the zone of that name."""
+    return dt.datetime.fromtimestamp(stamp_ms / 1000, ZoneInfo(zone)).hour
+
+
 def first_day(kind: str, day: dt.date) -> dt.date:
     """Return the first day of the day, week (from Monday), month or year that holds `day`."""
     match kind:

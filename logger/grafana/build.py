@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from logger.config.files import writing
 from logger.grafana import alerts, health, home, notify, phases, quality, solar, tariffs
 from logger.grafana.notify import literal
 from logger.grafana.options import DashboardOptions
@@ -110,15 +111,19 @@ def files(
 
 
 def write(made: Mapping[str, str], out: Path) -> list[str]:
-    """Write the files below `out`; return the paths of those that changed."""
+    """Write the files below `out`; return the paths of those that changed.
+
+    Raises ExportError.
+    """
     changed = []
     for path, text in made.items():
         target = out / path
-        if target.exists() and target.read_text(encoding="utf-8") == text:
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)  # Grafana may be reading
+        with writing(target):
+            if target.exists() and target.read_bytes() == text.encode():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(target)  # Grafana may be reading
         changed.append(path)
     return changed

@@ -36,6 +36,7 @@ from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.watch import Part, Watch
 from logger.share.build import server_of
 from logger.share.modbus import ModbusServer
+from logger.store.place import check_first
 from logger.store.state import until_full
 from logger.store.statefile import StateFile
 
@@ -178,7 +179,9 @@ class App:
         return Task(_HEALTH, _HEALTH, self.config.intervals.slow, self._report)
 
     def start(self) -> None:
-        """Start everything. Raises BufferBusyError when another logger has the buffer."""
+        """Start everything. Raises BufferBusyError when another logger has the buffer, and
+        ConfigError for a first buffer that cannot be made."""
+        check_first(self.config.buffer.path)
         self.buffer.open()
         found = self.buffer.state()
         since_ms = self.buffer.parked_since(self._boot)

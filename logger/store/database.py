@@ -90,7 +90,9 @@ class Database:
     @classmethod
     def open_readonly(cls, path: Path) -> Database:
         """Open an existing file for reading, beside a logger that writes to it."""
-        if not path.exists():
+        with mapped(path):
+            there = path.exists()
+        if not there:
             raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")
         uri = path.resolve().as_uri()
         with mapped(path):

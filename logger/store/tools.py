@@ -60,9 +60,11 @@ class Refused:
 def changing(path: Path, *, new: bool = False) -> Iterator[Database]:
     """Open an existing buffer file to change it, or with `new` one that is made if there
     is none. Raises BufferFileError."""
-    if not new and not path.exists():
+    with mapped(path):
+        there, placed = path.exists(), path.parent.is_dir()
+    if not new and not there:
         raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")
-    if not path.parent.is_dir():
+    if not placed:
         raise BufferFileError(f"{path.parent}: no such directory", "make it, or see buffer.path")
     with mapped(path):
         if found := wal.damage(wal.log_of(path)):

@@ -1,14 +1,17 @@
-"""A configuration file from what a scan found. Pure."""
+"""A configuration file from what a scan found. Pure, but for where a file lies."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from logger.bus import busload
-from logger.config import Config
+from logger.config import Bus, Config, Site
 from logger.config.addresses import MBUS_SELECTED
+from logger.config.load import bus_of_options
 from logger.config.write import value
 from logger.domain.errors import ConfigError
 from logger.domain.times import duration_text
@@ -16,13 +19,9 @@ from logger.meter.identify import Found
 from logger.models import Model
 
 _HEAD = """\
-# Written by inepro-logger scan. Look at each meter's name and role, then:
+# Written by inepro-logger scan. Look at each meter's name and role (its role is a guess), then:
 #   inepro-logger check
 # Roles: grid, pv, battery, load. A meter that is wired the other way round: invert = true.
-
-[site]
-name = "site"
-timezone = "UTC"  # yours, such as "Europe/Amsterdam"
 """
 _TAIL = """
 # Without [influxdb] the buffer is the store.
@@ -35,19 +34,56 @@ _TAIL = """
 """
 
 
-def config_text(port: str, found: Sequence[Found], models: Mapping[str, Model]) -> str:
-    """Return a configuration that reads every meter of `found` that has a table.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How a meter that was found is to be called, and what it measures."""
 
-    A bus has one speed and parity: meters set otherwise than most are left out, with
-    what to do about it. Raises ConfigError when no meter is left.
+    name: str
+    role: str
+
+
+def most_usual(found: Sequence[Found]) -> list[Found]:
+    """Return the meters that have a table, and the speed and parity that most have.
+
+    Raises ConfigError when there is none.
     """
     known = [one for one in found if one.model]
     if not known:
         raise ConfigError("no meter to write a configuration for", "scan with --all")
-    (baudrate, parity), _ = Counter((one.baudrate, one.parity) for one in known).most_common(1)[0]
-    here = [one for one in known if (one.baudrate, one.parity) == (baudrate, parity)]
-    lines = [_HEAD]
-    if fast := _fast_interval(port, here, baudrate, parity, models):
+    (setting, _), *_ = Counter((one.baudrate, one.parity) for one in known).most_common(1)
+    return [one for one in known if (one.baudrate, one.parity) == setting]
+
+
+def named(found: Sequence[Found], roles: Sequence[str]) -> list[Place]:
+    """Return a place for each meter, called by its address or number."""
+    return [Place(_name(one), role) for one, role in zip(found, roles, strict=True)]
+
+
+def buffer_of(file: Path) -> str:
+    """Return a buffer for the configuration `file` that no other one has: beside it, or
+    where a service may write."""
+    if str(file.resolve()).startswith("/etc/"):
+        return f"/var/lib/inepro-logger/{file.stem}.sqlite"
+    return f"data/{file.stem}.sqlite"
+
+
+def config_text(
+    port: str,
+    found: Sequence[Found],
+    models: Mapping[str, Model],
+    places: Sequence[Place],
+    zone: str,
+    buffer: str,
+) -> str:
+    """Return a configuration that reads the meters of `most_usual(found)` under `places`.
+
+    A bus has one speed and parity: meters set otherwise than most are left out, with
+    what to do about it. Raises ConfigError when no meter is left.
+    """
+    here = most_usual(found)
+    baudrate, parity = here[0].baudrate, here[0].parity
+    lines = [_HEAD, f"[site]\nname = {value('home')}\ntimezone = {value(zone)}\n"]
+    if fast := _fast_interval(line_of(port, here, models), models):
         lines.append(f"[intervals]\nfast = {value(fast)}  # the shortest that fits this line\n")
     protocol = models[here[0].model].protocol
     name, kind = ("mbus", 'protocol = "mbus"\n') if protocol == "mbus" else ("rs485", "")
@@ -55,14 +91,15 @@ def config_text(port: str, found: Sequence[Found], models: Mapping[str, Model]) 
         f"[[bus]]\nname = {value(name)}\n{kind}port = {value(port)}\n"
         f"baudrate = {baudrate}\nparity = {value(parity)}\n"
     )
-    lines += [_section(one) for one in here]
+    lines += [_section(one, place) for one, place in zip(here, places, strict=True)]
     for one in found:
         if one not in here:
             lines.append(_left_out(one, baudrate, parity))
+    lines.append(f"[buffer]\npath = {value(buffer)}\n")
     return "\n".join(lines) + _TAIL
 
 
-def _section(one: Found) -> str:
+def _section(one: Found, place: Place) -> str:
     about = ", ".join(
         part
         for part in (
@@ -74,8 +111,8 @@ def _section(one: Found) -> str:
     )
     note = f"# {one.note}\n" if one.note else ""
     return (
-        f"# {about}\n{note}[[bus.meter]]\nname = {value(_name(one))}\n"
-        f"model = {value(one.model)}\n{_place(one)}\nrole = {value('load')}\n"
+        f"# {about}\n{note}[[bus.meter]]\nname = {value(place.name)}\n"
+        f"model = {value(one.model)}\n{_place(one)}\nrole = {value(place.role)}\n"
     )
 
 
@@ -99,25 +136,28 @@ def _place(one: Found) -> str:
     return f"address = {one.address}"
 
 
-def _fast_interval(
-    port: str, found: Sequence[Found], baudrate: int, parity: str, models: Mapping[str, Model]
-) -> str:
-    """Return the fast interval to set, empty when the usual one fits."""
+def line_of(port: str, found: Sequence[Found], models: Mapping[str, Model]) -> Bus:
+    """Return the line on `port` with the meters of `found`."""
     meters: list[Mapping[str, Any]] = [
         {"name": _name(one), "model": one.model, "address": one.address, "role": "load"}
         | ({"secondary": one.serial} if one.address == MBUS_SELECTED else {})
         for one in found
     ]
-    protocol = models[found[0].model].protocol
-    bus = {
-        "name": "line",
-        "protocol": protocol,
-        "port": port,
-        "baudrate": baudrate,
-        "parity": parity,
-        "meter": meters,
-    }
-    config = Config.model_validate({"site": {"name": "site"}, "bus": [bus]})
+    return bus_of_options(
+        {
+            "name": "line",
+            "protocol": models[found[0].model].protocol,
+            "port": port,
+            "baudrate": found[0].baudrate,
+            "parity": found[0].parity,
+            "meter": meters,
+        }
+    )
+
+
+def _fast_interval(line: Bus, models: Mapping[str, Model]) -> str:
+    """Return the fast interval to set, empty when the usual one fits."""
+    config = Config(site=Site(name="home"), bus=[line])
     try:
         busload.check(config, models)
     except ConfigError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 BY_ID = Path("/dev/serial/by-id")
+HOST = "/host"  # where a container has /dev of its machine
 
 
 # Where adapters and UARTs appear that have no lasting name.
@@ -21,6 +22,18 @@ def adapters(directory: Path = BY_ID, devices: Path = Path("/dev")) -> list[str]
                 reached.add(device.resolve())
                 found.append(str(device))
     return found
+
+
+def here(port: str) -> str:
+    """Return the name under which this process reaches `port`: in a container the
+    machine's /dev may be at /host/dev."""
+    inside = HOST + port
+    return inside if is_device(port) and not Path(port).exists() and Path(inside).exists() else port
+
+
+def on_machine() -> list[str]:
+    """Return the ports of this machine, also when this process is in a container of it."""
+    return adapters() or adapters(Path(HOST + str(BY_ID)), Path(HOST + "/dev"))
 
 
 def is_device(port: str) -> bool:

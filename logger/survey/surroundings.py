@@ -13,6 +13,7 @@ from logger.domain.errors import BufferFileError
 from logger.models import Job, Model
 from logger.share.place import open_to_others
 from logger.store.capacity import Capacity
+from logger.store.place import nearest
 from logger.store.state import STORE_HINT
 from logger.store.tools import summary
 from logger.survey.finding import Finding, fail, note, ok, warn
@@ -101,12 +102,15 @@ def points_a_day(config: Config, models: Mapping[str, Model]) -> float:
     return total
 
 
+def days_of_room(size: int, config: Config, models: Mapping[str, Model]) -> float:
+    """Return for how many days of points `size` bytes of the buffer are enough."""
+    return size / (points_a_day(config, models) * _BYTES_A_POINT)
+
+
 def disk(config: Config, models: Mapping[str, Model]) -> Iterator[Finding]:
     """Yield for how many days of points there is room while InfluxDB is away, or for good
     without one."""
-    directory = config.buffer.path.parent
-    while not directory.exists() and directory != directory.parent:
-        directory = directory.parent
+    directory = nearest(config.buffer.path.parent)
     free = shutil.disk_usage(directory).free
     if not config.buffer.path.exists():
         yield room(directory, free, config, models)

@@ -1,0 +1,61 @@
+"""What comes after `init`: the next commands, and what is missing for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from logger.config.answers import Answers
+
+
+def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None:
+    """Say what comes after the files are written."""
+    import os
+
+    from logger.config.answers import NO_PORT, variables
+    from logger.grafana import demands
+
+    steps = []
+    shown = os.path.relpath(config, directory)
+    if NO_PORT in config.read_text(encoding="utf-8"):
+        place = "/host/dev/serial/by-id" if given.docker else "/dev/serial/by-id"
+        steps.append(
+            f"Plug the adapter in and write its name under {place} into `port` of {shown} (in "
+            "the directory of docker-compose.yml), or the gateway's tcp://HOST:502 or "
+            "socket://HOST:PORT."
+        )
+    if given.docker:
+        found = variables(env.read_text(encoding="utf-8-sig"))
+        for remark in demands.remarks(found):
+            typer.echo(f"note: {remark}")
+        address = found.get("GRAFANA_URL") or given.url
+        steps += [
+            "docker compose up -d",
+            "docker compose exec logger inepro-logger check",
+            f"{address} as admin, with the GRAFANA_ADMIN_PASSWORD of {env}",
+        ]
+    else:
+        steps.append(
+            "A token that may write to InfluxDB goes into /etc/inepro-logger/influxdb-token; "
+            f"without InfluxDB leave [influxdb] out of {shown}: the buffer is the store."
+        )
+        steps += [
+            f"inepro-logger check --config {config}",
+            f"inepro-logger run --config {config}, or as a service: config/inepro-logger.service",
+        ]
+    typer.echo("Next:")
+    for number, step in enumerate(steps, start=1):
+        typer.echo(f"  {number}. {step}")
+
+
+def for_grafana(given: Answers, *, email: bool, url: bool) -> None:
+    """Say where what was given for Grafana belongs when no .env is written."""
+    variables = [f"ALERT_EMAIL={given.email}"] if email else []
+    variables += [f"GRAFANA_URL={given.url}"] if url else []
+    typer.echo(
+        f"note: {' and '.join(variables)}: no file takes it without the compose file; set it in "
+        "the environment of Grafana and of inepro-logger grafana, which writes the alert rules"
+    )

@@ -1,0 +1,86 @@
+"""Whether the logger's user can keep the buffer and the state where they are to be."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from logger.config import Config
+from logger.domain.errors import ConfigError, suggestion
+from logger.runtime.configured import state_directory
+from logger.store import place
+from logger.survey.finding import Finding, fail, ok
+
+# Where a unit of systemd is, the administrator's first.
+UNITS = tuple(
+    Path(directory, "inepro-logger.service")
+    for directory in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+)
+
+
+def service_user(file: Path) -> str:
+    """Return the user of the service that runs with the configuration `file`, empty when
+    no unit of systemd names it."""
+    for unit in UNITS:
+        try:
+            text = unit.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        named = re.findall(r"(?:--config[ =]|-c |INEPRO_LOGGER_CONFIG=)([^\s\"']+)", text)
+        if any(Path(one).resolve() == file.resolve() for one in named):
+            found = re.findall(r"^User=(\S+)", text, re.MULTILINE)
+            return found[-1] if found else "root"
+        return ""
+    return ""
+
+
+def buffer(config: Config, user: str) -> Iterator[Finding]:
+    """Yield whether `user` (by name; empty for who runs this) can keep the buffer and the
+    state. Raises ConfigError for a user that does not exist."""
+    path = config.buffer.path
+    if fault := place.directory_fault(path):
+        yield fail("machine", "buffer", *fault)
+        return
+    try:
+        mounts = place.MOUNTS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        mounts = ""
+    if kind := place.network_of(path, mounts):
+        yield fail(
+            "machine",
+            "buffer",
+            f"{path} is on {kind}, a file system of the network: its locks do not keep the file "
+            "whole, and the network would stop the logger",
+            "buffer.path on a disk of this machine",
+        )
+    uid, groups, name = _user(user)
+    if (closed := place.closed_to(path, state_directory(path), uid, groups)) is not None:
+        yield fail(
+            "machine",
+            "buffer",
+            f"user {name} may not write {closed}, which the buffer {path} needs",
+            "mount it for writing, or choose another buffer.path"
+            if place.read_only(place.nearest(closed))
+            else f"sudo chown -R {name} {closed}, or another buffer.path",
+        )
+    else:
+        yield ok("machine", "buffer", f"{path}: user {name} may write it")
+
+
+def _user(name: str) -> tuple[int, frozenset[int], str]:
+    if not name:
+        groups = frozenset((os.getegid(), *os.getgroups()))
+        try:
+            name = pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:  # in a container users have numbers only
+            name = str(os.geteuid())
+        return os.geteuid(), groups, name
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        names = [one.pw_name for one in pwd.getpwall()]
+        raise ConfigError(f"no user is called {name!r}", suggestion(name, names, "")) from None
+    return found.pw_uid, frozenset(os.getgrouplist(name, found.pw_gid)), name

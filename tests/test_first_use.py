@@ -1,0 +1,204 @@
+"""The first ten minutes: `init` and `scan --write` on a terminal, files of other users,
+Ctrl-C, terminals that know few letters."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pyte
+import pytest
+
+from logger.config import load_config
+from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from tests.configs import configuration
+from tests.running import ROOT, command
+from tests.terminal import Terminal
+
+# A summer's noon in Europe: the roof produces.
+NOON = datetime.fromisoformat("2026-06-21T10:30:00+00:00").timestamp()
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[str]:
+    """The port of a house: PV at address 1, the grid's meter at 2."""
+    site = virtual_site(1, start=NOON, meters={1: "pv", 2: "grid"})
+    with VirtualLine(site.meters, clock=VirtualClock(NOON, speed=1e-6), paced=False) as line:
+        yield f"socket://127.0.0.1:{line.start_tcp()}"
+
+
+def nobodys() -> list[str]:
+    """Return what runs a command as a user who owns nothing; for root, files have no owner."""
+    if os.geteuid():
+        return []
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def test_init_asks_again_until_each_answer_is_right_and_finds_the_meters(
+    tmp_path: Path, house: str
+) -> None:
+    with Terminal("init", str(tmp_path), env={"TZ": "Europe/Oslo"}) as screen:
+        screen.answer("Name of the installation [home]:", house)  # the port in the wrong place
+        screen.wait_for("looks like a port")
+        screen.answer("Name of the installation", 'My "home"')
+        screen.answer("Time zone [Europe/Oslo]:", "Mars/X")
+        screen.wait_for("unknown time zone 'Mars/X'")
+        screen.answer("Time zone", "europe/vienna")
+        screen.wait_for("did you mean 'Europe/Vienna'?")
+        screen.answer("Time zone", "Europe/Vienna")
+        screen.answer("Port", "gateway:502")
+        screen.wait_for("tcp://gateway:502 for Modbus TCP")
+        screen.answer("Port", house)
+        screen.answer("Look for meters there now (it only reads) [Y/n]:", "y")
+        screen.answer("Addresses to try [1-247]:", "0-3")
+        screen.wait_for("addresses go from 1 to 247")
+        screen.answer("Addresses to try", "1-3")
+        screen.wait_for("now ")
+        screen.answer("role (grid, pv, battery, load) [pv]:", "solar")
+        screen.wait_for("'solar' is no role")
+        assert not list(tmp_path.iterdir())  # nothing is written before the last answer
+        screen.answer("[pv]:", "")
+        screen.answer("name [pv]:", "Roof [west]")
+        screen.answer("role (grid, pv, battery, load) [grid]:", "")
+        screen.answer("name [grid]:", "Roof [west]")
+        screen.wait_for("a meter is called 'Roof [west]' already")
+        screen.answer("name [grid]:", "")
+        screen.answer("Mail address for alerts", "nobody")
+        screen.wait_for("expected mail addresses")
+        screen.answer("Mail address for alerts", "me@example.org")
+        screen.answer("Address of Grafana", "")
+        screen.wait_for("Next:")
+        screen.wait_for("docker compose up -d")
+        assert screen.end() == 0
+    config = load_config(tmp_path / "config" / "local.toml")
+    assert (config.site.name, config.site.timezone) == ('My "home"', "Europe/Vienna")
+    meters = [(one.name, one.address, one.role, one.model) for one in config.bus[0].meter]
+    assert meters == [("Roof [west]", 1, "pv", "pro380"), ("grid", 2, "grid", "pro380")]
+    env = (tmp_path / ".env").read_text(encoding="utf-8")
+    assert "TZ=Europe/Vienna\n" in env
+    assert re.search(r"^GRAFANA_URL=http://\S+:3000/$", env, re.MULTILINE)
+
+
+def test_an_interrupted_init_leaves_nothing(tmp_path: Path) -> None:
+    with Terminal("init", str(tmp_path)) as screen:
+        screen.answer("Name of the installation", "barn")
+        screen.wait_for("Time zone")
+        screen.interrupt()
+        assert screen.end() != 0
+        assert "Traceback" not in screen.shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_scan_asks_for_names_and_roles_on_a_terminal(tmp_path: Path, house: str) -> None:
+    file = tmp_path / "farm.toml"
+    options = ("--port", house, "--range", "1-2", "--write", str(file))
+    with Terminal("scan", *options, env={"TZ": "Europe/Oslo"}, columns=120) as screen:
+        screen.answer("role (grid, pv, battery, load) [pv]:", "roof")
+        screen.wait_for("'roof' is no role")
+        screen.answer("[pv]:", "")
+        screen.answer("name [pv]:", "barn")
+        screen.answer("[grid]:", "")
+        screen.answer("name [grid]:", "house")
+        assert screen.end() == 0, screen.shown
+    config = load_config(file)
+    assert config.site.timezone == "Europe/Oslo"
+    assert config.buffer.path == tmp_path / "data" / "farm.sqlite"
+    assert [(m.name, m.role) for m in config.bus[0].meter] == [("barn", "pv"), ("house", "grid")]
+
+
+def refusing(directory: Path) -> Path:
+    """Return a directory that others may read and search, and not write to."""
+    for one in (directory, *directory.parents):
+        if one.stat().st_uid == os.geteuid() and one != Path("/tmp"):
+            one.chmod(0o755)
+    directory.chmod(0o555)
+    return directory
+
+
+def test_files_of_somebody_else_have_no_traceback(tmp_path: Path, house: str) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    config = tmp_path / "logger.toml"
+    config.write_text(configuration(("grid", "grid")), encoding="utf-8")
+    closed = theirs / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    refusing(theirs)
+    file = theirs / "new.toml"
+    for arguments in (
+        ("init", str(theirs), "--yes"),
+        ("scan", "--port", house, "--range", "1", "--write", str(file)),
+        ("grafana", str(theirs / "grafana"), "--config", str(config)),
+        ("buffer", "status", "--file", str(closed / "b.sqlite")),
+        ("buffer", "import", str(closed / "x.lp"), "--file", str(theirs / "b.sqlite")),
+    ):
+        done = command(*arguments, under=nobodys(), env={"HOME": str(tmp_path)})
+        assert done.returncode == 1, done.stderr
+        assert "Permission denied" in done.stderr
+        assert "try:" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert [one.name for one in theirs.iterdir()] == ["closed"]
+
+
+@pytest.mark.parametrize("module", ["typer", "logger.cli.check", "pydantic", "logger.config"])
+def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module: str) -> None:
+    config = tmp_path / "logger.toml"
+    config.write_text(configuration(("grid", "grid")), encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "logger", "check", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.rstrip().endswith(f" {module}"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, rest = process.communicate(timeout=600)
+    assert process.returncode in (-signal.SIGINT, 130)
+    told = [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert told == []
+
+
+def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    config.write_text(configuration(("Haus – Ω 🌞", "grid")), encoding="utf-8")
+    latin = {"PYTHONIOENCODING": "iso8859-1"}
+    with Terminal("config", "check", "--config", str(config), env=latin) as screen:
+        assert screen.end() == 0, screen.shown
+        assert "Haus - Ohm ?: pro380" in screen.shown
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with Terminal("models", env=ascii_only | {"PYTHONIOENCODING": "ascii"}) as screen:
+        assert screen.end() == 0, screen.shown
+        assert "pro380" in screen.shown
+        assert screen.shown.isascii()
+
+
+def test_the_demo_cuts_no_number_at_60_columns() -> None:
+    whole = (
+        r"grid( +-?\d+\.\d){3}( +-?\d+\.\d\d){3} +-?\d+\.\d{3} ",
+        r"roof +\d+\.\d\d +\d+\.\d\d +T[12]",
+    )
+
+    def picture(shown: str) -> str:
+        screen = pyte.Screen(60, 24)
+        pyte.Stream(screen).feed(shown)
+        return "\n".join(screen.display)
+
+    with Terminal("demo", columns=60, rows=24) as terminal:
+        terminal.read_until(lambda shown: all(re.search(one, picture(shown)) for one in whole))
+        assert "…" not in picture(terminal.shown)
+        terminal.interrupt()
+        terminal.end()
+    after = terminal.shown.rpartition("Next")[2]
+    assert "inepro-logger init" in after
+    assert max(map(len, after.splitlines())) <= 60
