@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from logger.config.alerts import Alerts
 from logger.config.derive import Price, Prices
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
@@ -139,6 +140,43 @@ def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
     assert value(month, "energy.json: Cost in this range", "A", range_) == step(cost, abs=0.02)
     net = cost - exported * price.sell
     assert value(month, "energy.json: Cost in this range", "C", range_) == step(net, abs=0.02)
+
+
+def test_peaks_and_load_duration_are_those_of_the_quarter_hours(month: Month) -> None:
+    range_ = Range(START * 1000, NOW)
+    query = 'SELECT "demand" FROM "energy_15m" WHERE "meter" = \'grid\''
+    demands = {row["time"]: row["demand"] for row in month.engine.rows(query, "energy")}
+    highest = sorted(demands.values(), reverse=True)
+    board, panel = PANELS["meters.json: Highest quarter hours"]
+    text = expand(
+        panel["targets"][0]["query"], range_, 60_000, variables_of(board, site="home", meter="grid")
+    )
+    found = {row["time"]: row["kW"] for row in month.engine.rows(text, "energy")}
+    assert sorted(found.values(), reverse=True) == highest[:10]
+    assert all(demands[at] == kw for at, kw in found.items())
+    duration = answers(month, *PANELS["meters.json: Load duration"], range_)
+    for letter, share in zip("ABCDEFG", (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.95), strict=True):
+        (least,) = duration[letter]
+        above = sum(value >= least for value in demands.values()) / len(demands)
+        assert above == pytest.approx(share, abs=0.002)
+
+
+def test_the_power_factor_is_that_of_the_ledger(month: Month) -> None:
+    start = (START // 86400 + 3) * 86400
+    end = start + 20 * 86400
+    ledger = month.site.meter(1).ledger
+    active = ledger.between(start, end, "active_import")
+    board, panel = PANELS["meters.json: Reactive energy and power factor"]
+    range_ = Range(start * 1000, end * 1000)
+    text = expand(
+        panel["targets"][0]["query"], range_, 60_000, variables_of(board, site="home", meter="")
+    )
+    found = {one["tags"]["meter"]: one["rows"][0] for one in month.engine.query(text, "energy")}
+    forward = found["grid"]["inductive"]
+    assert forward == pytest.approx(ledger.between(start, end, "reactive_import"), abs=0.05)
+    assert found["grid"]["factor"] == pytest.approx(
+        active / (active**2 + forward**2) ** 0.5, abs=1e-4
+    )
 
 
 def drawn(month: Month, start: int, end: int) -> float:
@@ -284,6 +322,65 @@ def test_a_dead_logger_among_several_is_told(month: Month) -> None:
     assert names(told["No data at all"], "site") == {("dead",)}
     # `gone` has no point of its own any more, and is silent; the dead logger's are not told of.
     assert names(told["Meter silent"], "site", "meter") == {("alive", "gone")}
+
+
+NOON = NOW + 120 * 86_400_000 + 1_800_000  # 13:00 in Amsterdam, far from the month
+USES = (
+    ("Use of the day above its limit", {"day_energy": 45.0}, {("use", "m"): 51.0}),
+    ("Use of the day above its limit", {"day_energy": 51.5}, {}),
+    ("Phase near its fuse", {"fuse": 25.0}, {("use", "m", "L1"): 23.5}),
+    ("Phase near its fuse", {"fuse": 35.0}, {}),
+    ("PV silent on a bright day", {}, {("use", "dead"): 3.0}),
+    ("PV silent on a bright day", {"pv_silent_above": 2500.0}, {}),
+    ("PV silent on a bright day", {"pv_silent_above": 0.0}, {}),
+    ("Power factor too low", {"power_factor": 0.9}, {("use", "m"): 0.8}),
+    ("Power factor too low", {"power_factor": 0.75}, {}),
+    ("Power factor too low", {"power_factor": 0.9, "power_factor_above": 2500.0}, {}),
+    ("Use of the day above its limit", {}, {}),
+    ("Phase near its fuse", {}, {}),
+    ("Power factor too low", {}, {}),
+)
+
+
+@pytest.fixture(scope="module")
+def using(month: Month) -> Month:
+    """A site that draws a kWh each quarter of an hour, 23.5 A fed back on L1, at a power factor
+    of 0.8, and two PV meters: one produces, one did until yesterday."""
+    lines = []
+    grid = {"site": "use", "meter": "m", "role": "grid"}
+    for quarter in range(-120, 0):
+        tags = {**grid, "phase": "total", "tariff": "total"}
+        stamp = NOON + quarter * 900_000 + 5000
+        lines.append(Point("energy", tags, {"active_import": 500.0 + quarter}, stamp).line())
+    for minute in range(-60, 0):
+        stamp = NOON + minute * 60_000
+        for phase, current in (("L1", -23.5), ("L2", 22.0)):
+            own = {**grid, "phase": phase}
+            lines.append(Point("power_1m", own, {"current": current}, stamp).line())
+        powers: dict[str, FieldValue] = {"active_power": 2000.0, "reactive_power": -1500.0}
+        lines.append(Point("power_1m", {**grid, "phase": "total"}, powers, stamp).line())
+    for minute in range(-4 * 1440, 0, 5):
+        for name, today in (("dead", -3.0), ("alive", -900.0)):
+            own = {"site": "use", "meter": name, "role": "pv", "phase": "total"}
+            power = {"active_power": -2000.0 if minute < -1000 else today}
+            lines.append(Point("power_1m", own, power, NOON + minute * 60_000).line())
+    month.write("\n".join(lines), "energy")
+    return month
+
+
+@pytest.mark.parametrize(("title", "limits", "expected"), USES)
+def test_a_rule_about_use_fires_at_its_limit(
+    using: Month, title: str, limits: dict[str, float], expected: dict[tuple[str, ...], float]
+) -> None:
+    options = DashboardOptions(zone=ZONE, alerts=Alerts(**limits))
+    (group,) = rules(options, list(BOARDS.values()))["groups"]
+    (rule,) = (rule for rule in group["rules"] if rule["title"] == title)
+    found = fires(rule, lambda query: using.engine.query(query, "energy"), NOON - 1)
+    shown = {
+        tuple(dict(labels)[key] for key in ("site", "meter", "phase") if key in dict(labels)): value
+        for labels, value in found.items()
+    }
+    assert shown == {key: pytest.approx(value, abs=1e-6) for key, value in expected.items()}
 
 
 def test_points_delivered_late_fire_nothing(month: Month) -> None:

@@ -22,7 +22,7 @@ class Alerts(Section):
     silent_after: AtLeastOne = 600.0
     # The oldest point that waits for delivery is older than this.
     buffer_age: AtLeastOne = 900.0
-    # What the site, or a site without a grid meter's loads, may draw in a day, kWh; none: no alert.
+    # What the grid meter, or without one each load meter, may draw in a day, kWh; none: no alert.
     day_energy: Annotated[float, Field(gt=0)] | None = None
     # The fuse of each phase at the grid meter, A, and from which share of it on a mean of ten
     # minutes is near it; none: no alert.

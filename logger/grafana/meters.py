@@ -77,7 +77,9 @@ def _overview(settings: DashboardOptions) -> Json:
         "m": ("month", "Drawn in the month", "kwatth", 1),
         "e": ("fed", "Fed back in the month", "kwatth", 1),
     }
+    priced = ""
     if settings.priced:
+        priced = " Cost = energy of each tariff x its price at the time."
         parts += money.parts_of_cost(settings, "c", SITE, period=MONTH)
         sums["c"] = ("cost", "Cost in the month", settings.money, 2)
     select = ", ".join(f'sum("{short}") AS "{name}"' for short, (name, *_) in sums.items())
@@ -86,7 +88,7 @@ def _overview(settings: DashboardOptions) -> Json:
         "All meters",
         "Day and month in which the range shown ends, until the end of that day, from the "
         "counters. The heaviest of the month stands first; a click on a heading sorts, a click on "
-        "a name leads to that meter. Cost = energy of each tariff x its price at the time.",
+        f"a name leads to that meter.{priced}",
         [target(added(parts, MONTH, select=select, by=EACH), table=True)],
         unit="kwatth", decimals=1, height=11, columns={"meter": "Meter", **columns},
         hidden=("Time", "time"), sort="Drawn in the month", empty="nothing counted yet",
