@@ -409,6 +409,38 @@ def test_what_was_saved_has_the_price_of_the_tariff_at_the_time(house: House) ->
     assert found["Saved"] == exactly(expected)
 
 
+def test_the_split_of_the_day_is_that_of_the_report(house: House) -> None:
+    shown = "2026-11-04T08:00", "2026-11-04T17:45"
+    total = house.report("2026-11-04", "2026-11-04")["total"]
+    own = total["load_kwh"] - total["import_kwh"]
+    assert house.figures("home: What was consumed came from", *shown) == {
+        "Grid": exactly(total["import_kwh"]), "Own": exactly(own),
+    }  # fmt: skip
+    assert house.figures("home: What was produced went to", *shown) == {
+        "Own use": exactly(total["self_consumed_kwh"]), "Grid": exactly(total["export_kwh"]),
+    }  # fmt: skip
+    assert house.figures("home: Self-sufficiency of the day", *shown) == {
+        "Self-sufficiency": exactly(total["self_sufficiency"])
+    }
+    assert house.figures("home: Net cost of the day", *shown) == {
+        "Net": exactly(total["cost"] - total["revenue"])
+    }
+
+
+def test_yesterday_is_counted_until_the_same_time(house: House) -> None:
+    """Six o'clock in the evening: hours of the report, added up."""
+    found = house.figures(
+        "home: Consumed, against yesterday", "2026-11-04T08:00", "2026-11-04T18:00"
+    )
+    hours = {
+        day: house.report(day, day, "hour")["rows"][:18] for day in ("2026-11-03", "2026-11-04")
+    }
+    sums = {day: sum(row["load_kwh"] for row in rows) for day, rows in hours.items()}
+    assert found == {
+        "today": exactly(sums["2026-11-04"]), "yesterday": exactly(sums["2026-11-03"])
+    }  # fmt: skip
+
+
 LOADS = ("kitchen", "car")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from logger.config.alerts import Alerts
 from logger.config.derive import Price, Prices
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
@@ -322,65 +321,6 @@ def test_a_dead_logger_among_several_is_told(month: Month) -> None:
     assert names(told["No data at all"], "site") == {("dead",)}
     # `gone` has no point of its own any more, and is silent; the dead logger's are not told of.
     assert names(told["Meter silent"], "site", "meter") == {("alive", "gone")}
-
-
-NOON = NOW + 120 * 86_400_000 + 1_800_000  # 13:00 in Amsterdam, far from the month
-USES = (
-    ("Use of the day above its limit", {"day_energy": 45.0}, {("use", "m"): 51.0}),
-    ("Use of the day above its limit", {"day_energy": 51.5}, {}),
-    ("Phase near its fuse", {"fuse": 25.0}, {("use", "m", "L1"): 23.5}),
-    ("Phase near its fuse", {"fuse": 35.0}, {}),
-    ("PV silent on a bright day", {}, {("use", "dead"): 3.0}),
-    ("PV silent on a bright day", {"pv_silent_above": 2500.0}, {}),
-    ("PV silent on a bright day", {"pv_silent_above": 0.0}, {}),
-    ("Power factor too low", {"power_factor": 0.9}, {("use", "m"): 0.8}),
-    ("Power factor too low", {"power_factor": 0.75}, {}),
-    ("Power factor too low", {"power_factor": 0.9, "power_factor_above": 2500.0}, {}),
-    ("Use of the day above its limit", {}, {}),
-    ("Phase near its fuse", {}, {}),
-    ("Power factor too low", {}, {}),
-)
-
-
-@pytest.fixture(scope="module")
-def using(month: Month) -> Month:
-    """A site that draws a kWh each quarter of an hour, 23.5 A fed back on L1, at a power factor
-    of 0.8, and two PV meters: one produces, one did until yesterday."""
-    lines = []
-    grid = {"site": "use", "meter": "m", "role": "grid"}
-    for quarter in range(-120, 0):
-        tags = {**grid, "phase": "total", "tariff": "total"}
-        stamp = NOON + quarter * 900_000 + 5000
-        lines.append(Point("energy", tags, {"active_import": 500.0 + quarter}, stamp).line())
-    for minute in range(-60, 0):
-        stamp = NOON + minute * 60_000
-        for phase, current in (("L1", -23.5), ("L2", 22.0)):
-            own = {**grid, "phase": phase}
-            lines.append(Point("power_1m", own, {"current": current}, stamp).line())
-        powers: dict[str, FieldValue] = {"active_power": 2000.0, "reactive_power": -1500.0}
-        lines.append(Point("power_1m", {**grid, "phase": "total"}, powers, stamp).line())
-    for minute in range(-4 * 1440, 0, 5):
-        for name, today in (("dead", -3.0), ("alive", -900.0)):
-            own = {"site": "use", "meter": name, "role": "pv", "phase": "total"}
-            power = {"active_power": -2000.0 if minute < -1000 else today}
-            lines.append(Point("power_1m", own, power, NOON + minute * 60_000).line())
-    month.write("\n".join(lines), "energy")
-    return month
-
-
-@pytest.mark.parametrize(("title", "limits", "expected"), USES)
-def test_a_rule_about_use_fires_at_its_limit(
-    using: Month, title: str, limits: dict[str, float], expected: dict[tuple[str, ...], float]
-) -> None:
-    options = DashboardOptions(zone=ZONE, alerts=Alerts(**limits))
-    (group,) = rules(options, list(BOARDS.values()))["groups"]
-    (rule,) = (rule for rule in group["rules"] if rule["title"] == title)
-    found = fires(rule, lambda query: using.engine.query(query, "energy"), NOON - 1)
-    shown = {
-        tuple(dict(labels)[key] for key in ("site", "meter", "phase") if key in dict(labels)): value
-        for labels, value in found.items()
-    }
-    assert shown == {key: pytest.approx(value, abs=1e-6) for key, value in expected.items()}
 
 
 def test_points_delivered_late_fire_nothing(month: Month) -> None:
