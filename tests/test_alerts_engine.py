@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("use")]
 ZONE = "Europe/Amsterdam"
 BOARDS = dashboards(DashboardOptions(zone=ZONE))
 NOON = 1_804_248_000_000  # 2027-03-05, 13:00 in Amsterdam
-USES = (
+USES: tuple[tuple[str, dict[str, float], dict[tuple[str, ...], float]], ...] = (
     ("Use of the day above its limit", {"day_energy": 45.0}, {("use", "m"): 51.0}),
     ("Use of the day above its limit", {"day_energy": 51.5}, {}),
     ("Phase near its fuse", {"fuse": 25.0}, {("use", "m", "L1"): 23.5}),

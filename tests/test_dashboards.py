@@ -401,7 +401,7 @@ def test_writing_again_touches_nothing(tmp_path: Path) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert write(made, tmp_path) == []
     changed = files(DashboardOptions(zone="Asia/Tokyo"), Source(), PurePosixPath("/x"), {})
-    assert len(write(changed, tmp_path)) == 6
+    assert len(write(changed, tmp_path)) == 8
     assert set(stamps) == {path for path in tmp_path.rglob("*") if path.is_file()}
 
 

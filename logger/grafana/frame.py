@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json
+from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json, override
 from logger.grafana.placing import placed
 from logger.grafana.query import SITE
 
@@ -79,6 +79,12 @@ def variables(settings: DashboardOptions, *, meter: str = "") -> list[Json]:
     found.append(_hidden("tz", settings.zone))
     found.append(_hidden("settle", settings.settle))
     return found
+
+
+def to_meter() -> Json:
+    """Return the setting of a table that makes the name of a meter lead to its figures."""
+    url = f"/d/{TARIFFS}?var-meter=${{__value.raw}}&${{site:queryparam}}&${{__url_time_range}}"
+    return override("Meter", links=[{"title": "${__value.raw}", "url": url, "targetBlank": False}])
 
 
 def events(*, shown: bool) -> Json:

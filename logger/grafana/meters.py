@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 from logger.grafana import balance, money
-from logger.grafana.frame import METERS, TARIFFS, dashboard, variables
+from logger.grafana.frame import METERS, dashboard, to_meter, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     LIVE,
-    LOAD,
     PLAIN,
     Json,
     bars,
     by_pattern,
-    lengths,
     limits,
     override,
     row,
@@ -24,17 +22,15 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.pattern import MONTHS
+from logger.grafana.peaks import demands, reactive
 from logger.grafana.placing import spread
 from logger.grafana.query import (
     DAY,
     EACH,
-    METER,
     MONTH,
-    RANGE,
     SHOWN,
     SITE,
     TOTAL,
-    ZONE,
     Part,
     Period,
     added,
@@ -48,17 +44,7 @@ from logger.grafana.query import (
 _TOTAL = "\"phase\" = 'total'"
 _REST = "without a meter"
 _LOADS = (SITE, role("load"), TOTAL)
-_QUARTERS = "of a quarter hour, netted over the phases (`energy_15m`)"
-# Of the load duration: how much of the time the load is above, and the percentile that this is.
-_DURATIONS = (("1 %", 99), ("5 %", 95), ("10 %", 90), ("25 %", 75), ("50 %", 50), ("75 %", 25),
-              ("95 %", 5))  # fmt: skip
-_HIGHEST = 10
-
-
-def _to_meter() -> Json:
-    """Return the setting that makes the name of a meter lead to its figures."""
-    url = f"/d/{TARIFFS}?var-meter=${{__value.raw}}&${{site:queryparam}}&${{__url_time_range}}"
-    return override("Meter", links=[{"title": "${__value.raw}", "url": url, "targetBlank": False}])
+_HEAVIEST = 10
 
 
 def _bar(column: str) -> Json:
@@ -93,7 +79,7 @@ def _overview(settings: DashboardOptions) -> Json:
         unit="kwatth", decimals=1, height=11, columns={"meter": "Meter", **columns},
         hidden=("Time", "time"), sort="Drawn in the month", empty="nothing counted yet",
         overrides=[
-            _to_meter(),
+            to_meter(),
             _bar("Drawn in the month"),
             *(override(heading, unit=unit, decimals=digits)
               for _, heading, unit, digits in sums.values()),
@@ -119,7 +105,7 @@ def _live() -> list[Json]:
             },
             empty="no reading for two days: see the dashboard Logger and meters",
             overrides=[
-                _to_meter(),
+                to_meter(),
                 override("Power", unit="watt", decimals=0),
                 override("Last seen", unit="dateTimeFromNow"),
             ],
@@ -131,15 +117,15 @@ def _top() -> Json:
     query = summed([Part("active_import", _LOADS)], by=EACH)
     return table(
         "Top loads",
-        f"Energy of the {_HIGHEST} heaviest load meters in the range shown.",
+        f"Energy of the {_HEAVIEST} heaviest load meters in the range shown.",
         [target(query, table=True)],
         unit="kwatth", decimals=1, width=12, height=10, sort="Energy",
         columns={"meter": "Meter", "kWh": "Energy"}, hidden=("Time", "time"),
         before=[
             {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "kWh", "desc": True}]}},
-            {"id": "limit", "options": {"limitField": _HIGHEST}},
+            {"id": "limit", "options": {"limitField": _HEAVIEST}},
         ],
-        overrides=[_to_meter(), _bar("Energy")], empty="no load meter counted anything",
+        overrides=[to_meter(), _bar("Energy")], empty="no load meter counted anything",
     )  # fmt: skip
 
 
@@ -210,83 +196,15 @@ def _months() -> Json:
         [target(added(parts, SHOWN, select=select, by=EACH), table=True)],
         unit="kwatth", decimals=0, height=11, empty="nothing counted yet",
         columns={"meter": "Meter", **{name: name for name in MONTHS}}, hidden=("Time", "time"),
-        overrides=[_to_meter()],
+        overrides=[to_meter()],
     )  # fmt: skip
-
-
-def _reactive(settings: DashboardOptions) -> Json:
-    least = settings.alerts.power_factor_limit
-    parts = [
-        Part("active_import", (SITE, TOTAL), {"p": ""}),
-        Part("reactive_import", (SITE, TOTAL), {"q": ""}),
-        Part("reactive_export", (SITE, TOTAL), {"c": ""}),
-    ]
-    inner = summed(parts, select='sum("p") AS "p", sum("q") AS "q", sum("c") AS "c"', by=EACH)
-    query = (
-        'SELECT "q" AS "inductive", "c" AS "capacitive", '
-        '"p" / sqrt("p" * "p" + "q" * "q") AS "factor" '
-        f'FROM ({inner}) WHERE "p" > 0 GROUP BY {EACH} {ZONE}'
-    )
-    return table(
-        "Reactive energy and power factor",
-        "Reactive energy of each meter in the range shown, forward and reverse; power factor = "
-        f"active / root of (active squared + forward reactive squared). Red below {least:g} "
-        "([alerts] power_factor in the configuration).",
-        [target(query, table=True)],
-        unit="suffix: kvarh", decimals=1, width=12, height=10,
-        sort="Power factor", falling=False, hidden=("Time", "time"), empty="nothing drawn",
-        columns={
-            "meter": "Meter", "inductive": "Reactive, forward", "capacitive": "Reactive, reverse",
-            "factor": "Power factor",
-        },
-        overrides=[
-            _to_meter(),
-            override(
-                "Power factor", unit="none", decimals=2, custom__displayMode="color-text",
-                color={"mode": "thresholds"}, thresholds=limits((least, "green"), base="red"),
-            ),
-        ],
-    )  # fmt: skip
-
-
-def _demands() -> list[Json]:
-    inside = where(RANGE, SITE, METER)
-    peaks = f'SELECT top("demand", {_HIGHEST}) AS "kW" FROM "energy_15m" {inside} {ZONE}'
-    duration = [
-        target(f'SELECT percentile("demand", {rank}) AS "kW" FROM "energy_15m" {inside}', name)
-        for name, rank in _DURATIONS
-    ]
-    return [
-        table(
-            "Highest quarter hours",
-            f"The {_HIGHEST} highest means {_QUARTERS} of the meter chosen in the range shown, "
-            "with the moment at which each began.",
-            [target(peaks, table=True)],
-            unit="suffix: kW", decimals=2, width=12, height=10, sort="Demand",
-            columns={"kW": "Demand", "Time": "Began", "time": "Began"},
-            overrides=[
-                override("Began", unit="dateTimeAsLocal"),
-                override("Demand", custom__displayMode="gradient-gauge", min=0),
-            ],
-            empty="no quarter hour in this range",
-        ),
-        lengths(
-            "Load duration",
-            f"How high the mean {_QUARTERS} of the meter chosen was for at least 1 %, 5 % ... of "
-            "the range shown: a steep fall means short peaks, the last bars the base load.",
-            duration,
-            unit="suffix: kW", decimals=2, width=12, height=10, thresholds=limits(base=LOAD),
-            defaults={"color": {"mode": "thresholds"}, "min": 0},
-            empty="no quarter hour in this range",
-        ),
-    ]  # fmt: skip
 
 
 def meters(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     loads = _loads(settings)
     second = [*_live(), *([_top()] if settings.has("load") else [])]
-    second += [_reactive(settings)] if settings.measures("reactive_import") else []
+    second += [reactive(settings)] if settings.measures("reactive_import") else []
     return dashboard(
         METERS,
         "All meters in one table, what has no meter, peaks, load duration and power factor.",
@@ -298,7 +216,7 @@ def meters(settings: DashboardOptions) -> Json:
             row("By month"),
             _months(),
             row("Peaks of one meter: choose it above"),
-            *_demands(),
+            *demands(),
         ],
         settings,
         names=variables(settings, meter="one"),

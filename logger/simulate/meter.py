@@ -219,10 +219,8 @@ class VirtualMeter:
     def snapshot(self, at: float) -> Snapshot:
         """Return what the meter measures at `at`."""
         moment = self.books.world.moment(at)
-        part = self.ledger.part
-        flow = self.books.world.parts(at, (part,))[part]
         g1, g2, g3 = self.ledger.gains
-        p1, p2, p3, q1, q2, q3 = flow
+        p1, p2, p3, q1, q2, q3 = self.books.world.parts(at, (self.ledger.part,))[self.ledger.part]
         return Snapshot(
             moment.voltage,
             moment.frequency,
