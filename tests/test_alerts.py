@@ -36,8 +36,24 @@ def test_every_alert_that_was_promised_is_there() -> None:
         "Voltage between phases too low",
         "Frequency outside its limits", "Phase lost", "Meter silent", "No data at all",
         "Points wait too long", "Points set aside", "Counter reset",
-        "Demand about to be too high",
+        "Demand about to be too high", "Use of the day above its limit", "Phase near its fuse",
+        "PV silent on a bright day", "Power factor too low",
     }  # fmt: skip
+
+
+def test_alerts_without_a_limit_are_paused_and_hold_never() -> None:
+    off = {"Use of the day above its limit", "Phase near its fuse", "Power factor too low"}
+    assert {title for title, rule in RULES.items() if rule["isPaused"]} == off
+    alerts = Alerts(day_energy=30.0, fuse=25.0, power_factor=0.85, pv_silent_above=0.0)
+    (group,) = rules(DashboardOptions(alerts=alerts), list(BOARDS.values()))["groups"]
+    paused = {rule["title"] for rule in group["rules"] if rule["isPaused"]}
+    assert paused == {"PV silent on a bright day"}
+    limits = {
+        rule["title"]: rule["data"][-1]["model"]["conditions"][0]["evaluator"]["params"]
+        for rule in group["rules"]
+        if rule["title"] in off
+    }
+    assert list(limits.values()) == [[30.0], [22.5], [0.85]]
 
 
 def test_the_folder_is_no_dashboard() -> None:
@@ -102,16 +118,14 @@ def test_the_text_names_place_value_and_limit(rule: Json) -> None:
     # What is over is not told as if it still were so.
     assert re.search(r"no longer|again|none within|no point", over)
     assert not re.search(r"too (high|low)|no answer|is lost|refused \d", over)
-    groups = re.findall(r"GROUP BY (.*?)\"query_end", _ends(rule))
+    groups = re.findall(r'GROUP BY (?:time\([^)]*\),? ?)?((?:"\w+"(?:, )?)*)', _queries(rule))
     for label in ("meter", "phase"):
         grouped = any(f'"{label}"' in group for group in groups)
         assert (f"{{{{ $labels.{label} }}}}" in text) == grouped, label
 
 
-def _ends(rule: Json) -> str:
-    """Return the queries of a rule, each with a mark at its end."""
-    models = [step["model"] for step in rule["data"] if "query" in step["model"]]
-    return " ".join(f'{model["query"]}"query_end' for model in models)
+def _queries(rule: Json) -> str:
+    return " ".join(step["model"].get("query", "") for step in rule["data"])
 
 
 def test_a_rule_is_linked_to_its_panel(rule: Json) -> None:

@@ -45,11 +45,12 @@ EVERY = {
 UNITS = {
     "watt", "kwatth", "volt", "amp", "hertz", "voltamp", "voltampreact", "currencyEUR",
     "percentunit", "percent", "none", "short", "s", "ms", "string", "suffix: kWh",
-    "suffix: kvarh", "suffix: kVAh", "celsius", "dateTimeFromNow",
+    "suffix: kvarh", "suffix: kVAh", "suffix: kW", "celsius", "dateTimeFromNow", "dateTimeAsLocal",
 }  # fmt: skip
 # Kinds of panels whose options did not change between the two.
 KINDS = {
     "timeseries", "stat", "bargauge", "table", "heatmap", "histogram", "status-history",
+    "piechart",
 }  # fmt: skip
 FIXED = {"__from", "__to", "__interval", "__interval_ms", "timeFilter"} | {
     f"__to:date:{form}" for form in ("YYYY", "YYYY-MM", "YYYY-MM-DD", "YYYYMM", "YYYYMMDD")
@@ -84,9 +85,9 @@ def test_the_files_in_the_repository_are_what_the_program_writes() -> None:
     assert there == made, "run: inepro-logger grafana grafana"
 
 
-def test_six_dashboards_have_unique_names() -> None:
+def test_seven_dashboards_have_unique_names() -> None:
     uids = [board["uid"] for board in BOARDS.values()]
-    assert len(set(uids)) == len({board["title"] for board in BOARDS.values()}) == 6
+    assert len(set(uids)) == len({board["title"] for board in BOARDS.values()}) == 7
     assert all(re.fullmatch(r"[\w-]{1,40}", uid) for uid in uids)
 
 
@@ -400,7 +401,7 @@ def test_writing_again_touches_nothing(tmp_path: Path) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     assert write(made, tmp_path) == []
     changed = files(DashboardOptions(zone="Asia/Tokyo"), Source(), PurePosixPath("/x"), {})
-    assert len(write(changed, tmp_path)) == 6
+    assert len(write(changed, tmp_path)) == 8
     assert set(stamps) == {path for path in tmp_path.rglob("*") if path.is_file()}
 
 

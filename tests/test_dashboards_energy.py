@@ -70,9 +70,19 @@ buy_t2 = 0.19
 sell = -0.02
 """
 METER = '[[bus.meter]]\nname = "{name}"\nmodel = "pro380"\naddress = {address}\nrole = "{role}"\n'
-METERS = {"grid": "grid", "east": "pv", "west": "pv", "store": "battery"}
+METERS = {
+    "grid": "grid", "east": "pv", "west": "pv", "store": "battery",
+    "kitchen": "load", "car": "load",
+}  # fmt: skip
 # How fast the counters of each meter rise, in Wh a reading at most: drawn, fed back.
-RATES = {"grid": (900, 300), "east": (2, 700), "west": (2, 400), "store": (350, 300)}
+RATES = {
+    "grid": (900, 300),
+    "east": (2, 700),
+    "west": (2, 400),
+    "store": (350, 300),
+    "kitchen": (90, 1),
+    "car": (310, 1),
+}
 
 
 def in_t2(local: datetime) -> bool:
@@ -147,6 +157,34 @@ class House:
                     (value,) = row.values()
                     found.setdefault(alias, {})[at] = value
         return found
+
+    def table(self, name: str, first: str, end: str) -> dict[str, dict[str, float]]:
+        """Return what a table shows for each meter, by column."""
+        board, _, title = name.partition(": ")
+        (panel,) = (p for p in panels(self.boards[f"{board}.json"]) if p["title"] == title)
+        values = variables_of(self.boards[f"{board}.json"], site="house", meter="grid")
+        (target,) = panel["targets"]
+        query = expand(target["query"], Range(moment(first), moment(end)), 60_000, values)
+        found = {}
+        for series in self.engine.query(query, "energy"):
+            (row,) = series["rows"]
+            row.pop("time")
+            found[series["tags"]["meter"]] = {k: v for k, v in row.items() if v is not None}
+        return found
+
+    def counted(self, meter: str, first: str, end: str, counter: str = "active_import") -> float:
+        """Return what a counter rose by from the reading at `first` to the one at `end`."""
+        rows = self.engine.rows(
+            f'SELECT "{counter}" AS "v" FROM "energy" WHERE "meter" = \'{meter}\' '
+            "AND \"tariff\" = 'total'",
+            "energy",
+        )
+        both = [
+            [row["v"] for row in rows if row["time"] < moment(at) + 30_000][-1:]
+            for at in (first, end)
+        ]
+        begin = both[0] or [rows[0]["v"]]
+        return float(both[1][0] - begin[0])
 
     def figures(self, name: str, first: str, end: str) -> dict[str, float]:
         """Return what a panel of single figures shows."""
@@ -371,6 +409,96 @@ def test_what_was_saved_has_the_price_of_the_tariff_at_the_time(house: House) ->
     assert found["Saved"] == exactly(expected)
 
 
+def test_the_split_of_the_day_is_that_of_the_report(house: House) -> None:
+    shown = "2026-11-04T08:00", "2026-11-04T17:45"
+    total = house.report("2026-11-04", "2026-11-04")["total"]
+    own = total["load_kwh"] - total["import_kwh"]
+    assert house.figures("home: What was consumed came from", *shown) == {
+        "Grid": exactly(total["import_kwh"]), "Own": exactly(own),
+    }  # fmt: skip
+    assert house.figures("home: What was produced went to", *shown) == {
+        "Own use": exactly(total["self_consumed_kwh"]), "Grid": exactly(total["export_kwh"]),
+    }  # fmt: skip
+    assert house.figures("home: Self-sufficiency of the day", *shown) == {
+        "Self-sufficiency": exactly(total["self_sufficiency"])
+    }
+    assert house.figures("home: Net cost of the day", *shown) == {
+        "Net": exactly(total["cost"] - total["revenue"])
+    }
+
+
+def test_yesterday_is_counted_until_the_same_time(house: House) -> None:
+    """Six o'clock in the evening: hours of the report, added up."""
+    found = house.figures(
+        "home: Consumed, against yesterday", "2026-11-04T08:00", "2026-11-04T18:00"
+    )
+    hours = {
+        day: house.report(day, day, "hour")["rows"][:18] for day in ("2026-11-03", "2026-11-04")
+    }
+    sums = {day: sum(row["load_kwh"] for row in rows) for day, rows in hours.items()}
+    assert found == {
+        "today": exactly(sums["2026-11-04"]), "yesterday": exactly(sums["2026-11-03"])
+    }  # fmt: skip
+
+
+LOADS = ("kitchen", "car")
+
+
+def test_the_table_of_meters_is_the_report(house: House) -> None:
+    day, end = "2026-11-04T00:00", "2026-11-04T17:45"
+    found = house.table("meters: All meters", day, end)
+    assert set(found) == set(METERS)
+    today = house.report("2026-11-04", "2026-11-04")["total"]
+    total = house.report("2026-11-01", "2026-11-04")["total"]
+    assert found["grid"] == {
+        "today": exactly(today["import_kwh"]), "month": exactly(total["import_kwh"]),
+        "fed": exactly(total["export_kwh"]), "cost": exactly(total["cost"]),
+    }  # fmt: skip
+    assert found["east"]["fed"] + found["west"]["fed"] == exactly(total["pv_kwh"])
+    for name in LOADS:
+        drawn = house.counted(name, "2026-11-01", "2026-11-05")
+        assert found[name]["month"] == exactly(drawn)
+        assert found[name]["cost"] == exactly(drawn * 0.41)  # in no tariff: the common price
+
+
+def test_loads_and_what_has_no_meter_add_up_to_what_the_site_consumed(house: House) -> None:
+    first, end = RANGE
+    total = house.report(first, day_before(end))["total"]
+    drawn = {name: exactly(house.counted(name, first, end)) for name in LOADS}
+    shares = house.figures("meters: Shares of the loads", first, end)
+    rest = house.figures("meters: Rest without a meter, range shown", first, end)["Rest"]
+    assert shares == drawn | {"without a meter": exactly(rest)}
+    assert sum(shares.values()) == exactly(total["load_kwh"])
+    assert {
+        name: values["kWh"] for name, values in house.table("meters: Top loads", first, end).items()
+    } == drawn
+    daily = house.shown("meters: Loads by day", first, end)
+    for name, value in shares.items():
+        assert sum(daily[name].values()) == exactly(value)
+    rows = house.report(first, day_before(end))["rows"]
+    for row in rows:
+        if row["period"] not in DIVIDED:
+            day = sum(values[moment(row["period"])] for values in daily.values())
+            assert day == exactly(row["load_kwh"])
+    for title, begin in (("day", "2026-11-04"), ("month", "2026-11-01")):
+        load = house.report(begin, "2026-11-04")["total"]["load_kwh"]
+        metered = sum(house.counted(name, begin, "2026-11-05") for name in LOADS)
+        name = f"meters: Rest without a meter, {title}"
+        assert house.figures(name, "2026-11-04T08:00", "2026-11-04T12:00") == {
+            "Rest": exactly(load - metered)
+        }
+
+
+def test_months_of_all_meters_are_those_of_the_report(house: House) -> None:
+    found = house.table("meters: Drawn by month", "2026-11-01", "2026-11-05T12:00")
+    rows = house.report("2026-10-01", "2026-11-30", "month")["rows"]
+    assert found["grid"] == {
+        "Oct": exactly(rows[0]["import_kwh"]), "Nov": exactly(rows[1]["import_kwh"])
+    }  # fmt: skip
+    assert set(found) == set(METERS)
+    assert found["car"]["Nov"] == exactly(house.counted("car", "2026-11-01", "2026-11-06"))
+
+
 def test_no_panel_with_energy_or_money_is_left_out(house: House) -> None:
     shown = {
         f"{name.removesuffix('.json')}: {panel['title']}"
@@ -384,5 +512,6 @@ def test_no_panel_with_energy_or_money_is_left_out(house: House) -> None:
         *(f"home: {title}" for title in BOUNDS),
         *(f"home: Money, {title[0].lower()}{title[1:]}" for title in BOUNDS),
         "energy: Import", "energy: Export",
+        "meters: Rest without a meter, day", "meters: Rest without a meter, month",
     }  # fmt: skip
     assert shown == compared | rest

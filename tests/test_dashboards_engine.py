@@ -141,6 +141,43 @@ def test_sums_and_ratios_equal_the_meters_own_ledgers(month: Month) -> None:
     assert value(month, "energy.json: Cost in this range", "C", range_) == step(net, abs=0.02)
 
 
+def test_peaks_and_load_duration_are_those_of_the_quarter_hours(month: Month) -> None:
+    range_ = Range(START * 1000, NOW)
+    query = 'SELECT "demand" FROM "energy_15m" WHERE "meter" = \'grid\''
+    demands = {row["time"]: row["demand"] for row in month.engine.rows(query, "energy")}
+    highest = sorted(demands.values(), reverse=True)
+    board, panel = PANELS["meters.json: Highest quarter hours"]
+    text = expand(
+        panel["targets"][0]["query"], range_, 60_000, variables_of(board, site="home", meter="grid")
+    )
+    found = {row["time"]: row["kW"] for row in month.engine.rows(text, "energy")}
+    assert sorted(found.values(), reverse=True) == highest[:10]
+    assert all(demands[at] == kw for at, kw in found.items())
+    duration = answers(month, *PANELS["meters.json: Load duration"], range_)
+    for letter, share in zip("ABCDEFG", (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.95), strict=True):
+        (least,) = duration[letter]
+        above = sum(value >= least for value in demands.values()) / len(demands)
+        assert above == pytest.approx(share, abs=0.002)
+
+
+def test_the_power_factor_is_that_of_the_ledger(month: Month) -> None:
+    start = (START // 86400 + 3) * 86400
+    end = start + 20 * 86400
+    ledger = month.site.meter(1).ledger
+    active = ledger.between(start, end, "active_import")
+    board, panel = PANELS["meters.json: Reactive energy and power factor"]
+    range_ = Range(start * 1000, end * 1000)
+    text = expand(
+        panel["targets"][0]["query"], range_, 60_000, variables_of(board, site="home", meter="")
+    )
+    found = {one["tags"]["meter"]: one["rows"][0] for one in month.engine.query(text, "energy")}
+    forward = found["grid"]["inductive"]
+    assert forward == pytest.approx(ledger.between(start, end, "reactive_import"), abs=0.05)
+    assert found["grid"]["factor"] == pytest.approx(
+        active / (active**2 + forward**2) ** 0.5, abs=1e-4
+    )
+
+
 def drawn(month: Month, start: int, end: int) -> float:
     """Return what the grid meter's counter rose by between the readings at `start` and at
     `end` (epoch seconds), which come up to half a minute later."""

@@ -16,8 +16,9 @@ import pytest
 from logger.derive.powerparts import PowerParts
 from logger.domain.limits import QUARTER_MS
 from logger.domain.netting import netted
+from logger.simulate.flow import added
 from logger.simulate.ledger import Ledger
-from logger.simulate.world import World, added
+from logger.simulate.world import World
 
 INTERVALS_S = (1, 5, 10)
 AIMS = {1: 0.005, 5: 0.02, 10: 0.04}

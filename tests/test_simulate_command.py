@@ -93,7 +93,7 @@ def test_the_quirks_are_listed() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--meter", "1:battery"], "battery"),
+        (["--meter", "1:heater"], "heater"),
         (["--meter", "300:grid"], "300"),
         (["--meter", "grid"], "ADDRESS:ROLE"),
         (["--meter", "1:grid:upside-down"], "ADDRESS:ROLE"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from logger.cli.options import DEFAULT_CONFIG, ConfigOption
 
 if TYPE_CHECKING:
     from logger.config import Config
+    from logger.config.sections import Bus, Meter
     from logger.simulate import VirtualSite
 
 _LONGEST_S = 3660 * 86400
@@ -18,6 +19,8 @@ _LONGEST_S = 3660 * 86400
 _PAST_MS, _USUAL_MS = (120_000, 600_000), (10_000, 60_000)
 _USUAL_S = 3 * 3600
 _STEP_S = 10
+# Longer steps for many meters: else a month takes long.
+_FEW, _COARSE_STEP_S = 10, 60
 _FLUSH_POINTS = 20_000
 
 
@@ -36,6 +39,13 @@ def simulate_past(
         str, typer.Option(help="Serve the meters here afterwards, such as tcp://0.0.0.0:5020.")
     ] = "",
     seed: Annotated[int, typer.Option(help="Another seed is another house and sky.")] = 1,
+    world: Annotated[
+        str,
+        typer.Option(
+            help="What the meters measure: house, flat or building. A load meter named after a "
+            "part of it (kitchen, flat-101) measures that part, another one what is left."
+        ),
+    ] = "house",
     for_: ForOption = None,
 ) -> None:
     """Fill the buffer of CONFIG with the past of virtual meters, then serve them.
@@ -49,6 +59,7 @@ def simulate_past(
     import time
 
     from logger.config import load_config
+    from logger.models import load
     from logger.simulate import VirtualClock, VirtualLine, virtual_site
     from logger.simulate.past import troubles
 
@@ -57,17 +68,25 @@ def simulate_past(
     loaded = load_config(config)
     note = loaded.buffer.path.with_name("virtual-site.json")
     now = int(time.time()) // 60 * 60
-    begun: dict[str, int] = (
+    begun: dict[str, Any] = (
         json.loads(note.read_text(encoding="utf-8"))
         if note.exists()
-        else {"start": _begin(start, loaded.site.timezone, now), "end": now, "seed": seed}
+        else {
+            "start": _begin(start, loaded.site.timezone, now),
+            "end": now,
+            "seed": seed,
+            "world": world,
+        }
     )
-    roles = {meter.address: meter.role for bus in loaded.bus for meter in bus.meter}
+    meters = _meters(loaded)
     site = virtual_site(
         begun["seed"],
         start=begun["start"],
-        meters=roles,
-        step_s=_STEP_S,
+        meters={address: meter.role for address, (_, meter) in meters.items()},
+        models={a: load(meter.model, loaded.models_dir) for a, (_, meter) in meters.items()},
+        world=begun.get("world", "house"),
+        names={address: meter.name for address, (_, meter) in meters.items()},
+        step_s=_STEP_S if len(meters) <= _FEW else _COARSE_STEP_S,
         zone=loaded.site.timezone,
         incidents=troubles(begun["end"]),
     )
@@ -97,6 +116,24 @@ def simulate_past(
         wait(for_, f"virtual meters at socket://{host}:{line.start_tcp(host, port)}")
 
 
+def _meters(config: Config) -> dict[int, tuple[Bus, Meter]]:
+    """Return bus and meter by address: virtual meters are on one line."""
+    from logger.domain.errors import ConfigError
+
+    found: dict[int, tuple[Bus, Meter]] = {}
+    for bus in config.bus:
+        for meter in bus.meter:
+            if meter.address in found:
+                other, first = found[meter.address]
+                raise ConfigError(
+                    f"{first.name} on bus {other.name} and {meter.name} on bus {bus.name} both "
+                    f"have the address {meter.address}",
+                    "virtual meters are on one line: give each an address of its own",
+                )
+            found[meter.address] = bus, meter
+    return found
+
+
 def _begin(text: str, zone: str, now: int) -> int:
     """Return where the past begins, epoch seconds: a whole minute."""
     start = moment(text, zone, now * 1000, "--from") // 60_000 * 60
@@ -118,8 +155,10 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
     from logger.simulate.past import Past, PastSpan
 
     logging.getLogger("logger.events").setLevel(logging.ERROR)  # old events are no news
-    names = {meter.address: meter.name for bus in config.bus for meter in bus.meter}
-    past = Past(site, names, config.site.name)
+    meters = _meters(config)
+    names = {address: meter.name for address, (_, meter) in meters.items()}
+    buses = {address: (bus.name, bus.port) for address, (bus, _) in meters.items()}
+    past = Past(site, names, config.site.name, buses)
     lately = max(start, end - _USUAL_S)
     spans = [
         PastSpan(start_ms=a * 1000, end_ms=b * 1000, fast_ms=fast, slow_ms=slow)

@@ -10,6 +10,8 @@ from logger.cli.moments import ForOption, duration, moment, now_ms
 from logger.cli.serving import listen_address, wait
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from logger.simulate import VirtualLine
 
 _PARITY_WORDS = {"E": "even", "O": "odd", "N": "none"}
@@ -38,6 +40,7 @@ QUIRK_NAMES = (
     "legacy-only",
     "reversed-ct",
 )
+WORLD_NAMES = ("house", "battery", "flat", "building")
 # Longer steps keep the counting of energy cheap when time runs very fast.
 _FAST, _FAST_STEP_S = 600.0, 30
 
@@ -53,7 +56,16 @@ def _list_quirks(wanted: bool) -> None:
 
 
 def simulate(
-    model: Annotated[str, typer.Option(help="The register table of the meters.")] = "pro380",
+    model: Annotated[
+        str, typer.Option(help="The register table of the meters; pro380, in a flat pro1.")
+    ] = "",
+    world: Annotated[
+        str,
+        typer.Option(
+            help="What the meters measure: house (grid and PV); battery (with a battery, and a "
+            "meter for each circuit); flat (one phase, no PV); building (60 meters)."
+        ),
+    ] = "house",
     listen: Annotated[
         str,
         typer.Option(
@@ -74,7 +86,7 @@ def simulate(
         list[str] | None,
         typer.Option(
             help="A meter as ADDRESS:ROLE, or ADDRESS:ROLE:inverted when it is wired the "
-            "other way round; repeat it. Else 1:grid and 2:pv."
+            "other way round; repeat it. Else all that the world has."
         ),
     ] = None,
     baudrate: Annotated[
@@ -112,18 +124,19 @@ def simulate(
         ),
     ] = False,
 ) -> None:
-    """Serve virtual meters of one household: grid, PV and load agree with each other.
+    """Serve virtual meters of one site: grid, PV, battery and loads agree with each other.
 
     The same seed and start give the same day twice. Ctrl-C ends it.
     """
     from logger.config.addresses import MBUS_BAUDRATE
     from logger.models import load
     from logger.simulate import (
-        DEFAULT_METERS,
         MbusLine,
         VirtualClock,
         VirtualLine,
+        places,
         quirks_named,
+        usual_model,
         virtual_site,
     )
 
@@ -134,14 +147,23 @@ def simulate(
         raise typer.BadParameter("--speed cannot be negative")
     began_ms = moment(start, _zone(zone), now_ms(), "--start")
     clock = VirtualClock(began_ms / 1000, speed)
-    meters, inverted = _meters(meter) if meter else (DEFAULT_METERS, set())
+    built = places(world)
+    meters, inverted = {address: place.role for address, place in built.items()}, set[int]()
+    names = {address: place.name for address, place in built.items()}
+    if meter:
+        meters, inverted = _meters(meter)
+    if meter or world == "house":
+        names = {address: f"{role}-{address}" for address, role in meters.items()}
+    model = model or usual_model(world)
     site = virtual_site(
         seed,
         start=clock.start,
         meters=meters,
         inverted=inverted,
         model=model,
-        step_s=_FAST_STEP_S if speed > _FAST else 1,
+        world=world,
+        names=names,
+        step_s=_FAST_STEP_S if speed > _FAST or world == "building" else 1,
         zone=zone,
     )
     is_mbus = load(model).protocol == "mbus"
@@ -164,7 +186,7 @@ def simulate(
             ports.append((f"{scheme}://{where[0]}:{number}", letter))
         if pty:
             ports.append((line.start_pty(), "N"))
-        wait(for_, *(_welcome(line, port, settable) for port, settable in ports))
+        wait(for_, *(_welcome(line, port, settable, names) for port, settable in ports))
     typer.echo(_farewell(line))
 
 
@@ -206,7 +228,7 @@ def _zone(text: str) -> str:
     return text
 
 
-def _welcome(line: VirtualLine, port: str, parity: str) -> str:
+def _welcome(line: VirtualLine, port: str, parity: str, names: Mapping[int, str]) -> str:
     """Return how to reach the line, as part of a configuration."""
     from logger.config.write import keys
 
@@ -227,7 +249,7 @@ def _welcome(line: VirtualLine, port: str, parity: str) -> str:
             "",
             "[[bus.meter]]",
             *keys(
-                name=f"{meter.role}-{meter.address}",
+                name=names[meter.address],
                 model=meter.model.name,
                 address=meter.address,
                 role=meter.role,

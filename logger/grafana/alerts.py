@@ -15,6 +15,7 @@ from logger.grafana.measuredrules import measured
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import Json
 from logger.grafana.rule import TIME, Rules, ask, place, reduce, step, threshold, value
+from logger.grafana.userules import uses
 
 FOLDER, GROUP = "Energy alerts", "inepro-logger"
 _DAY, _WEEK, _MONTH = 86400, 7 * 86400, 30 * 86400
@@ -151,6 +152,7 @@ def rules(settings: DashboardOptions, dashboards: Sequence[Json]) -> Json:
     }
     found = Rules(panels)
     measured(found, settings)
+    uses(found, settings)
     _life(found, settings)
     _delivery(found, settings)
     group = {

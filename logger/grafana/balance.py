@@ -43,6 +43,32 @@ def consumed(period: Period = SHOWN, *, step: str = "") -> str:
     return summed(parts, period, select=select, step=step, having='"grid" >= 0')
 
 
+def unmetered(period: Period = SHOWN, *, step: str = "") -> str:
+    """Return what the site consumed and no load meter counted; nothing without a grid meter."""
+    parts = [
+        _part(IMPORT, d="", g=""),
+        _part(EXPORT, d=_MINUS),
+        _part(PRODUCED, d=""),
+        _part(DISCHARGED, d=""),
+        _part(CHARGED, d=_MINUS),
+        _part(LOADS, d=_MINUS),
+    ]
+    select = 'sum("d") AS "kWh", sum("g") AS "grid"'
+    return summed(parts, period, select=select, step=step, having='"grid" >= 0')
+
+
+def own(period: Period = SHOWN) -> str:
+    """Return load - import: what PV and battery gave of it; nothing without grid and PV meter."""
+    parts = [
+        _part(EXPORT, d=_MINUS, g=""),
+        _part(PRODUCED, d="", p=""),
+        _part(DISCHARGED, d=""),
+        _part(CHARGED, d=_MINUS),
+    ]
+    select = 'sum("d") AS "kWh", sum("p") AS "pv", sum("g") AS "grid"'
+    return summed(parts, period, select=select, having='"pv" >= 0 AND "grid" >= 0')
+
+
 def _own() -> list[Part]:
     return [_part(PRODUCED, d="", p=""), _part(EXPORT, d=_MINUS, g="")]
 

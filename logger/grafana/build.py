@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from logger.config.files import writing
-from logger.grafana import alerts, health, home, notify, phases, quality, solar, tariffs
+from logger.grafana import alerts, health, home, meters, notify, phases, quality, solar, tariffs
 from logger.grafana.notify import literal
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
@@ -35,6 +35,7 @@ def dashboards(settings: DashboardOptions) -> dict[str, Json]:
     """Return every dashboard by the name of its file, for what the meters measure."""
     made = {
         "home": home.home(settings),
+        **({"meters": meters.meters(settings)} if settings.meters > 1 else {}),
         **({"phases": phases.phases(settings)} if phases.shows(settings) else {}),
         "energy": tariffs.tariffs(settings),
         **({"pv": solar.solar(settings)} if settings.has("pv") else {}),

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json
+from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json, override
 from logger.grafana.placing import placed
 from logger.grafana.query import SITE
 
-HOME, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
+HOME, METERS, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
     "inepro-home",
+    "inepro-meters",
     "inepro-phases",
     "inepro-energy-tariffs",
     "inepro-pv",
@@ -21,6 +22,7 @@ HOME, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
 )
 TITLES = {
     HOME: "Home",
+    METERS: "Meters and loads",
     PHASES: "Phases",
     TARIFFS: "Energy and tariffs",
     SOLAR: "PV self-consumption",
@@ -65,14 +67,24 @@ def _hidden(name: str, value: str) -> Json:
 
 
 def variables(settings: DashboardOptions, *, meter: str = "") -> list[Json]:
-    """Return site and what energy queries need, and if wanted `meter` ("one", "many")."""
+    """Return site and what energy queries need, and if wanted `meter`: "one", "many",
+    or "some", which are all but among many meters only the first to begin with."""
     found = [_query("site", "Site", 'SHOW TAG VALUES FROM "energy" WITH KEY = "site"')]
     if meter:
         query = f'SHOW TAG VALUES FROM "energy" WITH KEY = "meter" WHERE {SITE}'
-        found.append(_query("meter", "Meter", query, many=meter == "many"))
+        made = _query("meter", "Meter", query, many=meter != "one")
+        if meter == "some" and settings.crowded:
+            made["current"] = {}
+        found.append(made)
     found.append(_hidden("tz", settings.zone))
     found.append(_hidden("settle", settings.settle))
     return found
+
+
+def to_meter() -> Json:
+    """Return the setting of a table that makes the name of a meter lead to its figures."""
+    url = f"/d/{TARIFFS}?var-meter=${{__value.raw}}&${{site:queryparam}}&${{__url_time_range}}"
+    return override("Meter", links=[{"title": "${__value.raw}", "url": url, "targetBlank": False}])
 
 
 def events(*, shown: bool) -> Json:

@@ -30,6 +30,7 @@ from logger.grafana.panels import (
 )  # fmt: skip
 from logger.grafana.placing import spread
 from logger.grafana.query import DAY, GRID, MONTH, RANGE, SITE, YEAR, Period, role, where
+from logger.grafana.today import today
 
 _TOTAL = "\"phase\" = 'total'"
 _UNTIL = "${__to:date:YYYY-MM-DD}"
@@ -185,12 +186,21 @@ def _days(settings: DashboardOptions) -> Json:
 def home(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     now = [*flows(settings), *grid(settings)]
+    day = today(settings)
     power = settings.measures("active_power")
     charts = spread([*([_chart(settings)] if power else []), _days(settings)], 2)
     return dashboard(
         HOME,
         "The installation at a glance.",
-        [*([row("Now")] if now else []), *now, *charts, row("Energy and money"), *_sums(settings)],
+        [
+            *([row("Now")] if now else []),
+            *now,
+            *([row("The day")] if day else []),
+            *day,
+            *charts,
+            row("Energy and money"),
+            *_sums(settings),
+        ],
         settings,
         names=variables(settings),
         start="now/d",

@@ -58,6 +58,16 @@ def cost(
     return _money([*_buying(settings, conditions, period)], period, step)
 
 
+def parts_of_cost(
+    settings: DashboardOptions, column: str, *conditions: str, period: Period
+) -> list[tuple[Part, Period]]:
+    """Return what the imported energy cost as parts of a larger sum, in a column `column`."""
+    return [
+        (Part(part.counter, part.conditions, {column: part.columns["d"]}), own)
+        for part, own in _buying(settings, conditions, period)
+    ]
+
+
 def cost_of(settings: DashboardOptions, tariff: str, *conditions: str, step: str = "") -> str:
     """Return what the energy imported in one tariff cost, in each step of the range shown."""
     at = lambda price: _exact(price.buying(tariff))  # noqa: E731

@@ -12,6 +12,8 @@ from logger.domain.datamodel import ROLES
 
 # A reading so soon after a moment counts as the one at it, if slow jobs are not more often.
 _SETTLE_S = 30.0
+# So many meters have room in one chart and its legend.
+_FEW = 6
 # What a PRO380 measures.
 _USUAL = frozenset(
     {
@@ -29,7 +31,7 @@ class DashboardOptions:
     `zone` is the IANA time zone of the installation: days begin and end there. Without
     `prices` nothing shows money. `roles` and `wirings` are those of the meters, `fields`
     what their models measure: a panel is made for what is there.
-    `slow_s` is the shortest interval of a slow job, seconds.
+    `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are.
     """
 
     site: str = "home"
@@ -41,6 +43,7 @@ class DashboardOptions:
     wirings: frozenset[str] = frozenset({"3P4W", "3P3W", "1P2W"})
     fields: frozenset[str] = _USUAL
     slow_s: float = 60.0
+    meters: int = 4
 
     @property
     def money(self) -> str:
@@ -52,6 +55,11 @@ class DashboardOptions:
     def priced(self) -> bool:
         """Whether there are prices."""
         return bool(self.prices.valid)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are too many meters to show all of them in one chart."""
+        return self.meters > _FEW
 
     @property
     def settle(self) -> str:
@@ -94,5 +102,6 @@ def dashboard_options(config: Config) -> DashboardOptions:
         roles=frozenset(meter.role for meter in meters),
         wirings=frozenset("1P2W" if m.model in one_phase else m.wiring for m in meters),
         fields=frozenset(one.field for table in tables.values() for one in table.registers),
+        meters=len(meters),
         slow_s=min(config.interval(meter, "slow") for meter in meters),
     )

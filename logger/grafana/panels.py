@@ -231,16 +231,35 @@ def lengths(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json
     return panel("bargauge", title, text, targets, options=options, **more)
 
 
+def shares(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return a ring of the shares of a whole, with a list of them."""
+    options = {
+        "pieType": "donut",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "displayLabels": [],
+        "tooltip": {"mode": "single", "sort": "none"},
+        "legend": {
+            "displayMode": "table",
+            "placement": "right",
+            "showLegend": True,
+            "values": ["percent", "value"],
+            "calcs": [],
+        },
+    }
+    return panel("piechart", title, text, targets, options=options, **more)
+
+
 def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     """Return a table; `columns` maps names of the answer to headings, in this order."""
     columns: Mapping[str, str] = more.pop("columns")
     hidden: Sequence[str] = more.pop("hidden", ())
     before: Sequence[Json] = more.pop("before", ())
     sort: str = more.pop("sort", "")
+    falling: bool = more.pop("falling", True)
     options = {
         "showHeader": True,
         "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
-        "sortBy": [{"displayName": sort, "desc": True}] if sort else [],
+        "sortBy": [{"displayName": sort, "desc": falling}] if sort else [],
     }
     organize = {
         "id": "organize",
@@ -259,8 +278,11 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     )  # fmt: skip
 
 
-def row(title: str) -> Json:
-    """Return a heading over the panels that follow."""
+def row(title: str, *, each: str = "") -> Json:
+    """Return a heading over the panels that follow; all of it again for each value chosen of
+    the variable `each`."""
+    if each:
+        return {**row(f"{title}: ${each}"), "repeat": each}
     return {"type": "row", "title": title, "collapsed": False, "panels": [], "height": 1}
 
 

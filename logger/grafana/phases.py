@@ -231,13 +231,14 @@ def phases(settings: DashboardOptions) -> Json:
     panels = [_latest(settings)]
     for title, own in groups.items():
         if own:
-            panels += [row(title), *spread(own, 3 if len(own) == 3 else 2)]
+            heading = row(title, each="meter" if settings.crowded else "")
+            panels += [heading, *spread(own, 3 if len(own) == 3 else 2)]
     return dashboard(
         UID,
         "Voltage, current and power of each phase, from five minutes to years.",
         panels,
         settings,
-        names=variables(settings, meter="many"),
+        names=variables(settings, meter="some"),
         start="now-1h",
         refresh="10s",
         marks=events(shown=True),

@@ -30,6 +30,7 @@ ZONE = "tz('${tz:raw}')"
 SETTLE = "${settle:raw}"
 GRID = "\"role\" = 'grid'"
 TOTAL = "\"phase\" = 'total' AND \"tariff\" = 'total'"
+EACH = '"meter"'
 PHASES = '"phase" =~ /^L[123]$/'
 LINES = '"phase" =~ /^L[123]-L[123]$/'
 # Powers of a meter of one phase are totals only.
@@ -170,7 +171,7 @@ def added(
 ) -> str:
     """Return a sum over the rises of parts that each have a period of their own, within
     `period`; with `fill` "0" steps go on until `beyond` its end."""
-    inner = f'"meter", {by}' if by else '"meter"'
+    inner = f'"meter", {by}' if by not in ("", EACH) else EACH
     sources = ", ".join(f"({rises(part, own, inner, stepped=bool(step))})" for part, own in parts)
     groups = [*([f"time({step})"] if step else []), *([by] if by else [])]
     query = f"SELECT {select} FROM {sources}"

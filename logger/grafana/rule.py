@@ -89,6 +89,7 @@ class Rules:
         severity: str = "warning",
         missing: str = "OK",
         broken: str = "OK",
+        paused: bool = False,
     ) -> None:
         """Add a rule that fires when its last step is not zero, after `wait`.
 
@@ -114,6 +115,6 @@ class Rules:
                     "__panelId__": str(self._panels[panel]),
                 },
                 "labels": {"severity": severity, "source": "inepro-logger"},
-                "isPaused": False,
+                "isPaused": paused,
             }
         )

@@ -10,6 +10,7 @@ day on every machine; a quirk does what it says and nothing else.
 """
 
 from logger.simulate.incidents import Incident, Trouble
+from logger.simulate.layout import WORLDS, places, usual_model
 from logger.simulate.line import VirtualLine
 from logger.simulate.mbusline import MbusLine
 from logger.simulate.mbusmeter import VirtualMbusMeter
@@ -24,6 +25,7 @@ __all__ = [
     "DEFAULT_METERS",
     "QUIRKS",
     "ROLES",
+    "WORLDS",
     "Incident",
     "MbusLine",
     "Quirk",
@@ -35,6 +37,8 @@ __all__ = [
     "VirtualMbusMeter",
     "VirtualMeter",
     "VirtualSite",
+    "places",
     "quirks_named",
+    "usual_model",
     "virtual_site",
 ]

@@ -15,6 +15,8 @@ from logger.simulate.noise import Dice
 DAY_S = 86400
 _MINUTE = 60.0
 _HOUR = 3600.0
+# What appliances are wired to; a house has another one, for lights and all that is small.
+CIRCUITS = ("kitchen", "cooling", "laundry", "car")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Use:
     phase: int
     active: float  # W
     reactive: float  # var
+    circuit: str  # one of CIRCUITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Segment:
     end: float
     active: tuple[float, float, float]  # W
     reactive: tuple[float, float, float]  # var
+    running: tuple[Use, ...] = ()
 
 
 def uses(seed: int, day: int) -> Iterator[Use]:
@@ -57,7 +61,7 @@ def _cooling(
     at = midnight + dice.between(0, 35) * _MINUTE
     while at < midnight + DAY_S:
         run = dice.between(13, 21) * _MINUTE
-        yield Use(at, at + run, phase, active, reactive)
+        yield Use(at, at + run, phase, active, reactive, "cooling")
         at += run + dice.between(24, 40) * _MINUTE
 
 
@@ -65,7 +69,7 @@ def _kettle(dice: Dice, midnight: float) -> Iterator[Use]:
     for hour in (6.5, 9.0, 13.0, 15.5, 19.0):
         if dice.chance(0.7):
             at = midnight + (hour + dice.between(0, 1.2)) * _HOUR
-            yield Use(at, at + dice.between(110, 230), 0, 1980.0, 6.0)
+            yield Use(at, at + dice.between(110, 230), 0, 1980.0, 6.0, "kitchen")
 
 
 def _oven(dice: Dice, midnight: float, weekend: bool) -> Iterator[Use]:
@@ -75,7 +79,7 @@ def _oven(dice: Dice, midnight: float, weekend: bool) -> Iterator[Use]:
     done = at + dice.between(35, 70) * _MINUTE
     heat = dice.between(8, 11) * _MINUTE  # heats up first, then holds the temperature
     while at < done:
-        yield Use(at, at + heat, 1, 2340.0, 11.0)
+        yield Use(at, at + heat, 1, 2340.0, 11.0, "kitchen")
         at += heat + dice.between(70, 130)
         heat = dice.between(45, 85)
 
@@ -85,8 +89,8 @@ def _washing(dice: Dice, midnight: float, weekend: bool) -> Iterator[Use]:
         return
     at = midnight + dice.between(8.5, 12) * _HOUR
     warm = at + dice.between(12, 18) * _MINUTE
-    yield Use(at, warm, 2, 2060.0, 38.0)
-    yield Use(warm, warm + dice.between(35, 55) * _MINUTE, 2, 230.0, 195.0)
+    yield Use(at, warm, 2, 2060.0, 38.0, "laundry")
+    yield Use(warm, warm + dice.between(35, 55) * _MINUTE, 2, 230.0, 195.0, "laundry")
 
 
 def _dishwasher(dice: Dice, midnight: float) -> Iterator[Use]:
@@ -95,17 +99,17 @@ def _dishwasher(dice: Dice, midnight: float) -> Iterator[Use]:
     at = midnight + dice.between(19.5, 21) * _HOUR
     for _ in range(2):
         heat = dice.between(9, 14) * _MINUTE
-        yield Use(at, at + heat, 1, 1870.0, 24.0)
+        yield Use(at, at + heat, 1, 1870.0, 24.0, "kitchen")
         at += heat
         wash = dice.between(18, 26) * _MINUTE
-        yield Use(at, at + wash, 1, 105.0, 62.0)
+        yield Use(at, at + wash, 1, 105.0, 62.0, "kitchen")
         at += wash
 
 
 def _car(dice: Dice, midnight: float) -> Iterator[Use]:
     if dice.chance(0.45):
         at = midnight + dice.between(17.5, 22) * _HOUR
-        yield Use(at, at + dice.between(1.5, 5) * _HOUR, 2, 3640.0, -130.0)
+        yield Use(at, at + dice.between(1.5, 5) * _HOUR, 2, 3640.0, -130.0, "car")
 
 
 def segments(seed: int, day: int) -> tuple[Segment, ...]:
@@ -141,6 +145,7 @@ def segments(seed: int, day: int) -> tuple[Segment, ...]:
                 until,
                 (active[0], active[1], active[2]),
                 (reactive[0], reactive[1], reactive[2]),
+                tuple(running[index] for index in sorted(on)),
             )
         )
     return tuple(found)

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from logger.domain.errors import SimulationError
+from logger.simulate.flow import Flow
 from logger.simulate.incidents import power_downs
-from logger.simulate.world import Flow, World, added
+from logger.simulate.world import World
 
 JOULES_PER_KWH = 3.6e6
 # The tariff can change on quarters of an hour: zones are that far apart.
@@ -81,9 +82,14 @@ class Ledger:
         role: str,
         gains: tuple[float, float, float] = (1.0, 1.0, 1.0),
         initial: Sequence[Sequence[float]] = (),
+        part: str = "",
     ) -> None:
-        """Start with `initial`: for each tariff the 18 sums of the phases, in kWh."""
+        """Start with `initial`: for each tariff the 18 sums of the phases, in kWh.
+
+        `part` is what of the world it counts, else what its role says.
+        """
         self.role = role
+        self.part = part or role
         self.gains = gains
         self.held_tariff: int | None = None
         self.forgets_from: float | None = None  # a power-down after it releases the tariff
@@ -272,12 +278,9 @@ class Books:
                 self.at = stop
 
     def _count(self, start: int, stop: int, step: int) -> None:
-        flows = self.world.flows
         half = step / 2
+        counted = {ledger.part for ledger in self._ledgers}
         for at in range(start, stop, step):
-            load, pv = flows(at + half)
+            parts = self.world.parts(at + half, counted)
             for ledger in self._ledgers:
-                if ledger.role == "grid":
-                    ledger.add(added(load, pv), step)
-                else:
-                    ledger.add(pv if ledger.role == "pv" else load, step)
+                ledger.add(parts[ledger.part], step)

@@ -33,7 +33,7 @@ from logger.simulate.writing import (
 log = logging.getLogger(__name__)
 
 READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
-ROLES = ("grid", "pv", "load")
+ROLES = ("grid", "pv", "battery", "load")
 DEFAULT_BAUDRATE, DEFAULT_PARITY = 9600, "E"  # the factory setting of every model
 
 
@@ -60,19 +60,21 @@ class VirtualMeter:
         baudrate: int | None = None,
         parity: str | None = None,
         fixed: bool = False,
+        part: str = "",
     ) -> None:
         if address not in self.ADDRESSES:
             first, last = self.ADDRESSES[0], self.ADDRESSES[-1]
             raise SimulationError(f"address {address} is impossible", f"use {first} to {last}")
-        if role not in ROLES:
-            raise SimulationError(f"role {role!r} cannot be simulated", f"use {', '.join(ROLES)}")
+        known = books.world.known()
+        if role not in ROLES or (part or role) not in known:
+            raise SimulationError(f"no {part or role!r} in this world", f"use {', '.join(known)}")
         self.role = role
         self.identity = Identity(address, baudrate or DEFAULT_BAUDRATE, parity or DEFAULT_PARITY)
         self._joins = baudrate is None, parity is None
         self.requests: Counter[tuple[int, int, int]] = Counter()  # function, address, count
         if model.one_phase:
             gains = (gains[0], 0.0, 0.0)
-        self.ledger = books.open(Ledger(role, gains, _history(role, address)))
+        self.ledger = books.open(Ledger(role, gains, _history(role, address), part))
         self.books = books
         self.counters = Counters(self.ledger)
         self.power_downs_from = books.start
@@ -217,9 +219,8 @@ class VirtualMeter:
     def snapshot(self, at: float) -> Snapshot:
         """Return what the meter measures at `at`."""
         moment = self.books.world.moment(at)
-        flow = {"grid": moment.grid, "pv": moment.pv, "load": moment.load}[self.role]
         g1, g2, g3 = self.ledger.gains
-        p1, p2, p3, q1, q2, q3 = flow
+        p1, p2, p3, q1, q2, q3 = self.books.world.parts(at, (self.ledger.part,))[self.ledger.part]
         return Snapshot(
             moment.voltage,
             moment.frequency,
@@ -280,6 +281,7 @@ def _ranges(model: Model) -> tuple[tuple[int, int], ...]:
 _PAST = {
     "grid": (3100.0, 1900.0, 410.0),
     "pv": (21.0, 6200.0, 130.0),
+    "battery": (1900.0, 1700.0, 60.0),
     "load": (4700.0, 0.0, 520.0),
 }
 

@@ -22,6 +22,7 @@ from logger.simulate import Incident, Trouble, VirtualMeter, VirtualSite
 _HOUR_MS = 3_600_000
 # How long after its round a meter's answer is complete, and how long the next takes.
 _ANSWER_MS = 190
+_VIRTUAL = "virtual", "memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,23 @@ class PastSpan:
 
 
 class Past:
-    """Reads the virtual `site`, whose meters bear `names` by address, as `tag`."""
+    """Reads the virtual `site`, whose meters bear `names` by address, as `tag`.
 
-    def __init__(self, site: VirtualSite, names: Mapping[int, str], tag: str) -> None:
+    `buses` has the name and the port of the bus that each of them is on, by address.
+    """
+
+    def __init__(
+        self,
+        site: VirtualSite,
+        names: Mapping[int, str],
+        tag: str,
+        buses: Mapping[int, tuple[str, str]] | None = None,
+    ) -> None:
         self._site, self._tag = site, tag
-        self._meters = tuple(_Reader(meter, names[meter.address]) for meter in site.meters)
+        self._meters = tuple(
+            _Reader(meter, names[meter.address], *(buses or {}).get(meter.address, _VIRTUAL))
+            for meter in site.meters
+        )
         self._derive: Derive | None = None
         self._written = 0
 
@@ -84,20 +97,25 @@ class Past:
     def _health(self, span: PastSpan, due_ms: int) -> list[Point]:
         """Return the `logger` points; the line's load is the share of time it was in use."""
         meters = [reader.health(span) for reader in self._meters]
-        busy = sum(_ANSWER_MS * span.slow_ms / span.fast_ms + 2 * _ANSWER_MS for _ in meters)
-        bus = health.BusHealth(
-            name="virtual",
-            port="memory",
-            planned_load=0.0,
-            busy=busy / span.slow_ms,
-            requests=sum(meter.reads + meter.errors for meter in meters),
-            answered=sum(meter.reads for meter in meters),
-            silent=0,
-            garbled=0,
-            refused=0,
-            port_errors=0,
-            echo=False,
-        )
+        buses = []
+        for name, port in dict.fromkeys((reader.bus, reader.port) for reader in self._meters):
+            own = [meter for meter in meters if meter.bus == name]
+            busy = len(own) * _ANSWER_MS * (span.slow_ms / span.fast_ms + 2)
+            buses.append(
+                health.BusHealth(
+                    name=name,
+                    port=port,
+                    planned_load=0.0,
+                    busy=busy / span.slow_ms,
+                    requests=sum(meter.reads + meter.errors for meter in own),
+                    answered=sum(meter.reads for meter in own),
+                    silent=0,
+                    garbled=0,
+                    refused=0,
+                    port_errors=0,
+                    echo=False,
+                )
+            )
         books: dict[str, FieldValue] = {
             "buffer_points": 0,
             "buffer_oldest_s": 0.0,
@@ -105,14 +123,15 @@ class Past:
             "set_aside": 0,
             "dropped": 0,
         }
-        return points(health.counts(meters, [bus], books, due_ms), self._tag)
+        return points(health.counts(meters, buses, books, due_ms), self._tag)
 
 
 class _Reader:
     """One virtual meter as a logger knows it: its name, its requests, its counts."""
 
-    def __init__(self, meter: VirtualMeter, name: str) -> None:
+    def __init__(self, meter: VirtualMeter, name: str, bus: str, port: str) -> None:
         self.meter, self.name = meter, name
+        self.bus, self.port = bus, port
         self.reads = self.errors = 0
         self._blocks: dict[Job, tuple[Block, ...]] = {
             job: plan(meter.model.of_job(job)) for job in Job
@@ -152,7 +171,7 @@ class _Reader:
     def health(self, span: PastSpan) -> health.MeterHealth:
         return health.MeterHealth(
             name=self.name,
-            bus="virtual",
+            bus=self.bus,
             role=self.meter.role,
             model=self.meter.model.name,
             address=self.meter.address,

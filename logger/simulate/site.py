@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from logger.domain.errors import SimulationError
 from logger.models import Model, load
+from logger.simulate import layout
 from logger.simulate.incidents import Incident
 from logger.simulate.ledger import Books, Schedule
 from logger.simulate.mbusmeter import VirtualMbusMeter
@@ -59,6 +61,9 @@ def virtual_site(
     start: float,
     meters: Mapping[int, str] = DEFAULT_METERS,
     model: str | Model = "pro380",
+    models: Mapping[int, Model] | None = None,
+    world: str = layout.PLAIN,
+    names: Mapping[int, str] | None = None,
     step_s: int = 1,
     zone: str = "UTC",
     incidents: Iterable[Incident] = (),
@@ -68,20 +73,25 @@ def virtual_site(
 ) -> VirtualSite:
     """Return a site of `meters` (role by address) whose counters run from `start`.
 
-    `start` in epoch seconds. Several PV meters share the production evenly. `settings`
+    `start` in epoch seconds; `models` where a meter is of another one than `model`. Several
+    PV meters share the production evenly, and several batteries what they do. Load meters whose
+    `names` are those of a circuit or a flat of the `world` measure that; several others take what
+    is left, one each. `settings`
     by address, then by field. The meters at the addresses `inverted` are wired the other
     way round: a PV meter then counts its production forward. Raises
     SimulationError or ModelError for what cannot be.
     """
     if not meters:
         raise SimulationError("a line needs a meter", "name one as ADDRESS:ROLE")
-    table = model if isinstance(model, Model) else load(model)
-    world = World(seed, incidents=incidents)
-    books = Books(world, start, step_s, Schedule(zone))
-    inverters = sum(role == "pv" for role in meters.values())
+    usual = model if isinstance(model, Model) else load(model)
+    sharing = Counter(role for role in meters.values() if role in ("pv", "battery"))
+    scene = layout.made(world, seed, incidents, sharing["battery"])
+    books = Books(scene, start, step_s, Schedule(zone))
+    parts = layout.parts(meters, names or {}, scene.known())
     made = []
     for address, role in meters.items():
-        share = 1.0 / inverters if role == "pv" else 1.0
+        share = 1.0 / sharing[role] if role in sharing else 1.0
+        table = (models or {}).get(address, usual)
         if address in inverted:
             share = -share
         kind = VirtualMbusMeter if table.protocol == "mbus" else VirtualMeter
@@ -94,6 +104,7 @@ def virtual_site(
                 gains=(share, share, share),
                 settings=(settings or {}).get(address),
                 fixed=fixed,
+                part=parts[address],
             )
         )
-    return VirtualSite(world, books, tuple(made))
+    return VirtualSite(scene, books, tuple(made))

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from logger.simulate.world import Flow
+from logger.simulate.flow import Flow
 
 Three = tuple[float, float, float]
 

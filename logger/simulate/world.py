@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from logger.domain.limits import NOMINAL_HZ, NOMINAL_V
 from logger.simulate.appliances import DAY_S, Segment, segments
+from logger.simulate.flow import NOTHING, Flow, added
 from logger.simulate.incidents import Incident, Trouble
 from logger.simulate.noise import signed, unit
 from logger.simulate.sky import clear_sky, restless, sun_height, transmission
-
-# Active power of L1, L2, L3 in W, then reactive power of L1, L2, L3 in var.
-# Positive active power is drawn, negative is fed back.
-Flow = tuple[float, float, float, float, float, float]
-
-NOTHING: Flow = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 _MARK_S = 300
 _RUSTLES = 1024  # values of quick noise; a power of two
@@ -67,18 +62,6 @@ class Moment:
     def grid(self) -> Flow:
         """What the grid meter sees: the load and the PV system, phase by phase."""
         return added(self.load, self.pv)
-
-
-def added(one: Flow, other: Flow) -> Flow:
-    """Return the sum of two flows."""
-    return (
-        one[0] + other[0],
-        one[1] + other[1],
-        one[2] + other[2],
-        one[3] + other[3],
-        one[4] + other[4],
-        one[5] + other[5],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +126,7 @@ class World:
         span = self._span
         if span.slot != at // _MARK_S:
             self._span = span = self._make_span(int(at // _MARK_S))
-        segment = self._segment
-        if not segment.start <= at < segment.end:
-            self._segment = segment = self._find_segment(at)
+        segment = self.segment(at)
         along = (at - span.start) / _MARK_S
         second = int(at) + span.shift
         rustle = self._rustle
@@ -170,6 +151,22 @@ class World:
         if first <= at < last:
             return self._troubled(at, load, pv)
         return load, pv
+
+    def parts(self, at: float, names: Collection[str]) -> Mapping[str, Flow]:  # noqa: ARG002 - others need it
+        """Return what a meter of each part sees at `at`, at least of those in `names`."""
+        load, pv = self.flows(at)
+        return {"load": load, "pv": pv, "grid": added(load, pv)}
+
+    def known(self) -> tuple[str, ...]:
+        """Return the parts that a meter can measure."""
+        return ("grid", "pv", "load")
+
+    def segment(self, at: float) -> Segment:
+        """Return what runs at `at`."""
+        segment = self._segment
+        if not segment.start <= at < segment.end:
+            self._segment = segment = self._find_segment(at)
+        return segment
 
     def moment(self, at: float) -> Moment:
         """Return everything about the site at `at` (epoch seconds)."""
