@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logger.bus.late import LATE_AT_MOST_S
 from logger.models import Job
 from logger.simulate import QUIRKS, Quirk, quirks_named
 from tests.readers import JOBS, NOW_MS, Setup, complete, fixed_meter, line_of, truth
@@ -53,7 +54,6 @@ _NOISE = ("zero-bytes", "drop-bytes", "flip-bits", "split-frames", "wrong-addres
 @given(
     st.lists(st.sampled_from(_NOISE), min_size=1, max_size=3, unique=True), st.integers(1, 10_000)
 )
-@example(["flip-bits", "zero-bytes"], 2)  # every length of the short questions was open
 @settings(max_examples=8, deadline=None, derandomize=True)
 def test_noise_gives_no_wrong_value_and_passes(names: list[str], seed: int) -> None:
     there = [fixed_meter(address=1), fixed_meter("pro380-compact", 2)]
@@ -61,7 +61,7 @@ def test_noise_gives_no_wrong_value_and_passes(names: list[str], seed: int) -> N
         setup.line.set_quirks(quirks_named(names, seed))
         _values(setup, 6)
         setup.line.set_quirks([])
-        setup.clock.now += 1
+        setup.clock.now += LATE_AT_MOST_S  # what was asked in the noise is answered no more
         # The noise is over; from here on a slow machine must not look like a silent meter.
         setup.bus.config = setup.bus.config.model_copy(update={"timeout": 2.0})
         for reader in setup.readers:
