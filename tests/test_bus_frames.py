@@ -176,4 +176,20 @@ def test_the_safest_probe_is_one_whose_length_is_not_open() -> None:
     assert late.safest(probes, 3, now=0.1).count == 4
     late.failed(3, now=0.1)
     late.failed(4, now=0.2)
-    assert late.safest(probes, 0, now=0.3).count == 2
+    assert late.safest(probes, 0, now=0.3).count == 4
+    assert late.safest(probes, 4, now=0.3).count == 3
+
+
+def test_with_every_length_open_answers_end_the_doubt_however_fast_they_come() -> None:
+    """After a burst of noise a meter that answers again is believed again: asked for the
+    oldest length each time it never was, when it was asked more than once a second."""
+    probes = [Block(0x4000, count) for count in (2, 3, 4, 5, 7)]
+    late = LateAnswers()
+    for probe in probes:
+        late.failed(probe.count, now=0.0)
+    asked = 0
+    while late.ambiguous(count := late.safest(probes, 0, now=0.0).count, now=0.0):
+        late.late(count)  # as the bus does with an answer that may be an old one
+        late.failed(count, now=0.0)
+        asked += 1
+        assert asked < len(probes)

@@ -28,6 +28,7 @@ from tests.derive_rig import T0, fast, info
 from tests.fuzz.mutate import mutated
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS, answering, quietly
+from tests.fuzz.telegrams import campaign
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "150"))
 DEEP = "[" * 100_000
@@ -57,6 +58,15 @@ def test_changed_input_breaks_nothing(name: str) -> None:
 def test_any_bytes_break_nothing(name: str, data: bytes) -> None:
     with quietly():
         TARGETS[name](data)
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(10_000_000, marks=pytest.mark.long)])
+def test_no_damaged_telegram_gives_a_wrong_value(count: int) -> None:
+    seen = campaign(seeds("mbus"), count, count)
+    assert seen.frames == count
+    # All ways were gone: refused by its frame, by its records, and taken with values.
+    assert count / 8 < seen.parsed < seen.taken < 0.9 * count
+    assert seen.values > 3 * seen.parsed
 
 
 # What fuzzing found, each once.

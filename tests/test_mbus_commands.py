@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import termios
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from logger.simulate import (
     quirks_named,
     virtual_site,
 )
+from logger.simulate.channel import Channel
+from logger.simulate.frame import Request
 from tests.running import COMMAND, ROOT, RunningLogger, command, wait_until
 
 NOON = 1_782_037_800.0  # 2026-06-21 10:30 UTC
@@ -71,12 +74,13 @@ def a_place(
     pty: bool = False,
     speed: float = 1.0,
     places: tuple[str, str] = ("address = 1", "address = 2"),
+    kind: type[MbusLine] = MbusLine,
 ) -> Iterator[Place]:
     site = virtual_site(7, start=NOON, meters={1: "grid", 2: "pv"}, model=model)
     quirks = quirks_named([quirk] if quirk else [])
     clock = VirtualClock(NOON, speed)
     parity = "N" if pty else "E"
-    with MbusLine(
+    with kind(
         site.meters, clock=clock, baudrate=9600, parity=parity, paced=False, quirks=quirks
     ) as line:
         port = line.start_pty() if pty else f"socket://127.0.0.1:{line.start_tcp()}"
@@ -173,9 +177,39 @@ def test_settings_are_shown_and_the_address_is_set(tmp_path: Path) -> None:
         assert sorted(meter.address for meter in place.site.meters) == [2, 9]
 
 
-def test_the_speed_is_set_and_read_back_at_the_new_speed(tmp_path: Path) -> None:
-    """A converter on TCP hides the speed: the virtual line is told to follow, as a
-    person would set the converter."""
+class LineOfOnePort(MbusLine):
+    """A line on a pseudo-terminal that has the speed to which its master set the port."""
+
+    def _serve(self, channel: Channel, request: Request, arrived: float) -> float:
+        self.baudrate = _SPEEDS[termios.tcgetattr(channel.fileno())[5]]
+        return super()._serve(channel, request, arrived)
+
+
+_SPEEDS = {getattr(termios, f"B{rate}"): rate for rate in (300, 600, 1200, 2400, 4800, 9600)}
+
+
+def test_a_meter_answers_at_the_speed_that_was_set(tmp_path: Path) -> None:
+    with a_place(tmp_path, "pro380-mb", pty=True, kind=LineOfOnePort) as place:
+        at = ("--config", str(place.config))
+        done = command("settings", "set", "grid", "baud_rate", "2400", "--yes", *at)
+        assert done.returncode == 0, done.stderr
+        assert "it was 9600, it is 2400" in done.stdout
+        assert "baudrate = 2400" in done.stdout
+        assert place.site.meter(1).identity.baudrate == 2400
+        old = command("read", "grid", *at)
+        assert old.returncode == 1
+        assert "no answer" in old.stderr
+        text = place.config.read_text(encoding="utf-8")
+        place.config.write_text(
+            text.replace("baudrate = 9600", "baudrate = 2400"), encoding="utf-8"
+        )
+        new = command("read", "grid", *at)
+        assert new.returncode == 0, new.stderr
+        assert "Total forward active energy" in new.stdout
+
+
+def test_a_speed_that_the_converter_does_not_follow_is_told(tmp_path: Path) -> None:
+    """A converter on TCP hides the speed, and keeps its own until a person sets it."""
     with a_place(tmp_path, "pro380-mb") as place:
         at = ("--config", str(place.config))
         meter = place.site.meter(1)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from logger.delivery.progress import Progress
 from logger.domain.errors import StatusError
 from logger.runtime.status import ask
 from logger.runtime.watch import Part, Watch
@@ -74,6 +75,7 @@ FATAL = {
     "hang buffer": "the thread of the buffer: no sign of life",
     "hang deliver": "the thread of deliver-",
     "hang idle": "the thread of deliver-",
+    "starve rows": " points: points wait and none is delivered",
 }
 
 
@@ -181,7 +183,9 @@ def test_what_cannot_go_on_ends_the_process(place: Place, fault: str) -> None:
     _balanced(place)
 
 
-@pytest.mark.parametrize("fault", ["hang bus", "hang deliver", "hang buffer", "hang main"])
+@pytest.mark.parametrize(
+    "fault", ["hang bus", "hang deliver", "hang buffer", "hang main", "starve rows"]
+)
 def test_a_thread_that_hangs_is_told_before_the_process_ends(place: Place, fault: str) -> None:
     with place.logger(fault) as logger:
         _going_on(place)
@@ -198,8 +202,27 @@ def _waiting(place: Place) -> int:
 
 def _unwell(place: Place) -> dict[str, Any] | None:
     state = _answer(place)
-    told = state is not None and any("no sign of life" in one for one in state["problems"])
+    signs = ("no sign of life", "none is delivered")
+    told = state is not None and any(
+        sign in problem for problem in state["problems"] for sign in signs
+    )
     return state if told else None
+
+
+def test_a_lane_stands_still_only_while_it_could_get_on() -> None:
+    lane = Progress()
+
+    def late(moved: int, now: float, can: bool = True) -> float:
+        return lane.late_s(moved, can=can, may_take_s=100.0, now=now)
+
+    assert late(0, 0.0, can=False) == 0.0  # nothing waits, or the server is away
+    assert late(0, 500.0) == 0.0  # from now on
+    assert late(0, 560.0) == -40.0
+    assert late(0, 630.0) == 30.0
+    assert late(1, 631.0) == 0.0
+    assert late(1, 740.0) == 9.0
+    assert late(1, 741.0, can=False) == 0.0
+    assert late(1, 742.0) == 0.0
 
 
 class Clock:

@@ -63,13 +63,18 @@ class LateAnswers:
         self.unsure = False
 
     def safest(self, blocks: Sequence[Block], last: int, now: float) -> Block:
-        """Return the block whose answer tells most: a length not open and not `last`."""
+        """Return the block whose answer tells most: a length not open and not `last`.
+
+        Where all are open, the one that was asked for last: an answer of its length closes
+        all that was asked before, as meters answer in order. The oldest one would close
+        itself alone, be open again, and so all of them in turn without an end.
+        """
         self._expire(now)
         opened = [count for count, _ in self._open]
 
         def doubtful(block: Block) -> tuple[bool, bool, int]:
             places = [index for index, count in enumerate(opened) if count == block.count]
-            return (block.count == last, bool(places), places[-1] if places else -1)
+            return (block.count == last, bool(places), -places[-1] if places else 0)
 
         return min(blocks, key=doubtful)
 

@@ -14,9 +14,11 @@ from typing import Protocol
 from logger.buffer import Buffer
 from logger.delivery.health import Health, LaneState
 from logger.delivery.outlet import BufferOutlet, SecondOutlet
+from logger.delivery.progress import Progress
 from logger.delivery.worker import Worker
 from logger.domain.datamodel import Lane
 from logger.influx.write import Client, WriteTarget
+from logger.store.rows import LEASE_MS
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ _LOOK_S = 30.0  # the longest time without a look into the buffer
 # A backlog longer than this is sent by two: one waits for the server, one prepares.
 _LONG_LINES = 20_000
 _LONG_LOOK_S = 0.25
+_LEASE_S = LEASE_MS / 1000  # a command may keep the rows that wait for so long
+_MENDING_S = 30.0  # the buffer is not just committing: nothing is delivered meanwhile
 
 
 class Target(WriteTarget, Protocol):
@@ -55,6 +59,7 @@ class Delivery:
             for run, name in ((self._run, "deliver"), (self._help, "backlog"))
         }
         buckets = {lane: bucket_of(target, lane) for lane in Lane}
+        self._progress = {lane: Progress() for lane in Lane}
         self._health = Health(target.url, target.org, buckets, now_ms)
 
     def start(self) -> None:
@@ -81,6 +86,29 @@ class Delivery:
         if not thread.is_alive():
             return math.inf
         return 0.0 if worker is None else time.monotonic() - worker.due
+
+    def lanes(self) -> Mapping[str, Callable[[], float]]:
+        """Return for each lane what tells by how many seconds its points are late: they
+        wait, nothing is known to be wrong, and none is delivered or set aside."""
+        return {lane.value: partial(self._stands_s, lane) for lane in Lane}
+
+    def _stands_s(self, lane: Lane) -> float:
+        buffer, state = self._buffer, self._health.state(lane)
+        workers = [self._workers.get(f"{name}-{lane.value}") for name in ("deliver", "backlog")]
+        first = workers[0]
+        if first is None or self._stop.is_set():
+            return 0.0
+        with buffer.exchange.changed:
+            books = buffer.books().lanes[lane]
+            in_file = books.waiting - buffer.exchange.pending.points[lane]
+        kept = not buffer.state().ok or buffer.late_s() > _MENDING_S
+        answers = sum(worker.answers for worker in workers if worker is not None)
+        return self._progress[lane].late_s(
+            (books.delivered, books.set_aside, books.dropped, answers),
+            can=state.ok and in_file > 0 and not kept,
+            may_take_s=first.longest_s + _LEASE_S,
+            now=time.monotonic(),
+        )
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Stop. A request that still hangs after `timeout_s` is left to itself: its

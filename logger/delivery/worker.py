@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LIVE_LINES = 1000  # the newest points, after an outage: one small request
 BATCH_LINES = 5000
 BATCH_BYTES = 1024**2  # before compression
+_DECIDED = {OutcomeKind.DELIVERED, OutcomeKind.REJECTED, OutcomeKind.TOO_LARGE}
 _GROW_AFTER = 10  # good batches, until a batch that was made smaller may grow again
 
 
@@ -73,7 +74,8 @@ class Worker:
         self._most = min(BATCH_LINES, most_lines or BATCH_LINES)
         self._lines = self._most
         self._good = 0
-        self._longest_s = longest_s
+        self.longest_s = longest_s
+        self.answers = 0  # requests after which the server has decided about lines
         self._known = ""  # a line that the server took
         self.due = 0.0
         self.get_on()
@@ -81,7 +83,7 @@ class Worker:
     def get_on(self, pause: float = 0.0) -> None:
         """Give a sign of life; the next one is due, by the monotonic clock at `due`, after
         `pause` seconds and the longest time that one step may take."""
-        self.due = time.monotonic() + pause + self._longest_s
+        self.due = time.monotonic() + pause + self.longest_s
 
     def step(self) -> float | None:
         """Send one batch. Return the pause in seconds that the answer asks for, 0 if
@@ -143,7 +145,9 @@ class Worker:
 
     def _attempt(self, lines: Sequence[str]) -> Outcome:
         self.get_on()
-        return self._write(lines)
+        outcome = self._write(lines)
+        self.answers += outcome.kind in _DECIDED
+        return outcome
 
     def _settle(
         self, done: list[StoredRow], kept: dict[int, dict[int, str]], verdict: SendResult

@@ -126,13 +126,14 @@ def search(asked: bytes, heard: bytes) -> Heard:
     rest = heard[len(asked) :] if echoed else heard
     if rest == bytes((ACK,)):
         return Heard(acknowledged=True, missing=0, rest=rest, echoed=echoed)
-    missing = 0
-    for at in range(len(rest)):
+    missing, at = 0, rest.find(LONG_START)
+    while at >= 0:
         needed, frame = _long_at(rest[at:])
         if frame is not None:
             return Heard(frame=frame, missing=0, rest=rest, echoed=echoed, spoiled=at > 0)
         if needed and not missing:
             missing = needed
+        at = rest.find(LONG_START, at + 1)
     return Heard(missing=missing or 1, rest=rest, echoed=echoed, spoiled=bool(rest and not missing))
 
 

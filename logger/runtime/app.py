@@ -50,6 +50,7 @@ _ASK_AGAIN_S = 30.0
 # The keeping thread may mend a damaged file, which takes long on a slow medium.
 _BUFFER_END_S = 3600.0
 _HEALTH = "health"
+_UNDELIVERED = "points wait and none is delivered, though nothing is known to be wrong, overdue"
 _THIS_MACHINE = Machine()
 Listener = Callable[[Reading], None]
 
@@ -212,7 +213,7 @@ class App:
             )
 
     def _parts(self) -> Iterator[Part]:
-        """Yield every thread that is to live as long as the logger."""
+        """Yield every thread that is to live as long as the logger, and every lane."""
         schedule, buffer, delivery = self.schedule, self.buffer, self.delivery
         yield Part("the thread of the schedule", schedule.late_s)
         for name, late_s in schedule.workers().items():
@@ -222,6 +223,8 @@ class App:
         if delivery is not None:
             for name, late_s in delivery.threads().items():
                 yield Part(f"the thread of {name}", late_s, partial(delivery.restart, name))
+            for name, late_s in delivery.lanes().items():
+                yield Part(f"the delivery of {name} points", late_s, lacks=_UNDELIVERED)
         for name, service in self._services.items():
             yield Part(f"the thread of {name}", service.late_s, service.restart)
 

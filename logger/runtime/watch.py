@@ -26,14 +26,16 @@ _BETWEEN_S = 5.0
 
 @dataclass(slots=True)
 class Part:
-    """A thread, or several that are watched as one. `late_s` gives the seconds by which
-    it is late, none or less while all is well; `restart` starts it again where that can
-    be done; `doing` names what keeps it; late by `end_s` is too late."""
+    """A thread, or several that are watched as one, or what they are to get done. `late_s`
+    gives the seconds by which it is late, none or less while all is well; `restart` starts
+    it again where that can be done; `doing` names what keeps it; `lacks` says what is
+    missing when it is late; late by `end_s` is too late."""
 
     name: str
     late_s: Callable[[], float]
     restart: Callable[[], None] | None = None
     doing: Callable[[], str] = str
+    lacks: str = "no sign of life"
     end_s: float = END_S
     _held_s: float = field(default=0.0, repr=False)
     _starts: deque[float] = field(default_factory=deque, repr=False)
@@ -103,4 +105,4 @@ class Watch:
 
 def _silent(part: Part, late: float) -> str:
     doing = part.doing()
-    return f"{part.name}: no sign of life for {late:.0f} s" + (f", in {doing}" if doing else "")
+    return f"{part.name}: {part.lacks} for {late:.0f} s" + (f", in {doing}" if doing else "")

@@ -25,6 +25,7 @@ import logger.meter.readers
 import logger.runtime.app
 from logger.config import load_config
 from logger.derive.clock import Clock, Machine
+from logger.meter.mbusreader import MbusReader
 from logger.meter.session import MeterReader
 from logger.runtime import logs
 from logger.runtime.schedule import Task
@@ -71,9 +72,11 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
     machine = Machine(lambda: clock.now + clock.offset, lambda: clock.now, lambda: True)
     wall = partial(Clock, patience_s=0.0)
     reader = partial(MeterReader, clock=lambda: clock.now)
+    mbus_reader = partial(MbusReader, clock=lambda: clock.now)
     with (
         patch.object(logger.runtime.app, "Clock", wall),
         patch.object(logger.meter.readers, "MeterReader", reader),
+        patch.object(logger.meter.readers, "MbusReader", mbus_reader),
         # The line takes no time, so nobody has to wait for its silence.
         patch("minimalmodbus._calculate_minimum_silent_period", lambda baudrate: 0.0),
     ):
