@@ -107,6 +107,7 @@ def test_a_ledger_comes_back_as_it_was_stored() -> None:
         "commit": 7,
         "next_id": 12,
         "thinned_id": 3,
+        "counters_id": 0,
         "clean": False,
         "stamped_ms": None,
         "next_parked": 1,

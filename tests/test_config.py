@@ -53,8 +53,10 @@ def test_every_commented_key_of_the_example_is_known(tmp_path: Path) -> None:
     assert config.influxdb.fast_bucket == "live"
     assert config.bus[0].meter[1].timeout == 2
     assert config.prices.valid[0].buy_t2 == 0.26
-    # What the example shows as defaults are the defaults.
-    assert (config.events, config.counters, config.alerts) == (Events(), Counters(), Alerts())
+    # What the example shows as defaults are the defaults; these have none.
+    events = Events(demand_high=5.0)
+    alerts = Alerts(day_energy=30.0, fuse=25.0, power_factor=0.9)
+    assert (config.events, config.counters, config.alerts) == (events, Counters(), alerts)
     assert config.metrics == Metrics()
 
 

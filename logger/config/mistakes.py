@@ -60,11 +60,15 @@ def told(path: Path, text: str, found: Sequence[MisplacedError]) -> ConfigError:
 
 def explained(err: ValidationError) -> Iterator[MisplacedError]:
     """Yield what pydantic complains about. A misspelt key is a missing one, too: it is told
-    once. What was found by looking at several keys (`clashes`) is left to who looked."""
+    once. What was found by looking at several keys names its own place."""
     every = [(_location(one), one) for one in err.errors()]
     unknown = [place for place, one in every if one["type"] == "extra_forbidden"]
     meant = {(*place[:-1], nearest(str(place[-1]), _keys_at(place[:-1]))) for place in unknown}
     for location, one in every:
+        found = one.get("ctx", {}).get("error")
+        if isinstance(found, MisplacedError):
+            yield found
+            continue
         if not location or (one["type"] == "missing" and location in meant):
             continue
         yield _one(location, one)

@@ -30,10 +30,11 @@ from logger.mqtt import MqttOutput
 from logger.runtime.configured import check_config, models_of, state_directory
 from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
+from logger.runtime.parts import parts_of
 from logger.runtime.schedule import Schedule, Task
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
-from logger.runtime.watch import Part, Watch
+from logger.runtime.watch import Watch
 from logger.share.build import server_of
 from logger.share.modbus import ModbusServer
 from logger.store.place import check_first
@@ -47,10 +48,7 @@ _STOP_WORKERS_S, _STOP_DELIVERY_S, _STOP_S = 2.0, 1.0, 4.5
 _STOP_CLOSE_S = 0.5  # of these, kept for the buffer to close
 # A meter that is asked for its identity out of turn is not asked again for this long.
 _ASK_AGAIN_S = 30.0
-# The keeping thread may mend a damaged file, which takes long on a slow medium.
-_BUFFER_END_S = 3600.0
 _HEALTH = "health"
-_UNDELIVERED = "points wait and none is delivered, though nothing is known to be wrong, overdue"
 _THIS_MACHINE = Machine()
 Listener = Callable[[Reading], None]
 
@@ -131,7 +129,7 @@ class App:
             self._mqtt = MqttOutput(config, mqtt, infos, self.latest, states, self.clock.now_ms)
         self._share: ModbusServer | None = None
         self._services = dict(self._make_services())
-        self._watch = Watch(self._parts())
+        self._watch = Watch(parts_of(self.schedule, self.buffer, self.delivery, self._services))
         self._asked: dict[str, float] = {}
         self._heard: set[str] = set()
 
@@ -211,22 +209,6 @@ class App:
                 bus.baudrate,
                 100 * self.loads[bus.name],
             )
-
-    def _parts(self) -> Iterator[Part]:
-        """Yield every thread that is to live as long as the logger, and every lane."""
-        schedule, buffer, delivery = self.schedule, self.buffer, self.delivery
-        yield Part("the thread of the schedule", schedule.late_s)
-        for name, late_s in schedule.workers().items():
-            restart, doing = partial(schedule.restart, name), partial(schedule.doing, name)
-            yield Part(f"the thread of {name}", late_s, restart, doing)
-        yield Part("the thread of the buffer", buffer.late_s, buffer.restart, end_s=_BUFFER_END_S)
-        if delivery is not None:
-            for name, late_s in delivery.threads().items():
-                yield Part(f"the thread of {name}", late_s, partial(delivery.restart, name))
-            for name, late_s in delivery.lanes().items():
-                yield Part(f"the delivery of {name} points", late_s, lacks=_UNDELIVERED)
-        for name, service in self._services.items():
-            yield Part(f"the thread of {name}", service.late_s, service.restart)
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
