@@ -119,7 +119,7 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
 
     logging.getLogger("logger.events").setLevel(logging.ERROR)  # old events are no news
     names = {meter.address: meter.name for bus in config.bus for meter in bus.meter}
-    past = Past(site, names, config.site.name)
+    past = Past(site, names, config.site.name, config.site.timezone)
     lately = max(start, end - _USUAL_S)
     spans = [
         PastSpan(start_ms=a * 1000, end_ms=b * 1000, fast_ms=fast, slow_ms=slow)

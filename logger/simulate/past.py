@@ -35,10 +35,13 @@ class PastSpan:
 
 
 class Past:
-    """Reads the virtual `site`, whose meters bear `names` by address, as `tag`."""
+    """Reads the virtual `site`, whose meters bear `names` by address, as `tag`;
+    its days are those of `zone`."""
 
-    def __init__(self, site: VirtualSite, names: Mapping[int, str], tag: str) -> None:
-        self._site, self._tag = site, tag
+    def __init__(
+        self, site: VirtualSite, names: Mapping[int, str], tag: str, zone: str = "UTC"
+    ) -> None:
+        self._site, self._tag, self._zone = site, tag, zone
         self._meters = tuple(_Reader(meter, names[meter.address]) for meter in site.meters)
         self._derive: Derive | None = None
         self._written = 0
@@ -68,6 +71,7 @@ class Past:
         self._derive = Derive(
             (reader.info(span) for reader in self._meters),
             self._tag,
+            zone=self._zone,
         )
         if state is not None:
             self._derive.restore(state, span.start_ms)
