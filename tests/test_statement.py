@@ -263,7 +263,7 @@ class World:
         past = Past(site, {1: HOUSE, 2: "roof"}, "home", str(ZONE))
         span = PastSpan(
             start_ms=self.start * 1000, end_ms=self.end * 1000 + 30_000,
-            fast_ms=60_000, slow_ms=60_000,
+            fast_ms=20_000, slow_ms=60_000,
         )  # fmt: skip
         wanted = {"energy_15m", "event", "meter", "day_digest"}
         self.points = [
