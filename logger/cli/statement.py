@@ -99,7 +99,7 @@ def statement(
         whole: dict[str, Any] = {"site": loaded.site.name, "timezone": loaded.site.timezone}
         whole |= {"note": NOTE}
         whole |= {"statements": [statementpage.plain(one, currency, zone) for one in found]}
-        digests = statementpage.checked(chain)
+        digests = daychain.plain(chain)
         whole |= {"chain": digests if verify else {"digests": digests["digests"]}}
         typer.echo(json.dumps(whole, indent=2))
     elif as_csv or decimal_comma:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby, pairwise
+from typing import Any
 
 from logger.domain import daychain
 from logger.domain.timespan import TimeSpan, merged
@@ -260,3 +261,15 @@ def _unsealed(
 
 def _last(seals: Sequence[Point]) -> int:
     return max(seal.time_ms for seal in seals)
+
+
+def plain(found: Checked) -> dict[str, Any]:
+    """Return what the check of the chain of days found, for JSON."""
+    return {
+        "ok": not found.faults,
+        "days": found.days,
+        "digests": {meter: {"day": d, "digest": h} for meter, (d, h) in found.digests.items()},
+        "first_bad_day": next((one.day for one in found.faults), None),
+        "faults": [{"day": o.day, "meter": o.meter, "text": o.text} for o in found.faults],
+        "unchecked": [{"day": o.day, "meter": o.meter, "text": o.text} for o in found.unchecked],
+    }

@@ -95,18 +95,6 @@ def _row(row: EnergyRow, currency: str) -> Plain:
     }
 
 
-def checked(found: Checked) -> Plain:
-    """Return what the check of the chain of days found, for JSON."""
-    return {
-        "ok": not found.faults,
-        "days": found.days,
-        "digests": {meter: {"day": d, "digest": h} for meter, (d, h) in found.digests.items()},
-        "first_bad_day": next((one.day for one in found.faults), None),
-        "faults": [{"day": o.day, "meter": o.meter, "text": o.text} for o in found.faults],
-        "unchecked": [{"day": o.day, "meter": o.meter, "text": o.text} for o in found.unchecked],
-    }
-
-
 def csv_text(statements: Sequence[Statement], currency: str, zone: ZoneInfo, *, comma: bool) -> str:
     """Return a line for each period of each meter, and one for all of it with the readings.
 
@@ -151,11 +139,14 @@ def remarks(found: Statement) -> list[str]:
     said = [f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds)]
     if found.estimates:
         said.append(f"{len(found.estimates)} parts estimated or missing")
-    if found.total.divided:
-        said.append(f"{found.total.divided:.2f} kWh divided by time")
-    if found.total.unpriced and found.total.cost is not None:
-        said.append(f"{found.total.unpriced:.2f} kWh without a price")
+    for energy, text in ((found.total.divided, "divided by time"), (_unpriced(found), "unpriced")):
+        if energy:
+            said.append(f"{energy:.2f} kWh {text}")
     return said
+
+
+def _unpriced(found: Statement) -> Decimal | None:
+    return None if found.total.cost is None else found.total.unpriced
 
 
 def page(
