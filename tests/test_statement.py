@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from logger.cli import app
 from logger.derive import Derive
+from logger.derive.clock import Step
 from logger.domain.errors import ConfigError, ExportError
 from logger.domain.times import midnight_ms
 from logger.points.line import Point
@@ -85,6 +86,20 @@ def test_a_restart_and_a_kill_leave_the_chain_whole(tmp_path: Path) -> None:
     found = shell.verify()
     assert found["problems"] == []
     assert found["days"] == 3
+
+
+def test_a_clock_set_back_over_midnight_leaves_the_chain_whole(tmp_path: Path) -> None:
+    derive, late = house(), START + DAY + 3_600_000
+    points = run(derive, START, late)
+    points += derive.clock_step(Step(late, late - 3 * 3_600_000))
+    points += run(derive, late - 3 * 3_600_000, START + 3 * DAY + 3_600_000)
+    found = chain(points)
+    assert [point.fields["day"] for point in found[:2]] == ["2026-10-22", "2026-10-23"]
+    shell = Shell(tmp_path)
+    write_buffer(shell.buffer, points)
+    checked = shell.verify()
+    assert checked["problems"] == []
+    assert checked["days"] == len(found) > 3
 
 
 class Shell:
