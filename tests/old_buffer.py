@@ -7,7 +7,7 @@ from logger.store.schema import SELDOM, load_ledger, save_ledger
 
 
 def make_version_two(database: Database) -> None:
-    """Take away what versions 3 to 10 added, within the caller's transaction if there is one."""
+    """Take away what versions 3 to 11 added, within the caller's transaction if there is one."""
     database.run("ALTER TABLE rows DROP COLUMN seal")
     for name in SELDOM:
         database.run(f"DROP INDEX rows_with_{name}")
@@ -19,7 +19,7 @@ def make_version_two(database: Database) -> None:
 
 
 def make_version_one(database: Database) -> None:
-    """Take away what versions 2 to 10 added."""
+    """Take away what versions 2 to 11 added."""
     make_version_two(database)
     database.run("DROP TABLE leases")
     database.run("PRAGMA user_version=1")

@@ -124,6 +124,9 @@ def test_verify_finds_one_changed_byte(shell: Shell, store: Buffer, tmp_path: Pa
         "points": 36,
         "problems": [],
         "damaged": 0,
+        "days": 0,
+        "days_unchecked": 0,
+        "first_bad_day": None,
     }
     store.close()
     data = store.path.read_bytes()

@@ -159,7 +159,7 @@ def test_the_past_has_the_buses_and_the_parts_of_the_configuration(tmp_path: Pat
     assert [meter.ledger.part for meter in site.meters] == ["grid", "kitchen", "battery", "cooling"]
     start = int(NOON) * 1000
     span = PastSpan(start_ms=start, end_ms=start + 600_000, fast_ms=60_000, slow_ms=300_000)
-    found = itertools.chain.from_iterable(Past(site, names, "s", buses).points(span))
+    found = itertools.chain.from_iterable(Past(site, names, "s", buses=buses).points(span))
     tags = {
         (point.tags.get("bus"), point.tags.get("meter"))
         for point in found

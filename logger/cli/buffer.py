@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from logger.cli import setaside
-from logger.cli.bufferparts import Opened, bar, emit, nothing_to_export, opened
+from logger.cli.bufferparts import Opened, bar, days, emit, nothing_to_export, opened
 from logger.cli.moments import FromOption, ToOption, duration, limits, shown
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 
@@ -87,31 +87,40 @@ def status(
 def verify(
     config: ConfigOption = DEFAULT_CONFIG, file: FileOption = None, as_json: JsonOption = False
 ) -> None:
-    """Recount the file and check every row of it; exit code 1 if anything is off."""
+    """Recount the file, check every row of it and the chain of days; exit code 1 if
+    anything is off."""
     from logger.store.verify import verify as check
+    from logger.texts import printable
 
     place = opened(config, file)
     with bar("checking rows", as_json) as progress:
         found = check(place.path, progress)
     damaged = found.books.total.drops.get("damaged", 0) if found.books is not None else 0
+    chain = days(place.path, found.books)
+    problems = [*found.problems, *(f"{one.day}: {one.meter}: {one.text}" for one in chain.faults)]
     if as_json:
         emit(
             {
-                "ok": found.ok,
+                "ok": not problems,
                 "rows": found.rows,
                 "points": found.points,
-                "problems": list(found.problems),
+                "problems": problems,
                 "damaged": damaged,
+                "days": sum(chain.days.values()) - len(chain.unchecked),
+                "days_unchecked": len(chain.unchecked),
+                "first_bad_day": next((one.day for one in chain.faults), None),
             }
         )
     else:
         typer.echo(f"{place.path}: {found.rows} rows, {found.points} points")
         if damaged:
             typer.secho(f"  {damaged} points were lost to damage and are booked so", fg="red")
-        for problem in found.problems:
-            typer.secho(f"  {problem}", fg="red")
-        typer.echo("everything agrees" if found.ok else f"{len(found.problems)} problems")
-    raise typer.Exit(0 if found.ok else 1)
+        if checked := sum(chain.days.values()) - len(chain.unchecked):
+            typer.echo(f"  {checked} days of meters were checked by their digests")
+        for problem in problems:
+            typer.secho(f"  {printable(problem)}", fg="red")
+        typer.echo("everything agrees" if not problems else f"{len(problems)} problems")
+    raise typer.Exit(1 if problems else 0)
 
 
 @app.command()

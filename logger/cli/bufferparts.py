@@ -17,6 +17,8 @@ from logger.cli.moments import shown
 if TYPE_CHECKING:
     from logger.config.sections import Config, Influx
     from logger.domain.errors import ExportError
+    from logger.report.daychain import Checked
+    from logger.store.ledger import Books
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +171,21 @@ def until_full_of(state: dict[str, Any]) -> str:
     from logger.store.state import until_full
 
     return until_full(state["days_left"], state["bytes_per_day"], state["max_size"])
+
+
+def days(path: Path, books: Books | None) -> Checked:
+    """Check the chain of days in a buffer file with these books; nothing where it has none."""
+    from logger.report.daychain import EVER, Checked, Kept, check
+    from logger.report.source import BufferSource
+    from logger.store.query import StoredLines
+
+    if books is None:
+        return Checked()
+    kept = Kept.SOME if books.total.dropped else Kept.NEWEST
+    if not books.total.dropped and not books.total.delivered:
+        kept = Kept.ALL
+    lines = StoredLines(path)
+    try:
+        return check(BufferSource(lines), EVER, {}, kept)
+    finally:
+        lines.close()

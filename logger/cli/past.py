@@ -158,7 +158,7 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
     meters = _meters(config)
     names = {address: meter.name for address, (_, meter) in meters.items()}
     buses = {address: (bus.name, bus.port) for address, (bus, _) in meters.items()}
-    past = Past(site, names, config.site.name, buses)
+    past = Past(site, names, config.site.name, config.site.timezone, buses=buses)
     lately = max(start, end - _USUAL_S)
     spans = [
         PastSpan(start_ms=a * 1000, end_ms=b * 1000, fast_ms=fast, slow_ms=slow)

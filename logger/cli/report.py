@@ -1,4 +1,4 @@
-"""`report energy` and `report quality`: tables, JSON, CSV and a page; `report demand` beside."""
+"""`report energy` and `report quality`: tables, JSON, CSV, a page; others beside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logger.cli import demand
+from logger.cli import demand, statement
 from logger.cli.moments import FromOption, ToOption, now_ms, report_span
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 from logger.cli.source import BufferOption, MeterOption, known_meters, source
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from logger.report.energy import EnergyRow
     from logger.report.quality import Line
 
-app = typer.Typer(help="Energy, demand and quality over days, weeks, months.", no_args_is_help=True)
+app = typer.Typer(
+    help="Energy, demand, quality, statements over days, weeks, months.", no_args_is_help=True
+)
 
 app.command()(demand.demand)
+app.command()(statement.statement)
 
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 

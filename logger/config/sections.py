@@ -75,6 +75,8 @@ class Meter(Section):
     secondary: Annotated[str, Field(pattern=r"^[0-9]{8}$")] | None = None
     role: Literal["grid", "pv", "battery", "load"]
     invert: bool = False
+    # Whose energy it measures: `report statement --cost-centre` takes all with this name.
+    cost_centre: Name | None = None
     wiring: Wiring = "3P4W"
     fast: Seconds | None = None
     slow: Seconds | None = None

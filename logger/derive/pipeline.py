@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from logger.config.derive import Counters, Events
 from logger.derive.availability import Availability
 from logger.derive.changes import MeterChanges
 from logger.derive.clock import Stamps, Step
 from logger.derive.counters import CounterGuard
+from logger.derive.daychain import DayChain
 from logger.derive.demand import LiveDemand
 from logger.derive.energyquarters import EnergyQuarters
 from logger.derive.flows import SiteFlows
@@ -44,7 +46,8 @@ class Derive:
 
     `site` is the tag of every point. Readings come inverted where configured, in the
     order they were taken, and with a trusted time. `newest` hears of every value that was
-    read and believed, and of the flows, at once and before they are points.
+    read and believed, and of the flows, at once and before they are points. Days are those
+    of `zone`.
     """
 
     def __init__(
@@ -54,8 +57,9 @@ class Derive:
         events: Events | None = None,
         counters: Counters | None = None,
         newest: Callable[[Sequence[Record]], None] = lambda _records: None,
+        zone: str = "UTC",
     ) -> None:
-        self._newest = newest
+        self._newest, self._zone = newest, ZoneInfo(zone)
         self._meters = {info.name: info for info in meters}
         self._site = site
         self._events = events or Events()
@@ -73,6 +77,7 @@ class Derive:
         self._quality = Quality(meters)
         self._quarters = Quarters(meters)
         self._energy = EnergyQuarters(meters)
+        self._chain = DayChain(meters, self._zone)
         self._demand = LiveDemand(meters.values(), self._events)
         self._grid = GridEvents(meters, self._events)
         self._availability = Availability(meters, self._events)
@@ -123,6 +128,7 @@ class Derive:
             derived += self._availability.heard(each)
             derived += self._flows.feed(each)
             self._newest(measured(each, info.model))
+            self._chain.read(each)
             derived += self._energy.feed(each)
             found += points(measured(self._changes.keep(each), info.model), self._site)
         return found + self._stamped(derived)
@@ -230,6 +236,8 @@ class Derive:
             key = f"{point.measurement},{part},{tags}"
             stamp = self._stamps.take(key, point.time_ms)
             found.append(point if stamp == point.time_ms else replace(point, time_ms=stamp))
+            if isinstance(record, EnergyQuarter):
+                found += points(self._chain.feed(found[-1]), self._site)
         return found
 
     def state(self, *, stopping: bool = False) -> SavedState:
@@ -250,6 +258,7 @@ class Derive:
             "facts": self._settings_watch.state(),
             "quarters": self._quarters.state(stopping=stopping),
             "energy": self._energy.state(),
+            "chain": self._chain.state(),
             "demand": self._demand.state(),
         }
         if stopping:
@@ -275,6 +284,7 @@ class Derive:
                 self._quarters.restore(state["quarters"])
             if "energy" in state:
                 self._energy.restore(state["energy"])
+                self._chain.restore(state.get("chain", {}))
                 self._demand.restore(state["demand"])
             if "minutes" in state:
                 self._minutes.restore(state["minutes"])

@@ -240,6 +240,23 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         },
         "what a meter counted in each fixed quarter hour of UTC",
     ),
+    "day_digest": Measurement(
+        Lane.MAIN,
+        ("meter", "role"),
+        {
+            "day": _text("the day, by the clock of the site"),
+            "began": _integer("ms", "first quarter hour of the chain"),
+            "number": _integer("", "place in the chain, from 1 on"),
+            "covers": _text("quarter hours that it covers: beginning (ms) * how many"),
+            "read": _integer("ms", "time of the first reading after the day; 0: none"),
+            "serial": _text("serial number of the meter"),
+            **{name: _float("kWh", "counter at that reading") for name in ("import", "export")},
+            **{f"import_t{n}": _float("kWh", f"counter of tariff {n}") for n in (1, 2, 3, 4)},
+            "previous": _text("digest of the day before; empty at the beginning"),
+            "digest": _text("SHA-256 over all of it, hexadecimal"),
+        },
+        "what a meter counted each day, chained by a digest",
+    ),
     "event": Measurement(
         Lane.MAIN,
         ("meter", "role", "kind", "phase"),

@@ -4,6 +4,7 @@
     Sample -> Minute, VoltageWindow, FrequencyWindow   samples added up
     FrequencyWindow -> Quarter                         windows added up
     readings of a meter -> EnergyQuarter               what it counted in a quarter hour
+    EnergyQuarter -> DayDigest                         the quarter hours of a day, chained
     readings of a round -> SiteFlow                    what flows between grid, PV and load
     all of them -> Event                               something began, ended or changed
     the logger itself -> LoggerCounts                  its own figures
@@ -142,6 +143,17 @@ class EnergyQuarter:
 
 
 @dataclass(frozen=True, slots=True)
+class DayDigest:
+    """The end of a meter's day: its closing counters (kWh) and digest, by field of
+    `day_digest`; `at_ms` is the day's beginning."""
+
+    meter: str
+    role: str
+    at_ms: int
+    values: Mapping[str, FieldValue]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteFlow:
     """Powers (W) or energies (kWh) of a site, by field."""
 
@@ -186,6 +198,7 @@ Record = (
     | FrequencyWindow
     | Quarter
     | EnergyQuarter
+    | DayDigest
     | SiteFlow
     | Event
     | LoggerCounts

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
 from logger.domain.records import (
     CounterValues,
+    DayDigest,
     EnergyQuarter,
     Event,
     FieldValue,
@@ -74,6 +75,8 @@ def point(record: Record, site: str) -> Point:
             measurement, fields = "quality_frequency_15m", _quarter(record)
         case EnergyQuarter():
             measurement, fields = "energy_15m", _energy(record)
+        case DayDigest():
+            measurement, fields = "day_digest", record.values
         case SiteFlow():
             measurement, fields = "site", record.values
         case Event():

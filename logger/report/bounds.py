@@ -26,6 +26,8 @@ def bounds(
     Where no stored point tells the amps of a meter, they are the most that its model
     believes. `margin` is that of `[counters]`.
     """
+    if not models:
+        return {}
     start, end = span
     looks = merged([(start, min(end, start + _LOOK_MS)), (max(start, end - _LOOK_MS), end)])
     told: dict[str, float] = {}

@@ -102,6 +102,7 @@ class App:
             config.events,
             config.counters,
             self.latest.take,
+            config.site.timezone,
         )
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)

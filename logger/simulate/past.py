@@ -36,7 +36,8 @@ class PastSpan:
 
 
 class Past:
-    """Reads the virtual `site`, whose meters bear `names` by address, as `tag`.
+    """Reads the virtual `site`, whose meters bear `names` by address, as `tag`; its days are
+    those of `zone`.
 
     `buses` has the name and the port of the bus that each of them is on, by address.
     """
@@ -46,9 +47,11 @@ class Past:
         site: VirtualSite,
         names: Mapping[int, str],
         tag: str,
+        zone: str = "UTC",
+        *,
         buses: Mapping[int, tuple[str, str]] | None = None,
     ) -> None:
-        self._site, self._tag = site, tag
+        self._site, self._tag, self._zone = site, tag, zone
         self._meters = tuple(
             _Reader(meter, names[meter.address], *(buses or {}).get(meter.address, _VIRTUAL))
             for meter in site.meters
@@ -81,6 +84,7 @@ class Past:
         self._derive = Derive(
             (reader.info(span) for reader in self._meters),
             self._tag,
+            zone=self._zone,
         )
         if state is not None:
             self._derive.restore(state, span.start_ms)

@@ -51,7 +51,10 @@ SELDOM = {
     "energy": "lane = 'main' AND counters = 1",
     **{
         name: f"lane = 'main' AND instr(body, '{name},') > 0"
-        for name in ("event", "quality_voltage", "quality_frequency_15m", "energy_15m")
+        for name in (
+            *("event", "quality_voltage", "quality_frequency_15m", "energy_15m"),
+            "day_digest",
+        )
     },
 }
 
@@ -104,6 +107,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[Database], None], ...], ...] = (
     (_note_last_stamp,),
     (parked.TABLE,),
     (_index("energy_15m"),),
+    (_index("day_digest"),),
 )
 VERSION = len(MIGRATIONS)
 

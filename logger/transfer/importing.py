@@ -28,7 +28,7 @@ _TYPES = {
 }
 # What reports are made of needs the tags by which they choose.
 _REPORTED = (
-    *("energy", "energy_15m"),
+    *("energy", "energy_15m", "day_digest"),
     *("quality_voltage", "quality_frequency", "quality_frequency_15m"),
 )
 _TAGS = frozenset({"site", "meter", "role"})

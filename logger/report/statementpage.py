@@ -1,0 +1,297 @@
+"""Statements as plain rows, as CSV, and as one HTML file fit to print. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from html import escape
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from logger.domain.timespan import TimeSpan
+from logger.report.daychain import Checked
+from logger.report.energy import EnergyRow
+from logger.report.statement import NOTE, Statement
+
+Plain = dict[str, Any]
+STYLE = """
+body { font: 11pt/1.4 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem;
+       color: #000; background: #fff; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1rem;
+        font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: 600; }
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #999; }
+th:first-child, td:first-child, .text td { text-align: left; }
+tfoot td { font-weight: 600; border-top: 2px solid #000; }
+.note { border: 1px solid #000; padding: .5rem; }
+code { overflow-wrap: anywhere; font-size: 9pt; }
+section { break-before: page; }
+section:first-of-type { break-before: auto; }
+@page { size: A4; margin: 18mm; }
+@media print {
+  body { margin: 0; max-width: none; padding: 0; font-size: 10pt; }
+  thead { display: table-header-group; }
+  tr, caption, .note { break-inside: avoid; }
+  h2 { break-after: avoid; }
+}
+"""
+_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")
+
+
+def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
+    """Return one statement for JSON: kWh, money as it is, times with their offset."""
+    return {
+        "meter": found.meter,
+        "role": found.role,
+        "cost_centre": found.cost_centre,
+        "serials": [{"serial": text, "since": _iso(at, zone)} for at, text in found.serials],
+        "registers": [
+            {
+                "register": one.name,
+                "opening": _iso(one.opening[0], zone),
+                "opening_kwh": float(one.opening[1]),
+                "closing": _iso(one.closing[0], zone),
+                "closing_kwh": float(one.closing[1]),
+            }
+            for one in found.registers
+        ],
+        "rows": [_row(row, currency) for row in found.rows],
+        "total": _row(found.total, currency),
+        "events": [
+            {
+                "kind": one.kind,
+                "begin": _iso(one.start_ms, zone),
+                "end": None if one.end_ms is None else _iso(one.end_ms, zone),
+                "text": one.text,
+            }
+            for one in found.events
+        ],
+        "estimates": [
+            {"begin": _iso(one.span[0], zone), "end": _iso(one.span[1], zone),
+             "import_kwh": one.drawn, "text": one.text}
+            for one in found.estimates
+        ],
+        "sure": found.sure,
+    }  # fmt: skip
+
+
+def _row(row: EnergyRow, currency: str) -> Plain:
+    return {
+        "period": row.label,
+        "import_kwh": _number(row.grid_import),
+        **{
+            f"import_{name.lower()}_kwh": _number(row.tariffs[name]) for name in sorted(row.tariffs)
+        },
+        "export_kwh": _number(row.grid_export),
+        "cost": _number(row.cost),
+        "revenue": _number(row.revenue),
+        "currency": currency if row.cost is not None else None,
+        "unpriced_kwh": _number(row.unpriced) if row.cost is not None else None,
+        "divided_kwh": _number(row.divided),
+        "sure": row.sure,
+    }
+
+
+def csv_text(statements: Sequence[Statement], currency: str, zone: ZoneInfo, *, comma: bool) -> str:
+    """Return a line for each period of each meter, and one for all of it with the readings.
+
+    `comma` writes numbers with a decimal comma and parts cells by ";".
+    """
+    lines: list[Plain] = []
+    for found in statements:
+        whole = plain(found, currency, zone)
+        head = {
+            "cost_centre": found.cost_centre,
+            "meter": found.meter,
+            "serial": " / ".join(text for _, text in found.serials),
+        }
+        lines += [{**head, **row} for row in whole["rows"]]
+        readings = {
+            f"{end}_{one['register']}{unit}": one[f"{end}{unit}"]
+            for one in whole["registers"]
+            for end in ("opening", "closing")
+            for unit in ("", "_kwh")
+        }
+        lines.append({**head, **whole["total"], **readings, "remarks": "; ".join(remarks(found))})
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    out = io.StringIO()
+    delimiter = ";" if comma else ","
+    writer = csv.DictWriter(out, columns, lineterminator="\n", delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows({name: _cell(value, comma) for name, value in one.items()} for one in lines)
+    return out.getvalue()
+
+
+def _cell(value: Any, comma: bool) -> Any:
+    if isinstance(value, float):
+        return str(value).replace(".", ",") if comma else value
+    if isinstance(value, str) and value.startswith(_SPREADSHEET):
+        return f"'{value}"  # a spreadsheet would take it for a formula
+    return value
+
+
+def remarks(found: Statement) -> list[str]:
+    """Return in a few words what makes a statement less than sure."""
+    kinds = [one.kind.replace("_", " ") for one in found.events]
+    said = [f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds)]
+    if found.estimates:
+        said.append(f"{len(found.estimates)} parts estimated or missing")
+    for energy, text in ((found.total.divided, "divided by time"), (_unpriced(found), "unpriced")):
+        if energy:
+            said.append(f"{energy:.2f} kWh {text}")
+    return said
+
+
+def _unpriced(found: Statement) -> Decimal | None:
+    return None if found.total.cost is None else found.total.unpriced
+
+
+def page(
+    site: str,
+    zone: ZoneInfo,
+    span: TimeSpan,
+    statements: Sequence[Statement],
+    currency: str,
+    chain: Checked,
+    verified: bool,
+) -> str:
+    """Return the page: a section for each meter, and the sum of all if there are several."""
+    title = f"{escape(site)}: statement"
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
+        f"<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>",
+        f"<p>{moment(span[0], zone)} to {moment(span[1], zone)}, {escape(str(zone))}.</p>",
+        f"<p class='note'><strong>{escape(NOTE)}</strong></p>",
+    ]
+    if len(statements) > 1:
+        parts.append(_sum(statements, currency))
+    for found in statements:
+        parts.append(_section(found, zone, currency, chain, verified))
+    return "\n".join([*parts, "</body></html>\n"])
+
+
+def _sum(statements: Sequence[Statement], currency: str) -> str:
+    rows = [
+        [one.meter, one.cost_centre or "", kwh(one.total.grid_import), kwh(one.total.grid_export),
+         money(one.total, one.total.cost), money(one.total, one.total.revenue)]
+        for one in statements
+    ]  # fmt: skip
+    costs = [one.total.cost for one in statements if one.total.cost is not None]
+    drawn = [one.total.grid_import or Decimal(0) for one in statements]
+    fed = [one.total.grid_export or Decimal(0) for one in statements]
+    earned = [one.total.revenue for one in statements if one.total.revenue is not None]
+    part = any(one.total.unpriced or one.total.cost is None for one in statements)
+    last = [kwh(Decimal(sum(drawn))), kwh(Decimal(sum(fed)))]
+    for sums in (costs, earned):
+        last.append(f"{sum(sums):.2f}{' (part)' if part else ''}" if sums else "")
+    heads = ["meter", "cost centre", "import kWh", "export kWh", f"cost {currency}",
+             f"revenue {currency}"]  # fmt: skip
+    return _table("all meters", heads, rows, ["total", "", *last])
+
+
+def _section(
+    found: Statement, zone: ZoneInfo, currency: str, chain: Checked, verified: bool
+) -> str:
+    serials = ", ".join(
+        f"{text} (since {moment(at, zone)})" if number else text
+        for number, (at, text) in enumerate(found.serials)
+    )
+    centre = f"Cost centre {escape(found.cost_centre)}. " if found.cost_centre else ""
+    parts = [
+        f"<section><h2>{escape(found.meter)}</h2>",
+        f"<p>{centre}Serial number: {escape(serials or 'not told')}.</p>",
+        _table(
+            "readings, kWh",
+            ["register", "opening", "reading", "closing", "reading"],
+            [
+                [one.name, moment(one.opening[0], zone), str(one.opening[1]),
+                 moment(one.closing[0], zone), str(one.closing[1])]
+                for one in found.registers
+            ],
+        ),
+    ]  # fmt: skip
+    tariffs = sorted(found.total.tariffs)
+    rows = [
+        [row.label, kwh(row.grid_import), *(kwh(row.tariffs.get(name)) for name in tariffs),
+         kwh(row.grid_export), money(row, row.cost), money(row, row.revenue)]
+        for row in [*found.rows, found.total]
+    ]  # fmt: skip
+    heads = ["period", "import", *tariffs, "export", f"cost {currency}", f"revenue {currency}"]
+    parts.append(_table("energy, kWh", heads, rows[:-1], rows[-1]))
+    told = [
+        [one.kind.replace("_", " "), moment(one.start_ms, zone),
+         moment(one.end_ms, zone) if one.end_ms is not None else "goes on", one.text]
+        for one in found.events
+    ]  # fmt: skip
+    told += [
+        ["estimated", *(moment(at, zone) for at in one.span),
+         one.text + ("" if one.drawn is None else f"; import {one.drawn:.3f} kWh")]
+        for one in found.estimates
+    ]  # fmt: skip
+    if told:
+        parts.append(
+            _table("gaps, swaps, resets, estimates", ["what", "from", "to", "remark"], told)
+        )
+    else:
+        parts.append("<p>No gaps, swaps, resets or estimated parts.</p>")
+    parts.append(f"<p>{_chain(found.meter, chain, verified)}</p></section>")
+    return "\n".join(parts)
+
+
+def _chain(meter: str, chain: Checked, verified: bool) -> str:
+    if meter not in chain.digests:
+        return "No digest of a day yet."
+    day, digest = chain.digests[meter]
+    text = f"Digest of {escape(day)}: <code>{escape(digest)}</code>."
+    if not verified:
+        return text
+    faults = [one for one in chain.faults if one.meter == meter]
+    if faults:
+        return f"{text} <strong>{escape(faults[0].day)}: {escape(faults[0].text)}.</strong>"
+    return f"{text} {chain.days.get(meter, 0)} days were checked and agree."
+
+
+def _table(
+    caption: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    total: Sequence[str] | None = None,
+) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(one)}</{tag}>" for one in cells) + "</tr>"
+
+    kind = " class='text'" if heads[-1] == "remark" else ""
+    foot = f"<tfoot>{line(total, 'td')}</tfoot>" if total else ""
+    body = "".join(line(row, "td") for row in rows)
+    return (
+        f"<table{kind}><caption>{escape(caption)}</caption><thead>{line(heads, 'th')}</thead>"
+        f"<tbody>{body}</tbody>{foot}</table>"
+    )
+
+
+def kwh(value: Decimal | None) -> str:
+    """Return an energy for people."""
+    return "" if value is None else f"{value:.2f}"
+
+
+def money(row: EnergyRow, value: Decimal | None) -> str:
+    """Return an amount for people, marked where a price lacks."""
+    return kwh(value) + (" (part)" if row.unpriced and value is not None else "")
+
+
+def moment(at_ms: int, zone: ZoneInfo) -> str:
+    """Return a moment for people, by the clock of the site, with its offset."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, zone):%Y-%m-%d %H:%M:%S%z}"
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _iso(at_ms: int, zone: ZoneInfo) -> str:
+    stamp = datetime.fromtimestamp(at_ms / 1000, zone)
+    return stamp.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds")
