@@ -26,7 +26,7 @@ def check(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, clock, disk.
+    """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, clock, disk.
 
     It only reads from the meters. The exit code is 1 when something fails.
     """
@@ -88,6 +88,7 @@ def _findings(file: Path, config: Config, meters_only: bool) -> Iterator[Finding
         return
     yield from surroundings.influxdb(config, _try_write)
     yield from surroundings.mqtt(config, try_broker)
+    yield from surroundings.http(config)
     yield from surroundings.clock(Clock().trusted, synchronised())
     yield from surroundings.disk(config, models)
 

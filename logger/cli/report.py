@@ -38,12 +38,8 @@ def energy(
 
     from logger.config import load_config
     from logger.domain.errors import ReportError
-    from logger.models import load as load_model
-    from logger.report import energy as report
-    from logger.report import shape
-    from logger.report.bounds import bounds
+    from logger.report import shape, stored
     from logger.report.calendar import By, touched
-    from logger.report.countervalues import counter_values
 
     if by not in set(By):
         raise typer.BadParameter(f"--by {by}: expected {', '.join(By)}")
@@ -51,37 +47,21 @@ def energy(
     zone = ZoneInfo(loaded.site.timezone)
     span = report_span(first, last, loaded.site.timezone, now_ms())
     shown = touched(span, By(by), zone)
-    tags = {"role": ("grid", "pv", "battery")}
-    models = {
-        meter.name: load_model(meter.model, loaded.models_dir)
-        for bus in loaded.bus
-        for meter in bus.meter
-    }
-    margin = loaded.counters.margin
     with source(loaded, from_buffer) as points:
-        at = report.needed(shown, loaded.prices, zone)
-        found = counter_values(points, at, tags, bounds(points, (at[0], at[-1]), models, margin))
-    rows, total = report.report(found, shown, loaded.prices, zone)
+        found = stored.energy(points, loaded, shown)
+    rows, total = list(found.rows), found.total
     if not rows:
         raise ReportError(
             f"no counters of a grid or PV meter from {shown[0].label} to {shown[-1].label}",
             "is a meter's role grid, and did the logger run then?",
         )
     currency = loaded.prices.currency
-    plain = [shape.energy(row, currency) for row in rows]
     if as_json:
-        doubts = shape.doubts(found, total, zone)
-        whole = {"site": loaded.site.name, "timezone": loaded.site.timezone, "by": by}
-        typer.echo(
-            json.dumps(
-                {**whole, "rows": plain, "total": shape.energy(total, currency), "breaks": doubts},
-                indent=2,
-            )
-        )
+        typer.echo(json.dumps(found.plain(loaded, by), indent=2))
     elif as_csv:
-        typer.echo(shape.csv_text(plain), nl=False)
+        typer.echo(shape.csv_text([shape.energy(row, currency) for row in rows]), nl=False)
     else:
-        _show_energy(rows, total, currency, shape.doubts(found, total, zone))
+        _show_energy(rows, total, currency, list(found.doubts))
 
 
 def _show_energy(

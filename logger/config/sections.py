@@ -21,6 +21,7 @@ from logger.config.addresses import (
 )
 from logger.config.alerts import Alerts
 from logger.config.derive import Counters, Events, Prices
+from logger.config.http import Http
 from logger.config.metrics import Metrics
 from logger.config.mqtt import Mqtt
 from logger.config.section import MisplacedError, Section
@@ -225,6 +226,7 @@ class Config(Section):
     alerts: Alerts = Alerts()
     metrics: Metrics | None = None
     mqtt: Mqtt | None = None
+    http: Http | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Self:
