@@ -27,6 +27,7 @@ from logger.cli import (
     settings,
     simulate,
     status,
+    watching,
 )
 from logger.domain.errors import ConfigError, LoggerError, ModelError, SimulationError
 from logger.runtime import logs
@@ -50,6 +51,7 @@ app.command()(scan.scan)
 app.command()(check.check)
 app.command()(run.run)
 app.command()(status.status)
+app.command()(watching.live)
 app.command()(read.read)
 app.command()(models.models)
 app.add_typer(settings.app, name="settings")

@@ -27,6 +27,8 @@ _FIELDS = frozenset(
     }
 )
 
+_COUNTERS = frozenset({"active_import", "active_export"})
+
 
 def iso(at_ms: int | None) -> str | None:
     """Return a time as ISO 8601 in UTC, None for none."""
@@ -42,7 +44,10 @@ def of_meter(latest: Latest, name: str) -> dict[str, Any]:
     values = {
         str(quantity): one.value
         for quantity, one in found.items()
-        if one.fresh and quantity.field in _FIELDS
+        if one.fresh
+        and quantity.field in _FIELDS
+        # Counters of single phases are many, and wanted seldom.
+        and not (quantity.field in _COUNTERS and quantity.phase != "total")
     }
     return {"name": name, "role": role, **_seen(latest, name, found.values()), "values": values}
 

@@ -34,7 +34,7 @@ def known(asked: Mapping[str, str], *names: str) -> None:
 
 def one_of(asked: Mapping[str, str], name: str, words: Sequence[str], usual: str) -> str:
     """Return a parameter that is one of `words`."""
-    found = asked.get(name, usual)
+    found = asked.get(name) or usual
     if found not in words:
         raise QuestionError(f"{name}: {found[:40]!r} is none of {', '.join(words)}")
     return found
@@ -44,8 +44,9 @@ def span(asked: Mapping[str, str], config: Config, now_ms: int) -> TimeSpan:
     """Return what `from` and `to` name, by default the month so far."""
     zone = ZoneInfo(config.site.timezone)
     try:
-        first = times.start_of(asked["from"][:100], zone, now_ms) if "from" in asked else None
-        last = times.end_of(asked["to"][:100], zone, now_ms) if "to" in asked else None
+        # A form sends what is left empty, too.
+        first = times.start_of(text[:100], zone, now_ms) if (text := asked.get("from")) else None
+        last = times.end_of(text[:100], zone, now_ms) if (text := asked.get("to")) else None
         start, end = default_span(first, last, config, now_ms)
     except (ValueError, OverflowError) as err:
         raise QuestionError(f"from, to: {err}") from None
@@ -68,9 +69,9 @@ def periods(asked: Mapping[str, str], config: Config, now_ms: int) -> tuple[str,
 def tags(asked: Mapping[str, str]) -> dict[str, list[str]]:
     """Return which events are asked for."""
     found = {}
-    if "kind" in asked:
+    if asked.get("kind"):
         found["kind"] = [one_of(asked, "kind", list(EventKind), "")]
-    if "meter" in asked:
+    if asked.get("meter"):
         found["meter"] = [asked["meter"]]
     return found
 
