@@ -29,6 +29,7 @@ from logger.cli import (
     share,
     simulate,
     status,
+    watching,
 )
 from logger.domain.errors import ConfigError, LoggerError, ModelError, SimulationError
 from logger.runtime import logs
@@ -53,6 +54,7 @@ app.command()(scan.scan)
 app.command()(check.check)
 app.command()(run.run)
 app.command()(status.status)
+app.command()(watching.live)
 app.command()(read.read)
 app.command()(models.models)
 app.add_typer(settings.app, name="settings")

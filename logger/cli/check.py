@@ -29,7 +29,7 @@ def check(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, clock, disk.
+    """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, clock, disk.
 
     It only reads from the meters. The exit code is 1 when something fails.
     """
@@ -92,6 +92,7 @@ def _findings(file: Path, config: Config, user: str, meters_only: bool) -> Itera
     yield from surroundings.influxdb(config, _try_write)
     yield from surroundings.mqtt(config, try_broker)
     yield from surroundings.sharing(config)
+    yield from surroundings.http(config)
     yield from surroundings.clock(Clock().trusted, synchronised())
     yield from place.buffer(config, user or place.service_user(file))
     yield from surroundings.disk(config, models)

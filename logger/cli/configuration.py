@@ -64,6 +64,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
         typer.echo(f"  InfluxDB {loaded.influxdb.url}, buckets {', '.join(sorted(buckets))}")
     if loaded.mqtt is not None:
         typer.echo(f"  MQTT {loaded.mqtt.url}, topics below {loaded.mqtt.prefix}/")
+    if loaded.http is not None:
+        typer.echo(f"  HTTP {loaded.http.url}")
     for warning in warnings:
         typer.echo(f"warn: {warning}")
 

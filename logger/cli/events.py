@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from logger.report.events import Event
 
 
-_EVER_MS = 946_684_800_000  # 2000: nothing was logged before
-_AHEAD_MS = 86_400_000  # a clock may have been ahead
-
-
 def events(
     config: ConfigOption = DEFAULT_CONFIG,
     first: FromOption = None,
@@ -36,8 +32,8 @@ def events(
 
     from logger.config import load_config
     from logger.derive.events import EventKind
-    from logger.report import shape
-    from logger.report.events import joined, within
+    from logger.report import shape, stored
+    from logger.report.events import within
 
     for name in kind or ():
         if name not in set(EventKind):
@@ -51,10 +47,8 @@ def events(
         tags["kind"] = kind
     if meter:
         tags["meter"] = meter
-    # What spans the range began before it and may end after it: all events are read.
-    ever = (_EVER_MS, max(span[1], now) + _AHEAD_MS)
     with source(loaded, from_buffer) as points:
-        all_events = joined(points.read("event", [ever], tags, ()))
+        all_events = stored.events(points, max(span[1], now), tags)
     found = within(all_events, span)
     known_meters(config, loaded, meter, {one.meter for one in all_events})
     rows = [shape.event(one, zone) for one in found]

@@ -1,4 +1,5 @@
-"""The live view of the demo: what the meters say now, and what became of it."""
+"""The live view of the demo and of a running logger: what the meters say now, and what
+became of it."""
 
 from __future__ import annotations
 
@@ -13,8 +14,10 @@ from rich.text import Text
 
 from logger.cli.console import fitting, plain
 from logger.cli.table import Table
+from logger.domain.datamodel import FIELDS, SCALE
 from logger.domain.quantity import POWER_TOTAL, TARIFF, Quantity
 from logger.domain.wiring import NEUTRAL_PHASES
+from logger.texts import printable
 
 if TYPE_CHECKING:
     from logger.meter.reading import Reading
@@ -29,6 +32,8 @@ _COLUMNS = (
     ("apparent_power", "kVA", 3),
     ("power_factor", "", 2),
 )
+
+_MOST_LINES = 6  # buses that the view has room for
 
 
 class Latest:
@@ -45,6 +50,18 @@ class Latest:
             self._roles[reading.meter] = reading.role
             self._values.setdefault(reading.meter, {}).update(reading.values)
 
+    def show(self, state: Mapping[str, Any]) -> None:
+        """Show what a running logger tells of its newest values, in the meters' units, and
+        nothing else."""
+        with self._lock:
+            self._values.clear()
+            for meter in state["latest"]["meters"]:
+                self._roles[meter["name"]] = meter["role"]
+                self._values[meter["name"]] = {
+                    (one := Quantity.parse(name)): _as_sent(one, value)
+                    for name, value in meter["values"].items()
+                }
+
     def meters(self) -> dict[str, tuple[str, dict[Quantity, Value]]]:
         """Return role and values of each meter by name."""
         with self._lock:
@@ -60,6 +77,14 @@ class Latest:
         return sum(found, Decimal(0)) if found else None
 
 
+def _as_sent(quantity: Quantity, value: Any) -> Value:
+    """Return a value in kW, kvar and kVA, as meters send it, where the data model has W."""
+    if isinstance(value, str) or quantity.field not in FIELDS:
+        return str(value)
+    scale = next((SCALE[unit] for unit in FIELDS[quantity.field].units if unit in SCALE), 1)
+    return int(value) if quantity == TARIFF else Decimal(str(value)) / scale
+
+
 def view(
     latest: Latest, state: Mapping[str, Any], *, small: bool = False, narrow: bool = False
 ) -> RenderableType:
@@ -67,7 +92,7 @@ def view(
     a meter, for a terminal of 80 by 24; when `narrow`, without rules between the columns, for
     one of 50."""
     return Group(
-        _summary(latest, narrow) if small else _phases(latest),
+        _summary(latest, narrow) if small else phases(latest),
         _flows(latest),
         _energy(latest, ("total",) if small else ("T1", "T2", "total"), narrow),
         _line(state),
@@ -97,7 +122,8 @@ def _number(value: object, digits: int) -> str:
     return f"{value:.{digits}f}" if isinstance(value, Decimal) else ""
 
 
-def _phases(latest: Latest) -> Table:
+def phases(latest: Latest) -> Table:
+    """Return what each phase of each meter carries."""
     table = Table(title="Now", title_justify="left", expand=False)
     table.add_column("meter")
     table.add_column("phase")
@@ -117,7 +143,7 @@ def _flows(latest: Latest) -> Panel:
     """Return grid, PV and load: load = grid + production, production is the PV's export."""
     grid, pv = latest.power("grid"), latest.power("pv")
     if grid is None or pv is None:
-        return Panel(Text("waiting for the first round"), title="Flows", title_align="left")
+        return Panel(Text(_without_flows(latest)), title="Flows", title_align="left")
     made = -pv
     load = grid + made
     used = min(made, load) if made > 0 else Decimal(0)
@@ -128,6 +154,30 @@ def _flows(latest: Latest) -> Panel:
         f"PV used on site {used:6.3f} kW"
     )
     return Panel(Text.from_markup(text), title="Flows", title_align="left")
+
+
+def _without_flows(latest: Latest) -> str:
+    """Return the power of each meter, for a site without a grid or a PV meter."""
+    found = [
+        f"{name} {values[POWER_TOTAL]:.3f} kW"
+        for name, (_, values) in sorted(latest.meters().items())
+        if isinstance(values.get(POWER_TOTAL), Decimal)
+    ]
+    return printable(", ".join(found)) or "waiting for the first round"
+
+
+def by_phase(latest: Latest) -> str:
+    """Return what each phase of the meters carries, in one line."""
+    found = []
+    for _, values in latest.meters().values():
+        for phase in _PHASES:
+            cells = [
+                f"{_number(value, digits)} {unit}".strip()
+                for name, unit, digits in _COLUMNS
+                if (value := values.get(Quantity(name, phase))) is not None
+            ]
+            found += [f"{phase}: {', '.join(cells)}"] if cells else []
+    return "; ".join(found)
 
 
 def _energy(latest: Latest, tariffs: tuple[str, ...], narrow: bool) -> RenderableType:
@@ -154,6 +204,7 @@ def _line(state: Mapping[str, Any]) -> Panel:
         f"{bus['requests']} requests, {bus['silent'] + bus['garbled'] + bus['refused']} failed"
         for bus in state["buses"]
     ]
+    lines = lines[:_MOST_LINES]
     buffer = state["buffer"]
     missed = sum(meter["missed"] for meter in state["meters"])
     lines.append(
@@ -167,7 +218,7 @@ def _line(state: Mapping[str, Any]) -> Panel:
 def one_line(latest: Latest, state: Mapping[str, Any]) -> str:
     """Return the picture in one line, for where there is no terminal."""
     grid, pv = latest.power("grid"), latest.power("pv")
-    flow = "waiting for the first round"
+    flow = _without_flows(latest)
     if grid is not None and pv is not None:
         flow = f"grid {grid:.3f} kW, PV {-pv:.3f} kW, load {grid - pv:.3f} kW"
     bus = state["buses"][0]

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from logger.cli.moments import ForOption
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from logger.cli.quiet import quiet
 
 if TYPE_CHECKING:
+    from logger.meter.reader import Reader
     from logger.meter.reading import Reading
     from logger.models import Model
 
@@ -18,8 +20,13 @@ def read(
     meter: Annotated[str, typer.Argument(help="The meter's name in the configuration.")],
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Again and again, by phase: to see what turning does.")
+    ] = False,
+    for_: ForOption = None,
 ) -> None:
     """Read every register of one meter once and show it as the meter sends it."""
+    import contextlib
     import json
     import time
 
@@ -36,12 +43,18 @@ def read(
     loaded = load_config(config)
     bus_config, meter_config = find_meter(config, loaded, meter)
     model = models.load(meter_config.model, loaded.models_dir)
+    if (watch and as_json) or (for_ is not None and not watch):
+        raise typer.BadParameter("--watch takes --for, and no --json")
     order = (Job.IDENTITY, *(job for job in Job if job is not Job.IDENTITY))  # who it is first
     if both := shared(loaded.buffer.path, [bus_config.port]):
         typer.echo(f"note: {both}", err=True)
     bus = bus_of(bus_config)
     plain = meter_config.model_copy(update={"invert": False})
     reader = reader_of(bus, plain, model, lambda: time.time_ns() // 1_000_000, foreign=True)
+    if watch:
+        with contextlib.closing(bus), port_from(config):
+            _watch(reader, for_)
+        return
     try:
         readings = [reader.read(job, 0) for job in order if reader.blocks(job)]
     finally:
@@ -66,6 +79,35 @@ def read(
         raise wrong
     if failures:
         raise typer.Exit(1)
+
+
+def _watch(reader: Reader, for_s: float | None) -> None:
+    """Show the measured values of a meter, read again for each look."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from logger.cli.live import Latest, by_phase, phases
+    from logger.cli.watching import repeat
+    from logger.models import Job
+    from logger.texts import printable
+
+    latest = Latest()
+
+    def look() -> str:
+        """Read once; return what failed."""
+        reading = reader.read(Job.FAST, 0)
+        latest.take(reading)
+        return "; ".join(printable(str(one.error)) for one in reading.failures)
+
+    def line() -> str:
+        failed = look()
+        return f"not read: {failed}" if failed else by_phase(latest)
+
+    def drawn(_height: int, _width: int) -> Group:
+        failed = look()
+        return Group(Text(f"not read: {failed}" if failed else ""), phases(latest))
+
+    repeat(drawn, line, for_s)
 
 
 def _rows(model: Model, readings: list[Reading]) -> list[dict[str, Any]]:

@@ -49,10 +49,7 @@ def energy(
 
     from logger.config import load_config
     from logger.domain.errors import ReportError
-    from logger.models import load as load_model
-    from logger.report import energy as report
-    from logger.report import shape
-    from logger.report.bounds import bounds
+    from logger.report import shape, stored
     from logger.report.calendar import By, touched
 
     if by not in set(By):
@@ -61,40 +58,21 @@ def energy(
     zone = ZoneInfo(loaded.site.timezone)
     span = report_span(first, last, loaded.site.timezone, now_ms())
     shown = touched(span, By(by), zone)
-    tags = {"role": ("grid", "pv", "battery")}
-    models = {
-        meter.name: load_model(meter.model, loaded.models_dir)
-        for bus in loaded.bus
-        for meter in bus.meter
-    }
-    margin = loaded.counters.margin
     with source(loaded, from_buffer) as points:
-        span = (shown[0].start_ms, shown[-1].end_ms)
-        most = bounds(points, span, models, margin)
-        found, quarters = report.gather(
-            points, shown, loaded.prices, zone, tags, most, netted=netted
-        )
-    rows, total = report.report(found, shown, loaded.prices, zone, quarters)
+        found = stored.energy(points, loaded, shown, netted=netted)
+    rows, total = list(found.rows), found.total
     if not rows:
         raise ReportError(
             f"no counters of a grid or PV meter from {shown[0].label} to {shown[-1].label}",
             "is a meter's role grid, and did the logger run then?",
         )
     currency = loaded.prices.currency
-    plain = [shape.energy(row, currency) for row in rows]
     if as_json:
-        doubts = shape.doubts(found, total, zone)
-        whole = {"site": loaded.site.name, "timezone": loaded.site.timezone, "by": by}
-        typer.echo(
-            json.dumps(
-                {**whole, "rows": plain, "total": shape.energy(total, currency), "breaks": doubts},
-                indent=2,
-            )
-        )
+        typer.echo(json.dumps(found.plain(loaded, by), indent=2))
     elif as_csv:
-        typer.echo(shape.csv_text(plain), nl=False)
+        typer.echo(shape.csv_text([shape.energy(row, currency) for row in rows]), nl=False)
     else:
-        _show_energy(rows, total, currency, shape.doubts(found, total, zone))
+        _show_energy(rows, total, currency, list(found.doubts))
 
 
 def _show_energy(

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from logger.report.source import Source
 
 
-_QUERY_PATIENCE = 3  # a query may take so many times influxdb.timeout, which is for writes
-
 BufferOption = Annotated[
     bool,
     typer.Option("--from-buffer", help="Read the buffer although InfluxDB is configured."),
@@ -38,21 +36,10 @@ def known_meters(path: Path, config: Config, names: Iterable[str] | None, stored
 @contextlib.contextmanager
 def source(config: Config, from_buffer: bool) -> Iterator[Source]:
     """Open what holds the points: InfluxDB where configured, else the buffer."""
-    from logger.config.token import READ_TOKEN_VARIABLE, from_environment
-    from logger.report.influx import InfluxSource
-    from logger.report.source import BufferSource
-    from logger.store.query import StoredLines
+    from logger.report import stored
 
-    target = config.influxdb
-    if target is not None and not from_buffer:
-        token = from_environment(READ_TOKEN_VARIABLE) or target.token()
-        patience_s = _QUERY_PATIENCE * target.timeout
-        yield InfluxSource(target.url, target.bucket, token, config.site.name, patience_s)
-        return
-    lines = StoredLines(config.buffer.path)
-    try:
-        yield BufferSource(lines, config.site.name)
-    finally:
-        lines.close()
-    if lines.damaged:
-        typer.echo(f"{lines.damaged} damaged rows were left out", err=True)
+    def damaged(count: int) -> None:
+        typer.echo(f"{count} damaged rows were left out", err=True)
+
+    with stored.source(config, from_buffer, damaged=damaged) as points:
+        yield points

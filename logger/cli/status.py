@@ -81,6 +81,10 @@ def _show(state: dict[str, Any]) -> None:
             f"{shared['clients']} clients, {shared['requests']} requests, {shared['refused']} "
             f"refused, {shared['asked']} questions to a line"
         )
+    if http := state.get("http"):
+        asked = "with a token" if http["token"] else "for this machine"
+        heard = f"{http['pages']} pages" if http["listening"] else "not listening"
+        console.print(f"http {plain(http['url'])}: {asked}, {heard}")
     for problem in state["problems"]:
         console.print(f"[red]problem:[/] {plain(problem)}")
     if state["healthy"]:

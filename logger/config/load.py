@@ -114,6 +114,9 @@ def _resolve(config: Config, base: Path) -> Config:
         files = {"password_file": config.mqtt.password_file, "ca_file": config.mqtt.ca_file}
         found = {key: _beside(base, file) for key, file in files.items() if file is not None}
         changes["mqtt"] = config.mqtt.model_copy(update=found)
+    if config.http is not None and config.http.token_file is not None:
+        file = _beside(base, config.http.token_file)
+        changes["http"] = config.http.model_copy(update={"token_file": file})
     return config.model_copy(update=changes)
 
 

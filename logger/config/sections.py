@@ -21,6 +21,7 @@ from logger.config.addresses import (
 from logger.config.alerts import Alerts
 from logger.config.clashes import SLOW_S, clashes
 from logger.config.derive import Counters, Events, Prices
+from logger.config.http import Http
 from logger.config.metrics import Metrics
 from logger.config.mqtt import Mqtt
 from logger.config.section import MisplacedError, Section
@@ -246,6 +247,7 @@ class Config(Section):
     metrics: Metrics | None = None
     mqtt: Mqtt | None = None
     share: Share = Share()
+    http: Http | None = None
 
     @model_validator(mode="after")
     def _together(self) -> Self:

@@ -1,4 +1,5 @@
-"""The token of InfluxDB: one line of a file, or a variable. Never part of a complaint."""
+"""Tokens, of InfluxDB and of readers over HTTP: one line of a file, or a variable. Never part
+of a complaint."""
 
 from __future__ import annotations
 
@@ -16,12 +17,15 @@ _LONGEST = 8192  # bytes; tokens of InfluxDB have 88, signed ones (JWT) some hun
 _MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _QUOTES = "\"'`´‘’‚‛“”„‟«»‹›"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*|token)\s*=\s*(?=[^=\s])")
-_ALONE = "put the token alone on one line, as InfluxDB showed it"
+_ALONE = "put the token alone on one line, as it was shown"
 
 
-def from_file(file: Path) -> str:
-    """Return the token in `file`. Raises ConfigError that names the file and the fault."""
-    where = f"influxdb.token_file: {file}"
+def from_file(file: Path, key: str = "influxdb.token_file") -> str:
+    """Return the token in `file`, which `key` of the configuration names.
+
+    Raises ConfigError that names the file and the fault.
+    """
+    where = f"{key}: {file}"
     try:
         with file.open("rb") as stream:
             raw = stream.read(_LONGEST + 1)
@@ -29,7 +33,7 @@ def from_file(file: Path) -> str:
         if not file.exists() and re.fullmatch(r"[\w+=-]{30,}", file.name):
             keep(file.name)
             raise ConfigError(
-                "influxdb.token_file: it is not the name of a file, but looks like a token",
+                f"{key}: it is not the name of a file, but looks like a token",
                 "put the token into a file, and the name of that file here",
             ) from None
         raise ConfigError(

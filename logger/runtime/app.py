@@ -20,7 +20,7 @@ from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
 from logger.influx.servertime import ServerTime
-from logger.latest import Latest, planned
+from logger.latest import Latest, of_all, planned
 from logger.meter.reader import Reader
 from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
@@ -40,6 +40,7 @@ from logger.share.modbus import ModbusServer
 from logger.store.place import check_first
 from logger.store.state import until_full
 from logger.store.statefile import StateFile
+from logger.web import Parts, WebServer
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,10 @@ class App:
         if (mqtt := config.mqtt) is not None:
             self._mqtt = MqttOutput(config, mqtt, infos, self.latest, states, self.clock.now_ms)
         self._share: ModbusServer | None = None
+        self._metrics: MetricsServer | None = None
+        if config.metrics is not None:
+            self._metrics = MetricsServer(config.metrics, self.state, self.overview.points)
+        self._web = self._make_web()
         self._services = dict(self._make_services())
         self._watch = Watch(parts_of(self.schedule, self.buffer, self.delivery, self._services))
         self._asked: dict[str, float] = {}
@@ -138,8 +143,10 @@ class App:
         """Yield what the configuration asks for; an output that takes readings puts its
         method among `_listeners`."""
         yield "status", self._status
-        if self.config.metrics is not None:
-            yield "metrics", MetricsServer(self.config.metrics, self.state, self.overview.points)
+        if self._metrics is not None:
+            yield "metrics", self._metrics
+        if self._web is not None:
+            yield "http", self._web
         if self._mqtt is not None:
             yield "mqtt", self._mqtt
         if (share := self.config.share.modbus) is not None:
@@ -147,6 +154,13 @@ class App:
             self._share, hear = server_of(self.config, share, self.readers, lend, now_ms)
             self._listeners.append(hear)
             yield "share modbus", self._share
+
+    def _make_web(self) -> WebServer | None:
+        if self.config.http is None:
+            return None
+        figures = None if self._metrics is None else self._metrics.text
+        parts = Parts(self.config, self.latest, self.clock.now_ms, self.state, figures)
+        return WebServer(self.config.http, parts)
 
     def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter
@@ -202,22 +216,19 @@ class App:
             what = until_full(found.days_left, found.bytes_per_day, found.max_size)
             log.info("no [influxdb]: %s is the store; %s", self.config.buffer.path, what)
         for bus in self.config.bus:
-            log.info(
-                "bus %s: %d meters on %s, %d baud, busy %.0f %% of the time",
-                bus.name,
-                len(bus.meter),
-                bus.port,
-                bus.baudrate,
-                100 * self.loads[bus.name],
-            )
+            text = "bus %s: %d meters on %s, %d baud, busy %.0f %% of the time"
+            load = 100 * self.loads[bus.name]
+            log.info(text, bus.name, len(bus.meter), bus.port, bus.baudrate, load)
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
-        problems, mqtt, share = self._watch.problems(), self._mqtt, self._share
-        problems += [] if mqtt is None else mqtt.problems()
-        found = dict(self.overview.state(clock_trusted=self.clock.trusted, stalled=problems))
-        found |= {} if mqtt is None else {"mqtt": mqtt.state()}
-        return found if share is None else found | {"share": share.state()}
+        outputs = {"mqtt": self._mqtt, "http": self._web, "share": self._share}
+        there = {name: one for name, one in outputs.items() if one is not None}
+        problems = self._watch.problems()
+        problems += [text for one in there.values() for text in one.problems()]
+        state = self.overview.state(clock_trusted=self.clock.trusted, stalled=problems)
+        shown = {name: one.state() for name, one in there.items()}
+        return {**state, "latest": of_all(self.latest), **shown}
 
     def refresh(self) -> str:
         """Do what time alone brings; called about once a second. Return why the process

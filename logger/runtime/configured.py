@@ -28,6 +28,8 @@ def check_config(config: Config) -> list[tuple[str, float]]:
         config.influxdb.token()
     if config.mqtt is not None:
         config.mqtt.check_files()
+    if config.http is not None:
+        config.http.token()
     return found
 
 

@@ -18,6 +18,7 @@ from logger.points.line import Point
 from logger.texts import shown
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class MetricsServer:
         self._points = points
         self._stop: Callable[[], None] | None = None
         self._alive: Callable[[], bool] = lambda: True
+        self._registry: CollectorRegistry | None = None
 
     def start(self) -> None:
         """Listen. An address in use is logged: reading goes on without it.
@@ -79,7 +81,7 @@ class MetricsServer:
                 "[metrics] needs the package prometheus-client",
                 "install inepro-logger[metrics], or remove the section",
             ) from None
-        registry = CollectorRegistry()
+        registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(self)
         host, port = self._config.host, self._config.port
@@ -96,6 +98,12 @@ class MetricsServer:
 
         self._stop, self._alive = stop, thread.is_alive
         log.info("metrics: http://%s:%d/metrics", host, port)
+
+    def text(self) -> bytes:
+        """Return all figures of this moment as Prometheus reads them."""
+        from prometheus_client import generate_latest
+
+        return b"" if self._registry is None else generate_latest(self._registry)
 
     def stop(self) -> None:
         """Stop listening."""

@@ -73,8 +73,6 @@ class ModbusServer:
         self._listening: dict[Place, socket.socket | Peer] = {}
         self._again = -math.inf
 
-    # A service of the logger.
-
     def start(self) -> None:
         """Begin to listen. A place that cannot be used is logged, and tried again."""
         self._stopping.clear()
@@ -114,6 +112,10 @@ class ModbusServer:
         self.stop()
         self._again = -math.inf
         self.start()
+
+    def problems(self) -> list[str]:
+        """Return why nobody can connect, a sentence a place."""
+        return [f"share: {place.text}: {why}" for place, why in list(self._failed.items())]
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows of it."""

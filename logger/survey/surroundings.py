@@ -9,7 +9,7 @@ from pathlib import Path
 from logger.config import Config, Influx
 from logger.config.mqtt import Mqtt
 from logger.domain.datamodel import MEASUREMENT_OF
-from logger.domain.errors import BufferFileError
+from logger.domain.errors import BufferFileError, ConfigError
 from logger.models import Job, Model
 from logger.share.place import open_to_others
 from logger.store.capacity import Capacity
@@ -65,6 +65,32 @@ def mqtt(config: Config, try_broker: TryBroker) -> Iterator[Finding]:
             f"the password goes to {settings.host} as plain text",
             f'url = "mqtts://{settings.host}" if the broker speaks TLS',
         )
+
+
+def http(config: Config) -> Iterator[Finding]:
+    """Yield to whom the page and its interface are open, and what goes over the wire."""
+    settings = config.http
+    if settings is None:
+        return
+    try:
+        token = settings.token()
+    except ConfigError as err:
+        yield fail("http", "token", err.message, err.hint)
+        return
+    asked = "with the token" if token else "without a token"
+    if settings.loopback:
+        yield ok("http", "open to", f"this machine alone, {asked}: {settings.url}")
+    else:
+        anywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104 - said, not done
+        where = "every network of this machine" if anywhere else f"the network of {settings.host}"
+        yield warn(
+            "http",
+            "open to",
+            f"{where}, port {settings.port}, {asked}, which goes over it as plain text",
+            'host = "127.0.0.1" and a proxy that speaks TLS, if that network is not yours alone',
+        )
+    if settings.origins:
+        yield note("http", "CORS", f"pages of {', '.join(settings.origins)} may read, too")
 
 
 def _here(host: str) -> bool:

@@ -1,0 +1,107 @@
+// The flow of power between grid, PV, battery and load, as a picture that moves.
+
+import { element, number, power, replace, svg, table } from "./draw.js";
+
+const PLACES = { pv: [200, 62], grid: [62, 190], load: [338, 190], battery: [200, 318] };
+const CENTRE = [200, 190];
+const NAMES = { pv: "PV", grid: "Grid", load: "Load", battery: "Battery" };
+const RADIUS = 52;
+const STILL = 5; // W: what is less does not move
+const PHASES = ["L1", "L2", "L3"];
+
+// Power into the middle is positive: from the grid, from PV, out of the battery.
+function sources(site, meters) {
+  const values = site.values ?? {};
+  const sum = (role) => {
+    const own = meters.filter((one) => one.role === role);
+    const known = own.map((one) => one.values["active_power/total"]);
+    return own.length && known.every((one) => typeof one === "number") ? known.reduce((a, b) => a + b, 0) : undefined;
+  };
+  const has = (role) => meters.some((one) => one.role === role);
+  const turned = (value) => (typeof value === "number" ? -value : undefined);
+  const found = {};
+  if (has("grid")) found.grid = values.grid_power ?? sum("grid");
+  if (has("pv")) {
+    const drawn = sum("pv");
+    found.pv = values.pv_power ?? (typeof drawn === "number" ? Math.max(0, -drawn) : undefined);
+  }
+  if (has("battery")) found.battery = turned(values.battery_power ?? sum("battery"));
+  if (has("grid") && !has("pv") && !has("battery")) found.load = turned(found.grid);
+  else if (has("grid")) found.load = turned(values.load_power);
+  else if (has("load")) found.load = turned(sum("load"));
+  return found;
+}
+
+let drawn = "";
+const parts = new Map();
+
+function build(roles) {
+  parts.clear();
+  const low = roles.includes("battery") ? 386 : 258;
+  const top = roles.includes("pv") ? 0 : 122;
+  const picture = svg("svg", { viewBox: `0 ${top} 400 ${low - top}`, role: "img", "aria-label": "flow of power" });
+  for (const role of roles) {
+    const [x, y] = PLACES[role];
+    const line = `M ${x} ${y} L ${CENTRE[0]} ${CENTRE[1]}`;
+    picture.append(svg("path", { class: "track", d: line }));
+    const moving = svg("path", { class: "moving", d: line });
+    picture.append(svg("g", { class: role }, moving));
+    parts.set(role, { moving });
+  }
+  picture.append(svg("circle", { class: "track", cx: CENTRE[0], cy: CENTRE[1], r: 5 }));
+  for (const role of roles) {
+    const [x, y] = PLACES[role];
+    const value = svg("text", { x, y: y + 6, "text-anchor": "middle", "font-size": 19, "font-weight": 600 });
+    const note = svg("text", { x, y: y + 26, "text-anchor": "middle", "font-size": 12, class: "soft" });
+    const name = svg("text", { x, y: y - 18, "text-anchor": "middle", "font-size": 13, class: "soft" }, NAMES[role]);
+    picture.append(svg("g", { class: role }, svg("circle", { class: "node", cx: x, cy: y, r: RADIUS }), name, value, note));
+    Object.assign(parts.get(role), { value, note });
+  }
+  replace("flow", roles.length ? picture : element("p", { class: "soft" }, "No meter with a role in the balance."));
+}
+
+function word(role, watts) {
+  if (typeof watts !== "number") return "no value";
+  if (Math.abs(watts) < STILL) return "";
+  if (role === "grid") return watts > 0 ? "drawn" : "fed back";
+  if (role === "battery") return watts > 0 ? "discharging" : "charging";
+  return "";
+}
+
+export function flow(site, meters) {
+  const found = sources(site, meters);
+  const roles = Object.keys(NAMES).filter((role) => role in found);
+  if (drawn !== roles.join()) {
+    build(roles);
+    drawn = roles.join();
+  }
+  for (const role of roles) {
+    const watts = found[role];
+    const part = parts.get(role);
+    part.value.textContent = power(typeof watts === "number" ? Math.abs(watts) : undefined);
+    part.note.textContent = word(role, watts);
+    const still = typeof watts !== "number" || Math.abs(watts) < STILL;
+    part.moving.style.display = still ? "none" : "";
+    part.moving.classList.toggle("back", watts < 0);
+    // 100 W creeps, 10 kW runs: a dash takes 2.5 to 0.4 seconds.
+    if (!still) {
+      const speed = Math.round(10 * Math.min(2.5, Math.max(0.4, 3.3 - 0.7 * Math.log10(Math.abs(watts))))) / 10;
+      part.moving.style.animationDuration = `${speed}s`;
+    }
+  }
+  phases(meters);
+}
+
+function phases(meters) {
+  const one = meters.find((meter) => meter.role === "grid") ?? meters[0];
+  if (!one) return;
+  const value = (field, phase) => one.values[`${field}/${phase}`];
+  const rows = PHASES.filter((phase) => ["voltage", "current", "active_power"].some((field) => value(field, phase) !== undefined))
+    .map((phase) => ({
+      cells: [phase, number(value("voltage", phase), 1, "V"), number(value("current", phase), 2, "A"),
+        power(value("active_power", phase)), number(value("power_factor", phase), 2)],
+    }));
+  const hertz = value("frequency", "total");
+  const name = `${one.name}${typeof hertz === "number" ? `, ${number(hertz, 2, "Hz")}` : ""}`;
+  replace("phases", element("h2", {}, name), table(["", "voltage", "current", "power", "factor"], rows));
+}
