@@ -421,3 +421,19 @@ def test_data_sources_hold_no_token(tmp_path: Path) -> None:
         assert one["secureJsonData"] == {"httpHeaderValue1": "Token $__file{/run/t}"}
     provider: Any = yaml.safe_load(made["dashboards/inepro-logger.yaml"])
     assert provider["providers"][0]["options"]["path"] == "/prov/dashboards"
+
+
+def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
+    many = dashboards(DashboardOptions(meters=60))
+    rows = [one for one in many["phases.json"]["panels"] if one["type"] == "row"]
+    assert rows
+    assert {one.get("repeat") for one in rows} == {"meter"}
+    (meter,) = (v for v in many["phases.json"]["templating"]["list"] if v["name"] == "meter")
+    assert meter["multi"]
+    assert meter["current"] == {}  # Grafana takes the first one
+    for panel in panels(many["logger.json"]):
+        if panel["type"] == "timeseries" and "$tag_meter" in json.dumps(panel["targets"]):
+            assert not panel["options"]["legend"]["showLegend"], panel["title"]
+    few = json.dumps(dashboards(DashboardOptions(meters=3)))
+    assert '"repeat"' not in few
+    assert "meters.json" not in dashboards(DashboardOptions(meters=1))

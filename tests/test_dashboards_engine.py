@@ -153,11 +153,13 @@ def test_peaks_and_load_duration_are_those_of_the_quarter_hours(month: Month) ->
     found = {row["time"]: row["kW"] for row in month.engine.rows(text, "energy")}
     assert sorted(found.values(), reverse=True) == highest[:10]
     assert all(demands[at] == kw for at, kw in found.items())
+    one = 1 / len(demands)
     duration = answers(month, *PANELS["meters.json: Load duration"], range_)
     for letter, share in zip("ABCDEFG", (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.95), strict=True):
         (least,) = duration[letter]
-        above = sum(value >= least for value in demands.values()) / len(demands)
-        assert above == pytest.approx(share, abs=0.002)
+        above = sum(value > least for value in demands.values()) / len(demands)
+        reached = sum(value >= least for value in demands.values()) / len(demands)
+        assert above - one <= share <= reached + one  # many are 0 alike
 
 
 def test_the_power_factor_is_that_of_the_ledger(month: Month) -> None:

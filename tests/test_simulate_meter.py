@@ -409,8 +409,8 @@ def test_a_meter_wired_the_other_way_round_counts_production_forward() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(SimulationError, match="address 248"):
         virtual_site(1, start=NOON, meters={248: "grid"})
-    with pytest.raises(SimulationError, match="battery"):
-        virtual_site(1, start=NOON, meters={1: "battery"})
+    with pytest.raises(SimulationError, match="heater"):
+        virtual_site(1, start=NOON, meters={1: "heater"})
     with pytest.raises(SimulationError, match="needs a meter"):
         virtual_site(1, start=NOON, meters={})
     with pytest.raises(SimulationError, match="no pro380 speaks 115200"):
