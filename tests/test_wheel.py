@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from logger import __version__
 from logger.derive.built import built_ms
 from tests.engines.process import program
 from tests.running import ROOT
 
 DAY_MS = 86_400_000
 FOREIGN = 'raise SystemExit("this is the logger of somebody else")\n'
-VERSION = "0.1.0"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def test_a_file_of_its_name_where_it_runs_changes_nothing(
         path.write_text(FOREIGN, encoding="utf-8")
     for words in (("inepro-logger",), ("python", "-m", "inepro_logger")):
         for more in ({}, {"PYTHONPATH": str(tmp_path)}):
-            assert installed.run(*words, "version", cwd=tmp_path, **more) == VERSION
+            assert installed.run(*words, "version", cwd=tmp_path, **more) == __version__
             assert "pro380" in installed.run(*words, "models", cwd=tmp_path, **more)
     beside.unlink()
 
@@ -105,8 +105,8 @@ def test_another_distribution_of_its_name_is_left_alone(
     foreign.write_text('"""Of somebody else."""\nname = "other"\n', encoding="utf-8")
     # Loaded before anything of ours.
     (installed.site / "early.pth").write_text("import logger\n", encoding="utf-8")
-    assert installed.run("inepro-logger", "version", cwd=tmp_path) == VERSION
-    assert "grid" in installed.run("inepro-logger", "demo", "--for", "2s", cwd=tmp_path)
+    assert installed.run("inepro-logger", "version", cwd=tmp_path) == __version__
+    assert "of 2 meters" in installed.run("inepro-logger", "demo", "--for", "2s", cwd=tmp_path)
     told = installed.run("python", "-c", "import logger; print(logger.name)", cwd=tmp_path)
     assert told == "other"
     installed.run("pip", "uninstall", "-q", "-y", "inepro-logger", cwd=tmp_path)
