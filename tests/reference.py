@@ -90,7 +90,7 @@ def _duration(seconds: float) -> str:
 def _default(field: FieldInfo, kind: str) -> str:
     if field.is_required():
         return "required"
-    value = field.get_default(call_default_factory=not _needs_data(field))
+    value = field.get_default() if _needs_data(field) else _made(field)
     if value is None or value is PydanticUndefined or isinstance(value, BaseModel):
         return "–"
     if isinstance(value, Path):
@@ -101,6 +101,10 @@ def _default(field: FieldInfo, kind: str) -> str:
         unit, size = ("GiB", 1 << 30) if value % (1 << 30) == 0 else ("MiB", 1 << 20)
         return f'`"{value // size}{unit}"`'
     return f"`{_toml(value)}`" if value not in ((), []) else "`[]`"
+
+
+def _made(field: FieldInfo) -> object:
+    return field.get_default(call_default_factory=True, validated_data={})
 
 
 def _needs_data(field: FieldInfo) -> bool:
