@@ -8,9 +8,10 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/inepro-logger \
 RUN pip install --no-cache-dir uv==0.9.11
 WORKDIR /src
 # First what changes seldom: a change of the code alone installs no dependency again.
-COPY pyproject.toml uv.lock README.md LICENSE ./
+COPY pyproject.toml uv.lock README.md LICENSE hatch_build.py ./
 RUN uv sync --frozen --no-dev --no-install-project
 COPY logger logger
+COPY inepro_logger inepro_logger
 RUN uv sync --frozen --no-dev --no-editable
 
 FROM python:3.13-slim-bookworm

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logger.bus.elapsed import elapsed
-from logger.derive.clock import RELEASED_MS, Clock, Machine, Stamps, Step
+from logger.derive.built import BUILT_MS
+from logger.derive.clock import Clock, Machine, Stamps, Step
 
-NOON = RELEASED_MS / 1000 + 40 * 86400 + 12 * 3600  # a true time well after the release
+NOON = BUILT_MS / 1000 + 40 * 86400 + 12 * 3600  # a true time well after the build
 NOON_MS = int(NOON * 1000)
 YEAR_S = 365 * 86400
 

@@ -13,20 +13,23 @@ import pytest
 import yaml
 
 from logger.domain.datamodel import MEASUREMENTS
+from tests import reference
 from tests.conftest import FAST
 from tests.running import ROOT
-from tests.test_readme import CONTRIBUTING, README, blocks, lines
+from tests.test_readme import CONTRIBUTING, MANUAL, README, blocks, lines
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-# Commands of docs/ that are not the program's, and where they are shown to work instead.
+# Modules of the tests that the documents tell to run, and where they are shown to work.
 SHOWN = {
-    ".venv/bin/pip": "the installation: test_demo_line runs one",
-    ".venv/bin/python -m tests.benchmark": "test_benchmark",
-    ".venv/bin/python -m tests.benchmark.soak": "test_soak",
-    ".venv/bin/python -m tests.fuzz": "test_fuzz",
-    "vmagent": "test_scaleout",
+    "tests.benchmark": "test_benchmark",
+    "tests.benchmark.soak": "test_soak",
+    "tests.fuzz": "test_fuzz",
+    "tests.reference": "test_what_is_made_from_the_code_is_as_the_code_says",
 }
 
 
@@ -44,11 +47,21 @@ def contracts() -> configparser.ConfigParser:
     return found
 
 
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MkDocs make them."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head).strip().lower().replace(" ", "-") for head in heads}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_to_files_that_are_there(document: Path) -> None:
+def test_links_lead_to_files_and_headings_that_are_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-        assert (document.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path.read_text(encoding="utf-8")), f"{target}#{anchor}"
 
 
 def test_architecture_and_contributing_are_linked_from_the_readme() -> None:
@@ -98,8 +111,10 @@ def test_files_that_are_named_exist(text: str) -> None:
     assert not missing
 
 
-def test_the_data_model_of_the_readme_is_that_of_the_code() -> None:
-    table = {cells[0].strip("`"): cells for cells in rows("Data model", README)}
+def test_the_data_model_that_is_told_is_that_of_the_code() -> None:
+    (lines_of,) = re.findall(r"^\| measurement \|.*\n(?:^\|.*\|\n)+", MANUAL, re.MULTILINE)
+    cut = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines_of.splitlines()[2:]]
+    table = {cells[0].strip("`"): cells for cells in cut}
     assert set(table) == set(MEASUREMENTS)
     for name, measurement in MEASUREMENTS.items():
         told = set(re.findall(r"`(\w+)`", table[name][-1]))
@@ -107,19 +122,47 @@ def test_the_data_model_of_the_readme_is_that_of_the_code() -> None:
             first = re.sub(r"\d$", "1", field)  # `reactive_q1` to `reactive_q4`
             base = re.sub(r"_(min|max)$", "", field)
             of_power = name == "power_1m" and base in MEASUREMENTS["power"].fields
-            assert told & {field, first} or of_power, f"{name}.{field} is not in the README"
+            assert told & {field, first} or of_power, f"{name}.{field} is not in the table"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS[2:], ids=lambda path: path.name)
-def test_commands_of_docs_are_accounted_for(document: Path) -> None:
-    for line in lines(document.read_text(encoding="utf-8")):
-        assert any(line.startswith(command) for command in SHOWN), line
+def test_modules_that_are_to_be_run_are_accounted_for() -> None:
+    for line in lines(MANUAL + CONTRIBUTING):
+        if line.startswith(".venv/bin/python "):
+            assert shlex.split(line)[1:3] == ["-m", shlex.split(line)[2]]
+            assert shlex.split(line)[2] in SHOWN, line
+
+
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_what_is_made_from_the_code_is_as_the_code_says(name: str) -> None:
+    found = (reference.DOCS / name).read_text(encoding="utf-8")
+    assert found == reference.page(name), "run: .venv/bin/python -m tests.reference"
+
+
+def test_the_reference_has_the_types_and_defaults_of_the_file() -> None:
+    made = reference.configuration()
+    for row in (
+        '| `intervals.fast` | duration | `"5s"` | above 0 |',
+        '| `buffer.max_size` | size | `"2GiB"` | above 0 |',
+        '| `bus.meter.role` | `"grid"`, `"pv"`, `"battery"`, `"load"` | required | – |',
+        "| `metrics.port` | whole number | `9469` | at least 1, at most 65535 |",
+    ):
+        assert row in made
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert not {name for name in pages if not (tmp_path / name / "index.html").exists()}
+    assert "mkdocs build --strict" in CI
 
 
 def test_checks_are_those_of_ci_here_and_before_a_commit() -> None:
     found = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     hooks = [hook["entry"] for repo in found["repos"] for hook in repo["hooks"]]
     checks = [line for line in CI.splitlines() if line.startswith(".venv/bin/")]
+    checks = [line for line in checks if "mkdocs" not in line]  # too long for each commit
     assert hooks == checks
     told = "\n".join(blocks("sh", CONTRIBUTING))
     assert all(f"{check}\n" in told for check in checks)

@@ -1,4 +1,5 @@
-"""Every command of README and CONTRIBUTING is run as it stands there, and does what it says."""
+"""Every command of README, CONTRIBUTING and docs/ is run as it stands there, and does what it
+says."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from logger.config.demandrule import load_rule
 from logger.models import load_file
 from logger.points.line import FieldValue, Point
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from tests import reference
 from tests.engines import InfluxServer, Translator
 from tests.engines.process import program
 from tests.report_rig import write_influx
@@ -34,6 +36,10 @@ from tests.running import (
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+# What a user reads: where in it a section stands is free.
+MANUAL = "\n".join(
+    [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
+)
 # Commands that go on until they are told to stop, and what they say when they can be.
 ENDLESS = {"run": "started, process", "demo": "meter", "simulate": "port ="}
 # What is not ours, and where it is shown to work instead.
@@ -51,16 +57,21 @@ NOT_OURS = {
     "sudo": "changes the reader's machine",
     "influx": "the reader's InfluxDB: test_stack runs the script it feeds",
     "./stack.sh": "needs an engine: test_stack runs it",
+    ".venv/bin/pip": "the installation: test_demo_line runs one",
+    ".venv/bin/mkdocs": "test_documents builds the site",
+    ".venv/bin/python": "the modules of tests: test_documents names where each is run",
+    "vmagent": "test_scaleout",
 }
 NOON = 1_782_037_800.0
+ROOF = '[[bus.meter]]\nname = "roof"\nmodel = "pro380"\naddress = 2\nrole = "pv"\n'
 
 
-def blocks(language: str, text: str = README) -> list[str]:
+def blocks(language: str, text: str = MANUAL) -> list[str]:
     """Return the code blocks of `text` in `language`."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def lines(text: str = README + CONTRIBUTING) -> list[str]:
+def lines(text: str = MANUAL + CONTRIBUTING) -> list[str]:
     """Return every command line, continuation lines joined, comments cut off."""
     found = []
     for block in blocks("sh", text):
@@ -198,7 +209,7 @@ def test_every_other_command_is_accounted_for() -> None:
         assert word in NOT_OURS, line
 
 
-def test_every_command_of_the_program_is_in_the_readme() -> None:
+def test_every_command_of_the_program_is_explained() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "logger", "--help"],
         capture_output=True,
@@ -209,29 +220,30 @@ def test_every_command_of_the_program_is_in_the_readme() -> None:
     )
     names = re.findall(r"^│ ([a-z][a-z-]+)  +\S", done.stdout, re.MULTILINE)
     assert {"demo", "run", "read", "buffer"} <= set(names)
-    missing = [name for name in names if f"inepro-logger {name}" not in README]
+    missing = [name for name in names if f"| `inepro-logger {name}" not in MANUAL]
     assert not missing
 
 
-def test_every_key_of_the_configuration_is_in_the_readme() -> None:
-    from pydantic import BaseModel
+def section(heading: str, text: str = MANUAL) -> str:
+    """Return what stands below the first heading of this name, up to the next of its level."""
+    found = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
+    assert found, heading
+    rest = text[found.end() :]
+    inside = ""
+    for line in rest.splitlines(keepends=True):
+        code = inside.count("```") % 2
+        if not code and re.match(rf"#{{1,{len(found[1])}}} ", line):
+            break
+        inside += line
+    return inside
 
-    from logger.config.mistakes import section_in
-    from logger.config.sections import Config
 
-    def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, str]]:
-        for name, field in section.model_fields.items():
-            inner = section_in(field.annotation)
-            if inner is not None:
-                yield from keys(inner, f"{above}{name}.")
-            else:
-                yield above, name
-
-    text = README.partition("## Configuration")[2].partition("\n## ")[0]
+def test_every_key_of_the_configuration_is_explained() -> None:
+    text = section("Configuration").partition(reference.MARK)[0]
     cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("|")]
     missing = [
         f"{above}{key}"
-        for above, key in keys(Config)
+        for above, key, _ in reference.every_key()
         if not any(f"`{above}" in cell and re.search(rf"[`.]{key}`", cell) for cell in cells)
     ]
     assert not missing
@@ -252,6 +264,8 @@ def test_configurations_load(tmp_path: Path) -> None:
         text = block
         if "[site]" not in block:  # a section to be added to the first one
             text = next(b for b in blocks("toml") if b.startswith("[site]")) + "\n" + block
+            if '"roof"' in block:  # it speaks of two meters
+                text = text.replace("[buffer]", ROOF + "\n[buffer]", 1)
         path.write_text(text, encoding="utf-8")
         load_config(path)
 

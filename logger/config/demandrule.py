@@ -106,12 +106,12 @@ def load_rule(name: str) -> DemandRule:
             f"give a file, or one of {', '.join(BUILT_IN)}",
         ) from err
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
-        raise ConfigError(f"{name}: not TOML: {err}", "README, Reports, shows a rule") from err
+        raise ConfigError(f"{name}: not TOML: {err}", "the page on reports shows a rule") from err
     except ValidationError as err:
         first = err.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
-            f"{name}: {place}: {first['msg']}", "README, Reports, shows a rule"
+            f"{name}: {place}: {first['msg']}", "the page on reports shows a rule"
         ) from err
 
 

@@ -16,15 +16,12 @@ from array import array
 from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.bus.elapsed import elapsed
+from logger.derive.built import BUILT_MS
 from logger.derive.peer import elsewhere
 from logger.derive.timesync import synchronised
-
-# No clock that shows less can be right: this program did not exist. Raised at a release.
-RELEASED_MS = int(datetime(2026, 10, 1, tzinfo=UTC).timestamp() * 1000)
 
 STEP_S = 0.5  # a difference that is too large to be followed smoothly
 CONFIRM_S = 1.0  # how long a step must last before it is believed
@@ -91,7 +88,7 @@ class Clock:
         *,
         stamped_ms: int | None = None,
         since: float | None = None,
-        not_before_ms: int = RELEASED_MS,
+        not_before_ms: int = BUILT_MS,
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._wall, self._mono, self._kept = machine.wall, machine.mono, machine.kept

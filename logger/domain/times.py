@@ -1,7 +1,7 @@
 """Durations and times as people write them: the one parser of each. Pure.
 
 Whatever takes a duration or a time (options of commands, keys of the configuration) takes
-these words, and all of them; the README has them as a table. Days, weeks, months and years
+these words, and all of them; docs/times.md has them as a table. Days, weeks, months and years
 are those of the site's time zone, so that one of them may have an hour more or less.
 
 Every function raises ValueError with a text for the user: what was given, and what to write.

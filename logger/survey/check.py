@@ -141,7 +141,9 @@ def _meter(
         return  # read with the wrong table the rest would mean nothing
     values, failed, lacking = _values(line, meter, model)
     if failed is not None:
-        yield fail(meter.name, "reading", str(failed), "see the troubleshooting in the README")
+        yield fail(
+            meter.name, "reading", str(failed), 'see "When it does not work" in the documents'
+        )
     if lacking:
         names = named(lacking) if model.protocol == "modbus" else ", ".join(r.name for r in lacking)
         yield note(meter.name, "left out", f"the meter does not answer {names}")
