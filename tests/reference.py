@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from logger.cli import app
+from logger.config.mistakes import section_in
 from logger.config.sections import Config
 from logger.config.types import Seconds, Size
 from logger.domain.datamodel import MEASUREMENTS, Lane
@@ -124,14 +125,6 @@ def _bounds(metadata: list[Any]) -> str:
                 if (value := getattr(inner, name, None)) is not None:
                     found.append(text.format(f"{value:g}" if name[0] in "gl" else value))
     return ", ".join(dict.fromkeys(found))
-
-
-def section_in(annotation: object) -> type[BaseModel] | None:
-    """Return the section that a key holds, itself or in a list; None for a value."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (section_in(argument) for argument in typing.get_args(annotation))
-    return next(filter(None, found), None)
 
 
 def every_key(
