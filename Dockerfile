@@ -9,10 +9,10 @@ RUN pip install --no-cache-dir uv==0.9.11
 WORKDIR /src
 # First what changes seldom: a change of the code alone installs no dependency again.
 COPY pyproject.toml uv.lock README.md LICENSE hatch_build.py ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --frozen --no-dev --extra mqtt --extra http --extra metrics --no-install-project
 COPY logger logger
 COPY inepro_logger inepro_logger
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --frozen --no-dev --extra mqtt --extra http --extra metrics --no-editable
 
 FROM python:3.13-slim-bookworm
 COPY --from=build /opt/inepro-logger /opt/inepro-logger
