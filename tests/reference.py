@@ -115,6 +115,15 @@ def _needs_data(field: FieldInfo) -> bool:
     )
 
 
+def _inside(annotation: Any) -> Iterator[object]:
+    """Yield what stands beside the types inside of `annotation`, such as `Fuse | None`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        yield from annotation.__metadata__
+    elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            yield from _inside(part)
+
+
 def _bounds(metadata: list[Any]) -> str:
     words = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}",
              "min_length": "at least {} long", "max_length": "at most {} long"}  # fmt: skip
@@ -145,11 +154,18 @@ def configuration() -> str:
     for above, name, field in every_key():
         kind = _kind(field.annotation, tuple(field.metadata))
         key = f"`{above}{field.alias or name}`"
-        rows.append((key, kind, _default(field, kind), _bounds(field.metadata) or "–"))
+        rows.append(
+            (
+                key,
+                kind,
+                _default(field, kind),
+                _bounds([*field.metadata, *_inside(field.annotation)]) or "–",
+            )
+        )
     return (
-        "## Types and defaults\n\nMade from the models that read the file. A duration is written as"
-        " [times and durations](times.md) say; a size as `500MiB` or `2GiB`; a dash says that"
-        " there is none, or that the key follows another one.\n\n" + _table(*rows)
+        "## Types and defaults\n\nMade from the models that read the file. A duration is written"
+        " as\n[times and durations](times.md) say; a size as `500MiB` or `2GiB`; a dash says that"
+        " there is\nnone, or that the key follows another one.\n\n" + _table(*rows)
     )
 
 

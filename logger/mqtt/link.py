@@ -44,7 +44,7 @@ def require() -> None:
     except ImportError:
         raise ConfigError(
             "[mqtt] needs the package paho-mqtt",
-            "install inepro-logger[mqtt], or remove the section",
+            "pip install '.[mqtt]' in the checkout, or remove the section",
         ) from None
 
 

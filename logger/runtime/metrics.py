@@ -79,7 +79,7 @@ class MetricsServer:
         except ImportError:
             raise ConfigError(
                 "[metrics] needs the package prometheus-client",
-                "install inepro-logger[metrics], or remove the section",
+                "pip install '.[metrics]' in the checkout, or remove the section",
             ) from None
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)

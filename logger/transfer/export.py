@@ -24,7 +24,7 @@ STDOUT = Path("-")
 _TAGS_FIRST = ("site", "bus", "meter", "role", "phase", "tariff", "kind")
 _OWN = ("time", "measurement")
 _GROUP = 20_000  # points a row group of Parquet: what is in memory at once
-PARQUET_HINT = 'pip install "inepro-logger[parquet]"'
+PARQUET_HINT = "pip install '.[parquet]' in the checkout"
 
 Source = Callable[[], Iterable[str]]  # gives the lines anew each time it is called
 

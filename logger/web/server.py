@@ -45,7 +45,7 @@ class WebServer:
         if missing := [one for one in ("starlette", "uvicorn") if find_spec(one) is None]:
             raise ConfigError(
                 f"[http] needs the package {missing[0]}",
-                "install inepro-logger[http], or remove the section",
+                "pip install '.[http]' in the checkout, or remove the section",
             )
         self._config, self._parts = config, parts
         self._token = config.token()

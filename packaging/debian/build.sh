@@ -17,7 +17,7 @@ lib=$stage/usr/lib/inepro-logger
 
 "$python" -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check --no-compile \
-  -c requirements.lock --target "$lib" ".[metrics,mqtt]"
+  -c requirements.lock --target "$lib" ".[metrics,mqtt,http]"
 rm -rf "$lib/bin"
 "$python" -m compileall -q -s "$stage" "$lib"
 
