@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from logger.cli import app
+from logger.models import Model, available, load
 from logger.points.line import Point
 from logger.points.parse import decode
 from tests.configs import configuration
@@ -86,6 +88,37 @@ def test_energy_is_the_same_at_every_resolution(
     found = house.energy(by)
     assert found["total"]["import_kwh"] == kwh
     assert sum(row["import_kwh"] for row in found["rows"]) == pytest.approx(kwh, abs=1e-9)
+
+
+ROLLING = [model for model in map(load, available()) if model.counter_max is not None]
+
+
+@pytest.mark.parametrize("model", ROLLING, ids=lambda model: str(model.name))
+def test_the_counter_of_each_model_goes_on_behind_its_own_maximum(
+    house: House, model: Model
+) -> None:
+    """A kWh an hour, and the maximum after a day and a half, in a gap of five hours."""
+    text = house.config.read_text(encoding="utf-8").replace('"pro380"', f'"{model.name}"')
+    if model.protocol == "mbus":
+        text = text.replace("[[bus]]\n", '[[bus]]\nprotocol = "mbus"\nbaudrate = 2400\n')
+        text = text.replace("[site]", '[intervals]\nfast = "1m"\n[site]')
+    house.config.write_text(text, encoding="utf-8")
+    most = model.counter_max
+    assert most is not None
+    around = most + Decimal(1).scaleb(most.as_tuple().exponent)  # type: ignore[arg-type]
+    hours = [hour for hour in range(73) if not 34 < hour < 40]
+    done = house.take_text(
+        "".join(
+            "energy,site=home,meter=grid,phase=total,role=grid,tariff=total "
+            f"active_import={(most - 36 + hour) % around},active_export=0.0 "
+            f"{START + HOUR * hour}\n"
+            for hour in hours
+        )
+    )
+    assert done.exit_code == 0, done.output
+    found = house.energy("month")
+    assert found["total"]["import_kwh"] == 72.0
+    assert found["breaks"] == []
 
 
 @pytest.mark.parametrize(
