@@ -21,7 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 import logger.delivery.delivery
 import logger.influx.write
-import logger.runtime.app
+import logger.runtime.parts
 import logger.runtime.watch
 from logger.buffer.exchange import Exchange
 from logger.buffer.writer import Writer
@@ -130,7 +130,7 @@ def install(fault: str, trigger: Path) -> None:
     if kind in {"hang", "sleep", "starve"}:
         for owner, name, value in (
             (logger.runtime.watch, "TOLD_S", 3.0),
-            (logger.runtime.app, "Part", functools.partial(impatient, place, trigger)),
+            (logger.runtime.parts, "Part", functools.partial(impatient, place, trigger)),
             (logger.delivery.delivery, "_LOOK_S", 1.0),
             (logger.delivery.delivery, "_LEASE_S", 0.0),
             (logger.influx.write, "_FIND_S", 0.0),

@@ -135,4 +135,4 @@ def test_status_of_a_logger_without_influxdb_lets_no_point_wait(tmp_path: Path) 
         wait_until(lambda: "pid" in logger.status())
         said = command("status", "--config", str(logger.config)).stdout
     assert "points wait" not in said
-    assert "no [influxdb]: the buffer is the store" in said
+    assert "no [influxdb], this file is the store" in said

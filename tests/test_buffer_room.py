@@ -131,6 +131,9 @@ max_size = {size}
 """
 
 
+LEAST = 4 << 20  # the smallest that a configuration may have
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Callable[[int], str]:
     def write(size: int) -> str:
@@ -142,23 +145,23 @@ def config(tmp_path: Path) -> Callable[[int], str]:
 
 
 def test_a_past_without_room_is_no_success(config: Callable[[int], str]) -> None:
-    done = command("simulate-past", "--days", "1", "--config", config(400_000))
+    done = command("simulate-past", "--days", "4", "--config", config(LEAST))
     assert done.returncode == 1, done.stderr
     assert "had no room" in done.stderr
     assert "are in" not in done.stdout
-    shown = json.loads(command("buffer", "status", "--json", "--config", config(400_000)).stdout)
+    shown = json.loads(command("buffer", "status", "--json", "--config", config(LEAST)).stdout)
     assert f"{shown['books']['total']['dropped']} of " in done.stderr
 
 
 def test_an_import_without_room_takes_nothing(config: Callable[[int], str], tmp_path: Path) -> None:
     lines = tmp_path / "own.lp"
-    lines.write_text("".join(f"{point.line()}\n" for n in range(3000) for point in power(n)))
-    done = command("buffer", "import", str(lines), "--config", config(300_000))
-    assert done.returncode != 0
-    assert "no room for 6000 points" in done.stderr
-    assert not (tmp_path / "state" / "buffer.sqlite").exists()
+    lines.write_text("".join(f"{point.line()}\n" for n in range(40_000) for point in power(n)))
     (tmp_path / "state").mkdir()
-    done = command("buffer", "import", str(lines), "--config", config(30_000_000))
+    done = command("buffer", "import", str(lines), "--config", config(LEAST))
+    assert done.returncode != 0
+    assert "no room for 80000 points" in done.stderr
+    assert not (tmp_path / "state" / "buffer.sqlite").exists()
+    done = command("buffer", "import", str(lines), "--config", config(60_000_000))
     assert done.returncode == 0, done.stderr
 
 

@@ -238,7 +238,9 @@ def test_a_meter_of_former_days_is_still_found(shell: Shell, tmp_path: Path) -> 
         encoding="utf-8",
     )
     shell("buffer", "import", str(file))
-    found = json.loads(shell("events", "--meter", "barn", "--from", "2001", "--json"))
+    found = json.loads(
+        shell("events", "--meter", "barn", "--from", "2001", "--from-buffer", "--json")
+    )
     assert [event["meter"] for event in found] == ["barn"]
 
 

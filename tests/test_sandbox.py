@@ -157,8 +157,8 @@ def test_a_whole_life_needs_nothing_the_filter_forbids(
         "report energy --config {config}",
         "buffer verify --config {config}",
         "buffer backfill --config {config}",
-        "buffer export --out {out}.csv --config {config}",
-        "buffer export --out {out}.parquet --config {config}",
+        "buffer export --out {out}.csv --force --config {config}",
+        "buffer export --out {out}.parquet --force --config {config}",
     ],
 )
 def test_no_command_needs_what_the_filter_forbids(

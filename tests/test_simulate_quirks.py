@@ -292,7 +292,7 @@ def test_a_quirk_sets_a_meter_up_once() -> None:
 
 
 def test_every_quirk_has_a_name_and_a_text() -> None:
-    assert len(QUIRKS) == 20
+    assert len(QUIRKS) == 22
     for name, kind in QUIRKS.items():
         assert kind.name == name
         assert kind.text

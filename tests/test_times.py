@@ -207,7 +207,8 @@ def test_every_option_for_a_duration_refuses_a_bare_number(config: Path) -> None
     found = options("DURATION")
     assert {" ".join(one) for one in found} == {
         "scan --patience", "demo --for", "simulate --for", "simulate --delay",
-        "simulate-past --for", "buffer backfill --patience", "buffer replay --patience",
+        "simulate-past --for", "read --for", "live --for", "buffer backfill --patience",
+        "buffer replay --patience",
     }  # fmt: skip
     for command, option in found:
         more = ["--from", "1d"] if "replay" in command else []
@@ -220,8 +221,9 @@ def test_every_option_for_a_time_knows_the_words(config: Path) -> None:
     found = options("TIME")
     assert {" ".join(one) for one in found} == {
         "report energy --from", "report energy --to", "report quality --from",
-        "report quality --to", "report demand --from", "report demand --to",
-        "events --from", "events --to", "buffer export --from",
+        "report quality --to", "report statement --from", "report statement --to",
+        "report demand --from", "report demand --to", "events --from", "events --to",
+        "buffer export --from",
         "buffer export --to", "buffer replay --from", "buffer replay --to",
         "simulate --start", "simulate-past --from",
     }  # fmt: skip

@@ -164,7 +164,7 @@ def test_it_says_what_the_meters_said(logger: tuple[App, str]) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("by=fortnight", "none of hour"),
+        ("by=fortnight", "none of quarter, hour"),
         ("from=tomorrowish", "not a time"),
         ("from=today&to=yesterday", "not before"),
         ("from=1971", "longer than"),

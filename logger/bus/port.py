@@ -239,7 +239,7 @@ class Port:
                 break
         if found.frame and now > waiting.latest + _HELD_UP_S:
             self.late_s = now - sent
-            found = replace(found, frame=b"")
+            found = replace(found, frame=b"", rubbish=found.rubbish + found.frame)
         self.heard_at, self.took_s = now, now - self._sent
         self.echo.note(found)
         self._tail = heard[-found.begun :] if found.begun else b""

@@ -138,7 +138,7 @@ def disk(config: Config, models: Mapping[str, Model]) -> Iterator[Finding]:
     without one."""
     directory = nearest(config.buffer.path.parent)
     free = shutil.disk_usage(directory).free
-    if not config.buffer.path.exists():
+    if not config.buffer.path.is_file():
         yield room(directory, free, config, models)
         return
     try:

@@ -70,7 +70,7 @@ def _multiple(now: float, interval_s: float) -> float:
 def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -> None:
     """Run the logger from the time on the clock until `until`."""
     machine = Machine(lambda: clock.now + clock.offset, lambda: clock.now, lambda: True)
-    wall = partial(Clock, patience_s=0.0)
+    wall = partial(Clock, not_before_ms=0, patience_s=0.0)  # the time is that of another year
     reader = partial(MeterReader, clock=lambda: clock.now)
     mbus_reader = partial(MbusReader, clock=lambda: clock.now)
     with (
