@@ -116,6 +116,14 @@ def test_no_logger_running(tmp_path: Path) -> None:
     assert "no logger is running" in done.stderr
 
 
+def test_the_demo_of_a_flat_shows_one_phase_and_no_pv() -> None:
+    done = command("demo", "--world", "flat", "--for", "7s")
+    assert done.returncode == 0, done.stderr
+    assert "readings of 1 meter, 0 errors" in done.stdout
+    assert "PV" not in done.stdout
+    assert command("demo", "--world", "castle").returncode != 0
+
+
 def test_demo_ends_by_itself(tmp_path: Path) -> None:
     done = command("demo", "--for", "7s", "--buffer", str(tmp_path / "demo.sqlite"))
     assert done.returncode == 0, done.stderr + done.stdout

@@ -10,13 +10,17 @@ import typer
 from logger.cli.moments import ForOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from logger.cli.live import Latest
     from logger.config import Config
     from logger.runtime.app import App
+    from logger.simulate.layout import Place
 
 # Noon in June: a demo without sun would show little.
 _NOON = "2026-06-21T10:30:00+00:00"
 _LINE_EVERY_S, _REFRESH_S = 5.0, 0.5
+_QUICK = 4  # so many meters are read every second
 _NEXT = """\
 Next, with a meter of your own:
   inepro-logger scan     lists the adapters here
@@ -34,8 +38,11 @@ def demo(
         Path | None, typer.Option(help="Keep the buffer in this file; else it is thrown away.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another house and sky.")] = 1,
+    world: Annotated[
+        str, typer.Option(help="house (grid and PV), battery, flat (one phase) or building.")
+    ] = "house",
 ) -> None:
-    """Show two virtual meters, grid and PV, logged by the real pipeline. Ctrl-C ends it."""
+    """Show virtual meters, logged by the real pipeline. Ctrl-C ends it."""
     import contextlib
     import logging
     import tempfile
@@ -48,9 +55,18 @@ def demo(
     from logger.cli.live import Latest
     from logger.runtime.app import App
     from logger.simulate import VirtualClock, VirtualLine, virtual_site
+    from logger.simulate.layout import places, usual_model
 
     start = datetime.fromisoformat(_NOON).timestamp()
-    site = virtual_site(seed, start=start, meters={1: "grid", 2: "pv"})
+    there, model = places(world), usual_model(world)
+    site = virtual_site(
+        seed,
+        start=start,
+        meters={address: one.role for address, one in there.items()},
+        model=model,
+        world=world,
+        names={address: one.part for address, one in there.items()},
+    )
     latest = Latest()
     with contextlib.ExitStack() as stack:
         place = buffer or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "demo.sqlite"
@@ -58,26 +74,29 @@ def demo(
             VirtualLine(site.meters, baudrate=9600, paced=True, clock=VirtualClock(start))
         )
         port = line.start_tcp("127.0.0.1", 0)
-        app = App(_config(port, place), listener=latest.take)
+        app = App(_config(port, place, there, model), listener=latest.take)
         _show(app, latest, for_)
         good = _summary(app, buffer)
     raise typer.Exit(0 if good else 1)
 
 
-def _config(port: int, buffer: Path) -> Config:
+def _config(port: int, buffer: Path, there: Mapping[int, Place], model: str) -> Config:
     from logger.config import Config
+
+    # What fits on a line of 9600 baud.
+    fast, slow = ("1s", "10s") if len(there) <= _QUICK else ("15s", "2m")
 
     return Config.model_validate(
         {
             "site": {"name": "demo"},
-            "intervals": {"fast": "1s", "slow": "10s", "identity": "1m"},
+            "intervals": {"fast": fast, "slow": slow, "identity": "10m" if slow == "2m" else "1m"},
             "bus": [
                 {
                     "name": "virtual",
                     "port": f"socket://127.0.0.1:{port}",
                     "meter": [
-                        {"name": "grid", "model": "pro380", "address": 1, "role": "grid"},
-                        {"name": "roof", "model": "pro380", "address": 2, "role": "pv"},
+                        {"name": one.name, "model": model, "address": address, "role": one.role}
+                        for address, one in there.items()
                     ],
                 }
             ],
@@ -114,7 +133,10 @@ def _show(app: App, latest: Latest, for_s: float | None) -> None:
                 typer.echo(f"{time.monotonic() - began:5.0f} s  {text}")
 
     painter = threading.Thread(target=draw, name="view", daemon=True)
-    typer.echo("Two virtual PRO380 meters on a paced 9600 baud line; Ctrl-C ends the demo.")
+    count = len(app.readers)
+    several = {1: "A virtual meter", 2: "Two virtual PRO380 meters"}
+    shown = several.get(count, f"{count} virtual meters")
+    typer.echo(f"{shown} on a paced 9600 baud line; Ctrl-C ends the demo.")
     painter.start()
     try:
         serve(app, for_s)
@@ -129,8 +151,9 @@ def _summary(app: App, buffer: Path | None) -> bool:
     state = app.buffer.state()
     errors = sum(meter.errors for meter in meters)
     missed = sum(meter.missed for meter in meters)
+    whose = "1 meter" if len(meters) == 1 else f"{len(meters)} meters"
     typer.echo(
-        f"{app.overview.readings} readings of {len(meters)} meters, {errors} errors, "
+        f"{app.overview.readings} readings of {whose}, {errors} errors, "
         f"{missed} jobs missed, {state.waiting} points in the buffer"
     )
     if buffer is not None and (not state.ok or not state.waiting):
