@@ -223,7 +223,7 @@ def test_parquet_without_pyarrow_names_the_remedy(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(ExportError, match=r"inepro-logger\[parquet\]"):
+    with pytest.raises(ExportError, match=r"pyarrow, which is not installed.*\[parquet\]"):
         shell("export", "--out", str(tmp_path / "x.parquet"))
 
 

@@ -206,7 +206,11 @@ def test_commands_show_what_the_meter_has_and_say_that_others_ask(tmp_path: Path
         said = {one["about"]: one for one in found}
         assert said["shared line"]["verdict"] == "warn"
         assert "shared = true" in said["shared line"]["remedy"]
-        assert str(right["serial"]) in said["serial number"]["text"]
+        # A check beside a master that never pauses may get no answer; a wrong number it never says.
+        if "serial number" in said:
+            assert str(right["serial"]) in said["serial number"]["text"]
+        else:
+            assert any(one["verdict"] == "fail" for one in found)
         # Without a pause between its questions nobody can tell whose a refusal is.
         (scan,) = json.loads(command("scan", "--port", port, "--range", "1-1", "--json").stdout)
         named = (scan["model"], scan["serial"])
