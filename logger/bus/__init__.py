@@ -1,11 +1,12 @@
 """The line: one transaction at a time with the meters on it."""
 
 from logger.bus.mbus import MbusBus
+from logger.bus.mbusverdict import UnreadableError
 from logger.bus.stats import BusStats
 from logger.bus.transaction import Bus
 from logger.config import Bus as BusConfig
 
-__all__ = ["Bus", "BusStats", "MbusBus", "bus_of"]
+__all__ = ["Bus", "BusStats", "MbusBus", "UnreadableError", "bus_of"]
 
 
 def bus_of(config: BusConfig) -> Bus:

@@ -40,6 +40,11 @@ _NEVER = 10**18
 _VALUE = Block(0, 2)
 
 
+def meters_text(bus: Bus) -> str:
+    """Return how many meters are on `bus`, in words."""
+    return f"{len(bus.meter)} meter{'s' * (len(bus.meter) != 1)}"
+
+
 def transaction_s(bus: Bus, block: Block) -> float:
     """Return the time one request for `block` takes on `bus`."""
     characters = _REQUEST_BYTES + _ANSWER_BYTES + 2 * block.count
@@ -151,7 +156,7 @@ def problem(config: Config, bus: Bus, models: Mapping[str, Model]) -> str | None
     load = sum(loads(config, bus, models).values())
     if load > FULL:
         return (
-            f"{len(bus.meter)} meters at {bus.baudrate} baud would keep the line busy "
+            f"{meters_text(bus)} at {bus.baudrate} baud would keep the line busy "
             f"{load:.0%} of the time"
         )
     found = _held_up(_turns(config, bus, _times(config, bus, models)))
@@ -207,11 +212,13 @@ def check(config: Config, models: Mapping[str, Model]) -> Sequence[tuple[Bus, fl
     for bus in config.bus:
         if (reason := problem(config, bus, models)) is not None:
             interval = fastest(config, bus, models)
-            hint = (
-                f'intervals.fast = "{duration_text(_rounded_up(interval))}" would fit, '
-                if interval is not None
-                else "read the counters less often, "
-            )
+            hint = "read the counters less often, "
+            if interval is not None:
+                # Where a meter has an interval of its own, that of the site changes nothing.
+                own = any(meter.fast is not None for meter in bus.meter)
+                key = "fast" if own else "intervals.fast"
+                where = " for each meter" if own else ""
+                hint = f'{key} = "{duration_text(_rounded_up(interval))}"{where} would fit, '
             raise ConfigError(f"bus {bus.name!r}: {reason}", f"{hint}or use a second bus")
         found.append((bus, sum(loads(config, bus, models).values())))
     return found

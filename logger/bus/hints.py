@@ -28,7 +28,7 @@ def no_answer(config: BusConfig, address: int) -> str:
         )
     return (
         f"is the meter powered, its address {address}, speed and parity of the line right in the "
-        f"gateway ({_FACTORY}){_other_mode(place)}"
+        f"gateway ({_FACTORY}){_other_mode(config, place)}"
     )
 
 
@@ -59,12 +59,14 @@ def lost(config: BusConfig, *, rtu: bool) -> str:
         return garbled(config, b"", rtu=True)
     return (
         "is the gateway reachable, and does it take another client beside those it has?"
-        f"{_other_mode(place)}"
+        f"{_other_mode(config, place)}"
     )
 
 
-def _other_mode(place: Network) -> str:
+def _other_mode(config: BusConfig, place: Network) -> str:
     """Name the other way to speak to the gateway: in the wrong one most are silent, or hang up."""
+    if config.protocol == "mbus":  # a level converter passes bytes
+        return ""
     match place.scheme:
         case "tcp":
             return f"; a gateway that passes RTU frames is {place.spoken_as('socket')}"

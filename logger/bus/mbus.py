@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from logger.bus.elapsed import elapsed
-from logger.bus.faults import shown
+from logger.bus.mbusverdict import BUSY, COLLISION, garbled, mixed, silent, understood
 from logger.bus.transaction import Bus
 from logger.config import Bus as BusConfig
-from logger.config.addresses import MBUS_EVERYBODY, MBUS_SELECTED
+from logger.config.addresses import MBUS_SELECTED
 from logger.domain.errors import GarbledError, PortError, SilentError
 from logger.mbus import frames
-from logger.mbus.frames import Frame, Heard, Place
-from logger.mbus.records import Telegram, parse
+from logger.mbus.frames import Heard, Place
+from logger.mbus.records import Telegram
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,6 @@ _MOST_TELEGRAMS = 8
 _TRIES = 3
 # Control information of the two commands of `wake`.
 _WAKING = (0xB4, 0xB1)
-_COLLISION = (
-    "two meters on one address (factory setting: all on 0), a wrong speed or a bad line look "
-    "like this: inepro-logger scan --protocol mbus tells them apart"
-)
 
 
 class MbusBus(Bus):
@@ -82,7 +78,10 @@ class MbusBus(Bus):
             telegram = self._one(place, timeout_s, tries)
             records, left = telegram.records, _MOST_TELEGRAMS
             while telegram.more and (left := left - 1):
-                telegram = self._one(place, timeout_s, tries)
+                first, telegram = telegram, self._one(place, timeout_s, tries)
+                if (wrong := mixed(self.config, place, first, telegram)) is not None:
+                    self.stats.garbled += 1
+                    raise wrong
                 records += telegram.records
         except BaseException:
             self._bits.pop(place, None)
@@ -166,44 +165,23 @@ class MbusBus(Bus):
         what = "reading"
         heard = self._exchange(place, asked, what, timeout_s)
         if heard.acknowledged:
-            raise self._garbled(place, what, "it says that it has no data", heard.rest, "")
-        frame = heard.frame
-        if frame is None:
-            raise self._garbled(place, what, "no whole frame in it", heard.rest, _COLLISION)
-        self._check_sender(place, frame)
-        self.answered_from = frame.address
+            raise self._garbled(place, what, "it says that it has no data", heard.rest, BUSY)
+        if heard.frame is None:
+            raise self._garbled(place, what, "no whole frame in it", heard.rest, COLLISION)
         try:
-            telegram = parse(frame)
-        except ValueError as err:
-            raise self._garbled(place, what, str(err), frame.raw, "") from err
-        if place.digits and not place.fits(telegram.serial):
-            raise self._garbled(
-                place,
-                what,
-                f"it is from the meter {telegram.serial}",
-                frame.raw,
-                "its secondary address was changed, or two answers got mixed up",
-            )
+            telegram = understood(self.config, place, heard.frame)
+        except GarbledError:
+            self.stats.garbled += 1
+            raise
+        self.answered_from = heard.frame.address
         self._bits[place] = not bit
         self._answered()
         return telegram
 
-    def _check_sender(self, place: Place, frame: Frame) -> None:
-        """A selected meter may name 253 or its own address; everybody's answer is anyone's."""
-        if place.address in (MBUS_SELECTED, MBUS_EVERYBODY) or frame.address == place.address:
-            return
-        raise self._garbled(
-            place,
-            "reading",
-            f"it is from address {frame.address}",
-            frame.raw,
-            "a meter that answers late, or a converter that mixes up its lines",
-        )
-
     def _acknowledged(self, place: Place, frame: bytes, what: str, timeout_s: float | None) -> None:
         heard = self._exchange(place, frame, what, timeout_s)
         if not heard.acknowledged:
-            raise self._garbled(place, what, "no acknowledgement (E5)", heard.rest, _COLLISION)
+            raise self._garbled(place, what, "no acknowledgement (E5)", heard.rest, COLLISION)
         self._answered()
 
     def _exchange(self, place: Place, frame: bytes, what: str, timeout_s: float | None) -> Heard:
@@ -212,7 +190,7 @@ class MbusBus(Bus):
         self.stats.requests += 1
         started = time.monotonic()
         try:
-            heard = self._talk(frame, timeout_s)
+            heard = self._repeated(frame, timeout_s)
         except PortError as err:
             self._failed(err)
             raise
@@ -223,20 +201,30 @@ class MbusBus(Bus):
             return heard
         self.stats.silent += 1
         self._heard_nothing()
-        raise SilentError(
-            f"bus {self.name}, {place}, {what}: no answer within {self._patience_s(timeout_s):g} s",
-            f"is the meter on the line, {place} its own, the speed {self.config.baudrate} baud "
-            f"with {self.config.parity} parity, the level converter powered?",
-        )
+        raise silent(self.config, place, what, self._patience_s(timeout_s))
+
+    def _repeated(self, frame: bytes, timeout_s: float | None) -> Heard:
+        """Talk; if a good connection is lost over it, once more on a new one: the meter
+        answers a repeated frame as it answered, or would have answered, the first."""
+        try:
+            return self._talk(frame, timeout_s)
+        except PortError as err:
+            if not self._port.proven:
+                raise
+            log.debug("%s; it is opened again", err.message)
+        self._port.open()
+        return self._talk(frame, timeout_s)
 
     def _talk(self, frame: bytes, timeout_s: float | None) -> Heard:
         """Send `frame` and listen until an answer is whole or the line is silent.
 
         Only what comes in time counts: a meter that has begun is given the time that the
-        longest frame takes, then what is there is all there is.
+        longest frame takes, then what is there is all there is. A silence ends a frame
+        before, on a network only where `gap` says how long it is.
         """
         character_s = self.config.character_s
-        gap_s = max(_GAP_S, _GAP_CHARACTERS * character_s)
+        gap_s = max(self.config.gap or _GAP_S, _GAP_CHARACTERS * character_s)
+        patient = self.config.network is not None and self.config.gap is None
         port = self._port
         port.reset_input_buffer()
         self._latency_s = None
@@ -258,8 +246,10 @@ class MbusBus(Bus):
                 if found.rest:
                     if self._latency_s is None:
                         self._latency_s = max(now - over, 0.0)
-                    until = now + gap_s
+                    begun = not (found.spoiled or found.acknowledged)
+                    until = latest if patient and begun else now + gap_s
                 if found.acknowledged or found.frame is not None:
+                    port.heard = True
                     break
             if now >= latest or len(heard) > 2 * frames.LONGEST or (not more and now >= until):
                 break
@@ -284,8 +274,4 @@ class MbusBus(Bus):
         self, place: Place, what: str, reason: str, answer: bytes, hint: str
     ) -> GarbledError:
         self.stats.garbled += 1
-        return GarbledError(
-            f"bus {self.name}, {place}, {what}: the answer cannot be believed: {reason} "
-            f"(got {shown(answer)})",
-            hint,
-        )
+        return garbled(self.config, place, what, reason, answer, hint)

@@ -26,13 +26,17 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
     import json
 
     from logger.bus import busload
+    from logger.bus.busload import meters_text
     from logger.config import load_config
     from logger.config.share import units_of
     from logger.domain.times import duration_text
+    from logger.mbus.frames import Place
+    from logger.models import Job
     from logger.runtime.configured import check_config, models_of
 
     loaded = load_config(config)
     loads = check_config(loaded)
+    tables = models_of(loaded)
     warnings = list(_warnings(loaded))
     if as_json:
         buses = [{"name": n, "load": x} for n, x in loads]
@@ -40,18 +44,23 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
         return
     typer.echo(f"{config}: good")
     for bus, (_, load) in zip(loaded.bus, loads, strict=True):
-        typer.echo(f"  bus {bus.name}: {len(bus.meter)} meters, line busy {load:.0%} of the time")
+        typer.echo(f"  bus {bus.name}: {meters_text(bus)}, line busy {load:.0%} of the time")
         for meter in bus.meter:
-            fast, slow = (duration_text(loaded.interval(meter, job)) for job in ("fast", "slow"))
+            jobs = {"power": Job.FAST, "energy": Job.SLOW}
+            often = (
+                f"{what} every {duration_text(loaded.interval(meter, job))}"
+                for what, job in jobs.items()
+                if tables[meter.model].of_job(job)  # some have counters only
+            )
+            place = Place(meter.address, meter.secondary or "")
             typer.echo(
-                f"    {meter.name}: {meter.model} at address {meter.address}, role {meter.role}, "
-                f"power every {fast}, energy every {slow}"
+                f"    {meter.name}: {meter.model} at {place}, role {meter.role}, {', '.join(often)}"
             )
     if (share := loaded.share.modbus) is not None:
         count = len(units_of(share, loaded.bus))
         typer.echo(f"  Modbus server on {', '.join(share.listen)}: {count} units")
         for bus in loaded.bus:
-            lent = busload.lending(loaded, bus, models_of(loaded))
+            lent = busload.lending(loaded, bus, tables)
             if bus.protocol == "modbus":
                 typer.echo(
                     f"    bus {bus.name}: up to {lent.share:.0%} of the line for others, "

@@ -36,7 +36,11 @@ def simulate_past(
         int | None, typer.Option(min=1, max=3660, hidden=True, help="As --from with a d.")
     ] = None,
     listen: Annotated[
-        str, typer.Option(help="Serve the meters here afterwards, such as tcp://0.0.0.0:5020.")
+        str,
+        typer.Option(
+            help="Serve the meters here afterwards, such as tcp://0.0.0.0:5020; beside Modbus "
+            "meters those on M-Bus have the next port."
+        ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Another seed is another house and sky.")] = 1,
     world: Annotated[
@@ -60,7 +64,7 @@ def simulate_past(
 
     from logger.config import load_config
     from logger.models import load
-    from logger.simulate import VirtualClock, VirtualLine, virtual_site
+    from logger.simulate import virtual_site
     from logger.simulate.past import troubles
 
     if days is not None:
@@ -84,6 +88,7 @@ def simulate_past(
         start=begun["start"],
         meters={address: meter.role for address, (_, meter) in meters.items()},
         models={a: load(meter.model, loaded.models_dir) for a, (_, meter) in meters.items()},
+        settings={a: {"serial": m.secondary} for a, (_, m) in meters.items() if m.secondary},
         world=begun.get("world", "house"),
         names={address: meter.name for address, (_, meter) in meters.items()},
         step_s=_STEP_S if len(meters) <= _FEW else _COARSE_STEP_S,
@@ -92,6 +97,7 @@ def simulate_past(
     )
     if note.exists():
         typer.echo(f"{note}: filled before; the meters go on")
+        _settle(site, meters)
         site.books.advance(time.time())
     else:
         count, dropped = _fill(loaded, site, begun["start"], begun["end"])
@@ -107,31 +113,67 @@ def simulate_past(
             )
             raise typer.Exit(1)
         typer.echo(f"{count} points of {span} days are in {loaded.buffer.path}")
-    if not listen:
-        return
+    if listen:
+        _serve(site, listen, for_)
+
+
+def _serve(site: VirtualSite, listen: str, seconds: float | None) -> None:
+    """Serve the meters: those on Modbus at `listen`, those on M-Bus there or a port further."""
+    import contextlib
+    import time
+
     from logger.cli.serving import listen_address, wait
+    from logger.config.addresses import MBUS_BAUDRATE
+    from logger.simulate import MbusLine, VirtualClock, VirtualLine
 
     host, port = listen_address(listen)
-    with VirtualLine(site.meters, clock=VirtualClock(time.time()), baudrate=9600) as line:
-        wait(for_, f"virtual meters at socket://{host}:{line.start_tcp(host, port)}")
+    clock, texts = VirtualClock(time.time()), []
+    kinds = {"modbus": (VirtualLine, 9600, ""), "mbus": (MbusLine, MBUS_BAUDRATE, " on M-Bus")}
+    with contextlib.ExitStack() as lines:
+        for protocol, (kind, baudrate, what) in kinds.items():
+            if own := [one for one in site.meters if one.model.protocol == protocol]:
+                line = lines.enter_context(kind(own, clock=clock, baudrate=baudrate))
+                number = line.start_tcp(host, port)
+                texts.append(f"virtual meters{what} at socket://{host}:{number}")
+                port += port > 0
+        wait(seconds, "\n".join(texts))
 
 
 def _meters(config: Config) -> dict[int, tuple[Bus, Meter]]:
-    """Return bus and meter by address: virtual meters are on one line."""
+    """Return bus and meter by a number of its own: its address where that is free.
+
+    Virtual meters are on one line for each protocol.
+    """
+    from logger.config.addresses import MBUS_LAST, MODBUS
     from logger.domain.errors import ConfigError
 
     found: dict[int, tuple[Bus, Meter]] = {}
+    later: list[tuple[Bus, Meter]] = []
     for bus in config.bus:
         for meter in bus.meter:
-            if meter.address in found:
-                other, first = found[meter.address]
+            other, first = found.get(meter.address, (bus, meter))
+            if meter.address in found and bus.protocol == other.protocol:
                 raise ConfigError(
                     f"{first.name} on bus {other.name} and {meter.name} on bus {bus.name} both "
                     f"have the address {meter.address}",
                     "virtual meters are on one line: give each an address of its own",
                 )
-            found[meter.address] = bus, meter
+            if meter.address in found or meter.address > MBUS_LAST:
+                later.append((bus, meter))
+            else:
+                found[meter.address] = bus, meter
+    free = (number for number in reversed(MODBUS) if number not in found)
+    found |= dict(zip(free, later, strict=False))
     return found
+
+
+def _settle(site: VirtualSite, meters: dict[int, tuple[Bus, Meter]]) -> None:
+    """Give each virtual meter the address that it is asked at."""
+    from logger.config.addresses import MBUS_LAST
+
+    for made, (_, meter) in zip(site.meters, meters.values(), strict=True):
+        if meter.address <= MBUS_LAST:
+            made.identity.address = meter.address
 
 
 def _begin(text: str, zone: str, now: int) -> int:
@@ -156,9 +198,10 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
 
     logging.getLogger("logger.events").setLevel(logging.ERROR)  # old events are no news
     meters = _meters(config)
-    names = {address: meter.name for address, (_, meter) in meters.items()}
+    names = {number: meter.name for number, (_, meter) in meters.items()}
     buses = {address: (bus.name, bus.port) for address, (bus, _) in meters.items()}
     past = Past(site, names, config.site.name, config.site.timezone, buses=buses)
+    _settle(site, meters)
     lately = max(start, end - _USUAL_S)
     spans = [
         PastSpan(start_ms=a * 1000, end_ms=b * 1000, fast_ms=fast, slow_ms=slow)

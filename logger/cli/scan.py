@@ -107,7 +107,7 @@ def scan(
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
     elif found or stopped is None:
-        show(found, port)
+        show(found, port, speed if protocol == "mbus" else None)
     if stopped is not None:
         unwritten = f"; {write} was not written" if write is not None else ""
         typer.echo(f"stopped at address {stopped}{unwritten}", err=True)

@@ -88,6 +88,22 @@ def addresses_of(text: str, lowest: int, highest: int) -> list[int]:
     return sorted(found)
 
 
+def _mbus_remedy(port: str, baudrate: int) -> str:
+    """Say what to try when nobody answers on the M-Bus line at `port`."""
+    from logger.config.ports import network
+
+    place = network(port)
+    line = (
+        "--all for other speeds"
+        if place is None or place.scheme == "rfc2217"
+        else f"is the level converter set to {baudrate} baud, even parity, and does it pass bytes"
+    )
+    return (
+        f"{line}; is it powered and the meter on its M-Bus side, no other program connected? "
+        "--patience 500ms for a slow network"
+    )
+
+
 def _remedy(port: str) -> str:
     """Say what to try when nobody answers on `port`."""
     from logger.bus.faults import lacks_parity
@@ -109,8 +125,11 @@ def _remedy(port: str) -> str:
     )
 
 
-def show(found: list[Found], port: str) -> None:
-    """Print a table of the meters on `port`, or what to try when there is none."""
+def show(found: list[Found], port: str, mbus: int | None = None) -> None:
+    """Print a table of the meters on `port`, or what to try when there is none.
+
+    `mbus` is the speed of an M-Bus line.
+    """
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting, plain
     from logger.cli.table import Table
@@ -119,15 +138,20 @@ def show(found: list[Found], port: str) -> None:
     console = on_output()
     if not found:
         console.print(f"No meter answers on {plain(port)}.", highlight=False)
-        console.print(f"  try: {_remedy(port)}", highlight=False)
+        remedy = _remedy(port) if mbus is None else _mbus_remedy(port, mbus)
+        console.print(f"  try: {remedy}", highlight=False)
         return
+
+    def place(one: Found) -> str:
+        return f"by {one.serial or 'number'}" if one.address == MBUS_SELECTED else str(one.address)
+
     table = Table(
         "address", "model", "sold as", "serial number", "firmware", "CT", "tariff", "line"
     )
     table.columns[0].justify = "right"
     for one in found:
         table.add_row(
-            f"by {one.serial}" if one.address == MBUS_SELECTED else str(one.address),
+            place(one),
             one.model or "?",
             one.sold_as,
             one.serial,
@@ -139,4 +163,5 @@ def show(found: list[Found], port: str) -> None:
     console.print(fitting(table))
     for one in found:
         if one.note:
-            console.print(f"[yellow]address {one.address}:[/] {plain(one.note)}", highlight=False)
+            where = place(one) if one.address == MBUS_SELECTED else f"address {one.address}"
+            console.print(f"[yellow]{where}:[/] {plain(one.note)}", highlight=False)

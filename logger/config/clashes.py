@@ -81,12 +81,15 @@ def _meters(data: Data) -> Iterator[MisplacedError]:
             place = secondary or address
             if place in addresses:
                 setting = "modbus_id" if protocol == "modbus" else "primary_address"
-                yield MisplacedError(
-                    where,
-                    f"address {place} is given to {addresses[place]!r} and {name!r}",
-                    "each meter on a bus needs its own; change one at the meter's buttons, or "
-                    f"alone on the line with inepro-logger settings set METER {setting} N",
+                hint = (
+                    "it is the last eight digits of each meter's own serial number"
+                    if secondary is not None
+                    else "each meter on a bus needs its own; change one at the meter's buttons, or "
+                    f"alone on the line with inepro-logger settings set METER {setting} N"
                 )
+                number = f"{'address' if secondary is None else 'secondary'} {place}"
+                text = f"{number} is given to {addresses[place]!r} and {name!r}"
+                yield MisplacedError(where, text, hint)
             addresses[place] = str(name)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from logger.config import ports, token
 from logger.config.addresses import (
@@ -135,6 +135,22 @@ class Bus(Section):
     def _port(cls, value: str) -> str:
         if ports.network(value) is None:
             ports.check_device(value)
+        return value
+
+    @field_validator("port", "longest_block", "shared")
+    @classmethod
+    def _of_mbus(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what an M-Bus line cannot have, rather than pass over it."""
+        if info.data.get("protocol") != "mbus":
+            return value
+        if info.field_name == "port" and value.lower().startswith("tcp:"):
+            place = ports.network(value)
+            other = place.spoken_as("socket") if place is not None else "socket://HOST:PORT"
+            raise ValueError(f"{value!r}: tcp:// is Modbus TCP; for M-Bus write {other}")
+        if info.field_name == "longest_block" and value is not None:
+            raise ValueError("it counts registers, and M-Bus has none: leave it out")
+        if info.field_name == "shared" and value:
+            raise ValueError("an M-Bus line has one master: leave it out")
         return value
 
     @property

@@ -127,7 +127,7 @@ class MbusReader(Reader):
             self._telegram = None
             self._served.clear()
             try:
-                telegram = self._ask()
+                telegram = self._sure()
             except SilentError as err:
                 self._pause.silent(self._clock())
                 return err
@@ -141,7 +141,42 @@ class MbusReader(Reader):
             self._telegram = telegram
             self._judge(telegram)
         self._served.add(job)
-        return None if self._foreign else self._wrong
+        if self._wrong is not None and not self._foreign:
+            return self._wrong
+        return self._newcomer(job, self._telegram.serial)
+
+    def _newcomer(self, job: Job, serial: str) -> BusError | None:
+        """Return why values of the meter `serial` do not count yet, None when they do.
+
+        Counters of another meter follow the news that there is one, never the other way
+        round: the identity job, which is to run soon, has to say so first.
+        """
+        known = self._state.serial
+        self.wants_identity = job is not Job.IDENTITY and known not in ("", serial)
+        if not self.wants_identity:
+            return None
+        return BusError(
+            f"meter {self.meter.name}: serial number {serial} answers, it was {known}: nothing "
+            "of it is logged before its identity was read",
+        )
+
+    def _sure(self) -> Telegram:
+        """Return a telegram; that of a meter which was not here before comes twice."""
+        telegram = self._ask()
+        if self._state.serial in ("", telegram.serial):
+            return telegram
+        again = self._ask()
+        self._see_same(telegram, again)
+        return again
+
+    def _see_same(self, one: Telegram, other: Telegram) -> None:
+        """Raise GarbledError unless both telegrams are from the same meter."""
+        if one.serial != other.serial:
+            raise GarbledError(
+                f"bus {self.bus}, {self.place}: two answers of one reading are from "
+                f"{one.serial} and {other.serial}",
+                "two meters on one address: inepro-logger scan --protocol mbus",
+            )
 
     def _ask(self) -> Telegram:
         timeout = self.meter.timeout
@@ -150,12 +185,7 @@ class MbusReader(Reader):
             return telegram
         acknowledged = self._bus.wake(self.place, timeout)
         more = self._bus.request(self.place, timeout)
-        if more.serial != telegram.serial:
-            raise GarbledError(
-                f"bus {self.bus}, {self.place}: two answers of one reading are from "
-                f"{telegram.serial} and {more.serial}",
-                "two meters on one address: inepro-logger scan --protocol mbus",
-            )
+        self._see_same(telegram, more)
         known = {record.header for record in telegram.records}
         added = tuple(one for one in more.records if one.header not in known)
         found = replace(telegram, records=telegram.records + added)

@@ -43,6 +43,7 @@ class Reader(ABC):
         self.last_ms: float | None = None
         self.last_good: int | None = None
         self.last_of: dict[Job, int] = {}  # when each job last gave values, ms UTC
+        self.wants_identity = False  # whether its identity job should run soon
         self.error: BusError | None = None  # of the last job, or that the model is wrong
         self._clock = clock
         self._foreign = foreign or meter.accept_model

@@ -14,6 +14,7 @@ from typing import Any
 
 from logger.buffer import Buffer
 from logger.bus import bus_of
+from logger.bus.busload import meters_text
 from logger.config import Config
 from logger.delivery import Delivery
 from logger.derive import Derive, MeterInfo
@@ -216,9 +217,9 @@ class App:
             what = until_full(found.days_left, found.bytes_per_day, found.max_size)
             log.info("no [influxdb]: %s is the store; %s", self.config.buffer.path, what)
         for bus in self.config.bus:
-            text = "bus %s: %d meters on %s, %d baud, busy %.0f %% of the time"
+            text = "bus %s: %s on %s, %d baud, busy %.0f %% of the time"
             load = 100 * self.loads[bus.name]
-            log.info(text, bus.name, len(bus.meter), bus.port, bus.baudrate, load)
+            log.info(text, bus.name, meters_text(bus), bus.port, bus.baudrate, load)
 
     def state(self) -> Mapping[str, Any]:
         """Return what `status` shows."""
@@ -238,7 +239,8 @@ class App:
             self.schedule.clock_stepped()
         if self._server_time is not None and self.clock.trusted:
             self._server_time.stop()
-        for name in self.intake.wanted():
+        asking = {one.meter.name for one in self.readers if one.wants_identity}
+        for name in self.intake.wanted() | asking:
             now = time.monotonic()
             if now - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
                 self._asked[name] = now

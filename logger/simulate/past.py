@@ -6,18 +6,21 @@ and led through the derived stages, as if a logger had run all the time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from logger.derive import Derive, MeterInfo
 from logger.domain.records import FieldValue
+from logger.mbus import frames
+from logger.mbus.records import parse
 from logger.meter.reading import Reading, ReadingBuilder
 from logger.models import Job
-from logger.models.plan import Block, plan
+from logger.models.plan import Block, plans
+from logger.models.record import rows_of, said
 from logger.points.encode import points
 from logger.points.line import Point
 from logger.runtime import health
-from logger.simulate import Incident, Trouble, VirtualMeter, VirtualSite
+from logger.simulate import Incident, Trouble, VirtualMbusMeter, VirtualMeter, VirtualSite
 
 _HOUR_MS = 3_600_000
 # How long after its round a meter's answer is complete, and how long the next takes.
@@ -137,9 +140,11 @@ class _Reader:
         self.meter, self.name = meter, name
         self.bus, self.port = bus, port
         self.reads = self.errors = 0
-        self._blocks: dict[Job, tuple[Block, ...]] = {
-            job: plan(meter.model.of_job(job)) for job in Job
-        }
+        self._blocks: Mapping[Job, Sequence[Block]] = {}
+        if isinstance(meter, VirtualMbusMeter):
+            meter.is_awake = any(row.option for row in rows_of(meter.model))
+        else:
+            self._blocks = plans(meter.model)
 
     def info(self, span: PastSpan) -> MeterInfo:
         return MeterInfo(
@@ -155,11 +160,7 @@ class _Reader:
         at = taken_ms / 1000
         builder = ReadingBuilder()
         if self.meter.answers(at):
-            registers = self.meter.model.of_job(job)
-            for block in self._blocks[job]:
-                words = self.meter.read_words(block.address, block.count, at)
-                builder.take(self.meter.model, registers, block, words, taken_ms)
-            self.reads += len(self._blocks[job])
+            self.reads += self._take(job, taken_ms, builder)
         else:
             self.errors += 1
         return Reading(
@@ -171,6 +172,24 @@ class _Reader:
             round_ms=due_ms,
             values=builder.values,
         )
+
+    def _take(self, job: Job, taken_ms: int, builder: ReadingBuilder) -> int:
+        """Take the values of `job` as the meter sends them; return how many requests it took."""
+        model, at = self.meter.model, taken_ms / 1000
+        registers = model.of_job(job)
+        if not isinstance(self.meter, VirtualMbusMeter):
+            blocks = self._blocks[job]
+            for block in blocks:
+                words = self.meter.read_words(block.address, block.count, at)
+                builder.take(model, registers, block, words, taken_ms)
+            return len(blocks)
+        if not registers:
+            return 0
+        sent = frames.Frame(b"", self.meter.address, frames.CI_VARIABLE, self.meter.telegram(at))
+        for one in said(model, parse(sent)):
+            if one.row.job is job and one.value is not None:
+                builder.take_value(model, one.row, one.value, taken_ms)
+        return 1
 
     def health(self, span: PastSpan) -> health.MeterHealth:
         return health.MeterHealth(

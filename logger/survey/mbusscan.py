@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from logger.bus import MbusBus
+from logger.bus import MbusBus, UnreadableError
 from logger.config import Bus as BusConfig
 from logger.config.addresses import MBUS_BAUDRATE, MBUS_LAST, MBUS_SELECTED
 from logger.config.load import bus_of_options
@@ -26,8 +26,10 @@ from logger.survey.scan import Progress, Stopped
 
 ADDRESSES = range(MBUS_LAST + 1)
 _DIGITS = "0123456789"
-_LENGTH = 8
-_TRIES = 2
+_ANYBODY = "F" * 8
+_TRIES, _SURE_TRIES = 2, 3
+# So many numbers that are heard and cannot be read are noise, or a line that answers to all.
+_MOST_SAME = 10
 
 
 def line_config(port: str, baudrate: int = MBUS_BAUDRATE, parity: str = "even") -> BusConfig:
@@ -56,6 +58,7 @@ class Search:
         self.doubtful: list[Found] = []  # heard at an address, but not under their number
         self.crowded: list[int] = []  # addresses that several meters have, or a bad one
         self.same: list[str] = []  # numbers that several meters have
+        self.noisy = False  # whether every number seemed to be there
         self._bus = bus
         self._models = models
         self._patience_s = patience_s
@@ -63,9 +66,12 @@ class Search:
     def primary(self, address: int) -> None:
         """Ask who is at `address`."""
         try:
-            if not self._bus.ping(address, self._patience_s):
+            if not any(self._bus.ping(address, self._patience_s) for _ in range(_TRIES)):
                 return
             telegram = self._bus.request(Place(address), self._patience_s, _TRIES)
+        except UnreadableError as err:
+            self._strange(address, err)
+            return
         except GarbledError:
             self.crowded.append(address)
             return
@@ -80,11 +86,13 @@ class Search:
         else:
             self.found.append(found)
 
-    def secondary(self, pattern: str = "F" * _LENGTH) -> Iterator[str]:
+    def secondary(self, pattern: str = _ANYBODY) -> Iterator[str]:
         """Find everybody whose number fits `pattern`; yield each pattern that was asked."""
+        if self.noisy:
+            return
         yield pattern
         try:
-            self._bus.select(pattern, self._patience_s)
+            self._select(pattern, _TRIES if pattern == _ANYBODY else 1)
         except SilentError:
             return
         except GarbledError:  # several acknowledged, not quite together
@@ -93,6 +101,10 @@ class Search:
         try:
             telegram = self._bus.request(Place(MBUS_SELECTED, pattern), self._patience_s, _TRIES)
             self._confirm(telegram.serial)
+        except UnreadableError as err:
+            if not self._strange(MBUS_SELECTED, err):
+                yield from self._apart(pattern)
+            return
         except (SilentError, GarbledError):
             yield from self._apart(pattern)
             return
@@ -104,6 +116,7 @@ class Search:
         """Search behind `pattern`, which several meters fit, digit by digit."""
         if "F" not in pattern:
             self.same.append(pattern)
+            self.noisy = len(self.same) > _MOST_SAME
             return
         at = pattern.index("F")
         for digit in _DIGITS:
@@ -116,9 +129,41 @@ class Search:
         that differ in little more than the number can be right for a number of nobody.
         """
         try:
-            self._bus.select(serial, self._patience_s)
+            self._select(serial, _SURE_TRIES)
         except (SilentError, ValueError):
             raise GarbledError(f"nobody has the number {serial}: two answers in one") from None
+
+    def _select(self, pattern: str, tries: int) -> None:
+        """Select whoever fits `pattern`; silence is believed after `tries` of it."""
+        while True:
+            tries -= 1
+            try:
+                self._bus.select(pattern, self._patience_s)
+            except SilentError:
+                if tries < 1:
+                    raise
+            else:
+                return
+
+    def _strange(self, address: int, err: UnreadableError) -> bool:
+        """Note a meter whose answer is whole and not understood; tell if it is surely one."""
+        config = self._bus.config
+        found = Found(
+            address=address,
+            baudrate=config.baudrate,
+            parity=config.parity,
+            serial=err.serial,
+            note=f"a meter whose answer is not understood: {err.reason}",
+        )
+        try:
+            self._confirm(err.serial)
+        except GarbledError:
+            if address != MBUS_SELECTED:
+                self.doubtful.append(found)
+            return False
+        if err.serial not in self.serials():
+            self.found.append(found)
+        return True
 
     def serials(self) -> set[str]:
         """Return the numbers of the meters found so far."""
@@ -181,18 +226,25 @@ def sweep(
 def _ordered(search: Search, config: BusConfig) -> list[Found]:
     found = sorted(search.found, key=lambda one: (one.address, one.serial))
     by_number = [one for one in found if one.address == MBUS_SELECTED]
-    remarks = [(MBUS_SELECTED, one) for one in search.same if one not in search.serials()]
+    unread = "answers that cannot be read: several meters with one number, or a bad line"
+    remarks = [(MBUS_SELECTED, one, unread) for one in search.same if one not in search.serials()]
     if not by_number and not remarks:  # nothing explains what was heard there
-        remarks = [(address, "") for address in search.crowded]
+        remarks = [(address, "", unread) for address in search.crowded]
         found += search.doubtful
-    for address, number in remarks:
+    if search.noisy:
+        noise = (
+            "something answers to every number: noise, a wrong speed, or a converter that sends "
+            "on its own; the search by number was given up"
+        )
+        remarks = [(MBUS_SELECTED, "", noise)]
+    for address, number, note in remarks:
         found.append(
             Found(
                 address=address,
                 baudrate=config.baudrate,
                 parity=config.parity,
                 serial=number,
-                note="answers that cannot be read: several meters with one number, or a bad line",
+                note=note,
             )
         )
     return found
