@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,16 @@ def test_heartbeats_and_frames_of_others_make_no_meters_up() -> None:
         with pytest.raises(SilentError):
             bus.read(5, Block(0x4000, 2), 0.05)
         bus.close()
+
+
+def test_a_frame_of_another_master_over_two_questions_makes_no_meter_up() -> None:
+    """The wait for one address ends within it, and its rest comes upon the next question."""
+    frame = answer_to(bytes((200, 3)), range(300, 340))
+    pieces = cycle([frame[:8], frame[8:]])
+    with scripted(lambda _request: [next(pieces)]) as line:
+        port = f"socket://127.0.0.1:{line.port}"
+        assert sweep(line_config(port, timeout=3.0), MODELS, range(1, 7), patience_s=0.05) == []
+        assert len(line.requests) == 12  # nobody was asked who he is
 
 
 @pytest.mark.long

@@ -18,6 +18,7 @@ import pytest
 
 from logger.bus import Bus
 from logger.bus.traffic import ALONE_AFTER_S, Traffic
+from logger.meter.identify import identify
 from logger.meter.session import MeterReader
 from logger.models import Job, load
 from logger.models.plan import Block, plans, values_in
@@ -227,6 +228,17 @@ def test_a_scan_names_a_meter_that_another_master_asks_ten_times_a_second() -> N
         assert [
             (one["address"], one["model"], one["serial"]) for one in json.loads(done.stdout)
         ] == [(1, model, right["serial"])], done.stderr
+
+
+def test_nobody_is_nobody_beside_a_master_of_another_meter() -> None:
+    """Its answers are no garbled ones of the meter that is not there."""
+    with (
+        two_masters("pro380", "gateway", WALLBOX, pause_s=0.02) as (port, _, other),
+        reader_at(port, "pro380", timeout=0.1) as (bus, _reader),
+    ):
+        assert identify(bus, 2, [load("pro380")]) is None
+        assert other.asked
+        assert bus.shared
 
 
 def test_a_running_logger_says_that_its_line_is_shared(tmp_path: Path) -> None:

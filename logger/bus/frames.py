@@ -7,7 +7,7 @@ address, function and length and a right checksum are an answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
 # The shortest frame: a refusal (address, function, code, checksum).
@@ -68,10 +68,14 @@ def refusal(heard: bytes, request: bytes) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Unsolicited:
-    """An answer to some other question: its address and how many registers it holds."""
+    """An answer to some other question: its address and how many registers it holds.
+
+    `frame` is the whole of it where that is known.
+    """
 
     address: int
     count: int
+    frame: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def search(
             missing = size
         elif other := _other_size(rest):
             if _unsolicited_size(rest):
-                found.append(_as_unsolicited(rest[0], other))
+                found.append(_as_unsolicited(rest[:other]))
             elif other == _REQUEST_SIZE and rest[1] == READ:
                 asked.append(Unsolicited(rest[0], int.from_bytes(rest[4:6], "big")))
             others += 1
@@ -164,7 +168,7 @@ def unsolicited(heard: bytes) -> tuple[Unsolicited, ...]:
         rest = heard[at:]
         size = _unsolicited_size(rest)
         if size:
-            found.append(_as_unsolicited(rest[0], size))
+            found.append(_as_unsolicited(rest[:size]))
         at += size or 1
     return tuple(found)
 
@@ -199,8 +203,8 @@ def _may_become_other(request: bytes, rest: bytes) -> bool:
     return rest[1] == READ and rest[2] % 2 == 0 and len(rest) < answer <= _LONGEST_ANSWER
 
 
-def _as_unsolicited(address: int, size: int) -> Unsolicited:
-    return Unsolicited(address, (size - _ANSWER_HEAD - _CHECKSUM) // 2)
+def _as_unsolicited(frame: bytes) -> Unsolicited:
+    return Unsolicited(frame[0], (len(frame) - _ANSWER_HEAD - _CHECKSUM) // 2, frame)
 
 
 def _wanted(request: bytes, size: int, rest: bytes) -> int:

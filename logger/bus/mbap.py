@@ -45,6 +45,7 @@ class Mbap:
         self._asked: deque[int] = deque(maxlen=_REMEMBERED)
         self._came = b""  # not a whole frame yet
         self._frames = b""  # answers in RTU form, not read yet
+        self._answer = b""  # the last one to this question
         self.late: list[Unsolicited] = []
         self.foreign: list[Unsolicited] = []  # of other masters: whose meter, no length
         self.dropped = 0
@@ -94,7 +95,7 @@ class Mbap:
         body = data[:-_CHECKSUM]
         self._number = self._number % 0xFFFF + 1
         self._asked.append(self._number)
-        self._frames = self.junk = b""
+        self._frames = self._answer = self.junk = b""
         head = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
         self._wire.write(head + body)
         return len(data)
@@ -136,7 +137,9 @@ class Mbap:
 
     def _sort(self, number: int, body: bytes) -> None:
         if number == self._number:
-            self._frames += body + crc16(body)
+            if body != self._answer:  # else it came twice
+                self._answer = body
+                self._frames += body + crc16(body)
         elif number in self._asked:
             if body[1] == READ and len(body) > 2:
                 self.late.append(Unsolicited(body[0], body[2] // 2))

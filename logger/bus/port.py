@@ -67,6 +67,7 @@ class Port:
         self.unsolicited: tuple[Unsolicited, ...] = ()
         self.asked: tuple[Unsolicited, ...] = ()  # what another master asked meanwhile
         self._tail = b""  # the begin of a frame of somebody else
+        self._tail_at = 0.0  # when it came
 
     @property
     def port(self) -> str:
@@ -160,7 +161,11 @@ class Port:
     def _take_note(self, came: bytes) -> None:
         """Note what others said: `came` is no answer to any question."""
         found = overheard(self._tail + came, self.request)
-        self._tail = (self._tail + came)[-found.begun :] if came and found.begun else b""
+        if came:
+            self._tail = (self._tail + came)[-found.begun :] if found.begun else b""
+            self._tail_at = elapsed()
+        elif elapsed() - self._tail_at > self._config.timeout:
+            self._tail = b""  # its rest does not come any more
         self.unsolicited = self._late() + found.unsolicited
         self.asked = found.asked + self._foreign()
 
@@ -242,7 +247,7 @@ class Port:
             found = replace(found, frame=b"", rubbish=found.rubbish + found.frame)
         self.heard_at, self.took_s = now, now - self._sent
         self.echo.note(found)
-        self._tail = heard[-found.begun :] if found.begun else b""
+        self._tail, self._tail_at = heard[-found.begun :] if found.begun else b"", now
         self.unsolicited = before + found.unsolicited + self._late()
         self.asked += found.asked + self._foreign()
         rubbish = found.rubbish if found.rubbish.strip(HEARTBEAT) else b""

@@ -16,6 +16,7 @@ from logger.bus import apart
 from logger.bus.frames import Unsolicited
 from logger.bus.late import LateAnswers
 from logger.bus.traffic import Traffic
+from logger.bus.twice import Repeats
 from logger.domain.errors import RefusedError, SharedLineError
 from logger.models.plan import Block
 
@@ -30,16 +31,24 @@ _FADES = 0.97
 TRIES = 3
 # Where answers could not be told apart it is not tried again for so long, seconds.
 _CROWDED_S = 20.0
+# After a job that had answers of others so many answers are each looked at twice, in
+# steps of so many seconds.
+_CAREFUL, _STEP_S = 60, 0.01
+# Where answers come twice the second one is waited for so long at least.
+_SECOND_S = 0.2
 
 
 class Overhears(Protocol):
     """A port that tells what came by which was not asked for.
 
-    `asked` are requests of others.
+    `asked` are requests of others; `last_answer` is the answer to our last question, and
+    `took_s` how long it took.
     """
 
     unsolicited: tuple[Unsolicited, ...]
     asked: tuple[Unsolicited, ...]
+    last_answer: bytes
+    took_s: float
 
 
 @dataclass(slots=True)
@@ -65,11 +74,13 @@ class Sharing:
     def __init__(
         self,
         traffic: Traffic,
+        repeats: Repeats,
         ask: Callable[[int, Block, float | None], list[int]],
         listen: Callable[[float, float], None],
         clock: Callable[[], float],
     ) -> None:
         self.traffic = traffic
+        self.repeats = repeats
         self._ask = ask
         self._listen = listen
         self._clock = clock
@@ -78,6 +89,7 @@ class Sharing:
         self._whole: set[tuple[int, Block]] = set()  # whose parts the meter refuses
         self._crowded: dict[tuple[int, int], float] = {}
         self._slowest_s = 0.0
+        self._careful = 0  # how many more answers are looked at twice
 
     def read(
         self,
@@ -150,8 +162,12 @@ class Sharing:
         now, came_late = self._clock(), False
         for stray in port.unsolicited:
             late = late_answers[stray.address]
+            if self.repeats.habit and self.repeats.again(stray.frame):
+                continue
             if late.late(stray.count):
                 came_late |= stray.address == address
+            elif self.repeats.again(stray.frame):
+                self._again(stray)
             else:
                 self.overheard(stray, sure=late.calm(now))
         for one in port.asked:
@@ -165,6 +181,15 @@ class Sharing:
         """
         if sure:
             self.traffic.heard(one.address, one.count, self._clock())
+        self._spoil(one, sure=sure, answer=answer)
+
+    def _again(self, stray: Unsolicited) -> None:
+        """Note that the last answer came again: by itself it is no sign of another master."""
+        if self.repeats.habit:
+            self.traffic.forget()  # the second answers were taken for somebody else's
+        self._spoil(stray, sure=True, answer=True)
+
+    def _spoil(self, one: Unsolicited, *, sure: bool, answer: bool) -> None:
         if self._fitting is not None and self._fitting[:2] == (one.address, one.count):
             self._fitting = (one.address, one.count, self._fitting[2] + 1)
         for mark in self._marks if answer else ():
@@ -172,14 +197,29 @@ class Sharing:
                 mark.spoiled = True
                 mark.sure |= sure
 
-    def took(self, seconds: float) -> None:
-        """Note how long a question and its answer took."""
-        self._slowest_s = max(seconds, _FADES * self._slowest_s)
+    def answered(self, port: Overhears, timeout_s: float) -> None:
+        """Note that `port` has brought an answer; where it comes twice, or may be somebody
+        else's, wait for what else comes."""
+        self._slowest_s = max(port.took_s, _FADES * self._slowest_s)
+        self.repeats.answered(port.last_answer)
+        if not (self.repeats.habit or self._careful):
+            return
+        self._careful = max(self._careful - 1, 0)
+        quiet_s = self._quiet_s(timeout_s / 4)
+        if self.repeats.habit:  # it ends when it has come
+            quiet_s = max(quiet_s, _SECOND_S)
+        for _ in range(round(quiet_s / _STEP_S)):
+            self._listen(_STEP_S, 3 * _STEP_S)
+            if self.repeats.seen:
+                return
 
     def settle(self, at_most_s: float) -> None:
         """Listen until what others left over would have come."""
-        quiet_s = min(max(_QUIET * self._slowest_s, _LEAST_S), at_most_s, _MOST_S)
+        quiet_s = self._quiet_s(at_most_s)
         self._listen(quiet_s, 3 * quiet_s)
+
+    def _quiet_s(self, at_most_s: float) -> float:
+        return min(max(_QUIET * self._slowest_s, _LEAST_S), at_most_s, _MOST_S)
 
     def begin(self, address: int) -> Mark:
         """Begin a job with the meter at `address`; `doubtful` ends it."""
@@ -197,6 +237,8 @@ class Sharing:
         if open_question and (rare or short or self.traffic.wary(self._clock())):
             self.settle(timeout_s / 4)
         self._marks.remove(mark)
+        if mark.spoiled:
+            self._careful = _CAREFUL
         return mark.spoiled
 
     def certain(self, address: int, timeout_s: float, work: Callable[[], _T]) -> _T:

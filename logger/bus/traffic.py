@@ -70,6 +70,11 @@ class Traffic:
         self._forget(now)
         return frozenset(count for at, count in self._lengths if at == address)
 
+    def forget(self) -> None:
+        """Begin afresh: what was heard were no frames of others."""
+        self._signs, self._shared, self.frames = 0, False, 0
+        self._lengths.clear()
+
     def _forget(self, now: float) -> None:
         if not self._lengths:
             return

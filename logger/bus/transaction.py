@@ -19,6 +19,7 @@ from logger.bus.reopening import Reopening
 from logger.bus.sharing import Sharing
 from logger.bus.stats import BusStats
 from logger.bus.traffic import Traffic
+from logger.bus.twice import Repeats
 from logger.bus.verdict import judge
 from logger.config import Bus as BusConfig
 from logger.domain.errors import BusError, GarbledError, PortError, RefusedError, SilentError
@@ -49,7 +50,7 @@ class Bus:
         self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
         self._late = False  # whether an answer to an earlier question came with the last one
         traffic = Traffic(config.name, told=config.shared)
-        self.sharing = Sharing(traffic, self._read, self._listen, clock)
+        self.sharing = Sharing(traffic, Repeats(config.name), self._read, self._listen, clock)
 
     @property
     def name(self) -> str:
@@ -119,6 +120,7 @@ class Bus:
             raise
         except BusError as err:
             if isinstance(err, RefusedError) and not late.unsure:
+                self.sharing.answered(self._port, self.config.timeout)
                 raise
             late.failed(block.count, asked)
             raise
@@ -131,7 +133,7 @@ class Bus:
                 "the meter answers later than the timeout: raise the timeout",
             )
         late.answered()
-        self.sharing.took(self._port.took_s)
+        self.sharing.answered(self._port, self.config.timeout)
         return words
 
     def _listen(self, quiet_s: float, at_most_s: float) -> None:

@@ -88,8 +88,9 @@ class Questions:
                 self.refused += 1
                 return None
             except GarbledError:
-                self.heard = True
-                self.garbled += 1
+                if not self._bus.only_others:
+                    self.heard = True
+                    self.garbled += 1
             except BusError:
                 continue
             else:
