@@ -48,7 +48,7 @@ class _Stretch:
 
     since: date
     until: date | None
-    price: Decimal
+    price: Decimal | None
 
 
 def cost(
@@ -163,13 +163,17 @@ def _in(tariff: str) -> str:
     return f"\"phase\" = 'total' AND \"tariff\" = '{tariff}'"
 
 
-def _common(price: Price) -> Decimal:
-    return _exact(price.buy)
+def _common(price: Price) -> Decimal | None:
+    return None if price.buy is None else _exact(price.buy)
 
 
-def _more(tariff: str) -> Callable[[Price], Decimal]:
+def _more(tariff: str) -> _At:
     """Return how much more a tariff costs than the common price."""
-    return lambda price: _exact(price.buying(tariff)) - _exact(price.buy)
+
+    def more(price: Price) -> Decimal | None:
+        return None if price.buy is None else _exact(price.buying(tariff)) - _exact(price.buy)
+
+    return more
 
 
 def _exact(price: float) -> Decimal:
