@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,7 +64,7 @@ def read(file: Path, how: How) -> Taken:
         with file.open("rb") as raw:
             packed = raw.peek(2)[:2] == _GZIP
             with gzip.open(raw) if packed else raw as data:
-                content = io.BufferedReader(data).read(_MOST_BYTES + 1)
+                content = data.read(_MOST_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as err:
         raise PriceError(f"{file}: damaged gzip data: {err}", "is it complete?") from err
     except OSError as err:

@@ -66,27 +66,31 @@ def nothing(value: object) -> bool:
 
 
 def decimal_comma(texts: Iterable[str], delimiter: str) -> bool:
-    """Return whether the numbers of a file have a decimal comma.
+    """Return whether the numbers of a file have a decimal comma: as most of them tell.
 
     Raises ValueError if that cannot be told: "1,234" between commas may be either.
     """
     seen = [_BLANKS.sub("", text) for text in texts]
-    if any(re.fullmatch(r"-?\d{1,3}(?:\.\d{3})+,\d+", one) for one in seen):
-        return True
-    if any("." in one for one in seen):
-        # A point after which three digits follow may part thousands, if commas are decimal.
-        return all(re.fullmatch(r"-?[1-9]\d{0,2}(?:\.\d{3})+|[^.]*", one) for one in seen) and any(
-            "," in one for one in seen
-        )
-    commas = [one for one in seen if "," in one]
-    if not commas:
+    points, commas = (
+        sum(bool(re.search(rf"\{mark}\d*$", one)) and not _grouped(one, mark) for one in seen)
+        for mark in ".,"
+    )
+    if points or commas:
+        return commas > points or (commas == points and delimiter != ",")
+    undecided = next((one for one in seen if "," in one), None)
+    if undecided is None or any("." in one for one in seen):
         return False
-    if delimiter != "," or any(not re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", one) for one in commas):
+    if delimiter != ",":
         return True
     raise ValueError(
-        f"{commas[0]!r}: is the comma decimal, or does it part thousands? "
+        f"{undecided!r}: is the comma decimal, or does it part thousands? "
         "Write the numbers with a point"
     )
+
+
+def _grouped(text: str, mark: str) -> bool:
+    """Whether a number may have thousands parted by this mark, and nothing else."""
+    return re.fullmatch(rf"[-+]?[1-9]\d{{0,2}}(?:\{mark}\d{{3}})+", text) is not None
 
 
 def number(text: str, *, comma: bool) -> Decimal:
