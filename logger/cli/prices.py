@@ -218,7 +218,6 @@ def list_(
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
-    from logger.domain.errors import PriceError
     from logger.prices import kept
     from logger.report.shape import csv_text
 
@@ -237,8 +236,8 @@ def list_(
         typer.echo(csv_text(rows), nl=False)
     elif rows:
         pricerows.show(rows, loaded.prices.currency)
-    if not rows:
-        raise PriceError("no price of that time is there", "inepro-logger prices show")
+    else:
+        typer.echo("no price of that time is there: inepro-logger prices show", err=True)
 
 
 @app.command()
