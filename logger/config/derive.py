@@ -85,11 +85,12 @@ class Formula(Section):
 
     def price(self, spot: Decimal) -> Decimal:
         """Return what a kWh costs, or earns, at this price of the market."""
-        factor, added, tax = self._exact
+        factor, added, tax = self.exact
         return (spot * factor + added) * tax
 
     @cached_property
-    def _exact(self) -> tuple[Decimal, Decimal, Decimal]:
+    def exact(self) -> tuple[Decimal, Decimal, Decimal]:
+        """The factor, what is added, and the factor of the tax."""
         factor, markup, levies, vat = (
             Decimal(str(value)) for value in (self.factor, self.markup, self.levies, self.vat)
         )
