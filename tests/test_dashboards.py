@@ -275,6 +275,17 @@ def test_without_prices_nothing_shows_money() -> None:
         assert word not in made
 
 
+def test_imported_prices_are_shown_and_no_amounts() -> None:
+    """A part of the cost would pass for all of it."""
+    moved = Price.model_validate({"since": date(2026, 4, 1), "buy_formula": {"vat": 0.2}})
+    made = dashboards(DashboardOptions(prices=Prices(valid=[*PRICES.valid, moved])))
+    titles = {panel["title"] for board in made.values() for panel in panels(board)}
+    assert "Imported prices" in titles
+    assert not [title for title in titles if "Cost" in title or "Money, " in title]
+    query = next(p for p in panels(made["energy.json"]) if p["title"] == "Imported prices")
+    assert unknown_names(query["targets"][0]["query"]) == set()
+
+
 def test_limits_come_from_the_configuration() -> None:
     text = json.dumps(BOARDS["quality.json"])
     assert "253.0" in text

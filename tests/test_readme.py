@@ -115,6 +115,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Ite
         config = directory / "my.toml"
         config.write_text(f"{text}\n{section}", encoding="utf-8")
         (directory / "old.lp").write_text("garden,meter=well level=1.5 1700000000\n", "utf-8")
+        (directory / "market.csv").write_text(
+            "time;price (EUR/MWh)\n2026-01-01 00:00;85,12\n2026-01-01 01:00;-3,5\n", "utf-8"
+        )
         # Nobody waits for the end of a quarter hour here.
         write_influx(influx.url, "energy", [quarter_hour(load_config(config).site.name)])
         with RunningLogger(config) as logger:

@@ -208,7 +208,7 @@ def test_every_option_for_a_duration_refuses_a_bare_number(config: Path) -> None
     assert {" ".join(one) for one in found} == {
         "scan --patience", "demo --for", "simulate --for", "simulate --delay",
         "simulate-past --for", "read --for", "live --for", "buffer backfill --patience",
-        "buffer replay --patience",
+        "buffer replay --patience", "prices import --resolution",
     }  # fmt: skip
     for command, option in found:
         more = ["--from", "1d"] if "replay" in command else []
@@ -225,7 +225,8 @@ def test_every_option_for_a_time_knows_the_words(config: Path) -> None:
         "report demand --from", "report demand --to", "events --from", "events --to",
         "buffer export --from",
         "buffer export --to", "buffer replay --from", "buffer replay --to",
-        "simulate --start", "simulate-past --from",
+        "simulate --start", "simulate-past --from", "prices list --from", "prices list --to",
+        "prices remove --from", "prices remove --to",
     }  # fmt: skip
     for command, option in found:
         more = {

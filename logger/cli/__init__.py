@@ -21,6 +21,7 @@ from logger.cli import (
     init,
     models,
     past,
+    prices,
     read,
     report,
     run,
@@ -60,6 +61,7 @@ app.command()(models.models)
 app.add_typer(settings.app, name="settings")
 app.add_typer(buffer.app, name="buffer")
 app.add_typer(report.app, name="report")
+app.add_typer(prices.app, name="prices")
 app.command()(events.events)
 app.command()(grafana.grafana)
 app.command()(share.share)

@@ -15,7 +15,7 @@ from logger.cli.source import BufferOption, MeterOption, known_meters, source
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from logger.report.energy import EnergyRow
+    from logger.report.energyrow import EnergyRow
     from logger.report.quality import Line
 
 app = typer.Typer(
@@ -80,12 +80,14 @@ def _show_energy(
 ) -> None:
     from logger.cli.console import columns_that_fit, console, fitting, plain
     from logger.cli.table import Table
+    from logger.report import amounts
 
     tariffs = sorted(total.tariffs)
     heads = ["", "import", *tariffs, "export", "netted import", "netted export"]
     heads += ["PV", "self-used", "load"]
-    heads += ["self-cons.", "self-suff.", f"cost {currency}", f"revenue {currency}"]
-    lines = [_energy_cells(row, tariffs) for row in [*rows, total]]
+    every = [*rows, total]
+    heads += ["self-cons.", "self-suff.", *amounts.heads(every, currency)]
+    lines = [[*_energy_cells(row, tariffs), *amounts.cells(row, every)] for row in every]
     # A column without a single value says nothing (no PV meter, no prices).
     full = [place for place in range(len(heads)) if place < 2 or any(one[place] for one in lines)]
     heads, lines = [heads[p] for p in full], [[one[p] for p in full] for one in lines]
@@ -120,10 +122,8 @@ def _show_energy(
             f"? {plain(doubt['meter'])}: its counters went on from other values between "
             f"{doubt['begin'][:19]} and {doubt['end'][:19]}: energy there may be missing."
         )
-    if total.unpriced and total.cost is not None:
-        out.print(
-            f"(part): no price was valid for {total.unpriced:.2f} kWh: they cost nothing here."
-        )
+    if text := amounts.remark(total):
+        out.print(f"(part): {text}.")
     if total.pv is not None:
         out.print(
             "self-cons. = self-used / PV, self-suff. = (load - import) / load; self-used = PV - "
@@ -134,9 +134,6 @@ def _show_energy(
 def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
     def kwh(value: Decimal | None) -> str:
         return "" if value is None else f"{value:.2f}"
-
-    def money(value: Decimal | None) -> str:
-        return kwh(value) + (" (part)" if row.unpriced and value is not None else "")
 
     def percent(value: Decimal | None) -> str:
         return "" if value is None else f"{100 * value:.1f} %"
@@ -152,8 +149,6 @@ def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
         kwh(row.load) if row.pv is not None else "",
         percent(row.self_consumption),
         percent(row.self_sufficiency),
-        money(row.cost),
-        money(row.revenue),
     ]
 
 

@@ -50,7 +50,7 @@ def statement(
     from logger.config import load_config
     from logger.domain.errors import ExportError, ReportError
     from logger.models import load as load_model
-    from logger.report import daychain, statementpage
+    from logger.report import daychain, statementpage, stored
     from logger.report.bounds import bounds
     from logger.report.calendar import By, touched
     from logger.report.statement import NOTE
@@ -72,10 +72,11 @@ def statement(
         for one in bus.meter
         if one.name in names
     }
+    spots = stored.spots(loaded)
     with source(loaded, from_buffer) as points:
         most = bounds(points, span, models, loaded.counters.margin)
         every = [
-            made(points, shown, name, centres.get(name), loaded.prices, zone, most)
+            made(points, shown, name, centres.get(name), loaded.prices, zone, most, spots)
             for name in names
         ]
         found = [one for one in every if one is not None]
@@ -134,8 +135,9 @@ def _chosen(config: Config, meters: list[str] | None, cost_centre: str | None) -
 def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked) -> None:
     from logger.cli.console import console, fitting, plain
     from logger.cli.table import Table
+    from logger.report.amounts import cells, heads, kwh
     from logger.report.statement import NOTE
-    from logger.report.statementpage import kwh, moment, money, remarks
+    from logger.report.statementpage import moment, remarks
 
     out = console()
     for one in found:
@@ -151,15 +153,16 @@ def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked)
             )
         out.print(fitting(table))
         tariffs = sorted(one.total.tariffs)
-        heads = ["import", *tariffs, "export", f"cost {currency}", f"revenue {currency}"]
+        every = [*one.rows, one.total]
+        names = ["import", *tariffs, "export", *heads(every, currency)]
         table = Table("", title="energy in kWh")
-        for head in heads:
+        for head in names:
             table.add_column(head, justify="right")
-        for row in [*one.rows, one.total]:
+        for row in every:
             table.add_row(
                 f"{row.label}{'' if row.sure else ' ?'}", kwh(row.grid_import),
                 *(kwh(row.tariffs.get(name)) for name in tariffs), kwh(row.grid_export),
-                money(row, row.cost), money(row, row.revenue),
+                *cells(row, every),
             )  # fmt: skip
         out.print(fitting(table))
         for remark in remarks(one):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -70,24 +72,82 @@ class Counters(Section):
     margin: Annotated[float, Field(ge=1, le=100)] = 1.5
 
 
-class Price(Section):
-    """`[[prices.valid]]`: prices of a kWh from the day `since` on, until the next entry.
+class Formula(Section):
+    """`[prices.valid.buy_formula]` and `sell_formula`: what becomes of an imported price.
 
-    `buy` holds for every tariff that has no price of its own.
+    (price x factor + markup + levies) x (1 + vat), of a kWh
+    """
+
+    factor: Annotated[float, Field(ge=-1000, le=1000)] = 1.0
+    markup: _Price = 0.0
+    levies: _Price = 0.0
+    vat: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    def price(self, spot: Decimal) -> Decimal:
+        """Return what a kWh costs, or earns, at this price of the market."""
+        factor, added, tax = self.exact
+        return (spot * factor + added) * tax
+
+    @cached_property
+    def exact(self) -> tuple[Decimal, Decimal, Decimal]:
+        """The factor, what is added, and the factor of the tax."""
+        factor, markup, levies, vat = (
+            Decimal(str(value)) for value in (self.factor, self.markup, self.levies, self.vat)
+        )
+        return factor, markup + levies, 1 + vat
+
+
+class Price(Section):
+    """`[[prices.valid]]`: prices from the day `since` on, until the next entry.
+
+    A kWh costs `buy`, in every tariff that has no price of its own, or the imported price of
+    its quarter hour by `buy_formula`; fed back it earns `sell`, or that by `sell_formula`.
+    The standing charges are the connection's, `demand_kw` is what a kW costs that
+    `demand_rule` finds; they are as on the bill, with VAT.
     """
 
     since: dt.date
-    buy: _Price
+    buy: _Price | None = None
     buy_t1: _Price | None = None
     buy_t2: _Price | None = None
     buy_t3: _Price | None = None
     buy_t4: _Price | None = None
     sell: _Price = 0.0
+    buy_formula: Formula | None = None
+    sell_formula: Formula | None = None
+    standing_day: _Price = 0.0
+    standing_month: _Price = 0.0
+    demand_kw: _Price = 0.0
+    # "belgium", "norway", "germany" or a file; without it the highest quarter of each month.
+    demand_rule: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        fixed = [name for name in _BUYING if getattr(self, name) is not None]
+        if self.buy_formula is not None and fixed:
+            raise ValueError(f"{fixed[0]} and buy_formula: a kWh has one price, leave one out")
+        if self.buy_formula is None and self.buy is None:
+            raise ValueError("buy is missing: give a price of a kWh, or buy_formula")
+        if self.sell_formula is not None and "sell" in self.model_fields_set:
+            raise ValueError("sell and sell_formula: a kWh has one price, leave one out")
+        if self.demand_rule and not self.demand_kw:
+            raise ValueError("demand_rule without demand_kw: what does a kW cost?")
+        return self
+
+    @property
+    def moving(self) -> bool:
+        """Whether imported prices are needed."""
+        return self.buy_formula is not None or self.sell_formula is not None
 
     def buying(self, tariff: str) -> float:
-        """Return the price of a kWh drawn in `tariff` ("T1" to "T4", or "total")."""
+        """Return the price of a kWh drawn in `tariff` ("T1" to "T4", or "total"). There is
+        none where `buy_formula` tells it."""
+        assert self.buy is not None
         own: float | None = getattr(self, f"buy_{tariff.lower()}", None)
         return self.buy if own is None else own
+
+
+_BUYING = ("buy", "buy_t1", "buy_t2", "buy_t3", "buy_t4")
 
 
 class Prices(Section):

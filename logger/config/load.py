@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from logger import models
 from logger.config import clashes, mistakes
 from logger.config.addresses import MBUS_BAUDRATE
+from logger.config.demandrule import BUILT_IN
 from logger.config.section import MisplacedError
 from logger.config.sections import BAUDRATE, BAUDRATES, Bus, Config
 from logger.config.types import FROM_FILE
@@ -117,6 +118,16 @@ def _resolve(config: Config, base: Path) -> Config:
     if config.http is not None and config.http.token_file is not None:
         file = _beside(base, config.http.token_file)
         changes["http"] = config.http.model_copy(update={"token_file": file})
+    if any(price.demand_rule for price in config.prices.valid):
+        valid = [
+            price
+            if not price.demand_rule or price.demand_rule in BUILT_IN
+            else price.model_copy(
+                update={"demand_rule": str(_beside(base, Path(price.demand_rule)))}
+            )
+            for price in config.prices.valid
+        ]
+        changes["prices"] = config.prices.model_copy(update={"valid": valid})
     return config.model_copy(update=changes)
 
 

@@ -53,11 +53,7 @@ TARIFFS = ("total", "T1", "T2", "T3", "T4")
 ROLES = ("grid", "pv", "battery", "load")
 
 # What one unit of the meter is in the unit of the data model; always a multiplication.
-SCALE: Mapping[str, Decimal] = {
-    "kW": Decimal(1000),
-    "kvar": Decimal(1000),
-    "kVA": Decimal(1000),
-}
+SCALE: Mapping[str, Decimal] = dict.fromkeys(("kW", "kvar", "kVA"), Decimal(1000))
 
 
 def _float(unit: str, text: str, *units: str) -> Field:
@@ -126,13 +122,9 @@ _METER = {
     "meter_amps": _integer("A", "rated current as the meter has it; 5 or 6 with transformers"),
     "ct_ratio": _text("current transformer ratio as the meter has it"),
     "combination_code": _integer("", "what the display's total means"),
-    "direction_l1": _text("current direction of L1: F or R"),
-    "direction_l2": _text("current direction of L2: F or R"),
-    "direction_l3": _text("current direction of L3: F or R"),
+    **{f"direction_l{n}": _text(f"current direction of L{n}: F or R") for n in (1, 2, 3)},
     "quadrant": _integer("", "present quadrant, 1 to 4"),
-    "quadrant_l1": _integer("", "quadrant of L1"),
-    "quadrant_l2": _integer("", "quadrant of L2"),
-    "quadrant_l3": _integer("", "quadrant of L3"),
+    **{f"quadrant_l{n}": _integer("", f"quadrant of L{n}") for n in (1, 2, 3)},
     "power_down_count": _integer("", "how often the meter lost its supply"),
     "error_code": _integer("", "error code of the meter"),
     "error_word": _text("error code of the meter, hexadecimal (GROW)"),
@@ -149,6 +141,11 @@ _POWER_1M = {
         for kind in ("min", "max")
     },
     "samples": _integer("", "readings in the minute"),
+}
+
+_PRICE = {
+    "spot": _float("", "imported price of a kWh"),
+    "price": _float("", "what a kWh costs (buy) or earns (sell) by the formula"),
 }
 
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -257,6 +254,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         },
         "what a meter counted each day, chained by a digest",
     ),
+    "price": Measurement(Lane.MAIN, ("kind",), _PRICE, "imported prices, each quarter hour of UTC"),
     "event": Measurement(
         Lane.MAIN,
         ("meter", "role", "kind", "phase"),

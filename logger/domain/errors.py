@@ -20,6 +20,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── HttpTimeoutError    none within the time allowed
 │   └── HttpTlsError        it cannot be spoken to safely
 ├── MqttError               a broker cannot be reached, or ends the connection
+├── PriceError              prices cannot be read, or the kept ones are damaged
 ├── ReportError             a report cannot be made
 ├── SimulationError         the virtual line cannot be set up
 ├── StalledError            a part of the running logger ended or hangs
@@ -142,6 +143,10 @@ class MqttError(LoggerError):
 
 class ReportError(LoggerError):
     """A report cannot be made: no data, or the database cannot be asked."""
+
+
+class PriceError(LoggerError):
+    """A file of prices cannot be read, or the kept ones cannot be used."""
 
 
 class SimulationError(LoggerError):

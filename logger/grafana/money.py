@@ -40,6 +40,8 @@ from logger.grafana.query import (
 
 _ROSE = '"d" > 0'
 TARIFFS = ("T1", "T2", "T3", "T4")
+# What a kWh costs or earns by an entry of the configuration; None where imported prices tell.
+_At = Callable[[Price], Decimal | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class _Stretch:
 
     since: date
     until: date | None
-    price: Decimal
+    price: Decimal | None
 
 
 def cost(
@@ -70,7 +72,10 @@ def parts_of_cost(
 
 def cost_of(settings: DashboardOptions, tariff: str, *conditions: str, step: str = "") -> str:
     """Return what the energy imported in one tariff cost, in each step of the range shown."""
-    at = lambda price: _exact(price.buying(tariff))  # noqa: E731
+
+    def at(price: Price) -> Decimal | None:
+        return None if price.buy is None else _exact(price.buying(tariff))
+
     own = (*conditions, _in(tariff))
     parts = _parts(settings, "active_import", own, SHOWN, at)
     return _money([*parts], SHOWN, step)
@@ -108,11 +113,13 @@ def saved(settings: DashboardOptions, *, period: Period = SHOWN) -> str:
     return f'SELECT sum("kWh") AS "money" FROM {parts_of} {ZONE}'
 
 
-def _staying(
-    settings: DashboardOptions, period: Period, at: Callable[[Price], Decimal]
-) -> list[tuple[Part, Period]]:
+def _staying(settings: DashboardOptions, period: Period, at: _At) -> list[tuple[Part, Period]]:
     """Return PV less export, each times its price."""
-    less = lambda price: -at(price)  # noqa: E731
+
+    def less(price: Price) -> Decimal | None:
+        own = at(price)
+        return None if own is None else -own
+
     return [
         *_parts(settings, "active_export", (SITE, role("pv"), TOTAL), period, at),
         *_parts(settings, "active_export", (SITE, GRID, TOTAL), period, less),
@@ -155,7 +162,10 @@ def _buying(
 def _selling(
     settings: DashboardOptions, conditions: tuple[str, ...], period: Period, sign: int
 ) -> Iterator[tuple[Part, Period]]:
-    earned = lambda price: sign * _exact(price.sell)  # noqa: E731
+
+    def earned(price: Price) -> Decimal | None:
+        return None if price.sell_formula is not None else sign * _exact(price.sell)
+
     yield from _parts(settings, "active_export", (*conditions, TOTAL), period, earned)
 
 
@@ -163,13 +173,17 @@ def _in(tariff: str) -> str:
     return f"\"phase\" = 'total' AND \"tariff\" = '{tariff}'"
 
 
-def _common(price: Price) -> Decimal:
-    return _exact(price.buy)
+def _common(price: Price) -> Decimal | None:
+    return None if price.buy is None else _exact(price.buy)
 
 
-def _more(tariff: str) -> Callable[[Price], Decimal]:
+def _more(tariff: str) -> _At:
     """Return how much more a tariff costs than the common price."""
-    return lambda price: _exact(price.buying(tariff)) - _exact(price.buy)
+
+    def more(price: Price) -> Decimal | None:
+        return None if price.buy is None else _exact(price.buying(tariff)) - _exact(price.buy)
+
+    return more
 
 
 def _exact(price: float) -> Decimal:
@@ -181,7 +195,7 @@ def _parts(
     counter: str,
     conditions: tuple[str, ...],
     period: Period,
-    at: Callable[[Price], Decimal],
+    at: _At,
 ) -> Iterator[tuple[Part, Period]]:
     """Yield the energy of each stretch of one price, times that price.
 
@@ -199,8 +213,8 @@ def _parts(
         yield Part(counter, later, columns), own.since(f"'{stretch.since}'")
 
 
-def _stretches(settings: DashboardOptions, at: Callable[[Price], Decimal]) -> list[_Stretch]:
-    """Return the stretches of one price other than 0, by time."""
+def _stretches(settings: DashboardOptions, at: _At) -> list[_Stretch]:
+    """Return the stretches of one fixed price other than 0, by time."""
     found: list[_Stretch] = []
     prices = sorted(settings.prices.valid, key=lambda price: price.since)
     for number, price in enumerate(prices):

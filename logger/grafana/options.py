@@ -53,8 +53,14 @@ class DashboardOptions:
 
     @property
     def priced(self) -> bool:
-        """Whether there are prices."""
-        return bool(self.prices.valid)
+        """Whether there are prices, and queries can tell amounts: fixed ones only. InfluxQL
+        joins no measurements, so that imported prices meet energy in reports alone."""
+        return bool(self.prices.valid) and not self.moving
+
+    @property
+    def moving(self) -> bool:
+        """Whether some prices are imported ones, of each quarter hour."""
+        return any(price.moving for price in self.prices.valid)
 
     @property
     def crowded(self) -> bool:

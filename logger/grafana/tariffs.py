@@ -17,6 +17,7 @@ from logger.grafana.panels import (
     bars,
     by_pattern,
     coloured,
+    curves,
     lengths,
     limits,
     row,
@@ -186,6 +187,21 @@ def _money(settings: DashboardOptions) -> list[Json]:
     ]  # fmt: skip
 
 
+def _market() -> Json:
+    asked = (
+        f'SELECT mean("spot") FROM "price" {where(RANGE, SITE)} '
+        'GROUP BY time($__interval), "kind" fill(none)'
+    )
+    return curves(
+        "Imported prices",
+        "Prices of a kWh as imported, before factor, markup, levies and VAT. What energy cost at "
+        "them is in report energy, report statement and the HTTP interface: no panel shows it.",
+        [target(asked, "$tag_kind")],
+        decimals=4, interval="15m", width=24, height=7, empty="no imported price in this range",
+        overrides=[coloured("buy", BUY), coloured("sell", SELL)],
+    )  # fmt: skip
+
+
 def tariffs(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     panels = [
@@ -259,6 +275,7 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Export by month", "active_export", SELL, "Energy fed in during each month"
         ),
         *([row("Money"), *_money(settings)] if settings.priced else []),
+        *([row("Money"), _market()] if settings.moving else []),
         row("The meter's own counters"),
         *_counters(settings),
     ]  # fmt: skip

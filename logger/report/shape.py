@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from logger.report.countervalues import CounterValues
-from logger.report.energy import EnergyRow
+from logger.report.energyrow import EnergyRow
 from logger.report.events import Event
 from logger.report.quality import Line
 
@@ -38,12 +38,24 @@ def energy(row: EnergyRow, currency: str) -> Plain:
         "discharge_kwh": _number(row.discharge),
         "self_consumption": _number(row.self_consumption),
         "self_sufficiency": _number(row.self_sufficiency),
-        "cost": _number(row.cost),
-        "revenue": _number(row.revenue),
-        "currency": currency if row.cost is not None else None,
-        "unpriced_kwh": _number(row.unpriced) if row.cost is not None else None,
+        **amounts(row, currency),
         "divided_kwh": _number(row.divided),
         "sure": row.sure,
+    }
+
+
+def amounts(row: EnergyRow, currency: str) -> Plain:
+    """Return the money of a row, and how much of it is missing."""
+    told = row.net is not None or row.missing
+    return {
+        "cost": _number(row.cost),
+        "revenue": _number(row.revenue),
+        "standing_charge": _number(row.standing),
+        "demand_charge": _number(row.demand_charge),
+        "net": _number(row.net),
+        "currency": currency if told else None,
+        "unpriced_kwh": _number(row.unpriced) if told else None,
+        "quarters_without_price": row.missing,
     }
 
 

@@ -14,14 +14,17 @@ from zoneinfo import ZoneInfo
 
 from logger.config.derive import Prices
 from logger.domain.limits import BORDER_MS, QUARTER_MS
+from logger.domain.spot import NO_SPOTS, Spots
 from logger.domain.timespan import TimeSpan, merged
 from logger.report.calendar import Period
+from logger.report.charges import add, charges
 from logger.report.counted import Bounds
 from logger.report.countervalues import CounterValues, Series
 from logger.report.daychain import EVER
-from logger.report.energy import EnergyRow, gather, report
+from logger.report.energy import gather, report
+from logger.report.energyrow import EnergyRow
 from logger.report.events import Event, joined, within
-from logger.report.quarters import QuarterHours, quarter_hours
+from logger.report.quarters import Owner, QuarterHours, quarter_hours
 from logger.report.source import Source
 
 NOTE = (
@@ -82,23 +85,29 @@ def statement(
     prices: Prices,
     zone: ZoneInfo,
     bounds: Mapping[str, Bounds],
+    spots: Spots = NO_SPOTS,
 ) -> Statement | None:
     """Return the statement of one meter, None if nothing is known of it in the span.
 
-    Raises ReportError when the source cannot be asked.
+    Standing charges and those on demand are the grid meter's. Raises ReportError when the
+    source cannot be asked.
     """
     span = (shown[0].start_ms, shown[-1].end_ms)
     tags = {"meter": (meter,)}
-    found, _ = gather(source, shown, prices, zone, tags, bounds)
+    found, hours = gather(source, shown, prices, zone, tags, bounds)
     if not found.values:
         return None
     role = max(found.values, key=lambda one: found.values[one][-1][0]).role
-    rows, total = report(_as_grid(found), shown, prices, zone)
+    own_hours = {Owner(meter, "grid"): _together(hours)} if hours else {}
+    grid = role == "grid"
+    rows, total = report(_as_grid(found), shown, prices, zone, own_hours, spots, standing=grid)
     if not rows:
         return None
+    if grid:
+        add([*rows, total], charges(source, shown, prices, zone, tags))
     events = joined(source.read("event", [EVER], {"kind": _NAMED}, ()))
     own = tuple(one for one in within(events, span) if one.meter in {meter, ""})
-    quarters = quarter_hours(source, span, tags)
+    quarters = hours or quarter_hours(source, span, tags)
     return Statement(
         meter,
         role,
@@ -119,6 +128,11 @@ def _as_grid(found: CounterValues) -> CounterValues:
         key = replace(series, role="grid")
         values[key] = sorted({**dict(values.get(key, ())), **dict(own)}.items())
     return CounterValues(values, found.breaks, found.bounds)
+
+
+def _together(hours: Mapping[Owner, QuarterHours]) -> QuarterHours:
+    """Return the quarter hours of a meter, whatever its role was."""
+    return {at: quarter for own in hours.values() for at, quarter in own.items()}
 
 
 def _registers(found: CounterValues, span: TimeSpan) -> Iterable[Register]:

@@ -12,8 +12,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from logger.domain.timespan import TimeSpan
+from logger.report.amounts import cells, heads, kwh, remark
 from logger.report.daychain import Checked
-from logger.report.energy import EnergyRow
+from logger.report.energyrow import EnergyRow
+from logger.report.shape import amounts
 from logger.report.statement import NOTE, Statement
 
 Plain = dict[str, Any]
@@ -86,10 +88,7 @@ def _row(row: EnergyRow, currency: str) -> Plain:
             f"import_{name.lower()}_kwh": _number(row.tariffs[name]) for name in sorted(row.tariffs)
         },
         "export_kwh": _number(row.grid_export),
-        "cost": _number(row.cost),
-        "revenue": _number(row.revenue),
-        "currency": currency if row.cost is not None else None,
-        "unpriced_kwh": _number(row.unpriced) if row.cost is not None else None,
+        **amounts(row, currency),
         "divided_kwh": _number(row.divided),
         "sure": row.sure,
     }
@@ -139,14 +138,11 @@ def remarks(found: Statement) -> list[str]:
     said = [f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds)]
     if found.estimates:
         said.append(f"{len(found.estimates)} parts estimated or missing")
-    for energy, text in ((found.total.divided, "divided by time"), (_unpriced(found), "unpriced")):
-        if energy:
-            said.append(f"{energy:.2f} kWh {text}")
+    if found.total.divided:
+        said.append(f"{found.total.divided:.2f} kWh divided by time")
+    if text := remark(found.total):
+        said.append(text)
     return said
-
-
-def _unpriced(found: Statement) -> Decimal | None:
-    return None if found.total.cost is None else found.total.unpriced
 
 
 def page(
@@ -175,22 +171,20 @@ def page(
 
 
 def _sum(statements: Sequence[Statement], currency: str) -> str:
+    whole = EnergyRow("total", 0, 0)
+    for one in statements:
+        whole.add(one.total)
+        if one.total.demand_charge is not None:
+            whole.demand_charge = (whole.demand_charge or Decimal(0)) + one.total.demand_charge
+    every = [*(one.total for one in statements), whole]
     rows = [
-        [one.meter, one.cost_centre or "", kwh(one.total.grid_import), kwh(one.total.grid_export),
-         money(one.total, one.total.cost), money(one.total, one.total.revenue)]
-        for one in statements
+        [kwh(row.grid_import), kwh(row.grid_export), *cells(row, every)]
+        for row in every
     ]  # fmt: skip
-    costs = [one.total.cost for one in statements if one.total.cost is not None]
-    drawn = [one.total.grid_import or Decimal(0) for one in statements]
-    fed = [one.total.grid_export or Decimal(0) for one in statements]
-    earned = [one.total.revenue for one in statements if one.total.revenue is not None]
-    part = any(one.total.unpriced or one.total.cost is None for one in statements)
-    last = [kwh(Decimal(sum(drawn))), kwh(Decimal(sum(fed)))]
-    for sums in (costs, earned):
-        last.append(f"{sum(sums):.2f}{' (part)' if part else ''}" if sums else "")
-    heads = ["meter", "cost centre", "import kWh", "export kWh", f"cost {currency}",
-             f"revenue {currency}"]  # fmt: skip
-    return _table("all meters", heads, rows, ["total", "", *last])
+    names = [[one.meter, one.cost_centre or ""] for one in statements]
+    body = [[*name, *row] for name, row in zip(names, rows[:-1], strict=True)]
+    columns = ["meter", "cost centre", "import kWh", "export kWh", *heads(every, currency)]
+    return _table("all meters", columns, body, ["total", "", *rows[-1]])
 
 
 def _section(
@@ -215,13 +209,14 @@ def _section(
         ),
     ]  # fmt: skip
     tariffs = sorted(found.total.tariffs)
+    every = [*found.rows, found.total]
     rows = [
         [row.label, kwh(row.grid_import), *(kwh(row.tariffs.get(name)) for name in tariffs),
-         kwh(row.grid_export), money(row, row.cost), money(row, row.revenue)]
-        for row in [*found.rows, found.total]
+         kwh(row.grid_export), *cells(row, every)]
+        for row in every
     ]  # fmt: skip
-    heads = ["period", "import", *tariffs, "export", f"cost {currency}", f"revenue {currency}"]
-    parts.append(_table("energy, kWh", heads, rows[:-1], rows[-1]))
+    names = ["period", "import", *tariffs, "export", *heads(every, currency)]
+    parts.append(_table("energy, kWh", names, rows[:-1], rows[-1]))
     told = [
         [one.kind.replace("_", " "), moment(one.start_ms, zone),
          moment(one.end_ms, zone) if one.end_ms is not None else "goes on", one.text]
@@ -257,30 +252,20 @@ def _chain(meter: str, chain: Checked, verified: bool) -> str:
 
 def _table(
     caption: str,
-    heads: Sequence[str],
+    names: Sequence[str],
     rows: Sequence[Sequence[str]],
     total: Sequence[str] | None = None,
 ) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(one)}</{tag}>" for one in cells) + "</tr>"
 
-    kind = " class='text'" if heads[-1] == "remark" else ""
+    kind = " class='text'" if names[-1] == "remark" else ""
     foot = f"<tfoot>{line(total, 'td')}</tfoot>" if total else ""
     body = "".join(line(row, "td") for row in rows)
     return (
-        f"<table{kind}><caption>{escape(caption)}</caption><thead>{line(heads, 'th')}</thead>"
+        f"<table{kind}><caption>{escape(caption)}</caption><thead>{line(names, 'th')}</thead>"
         f"<tbody>{body}</tbody>{foot}</table>"
     )
-
-
-def kwh(value: Decimal | None) -> str:
-    """Return an energy for people."""
-    return "" if value is None else f"{value:.2f}"
-
-
-def money(row: EnergyRow, value: Decimal | None) -> str:
-    """Return an amount for people, marked where a price lacks."""
-    return kwh(value) + (" (part)" if row.unpriced and value is not None else "")
 
 
 def moment(at_ms: int, zone: ZoneInfo) -> str:

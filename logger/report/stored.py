@@ -11,12 +11,15 @@ from zoneinfo import ZoneInfo
 from logger.config import Config
 from logger.config.token import READ_TOKEN_VARIABLE, from_environment
 from logger.domain import times
+from logger.domain.spot import NO_SPOTS, Spots
 from logger.domain.timespan import TimeSpan
 from logger.models import load as load_model
+from logger.prices import kept
+from logger.report import charges, shape
 from logger.report import energy as energies
-from logger.report import shape
 from logger.report.bounds import bounds
 from logger.report.calendar import Period
+from logger.report.energyrow import EnergyRow
 from logger.report.events import Event, joined
 from logger.report.influx import InfluxSource
 from logger.report.source import BufferSource, Lines, Source
@@ -59,8 +62,8 @@ def source(
 class Energy:
     """The energy report: its rows, their total, and where counters broke."""
 
-    rows: Sequence[energies.EnergyRow]
-    total: energies.EnergyRow
+    rows: Sequence[EnergyRow]
+    total: EnergyRow
     doubts: Sequence[dict[str, str]]
 
     def plain(self, config: Config, by: str) -> dict[str, Any]:
@@ -91,8 +94,21 @@ def energy(
     span = (shown[0].start_ms, shown[-1].end_ms)
     most = bounds(points, span, models, config.counters.margin)
     found, quarters = energies.gather(points, shown, config.prices, zone, tags, most, netted=netted)
-    rows, total = energies.report(found, shown, config.prices, zone, quarters)
+    rows, total = energies.report(found, shown, config.prices, zone, quarters, spots(config))
+    if rows:
+        own = charges.charges(points, shown, config.prices, zone, {"role": ("grid",)})
+        charges.add([*rows, total], own)
     return Energy(rows, total, shape.doubts(found, total, zone))
+
+
+def spots(config: Config) -> Spots:
+    """Return the imported prices, if the configuration has a formula for them.
+
+    Raises PriceError if they cannot be used.
+    """
+    if not any(price.moving for price in config.prices.valid):
+        return NO_SPOTS
+    return kept.load(kept.beside(config.buffer.path), config.prices.currency)
 
 
 def events(points: Source, until_ms: int, tags: Mapping[str, Sequence[str]]) -> list[Event]:

@@ -1,0 +1,274 @@
+"""`prices`: what the market asks for each quarter hour, imported and kept beside the buffer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from logger.cli import pricerows
+from logger.cli.bufferparts import bar, emit
+from logger.cli.moments import FromOption, ToOption, lasting, limits, now_ms
+from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from logger.config import Config
+    from logger.domain.spot import Kind, Spot
+    from logger.prices.reading import Taken
+
+app = typer.Typer(
+    help="Prices of each hour or quarter hour: import them, look at them.", no_args_is_help=True
+)
+
+_KIND_HELP = "import (what is drawn) or export (what is fed back)"
+KindOption = Annotated[str, typer.Option("--kind", help=f"For {_KIND_HELP}.")]
+KindsOption = Annotated[
+    str | None, typer.Option("--kind", help=f"Only those for {_KIND_HELP}; else both.")
+]
+_SHOWN_BAD, _SHOWN_GAPS = 20, 10
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or JSON, also compressed by gzip.")
+    ],
+    zone: Annotated[
+        str | None,
+        typer.Option("--zone", help="Time zone of times without an offset, as Europe/Vienna."),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", help="EUR/MWh, ct/kWh, EUR/kWh ...; else as the file says."),
+    ] = None,
+    kind: KindOption = "import",
+    resolution: Annotated[
+        float | None,
+        typer.Option(
+            "--resolution",
+            parser=lasting,
+            metavar="DURATION",
+            help="How long a price holds: 15m, 30m, 1h; else as the file says.",
+        ),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option("--column", help="The column or field of the price.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Only what has this area, sequence ...; may be repeated."),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Take the good lines although some are bad.")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Take prices from a file: CSV or JSON of ENTSO-E, energy-charts.info, aWATTar, SMARD, Nord
+    Pool, Tibber and others. Prices that are there already are replaced. With a bad line
+    nothing is taken, unless --skip-bad."""
+    from logger.config import load_config
+    from logger.prices import kept
+    from logger.prices.reading import How, read
+
+    loaded = load_config(config)
+    wanted = pricerows.one_kind(kind)
+    how = How(
+        currency=loaded.prices.currency,
+        zone=pricerows.known_zone(zone),
+        unit=pricerows.known_unit(unit),
+        length_ms=pricerows.length_ms(resolution),
+        column=column,
+        only=tuple(only or ()),
+    )
+    found = read(source, how)
+    refused = bool(found.bad) and not skip_bad
+    changed = points = 0
+    if not refused and found.spot:
+        place = kept.beside(loaded.buffer.path)
+        with kept.changing(place):
+            old = kept.load(place, loaded.prices.currency)
+            new, changed = kept.merged(old, wanted, found.spot)
+            kept.save(place, new, loaded.prices.currency)
+        points = _written(loaded, wanted, found.spot, as_json)
+    taken = 0 if refused else len(found.spot)
+    if as_json:
+        emit(_told(found, taken, changed, points))
+    else:
+        _show_import(found, refused, taken, changed, loaded)
+    raise typer.Exit(1 if found.bad or not found.spot else 0)
+
+
+def _told(found: Taken, taken: int, changed: int, points: int) -> dict[str, Any]:
+    return {
+        "quarter_hours": taken,
+        "replaced": changed,
+        "points": points,
+        "rows": found.rows,
+        "without_price": found.empty,
+        "repeated": found.repeated,
+        "unit": found.unit,
+        "zone": found.zone or None,
+        "bad": found.bad,
+    }
+
+
+def _show_import(found: Taken, refused: bool, taken: int, changed: int, loaded: Config) -> None:
+    from zoneinfo import ZoneInfo
+
+    from logger.cli.console import plain
+    from logger.domain.spot import gaps
+
+    for line in found.bad[:_SHOWN_BAD]:
+        typer.secho(plain(line), fg="red", err=True)
+    if len(found.bad) > _SHOWN_BAD:
+        typer.secho(f"... and {len(found.bad) - _SHOWN_BAD} more", fg="red", err=True)
+    if refused:
+        typer.echo("nothing imported: mend these lines or add --skip-bad")
+        return
+    if not taken:
+        typer.echo("nothing imported: no line has a price")
+        return
+    place = ZoneInfo(loaded.site.timezone)
+    span = (min(found.spot), max(found.spot) + 900_000)
+    low, high = min(found.spot.values()), max(found.spot.values())
+    typer.echo(
+        f"{taken} quarter hours, {pricerows.between(span, place)}: {low:f} to {high:f} "
+        f"{loaded.prices.currency} a kWh (the file has {found.unit})"
+    )
+    if changed:
+        typer.echo(f"{changed} of them had another price before")
+    if found.empty:
+        typer.echo(f"{found.empty} lines have no price", err=True)
+    if missing := sum(end - start for start, end in gaps(found.spot)) // 900_000:
+        typer.echo(f"{missing} quarter hours between them have none: prices show", err=True)
+
+
+def _written(loaded: Config, kind: Kind, spot: Spot, as_json: bool) -> int:
+    """Put points of the prices into the buffer, which is made if there is none."""
+    from zoneinfo import ZoneInfo
+
+    from logger.domain.datamodel import Lane
+    from logger.prices.points import final, points
+    from logger.store import tools
+    from logger.store.rows import new_rows
+    from logger.transfer.importing import check_room
+
+    price = final(loaded.prices, kind, ZoneInfo(loaded.site.timezone))
+    made = list(points(loaded.site.name, kind, spot, price))
+    rows = new_rows(Lane.MAIN, [one.line() for one in made], [one.time_ms for one in made])
+    path = loaded.buffer.path
+    check_room(path, loaded.buffer.max_size, rows)
+    with tools.changing(path, new=True) as database, bar("writing points", as_json) as progress:
+        return tools.add(database, rows, now_ms(), progress)
+
+
+@app.command()
+def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Show which prices there are and which are missing; exit code 1 if some are."""
+    from zoneinfo import ZoneInfo
+
+    from logger.config import load_config
+    from logger.domain.spot import gaps
+    from logger.prices import kept
+
+    loaded = load_config(config)
+    path = kept.beside(loaded.buffer.path)
+    spots = kept.load(path, loaded.prices.currency)
+    place = ZoneInfo(loaded.site.timezone)
+    needed = pricerows.needed(loaded)
+    found = [pricerows.about(kind, spot, place) for kind, spot in spots.items()]
+    lacking = [kind for kind in needed if kind not in spots]
+    if as_json:
+        told = {"file": str(path), "currency": loaded.prices.currency, "prices": found}
+        emit({**told, "needed": list(needed), "lacking": lacking})
+    else:
+        if not found:
+            typer.echo(f"{path}: no prices yet: inepro-logger prices import FILE")
+        for kind, spot in spots.items():
+            held = (min(spot), max(spot) + 900_000)
+            low, high = min(spot.values()), max(spot.values())
+            mean = sum(spot.values()) / len(spot)
+            typer.echo(
+                f"{kind}: {len(spot)} quarter hours, {pricerows.between(held, place)}: "
+                f"{low:f} to {high:f}, mean {mean:.5f} {loaded.prices.currency} a kWh"
+            )
+            own = gaps(spot)
+            for gap in own[:_SHOWN_GAPS]:
+                typer.echo(f"  missing: {pricerows.between(gap, place)}")
+            if len(own) > _SHOWN_GAPS:
+                typer.echo(f"  ... and {len(own) - _SHOWN_GAPS} more gaps")
+        for kind in lacking:
+            typer.echo(f"{kind}: prices.valid has a formula, and no price is there", err=True)
+    raise typer.Exit(1 if lacking or any(one["gaps"] for one in found) else 0)
+
+
+@app.command("list")
+def list_(
+    first: FromOption = None,
+    last: ToOption = None,
+    kind: KindsOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """List prices: as imported, and what a kWh costs or earns by the formula that holds. Without
+    --from and --to: those of today and later."""
+    from zoneinfo import ZoneInfo
+
+    from logger.config import load_config
+    from logger.prices import kept
+    from logger.report.shape import csv_text
+
+    loaded = load_config(config)
+    place = ZoneInfo(loaded.site.timezone)
+    if first is None and last is None:
+        first = "today"
+    start, end = limits(first, last, loaded.site.timezone, now_ms())
+    spots = kept.load(kept.beside(loaded.buffer.path), loaded.prices.currency)
+    rows = pricerows.rows(
+        loaded, spots, pricerows.kinds(kind), (start or 0, 2**62 if end is None else end), place
+    )
+    if as_json:
+        emit({"currency": loaded.prices.currency, "prices": rows})
+    elif as_csv:
+        typer.echo(csv_text(rows), nl=False)
+    elif rows:
+        pricerows.show(rows, loaded.prices.currency)
+    else:
+        typer.echo("no price of that time is there: inepro-logger prices show", err=True)
+
+
+@app.command()
+def remove(
+    first: FromOption = None,
+    last: ToOption = None,
+    kind: KindsOption = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All of them, if neither --from nor --to is given.")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove kept prices of a time: reports then miss them. Points that were written stay."""
+    from logger.config import load_config
+    from logger.prices import kept
+
+    loaded = load_config(config)
+    start, end = limits(first, last, loaded.site.timezone, now_ms())
+    if start is None and end is None and not everything:
+        raise typer.BadParameter("which prices? Give --from or --to, or --all")
+    path = kept.beside(loaded.buffer.path)
+    gone = 0
+    if path.exists():
+        with kept.changing(path):
+            old = kept.load(path, loaded.prices.currency)
+            until = 2**62 if end is None else end
+            left, gone = kept.without(old, pricerows.kinds(kind), start or 0, until)
+            if gone:
+                kept.save(path, left, loaded.prices.currency)
+    if as_json:
+        emit({"quarter_hours": gone})
+    else:
+        typer.echo(f"{gone} quarter hours of prices removed")

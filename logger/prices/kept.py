@@ -1,0 +1,163 @@
+"""The file beside the buffer in which imported prices are kept, whatever happens to points.
+
+Text, a line for each price: what is priced, from when to when (UTC), the price of a kWh.
+
+    # inepro-logger prices, EUR a kWh
+    import,2026-01-01T00:00Z,2026-01-01T01:00Z,0.08512
+    # 1 lines, SHA-256 6b0e...
+
+It is written whole under another name and then renamed: it is the old one or the new one. The
+last line tells whether it is complete and as it was written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import hashlib
+import os
+from collections.abc import Collection, Iterator
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from logger.domain.errors import PriceError
+from logger.domain.limits import QUARTER_MS
+from logger.domain.spot import Kind, Spot, Spots, quarters, runs
+
+_HEAD = "# inepro-logger prices, {} a kWh"
+_FORM = "%Y-%m-%dT%H:%MZ"
+
+
+def beside(buffer: Path) -> Path:
+    """Return where the prices are that belong to a buffer file."""
+    return buffer.with_name("prices.csv")
+
+
+def load(path: Path, currency: str) -> Spots:
+    """Return the kept prices of a kWh; none if there is no file.
+
+    Raises PriceError if the file is damaged, or of another currency.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as err:
+        raise _damaged(path, f"not UTF-8: {err}") from err
+    except OSError as err:
+        raise PriceError(f"{path}: {err.strerror}", "check the permissions") from err
+    first, *lines = text.split("\n") if text else [""]
+    if lines and not lines[-1]:
+        lines.pop()
+    if first != _HEAD.format(currency):
+        if first.startswith(_HEAD.split("{", maxsplit=1)[0]):
+            raise PriceError(
+                f"{path}: its prices are {first[2:]!r}, prices.currency is {currency!r}",
+                "set prices.currency as it was, or move the file away and import prices anew",
+            )
+        raise _damaged(path, f"line 1: expected {_HEAD.format(currency)!r}, not {first[:60]!r}")
+    if not lines or lines[-1] != _seal(lines[:-1]):
+        raise _damaged(path, "its last line does not fit to what is before it")
+    found: dict[Kind, dict[int, Decimal]] = {}
+    for number, line in enumerate(lines[:-1], start=2):
+        try:
+            kind, start, end, price = line.split(",")
+            own = found.setdefault(Kind(kind), {})
+            own.update(dict.fromkeys(quarters((_moment(start), _moment(end))), Decimal(price)))
+        except (ValueError, InvalidOperation) as err:
+            raise _damaged(path, f"line {number}: {line[:80]!r}") from err
+    return found
+
+
+def save(path: Path, spots: Spots, currency: str) -> None:
+    """Put the prices in place of those that are kept. Raises PriceError."""
+    lines = [
+        f"{kind},{_text(start)},{_text(end)},{price:f}"
+        for kind, spot in sorted(spots.items())
+        for (start, end), price in runs(spot)
+    ]
+    text = "\n".join([_HEAD.format(currency), *lines, _seal(lines), ""])
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+        _sync(path.parent)
+    except OSError as err:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise PriceError(
+            f"{path}: cannot be written: {err.strerror}; the prices are as they were",
+            f"is there room, and may this user write into {path.parent}?",
+        ) from err
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Let no other command change the prices meanwhile. Raises PriceError."""
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as err:
+        raise PriceError(
+            f"{lock}: {err.strerror}", f"does {path.parent} exist, and may this user write there?"
+        ) from err
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def merged(old: Spots, kind: Kind, new: Spot) -> tuple[Spots, int]:
+    """Return the prices with new ones, which replace older ones, and how many quarter hours
+    got another price than they had."""
+    before = old.get(kind, {})
+    changed = sum(at in before and before[at] != price for at, price in new.items())
+    return {**old, kind: {**before, **new}}, changed
+
+
+def without(old: Spots, kinds: Collection[Kind], start: int, end: int) -> tuple[Spots, int]:
+    """Return the prices without those from `start` to `end`, and how many quarter hours went."""
+    left: dict[Kind, Spot] = {}
+    gone = 0
+    for kind, spot in old.items():
+        own = {at: p for at, p in spot.items() if kind not in kinds or not start <= at < end}
+        gone += len(spot) - len(own)
+        if own:
+            left[kind] = own
+    return left, gone
+
+
+def _seal(lines: list[str]) -> str:
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return f"# {len(lines)} lines, SHA-256 {digest}"
+
+
+def _text(at_ms: int) -> str:
+    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime(_FORM)
+
+
+def _moment(text: str) -> int:
+    found = round(dt.datetime.fromisoformat(text).timestamp() * 1000)
+    if found % QUARTER_MS or not text.endswith("Z"):
+        raise ValueError(text)
+    return found
+
+
+def _damaged(path: Path, what: str) -> PriceError:
+    return PriceError(
+        f"{path}: damaged: {what}", "move it away and import the prices again: no point is lost"
+    )
+
+
+def _sync(directory: Path) -> None:
+    """Let a rename survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,84 @@
+"""Charges on demand: what a kW costs, times what the rule of the configuration finds.
+
+    charge of a period = billed demand (kW, by the rule) x demand_kw
+
+A month, or a year, is charged if the report has all of it, or all that there is of it yet.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from logger.config.demandrule import DemandRule, load_rule
+from logger.config.derive import Prices
+from logger.domain.limits import QUARTER_MS
+from logger.domain.spot import NO_SPOTS
+from logger.domain.times import day_of, first_day, next_day
+from logger.domain.timespan import TimeSpan
+from logger.report import demand
+from logger.report.calendar import By, Period, periods
+from logger.report.energyrow import EnergyRow
+from logger.report.money import PriceList
+from logger.report.quarters import quarter_hours
+from logger.report.source import Source, Tags
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What the demand of a month or year of one meter costs; `sure` if no quarter hour of it
+    is missing or estimated."""
+
+    meter: str
+    span: TimeSpan
+    demand_kw: float
+    amount: Decimal
+    sure: bool
+
+
+def charges(
+    source: Source, shown: Sequence[Period], prices: Prices, zone: ZoneInfo, tags: Tags
+) -> list[Charge]:
+    """Return the charges of the months or years that a report has, for each meter of `tags`.
+
+    Raises ConfigError for a rule that cannot be used, ReportError if the source fails.
+    """
+    span = (shown[0].start_ms, shown[-1].end_ms)
+    known = PriceList(prices, NO_SPOTS, zone)
+    found: list[Charge] = []
+    names = {price.demand_rule for price in known.entries(span) if price.demand_kw}
+    for name in sorted(names):
+        rule = load_rule(name) if name else DemandRule()
+        spans = _periods(rule, span, zone)
+        quarters = quarter_hours(source, (spans[0].start_ms, spans[-1].end_ms), tags)
+        newest = max((max(own) + QUARTER_MS for own in quarters.values()), default=span[0])
+        for row in demand.report(quarters, spans, rule, zone):
+            price = known.at(row.start_ms) or known.at(min(row.end_ms, span[1]) - 1)
+            whole = row.end_ms <= span[1] or newest <= span[1]
+            if price is None or price.demand_rule != name or row.start_ms < span[0] or not whole:
+                continue
+            amount = Decimal(repr(row.billed)) * Decimal(str(price.demand_kw))
+            until = min(row.end_ms, span[1])
+            found.append(Charge(row.meter, (row.start_ms, until), row.billed, amount, row.sure))
+    return found
+
+
+def _periods(rule: DemandRule, span: TimeSpan, zone: ZoneInfo) -> list[Period]:
+    """Return the whole months or years that touch a span, and those before it that the rule
+    takes a mean with."""
+    first = first_day(rule.per, day_of(span[0], zone))
+    for _ in range(rule.mean_of - 1):
+        first = first_day(rule.per, first - dt.timedelta(days=1))
+    last = next_day(rule.per, day_of(span[1] - 1, zone)) - dt.timedelta(days=1)
+    return periods(first, last, By(rule.per), zone)
+
+
+def add(rows: Iterable[EnergyRow], found: Sequence[Charge]) -> None:
+    """Put each charge into the rows that have all of its time."""
+    for row in rows:
+        for one in found:
+            if row.start_ms <= one.span[0] and one.span[1] <= row.end_ms:
+                row.demand_charge = (row.demand_charge or Decimal(0)) + one.amount
