@@ -40,11 +40,11 @@ def _power(of: str, sign: str = "") -> str:
         f'SELECT {sign}last("active_power") AS "p" FROM "power" '
         f'{where(_NOW, SITE, role(of), _TOTAL)} GROUP BY "meter"'
     )
-    return f'SELECT sum("p") AS "W" FROM ({inner}) {where(_NOW)}'
+    return f'SELECT round(sum("p")) AS "W" FROM ({inner}) {where(_NOW)}'
 
 
 def _load() -> str:
-    return f'SELECT last("load_power") AS "W" FROM "site" {where(_NOW, SITE)}'
+    return f'SELECT round(last("load_power")) AS "W" FROM "site" {where(_NOW, SITE)}'
 
 
 def flows(settings: DashboardOptions) -> list[Json]:
@@ -171,7 +171,7 @@ def _voltages(
                 source=LIVE,
             )
         ],
-        unit="volt", decimals=1, empty=_SILENT, missing=MISSING, names=True,
+        unit="suffix:V", decimals=1, empty=_SILENT, missing=MISSING, names=True,
         thresholds=limits((low, "green"), (warning, "orange"), (high, "red"), base="blue"),
         links=[link("Voltage and frequency", QUALITY)],
     )  # fmt: skip

@@ -258,7 +258,6 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     falling: bool = more.pop("falling", True)
     options = {
         "showHeader": True,
-        "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
         "sortBy": [{"displayName": sort, "desc": falling}] if sort else [],
     }
     organize = {

@@ -63,7 +63,8 @@ def _feed_in() -> Json:
         "export, which lifts the voltage.",
         [
             target(
-                window('mean("active_power")', "power_1m", "\"phase\" = 'total'") + " fill(null)",
+                window('round(mean("active_power"))', "power_1m", "\"phase\" = 'total'")
+                + " fill(null)",
                 "Active power",
             )
         ],
@@ -135,7 +136,7 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
         defaults={"mappings": [NOTHING, {"type": "value", "options": {"null": {"text": "–"}}}]},
         overrides=[
             _column("Time", 190), _column("Kind", 150), _column("Meter", 80), _column("Phase", 65),
-            _column("State", 65), _column("Duration", 90, unit="s", decimals=0),
+            _column("State", 65), _column("Duration", 90, unit="dtdurations", decimals=1),
             _column("Extreme", 85, decimals=1), _column("What", None, minWidth=260),
         ],
     )  # fmt: skip
