@@ -98,13 +98,14 @@ def _meters() -> list[Json]:
         "power_down_count": "Power-downs", "error_code": "Error", "status_word": "Status",
     }  # fmt: skip
     columns = ", ".join(f'last("{name}") AS "{name}"' for name in names)
+    unread = "nothing was read for two days: inepro-logger status"
     facts = f'SELECT {columns} FROM "meter" {where(_DAYS, SITE, METER)} GROUP BY "meter"'
     return [
         table(
             "Last seen",
             "The newest reading of each meter within two days, and how long ago it was.",
             [target(seen, source=LIVE, table=True)],
-            width=8, height=7, unit="string",
+            width=8, height=7, unit="string", empty=unread,
             columns={
                 "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
                 "W": "Active power",
@@ -129,7 +130,7 @@ def _meters() -> list[Json]:
             "code sets the meaning of the display's total.",
             [target(facts, table=True)],
             width=16, height=7, columns={"meter": "Meter", **names},
-            hidden=("Time", "time"), unit="string",
+            hidden=("Time", "time"), unit="string", empty=unread,
             overrides=[
                 _wide(column, width)
                 for column, width in {

@@ -136,20 +136,18 @@ def _loads(settings: DashboardOptions) -> list[Json]:
     whole = settings.has("grid")
     each = target(summed([Part("active_import", _LOADS)], by=EACH), "$tag_meter")
     daily = [target(steps("active_import", "1d", *_LOADS, by=EACH), "$tag_meter")]
-    parts, found = [each], []
+    parts = [each]
     grey = [by_pattern(f"^{_REST}$", "text")]
     if whole:
         parts.append(target(balance.unmetered(), _REST))
         daily.append(target(balance.unmetered(step="1d"), _REST))
-    found.append(
-        shares(
-            "Shares of the loads",
-            "Energy of each load meter in the range shown"
-            + (", and what the site consumed besides: a rest without a meter." if whole else "."),
-            parts,
-            unit="suffix:kWh", decimals=1, width=12, height=10, overrides=grey,
-            empty="nothing counted",
-        )
+    ring = shares(
+        "Shares of the loads",
+        "Energy of each load meter in the range shown"
+        + (", and what the site consumed besides: a rest without a meter." if whole else "."),
+        parts,
+        unit="suffix:kWh", decimals=1, width=12, height=10, overrides=grey,
+        empty="nothing counted",
     )  # fmt: skip
     days = bars(
         "Loads by day",
@@ -159,8 +157,9 @@ def _loads(settings: DashboardOptions) -> list[Json]:
         unit="suffix:kWh", decimals=1, width=12, height=10, interval="1d", legend=(),
         overrides=grey,
     )  # fmt: skip
-    days["options"]["legend"]["showLegend"] = not settings.crowded
-    found.append(days)
+    found = [ring, days]
+    for one in found:
+        one["options"]["legend"]["showLegend"] = not settings.crowded
     if whole:
         found += _unmetered()
     return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logger.grafana import balance, money
-from logger.grafana.frame import METERS, SOLAR, TARIFFS
+from logger.grafana.frame import HEALTH, METERS, SOLAR, TARIFFS
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
@@ -116,6 +116,7 @@ def _demand(settings: DashboardOptions) -> Json:
         ],
         unit="suffix:kW", decimals=2, names=True, rows=True, height=5, thresholds=steps,
         empty="no reading for 5 minutes", missing=MISSING,
+        links=[link("Logger and meters", HEALTH)],
     )  # fmt: skip
 
 
