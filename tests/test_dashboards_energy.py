@@ -69,11 +69,18 @@ buy_t1 = 0.44
 buy_t2 = 0.19
 sell = -0.02
 """
-METER = '[[bus.meter]]\nname = "{name}"\nmodel = "pro380"\naddress = {address}\nrole = "{role}"\n'
+METER = """\
+[[bus.meter]]
+name = "{name}"
+model = "pro380"
+address = {address}
+role = "{role}"
+{centre}"""
 METERS = {
     "grid": "grid", "east": "pv", "west": "pv", "store": "battery",
     "kitchen": "load", "car": "load",
 }  # fmt: skip
+CENTRES = {"kitchen": "Flat 1", "grid": "Owner's", "car": "Owner's"}
 # How fast the counters of each meter rise, in Wh a reading at most: drawn, fed back.
 RATES = {
     "grid": (900, 300),
@@ -127,6 +134,36 @@ class House:
     engine: InfluxServer
     config: Path
     boards: dict[str, Json]
+
+    @cache  # noqa: B019 - as long as the module's tests
+    def statement(self, centre: str, first: str, last: str) -> dict[str, float]:
+        """Return the sums of `report statement` over the meters of a cost centre."""
+        words = ["report", "statement", "--from", first, "--to", last, "--by", "day", "--json"]
+        words += ["--cost-centre", centre, "--config", str(self.config)]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        totals = [one["total"] for one in json.loads(result.stdout)["statements"]]
+        return {
+            key: sum(one[key] or 0.0 for one in totals)
+            for key in ("import_kwh", "export_kwh", "cost")
+        }
+
+    def centres(self, title: str, first: str, end: str) -> dict[str, dict[str, float]]:
+        """Return what a table of cost centres shows, by the names that stand for numbers."""
+        (panel,) = (p for p in panels(self.boards["meters.json"]) if p["title"] == title)
+        (named,) = (o for o in panel["fieldConfig"]["overrides"]
+                    if o["matcher"]["options"] == "Cost centre")  # fmt: skip
+        (mappings,) = (i["value"] for i in named["properties"] if i["id"] == "mappings")
+        (target,) = panel["targets"]
+        values = variables_of(self.boards["meters.json"], site="house", meter="grid")
+        query = expand(target["query"], Range(moment(first), moment(end)), 60_000, values)
+        (series,) = self.engine.query(query, "energy")
+        found = {}
+        for row in series["rows"]:
+            row.pop("time")
+            name = mappings[0]["options"][f"{row.pop('centre'):g}"]["text"]
+            found[name] = {key: value for key, value in row.items() if value is not None}
+        return found
 
     @cache  # noqa: B019 - as long as the module's tests
     def report(self, first: str, last: str, by: str = "day") -> dict[str, Any]:
@@ -212,7 +249,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         write_influx(engine.url, "energy", list(points()))
         (place / "token").write_text(front.token, encoding="utf-8")
         meters = "".join(
-            METER.format(name=name, address=address, role=role)
+            METER.format(
+                name=name,
+                address=address,
+                role=role,
+                centre=f'cost_centre = "{CENTRES[name]}"\n' if name in CENTRES else "",
+            )
             for address, (name, role) in enumerate(METERS.items(), start=1)
         )
         config = place / "logger.toml"
@@ -429,9 +471,8 @@ def test_the_split_of_the_day_is_that_of_the_report(house: House) -> None:
 
 def test_yesterday_is_counted_until_the_same_time(house: House) -> None:
     """Six o'clock in the evening: hours of the report, added up."""
-    found = house.figures(
-        "home: Consumed, against yesterday", "2026-11-04T08:00", "2026-11-04T18:00"
-    )
+    name = "home: Consumed, day so far"
+    found = house.figures(name, "2026-11-04T08:00", "2026-11-04T18:00")
     hours = {
         day: house.report(day, day, "hour")["rows"][:18] for day in ("2026-11-03", "2026-11-04")
     }
@@ -439,6 +480,19 @@ def test_yesterday_is_counted_until_the_same_time(house: House) -> None:
     assert found == {
         "today": exactly(sums["2026-11-04"]), "yesterday": exactly(sums["2026-11-03"])
     }  # fmt: skip
+    later = house.figures(name, "2027-11-04T08:00", "2027-11-04T18:00")
+    assert later == {"a year ago": exactly(sums["2026-11-04"])}
+
+
+def test_the_month_so_far_is_compared_with_a_year_ago(house: House) -> None:
+    name = "home: Consumed, month so far"
+    days = house.report("2026-11-01", "2026-11-03")["total"]["load_kwh"]
+    hours = house.report("2026-11-04", "2026-11-04", "hour")["rows"][:18]
+    expected = exactly(days + sum(row["load_kwh"] for row in hours))
+    found = house.figures(name, "2026-11-04T08:00", "2026-11-04T18:00")
+    assert found == {"this month": expected}  # nothing was read a year ago
+    found = house.figures(name, "2027-11-04T08:00", "2027-11-04T18:00")
+    assert found == {"a year ago": expected}
 
 
 LOADS = ("kitchen", "car")
@@ -499,12 +553,42 @@ def test_months_of_all_meters_are_those_of_the_report(house: House) -> None:
     assert found["car"]["Nov"] == exactly(house.counted("car", "2026-11-01", "2026-11-06"))
 
 
+def test_cost_centres_are_those_of_the_statements(house: House) -> None:
+    shown = "2026-11-05T08:00", "2026-11-05T12:00"
+    names = sorted(set(CENTRES.values()))
+
+    def each(key: str, first: str, last: str) -> dict[str, Any]:
+        return {name: exactly(house.statement(name, first, last)[key]) for name in names}
+
+    october, november = ("2026-10-01", "2026-10-31"), ("2026-11-01", "2026-11-05")
+    priced, end = "2026-10-03", november[1]  # what was drawn before the first price costs nothing
+    drawn, cost = each("import_kwh", *november), each("cost", *november)
+    fed, year = each("export_kwh", *november), each("import_kwh", october[0], end)
+    costs = each("cost", priced, end)
+    assert house.centres("Cost centres", *shown) == {
+        name: {
+            "month": drawn[name], "fed": fed[name], "year": year[name], "cost": cost[name],
+            "costs": costs[name],
+        }
+        for name in names
+    }  # fmt: skip
+    assert house.figures("meters: Shares of the cost centres", *shown) == drawn
+    before = each("import_kwh", *october)
+    assert house.centres("Drawn by cost centre and month", *shown) == {
+        name: {"Oct": before[name], "Nov": drawn[name]} for name in names
+    }
+    before = each("cost", priced, october[1])
+    assert house.centres("Cost by cost centre and month", *shown) == {
+        name: {"Oct": before[name], "Nov": cost[name]} for name in names
+    }
+
+
 def test_no_panel_with_energy_or_money_is_left_out(house: House) -> None:
     shown = {
         f"{name.removesuffix('.json')}: {panel['title']}"
         for name, board in house.boards.items()
         for panel in panels(board)
-        if panel["fieldConfig"]["defaults"]["unit"] in {"kwatth", "currencyEUR"}
+        if panel["fieldConfig"]["defaults"]["unit"] in {"suffix:kWh", "suffix:EUR"}
     }
     text = Path(__file__).read_text(encoding="utf-8")
     compared = {name for name in shown if f'"{name}"' in text}
@@ -513,5 +597,8 @@ def test_no_panel_with_energy_or_money_is_left_out(house: House) -> None:
         *(f"home: Money, {title[0].lower()}{title[1:]}" for title in BOUNDS),
         "energy: Import", "energy: Export",
         "meters: Rest without a meter, day", "meters: Rest without a meter, month",
+        "meters: Cost centres", "meters: Drawn by cost centre and month",
+        "meters: Cost by cost centre and month",
+        "energy: Day counter", "energy: Display total",  # a register, as the meter shows it
     }  # fmt: skip
     assert shown == compared | rest

@@ -7,15 +7,30 @@ A figure that needs a meter the site has not is left out, never 0: each sum asks
 the counters that it rests on were read at all.
 """
 
+# Queries are text for Grafana, made of our own names only.
+# ruff: noqa: S608
 from __future__ import annotations
 
-from logger.grafana.query import SHOWN, SITE, TOTAL, Part, Period, role, summed
+from logger.grafana.query import (
+    SHOWN,
+    SITE,
+    TOTAL,
+    ZONE,
+    Part,
+    Period,
+    added,
+    role,
+    summed,
+    where,
+    year_before,
+)  # fmt: skip
 
 IMPORT, EXPORT = ("active_import", "grid"), ("active_export", "grid")
 PRODUCED = ("active_export", "pv")
 CHARGED, DISCHARGED = ("active_import", "battery"), ("active_export", "battery")
 LOADS = ("active_import", "load")
 _MINUS = "-1 * "
+_OF_GRID, _HAS_GRID = 'sum("d") AS "kWh", sum("g") AS "grid"', '"grid" >= 0'
 
 
 def _part(counter: tuple[str, str], **columns: str) -> Part:
@@ -30,31 +45,49 @@ def counter(
     return summed([_part(which, d=sign)], period, step=step)
 
 
-def consumed(period: Period = SHOWN, *, step: str = "") -> str:
-    """Return what the site consumed; nothing without a grid meter."""
-    parts = [
+def _consumed() -> list[Part]:
+    return [
         _part(IMPORT, d="", g=""),
         _part(EXPORT, d=_MINUS),
         _part(PRODUCED, d=""),
         _part(DISCHARGED, d=""),
         _part(CHARGED, d=_MINUS),
     ]
-    select = 'sum("d") AS "kWh", sum("g") AS "grid"'
-    return summed(parts, period, select=select, step=step, having='"grid" >= 0')
+
+
+def consumed(period: Period = SHOWN, *, step: str = "") -> str:
+    """Return what the site consumed; nothing without a grid meter."""
+    return summed(_consumed(), period, select=_OF_GRID, step=step, having=_HAS_GRID)
+
+
+def consumed_a_year_before(period: Period) -> str:
+    """Return what the site consumed a year before a day or a month until now."""
+    return _earlier(_consumed(), period, _OF_GRID, _HAS_GRID)
+
+
+def counter_a_year_before(which: tuple[str, str], period: Period) -> str:
+    """Return the energy of all meters of a role in one direction, a year before."""
+    return _earlier([_part(which, d="")], period, 'sum("d") AS "kWh"', "")
+
+
+def _earlier(parts: list[Part], period: Period, select: str, having: str) -> str:
+    when = year_before(period)
+    query = added(
+        [
+            (Part(part.counter, (length, *part.conditions), part.columns), own)
+            for length, own in when
+            for part in parts
+        ],
+        period,
+        select=select,
+    )
+    return f'SELECT "kWh" FROM ({query}) {where(having)} {ZONE}' if having else query
 
 
 def unmetered(period: Period = SHOWN, *, step: str = "") -> str:
     """Return what the site consumed and no load meter counted; nothing without a grid meter."""
-    parts = [
-        _part(IMPORT, d="", g=""),
-        _part(EXPORT, d=_MINUS),
-        _part(PRODUCED, d=""),
-        _part(DISCHARGED, d=""),
-        _part(CHARGED, d=_MINUS),
-        _part(LOADS, d=_MINUS),
-    ]
-    select = 'sum("d") AS "kWh", sum("g") AS "grid"'
-    return summed(parts, period, select=select, step=step, having='"grid" >= 0')
+    parts = [*_consumed(), _part(LOADS, d=_MINUS)]
+    return summed(parts, period, select=_OF_GRID, step=step, having=_HAS_GRID)
 
 
 def own(period: Period = SHOWN) -> str:

@@ -150,7 +150,6 @@ def dashboard(
         "fiscalYearStartMonth": 0,
         "liveNow": False,
         "weekStart": "monday",
-        "style": "dark",
         "links": [
             {
                 "type": "dashboards",

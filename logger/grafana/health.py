@@ -6,7 +6,18 @@ from __future__ import annotations
 
 from logger.grafana.frame import HEALTH, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import LIVE, MISSING, Json, curves, limits, row, stat, table, target
+from logger.grafana.panels import (
+    LIVE,
+    MISSING,
+    Json,
+    curves,
+    limits,
+    override,
+    row,
+    stat,
+    table,
+    target,
+)  # fmt: skip
 from logger.grafana.quality import events_table
 from logger.grafana.query import METER, RANGE, SITE, where
 
@@ -31,32 +42,33 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
             "Waiting",
             "Points in the buffer that InfluxDB has not acknowledged yet.",
             [target(_latest("buffer_points"), "waiting")],
-            unit="short", thresholds=limits((10_000, "orange")), **common,
+            unit="locale", thresholds=limits((10_000, "orange")), **common,
         ),
         stat(
             "Oldest waiting",
             "Delivery lag: the age of the oldest point that waits in the buffer. "
             f"An alert fires above {late:g} s.",
             [target(_latest("buffer_oldest_s"), "age")],
-            unit="s", decimals=0, thresholds=limits((60, "orange"), (late, "red")), **common,
+            unit="dtdurations", decimals=1, thresholds=limits((60, "orange"), (late, "red")),
+            **common,
         ),
         stat(
             "Delivered",
             "Points acknowledged by InfluxDB, since the buffer exists.",
             [target(_latest("delivered"), "delivered")],
-            unit="short", thresholds=limits(base="text"), **common,
+            unit="locale", thresholds=limits(base="text"), **common,
         ),
         stat(
             "Set aside",
             "Points that InfluxDB refused. They are kept: inepro-logger buffer set-aside list.",
             [target(_latest("set_aside"), "set aside")],
-            unit="short", thresholds=limits((1, "red")), **common,
+            unit="locale", thresholds=limits((1, "red")), **common,
         ),
         stat(
             "Dropped",
             "Points given up because the buffer had reached its size limit.",
             [target(_latest("dropped"), "dropped")],
-            unit="short", thresholds=limits((1, "red")), **common,
+            unit="locale", thresholds=limits((1, "red")), **common,
         ),
         stat(
             "Bus load",
@@ -86,13 +98,14 @@ def _meters() -> list[Json]:
         "power_down_count": "Power-downs", "error_code": "Error", "status_word": "Status",
     }  # fmt: skip
     columns = ", ".join(f'last("{name}") AS "{name}"' for name in names)
+    unread = "nothing was read for two days: inepro-logger status"
     facts = f'SELECT {columns} FROM "meter" {where(_DAYS, SITE, METER)} GROUP BY "meter"'
     return [
         table(
             "Last seen",
             "The newest reading of each meter within two days, and how long ago it was.",
             [target(seen, source=LIVE, table=True)],
-            width=8, height=7, unit="string",
+            width=8, height=7, unit="string", empty=unread,
             columns={
                 "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
                 "W": "Active power",
@@ -107,10 +120,7 @@ def _meters() -> list[Json]:
                         {"id": "custom.width", "value": 150},
                     ],
                 },
-                {
-                    "matcher": {"id": "byName", "options": "Active power"},
-                    "properties": [{"id": "unit", "value": "watt"}],
-                },
+                override("Active power", unit="suffix:W", decimals=0),
             ],
         ),
         table(
@@ -120,7 +130,7 @@ def _meters() -> list[Json]:
             "code sets the meaning of the display's total.",
             [target(facts, table=True)],
             width=16, height=7, columns={"meter": "Meter", **names},
-            hidden=("Time", "time"), unit="string",
+            hidden=("Time", "time"), unit="string", empty=unread,
             overrides=[
                 _wide(column, width)
                 for column, width in {
@@ -177,20 +187,20 @@ def health(settings: DashboardOptions) -> Json:
                     "$tag_meter",
                 )
             ],
-            unit="ms", legend=("mean", "max"), defaults={"min": 0}, **common,
+            unit="suffix:ms", legend=("mean", "max"), defaults={"min": 0}, **common,
         ),
         curves(
             "Read errors",
             "Requests that failed, per meter and interval: no answer, a garbled one, a refusal.",
             [_rate("read_errors", "$tag_meter")],
-            unit="short", legend=("sum",), fill=20, defaults={"min": 0},
+            unit="locale", legend=("sum",), fill=20, defaults={"min": 0},
             thresholds=limits((1, "orange")), **few, **common,
         ),
         curves(
             "Answered requests",
             "Requests answered, per meter and interval: a fall means a slower or a silent meter.",
             [_rate("reads", "$tag_meter")],
-            unit="short", legend=("sum",), defaults={"min": 0}, **common,
+            unit="locale", legend=("sum",), defaults={"min": 0}, **common,
         ),
         curves(
             "Missed jobs and refused values",
@@ -200,7 +210,7 @@ def health(settings: DashboardOptions) -> Json:
                 _rate("missed", "$tag_meter missed"),
                 _rate("rejected_values", "$tag_meter refused"),
             ],
-            unit="short", legend=("sum",), fill=20, defaults={"min": 0},
+            unit="locale", legend=("sum",), fill=20, defaults={"min": 0},
             thresholds=limits((1, "orange")), **few, **common,
         ),
         curves(
@@ -228,7 +238,7 @@ def health(settings: DashboardOptions) -> Json:
                     "waiting",
                 )
             ],
-            unit="short", legend=("max",), fill=20, defaults={"min": 0}, **common,
+            unit="locale", legend=("max",), fill=20, defaults={"min": 0}, **common,
         ),
         row("Events"),
         events_table(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logger.grafana import balance, money
+from logger.grafana import flow as flowing
 from logger.grafana.frame import HOME, TARIFFS, dashboard, events, variables
 from logger.grafana.frame import PHASES as PHASE_BOARD
 from logger.grafana.now import flows, grid
@@ -19,6 +20,7 @@ from logger.grafana.panels import (
     OWN,
     SELL,
     SUN,
+    WIDTH,
     Json,
     bars,
     coloured,
@@ -73,7 +75,7 @@ def _sums(settings: DashboardOptions) -> list[Json]:
             f"{_CALENDAR}, from the meters' counters: self-consumed = produced - exported, "
             "consumed = imported - exported + produced + discharged - charged.",
             [target(ask(period), name) for name, _, ask in energies],
-            unit="kwatth", decimals=1, names=True, rows=True, width=8,
+            unit="suffix:kWh", decimals=1, names=True, rows=True, width=8,
             height=2 + max(3, len(energies)),
             empty="nothing counted yet",
             overrides=[coloured(name, colour) for name, colour, _ in energies],
@@ -113,7 +115,7 @@ def _money(settings: DashboardOptions) -> list[Json]:
 def _chart(settings: DashboardOptions) -> Json:
     def flow(field: str) -> str:
         return (
-            f'SELECT mean("{field}") FROM "site" {where(RANGE, SITE)} '
+            f'SELECT round(mean("{field}")) FROM "site" {where(RANGE, SITE)} '
             "GROUP BY time($__interval) fill(null)"
         )
 
@@ -124,7 +126,8 @@ def _chart(settings: DashboardOptions) -> Json:
             'GROUP BY time($__interval), "meter" fill(none)'
         )
         return (
-            f'SELECT sum("p") FROM ({inner}) {where(RANGE)} GROUP BY time($__interval) fill(null)'
+            f'SELECT round(sum("p")) FROM ({inner}) {where(RANGE)} '
+            "GROUP BY time($__interval) fill(null)"
         )
 
     asked = []
@@ -173,7 +176,7 @@ def _days(settings: DashboardOptions) -> Json:
         "The last 31 days, or the range that was chosen by dragging. Exported and charged stand "
         "below the line. A day after an outage holds what was counted meanwhile.",
         asked,
-        unit="kwatth", decimals=1, last="31d", interval="1d", width=12, height=9, legend=(),
+        unit="suffix:kWh", decimals=1, last="31d", interval="1d", width=12, height=9, legend=(),
         overrides=[
             coloured("Self-consumed", OWN), coloured("Imported", BUY),
             coloured("Exported", SELL), coloured("Produced", SUN), coloured("Measured loads", LOAD),
@@ -185,10 +188,16 @@ def _days(settings: DashboardOptions) -> Json:
 
 def home(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
-    now = [*flows(settings), *grid(settings)]
+    drawn = flowing.shows(settings)
+    now = [*([] if drawn else flows(settings)), *grid(settings)]
     day = today(settings)
-    power = settings.measures("active_power")
-    charts = spread([*([_chart(settings)] if power else []), _days(settings)], 2)
+    charts = [_days(settings)]
+    if drawn:
+        picture, curve = flowing.picture(settings), _chart(settings)
+        curve["gridPos"]["w"] = WIDTH - picture["gridPos"]["w"]
+        now = [picture, curve, *now]
+    elif settings.measures("active_power"):
+        charts = [_chart(settings), *charts]
     return dashboard(
         HOME,
         "The installation at a glance.",
@@ -197,7 +206,7 @@ def home(settings: DashboardOptions) -> Json:
             *now,
             *([row("The day")] if day else []),
             *day,
-            *charts,
+            *spread(charts, 2),
             row("Energy and money"),
             *_sums(settings),
         ],

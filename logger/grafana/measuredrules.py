@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from logger.domain.limits import QUARTER_MS
+from logger.grafana.flow import FLOW
 from logger.grafana.frame import HOME, PHASES, QUALITY
 from logger.grafana.options import DashboardOptions
 from logger.grafana.rule import TIME, Rules, ask, place, reduce, step, threshold, value
@@ -147,7 +148,7 @@ def _demand(rules: Rules, settings: DashboardOptions) -> None:
         f"{place()}: no longer about to pass {shown}",
         "Netted import, before the limit is passed: switch something off until the quarter hour "
         "is over. inepro-logger report demand lists the highest.",
-        (HOME, "Grid"),
+        rules.first((HOME, FLOW), (HOME, "Grid")),
     )
 
 
@@ -162,5 +163,5 @@ def measured(rules: Rules, settings: DashboardOptions) -> None:
         if rules.has((PHASES, kind.name)):
             _phases(rules, settings, (PHASES, kind.name))
             break
-    if rules.has((HOME, "Grid")):
+    if rules.has(rules.first((HOME, FLOW), (HOME, "Grid"))):
         _demand(rules, settings)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from logger.grafana import balance, money
+from logger.grafana.centres import centres
 from logger.grafana.frame import METERS, dashboard, to_meter, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
@@ -59,9 +60,9 @@ def _overview(settings: DashboardOptions) -> Json:
         (Part("active_export", (SITE, TOTAL), {"e": ""}), MONTH),
     ]
     sums = {
-        "t": ("today", "Drawn on the day", "kwatth", 1),
-        "m": ("month", "Drawn in the month", "kwatth", 1),
-        "e": ("fed", "Fed back in the month", "kwatth", 1),
+        "t": ("today", "Drawn on the day", "suffix:kWh", 1),
+        "m": ("month", "Drawn in the month", "suffix:kWh", 1),
+        "e": ("fed", "Fed back in the month", "suffix:kWh", 1),
     }
     priced = ""
     if settings.priced:
@@ -76,7 +77,7 @@ def _overview(settings: DashboardOptions) -> Json:
         "counters. The heaviest of the month stands first; a click on a heading sorts, a click on "
         f"a name leads to that meter.{priced}",
         [target(added(parts, MONTH, select=select, by=EACH), table=True)],
-        unit="kwatth", decimals=1, height=11, columns={"meter": "Meter", **columns},
+        unit="suffix:kWh", decimals=1, height=11, columns={"meter": "Meter", **columns},
         hidden=("Time", "time"), sort="Drawn in the month", empty="nothing counted yet",
         overrides=[
             to_meter(),
@@ -106,7 +107,7 @@ def _live() -> list[Json]:
             empty="no reading for two days: see the dashboard Logger and meters",
             overrides=[
                 to_meter(),
-                override("Power", unit="watt", decimals=0),
+                override("Power", unit="suffix:W", decimals=0),
                 override("Last seen", unit="dateTimeFromNow"),
             ],
         )
@@ -119,7 +120,7 @@ def _top() -> Json:
         "Top loads",
         f"Energy of the {_HEAVIEST} heaviest load meters in the range shown.",
         [target(query, table=True)],
-        unit="kwatth", decimals=1, width=12, height=10, sort="Energy",
+        unit="suffix:kWh", decimals=1, width=12, height=10, sort="Energy",
         columns={"meter": "Meter", "kWh": "Energy"}, hidden=("Time", "time"),
         before=[
             {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "kWh", "desc": True}]}},
@@ -135,30 +136,30 @@ def _loads(settings: DashboardOptions) -> list[Json]:
     whole = settings.has("grid")
     each = target(summed([Part("active_import", _LOADS)], by=EACH), "$tag_meter")
     daily = [target(steps("active_import", "1d", *_LOADS, by=EACH), "$tag_meter")]
-    parts, found = [each], []
+    parts = [each]
     grey = [by_pattern(f"^{_REST}$", "text")]
     if whole:
         parts.append(target(balance.unmetered(), _REST))
         daily.append(target(balance.unmetered(step="1d"), _REST))
-    found.append(
-        shares(
-            "Shares of the loads",
-            "Energy of each load meter in the range shown"
-            + (", and what the site consumed besides: a rest without a meter." if whole else "."),
-            parts,
-            unit="kwatth", decimals=1, width=12, height=10, overrides=grey,
-            empty="nothing counted",
-        )
+    ring = shares(
+        "Shares of the loads",
+        "Energy of each load meter in the range shown"
+        + (", and what the site consumed besides: a rest without a meter." if whole else "."),
+        parts,
+        unit="suffix:kWh", decimals=1, width=12, height=10, overrides=grey,
+        empty="nothing counted",
     )  # fmt: skip
     days = bars(
         "Loads by day",
         "Energy of each load meter by day"
         + (", and the rest that has none." if whole else "."),
         daily,
-        unit="kwatth", decimals=1, width=12, height=10, interval="1d", legend=(), overrides=grey,
+        unit="suffix:kWh", decimals=1, width=12, height=10, interval="1d", legend=(),
+        overrides=grey,
     )  # fmt: skip
-    days["options"]["legend"]["showLegend"] = not settings.crowded
-    found.append(days)
+    found = [ring, days]
+    for one in found:
+        one["options"]["legend"]["showLegend"] = not settings.crowded
     if whole:
         found += _unmetered()
     return found
@@ -171,7 +172,7 @@ def _unmetered() -> list[Json]:
             "Consumed = imported - exported + produced + discharged - charged, less what all load "
             "meters counted. Below zero: a load meter is counted twice, or belongs elsewhere.",
             [target(balance.unmetered(period), "Rest")],
-            unit="kwatth",
+            unit="suffix:kWh",
             decimals=1,
             width=8,
             height=4,
@@ -194,7 +195,7 @@ def _months() -> Json:
         "Drawn by month",
         "Energy that each meter drew in each month of the year in which the range shown ends.",
         [target(added(parts, SHOWN, select=select, by=EACH), table=True)],
-        unit="kwatth", decimals=0, height=11, empty="nothing counted yet",
+        unit="suffix:kWh", decimals=0, height=11, empty="nothing counted yet",
         columns={"meter": "Meter", **{name: name for name in MONTHS}}, hidden=("Time", "time"),
         overrides=[to_meter()],
     )  # fmt: skip
@@ -213,6 +214,7 @@ def meters(settings: DashboardOptions) -> Json:
             _overview(settings),
             *spread([*second, *loads[:2]], 2),
             *loads[2:],
+            *centres(settings),
             row("By month"),
             _months(),
             row("Peaks of one meter: choose it above"),

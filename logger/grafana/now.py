@@ -8,8 +8,8 @@ These tiles ask for the last minutes by the clock of the database, whatever rang
 from __future__ import annotations
 
 from logger.domain.wiring import LINE_PHASES, voltage_factor
+from logger.grafana.frame import HEALTH, QUALITY, SOLAR, TARIFFS
 from logger.grafana.frame import PHASES as PHASE_BOARD
-from logger.grafana.frame import QUALITY, SOLAR, TARIFFS
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
@@ -40,11 +40,11 @@ def _power(of: str, sign: str = "") -> str:
         f'SELECT {sign}last("active_power") AS "p" FROM "power" '
         f'{where(_NOW, SITE, role(of), _TOTAL)} GROUP BY "meter"'
     )
-    return f'SELECT sum("p") AS "W" FROM ({inner}) {where(_NOW)}'
+    return f'SELECT round(sum("p")) AS "W" FROM ({inner}) {where(_NOW)}'
 
 
 def _load() -> str:
-    return f'SELECT last("load_power") AS "W" FROM "site" {where(_NOW, SITE)}'
+    return f'SELECT round(last("load_power")) AS "W" FROM "site" {where(_NOW, SITE)}'
 
 
 def flows(settings: DashboardOptions) -> list[Json]:
@@ -79,11 +79,12 @@ def flows(settings: DashboardOptions) -> list[Json]:
     elif settings.has("load"):
         loads = target(_power("load"), "Measured loads", source=LIVE)
         found.append(("Measured loads", loads, limits(base=LOAD), phases))
+    well = link("Logger and meters", HEALTH)
     return [
         stat(
             title, f"{text[title]} The newest reading within five minutes.", [asked],
             unit="watt", empty=_SILENT, missing=MISSING, width=WIDTH // len(found), height=4,
-            thresholds=colour, links=links,
+            thresholds=colour, links=[*links, well],
         )
         for title, asked, colour, links in found
     ]  # fmt: skip
@@ -150,6 +151,7 @@ def grid(settings: DashboardOptions) -> list[Json]:
     if not settings.has("grid"):
         return []
     for one in found:
+        one["links"].append(link("Logger and meters", HEALTH))
         one["gridPos"] |= {"w": WIDTH // len(found), "h": 4}
     return found
 
@@ -171,7 +173,7 @@ def _voltages(
                 source=LIVE,
             )
         ],
-        unit="volt", decimals=1, empty=_SILENT, missing=MISSING, names=True,
+        unit="suffix:V", decimals=1, empty=_SILENT, missing=MISSING, names=True,
         thresholds=limits((low, "green"), (warning, "orange"), (high, "red"), base="blue"),
         links=[link("Voltage and frequency", QUALITY)],
     )  # fmt: skip

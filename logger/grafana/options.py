@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from logger import models
@@ -31,6 +32,7 @@ class DashboardOptions:
     `zone` is the IANA time zone of the installation: days begin and end there. Without
     `prices` nothing shows money. `roles` and `wirings` are those of the meters, `fields`
     what their models measure: a panel is made for what is there.
+    `centres` are the cost centres, each with the names of its meters.
     `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are.
     """
 
@@ -44,12 +46,12 @@ class DashboardOptions:
     fields: frozenset[str] = _USUAL
     slow_s: float = 60.0
     meters: int = 4
+    centres: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def money(self) -> str:
         """The unit of amounts of money, as Grafana names it."""
-        known = {"EUR": "currencyEUR", "USD": "currencyUSD", "GBP": "currencyGBP"}
-        return known.get(self.prices.currency, f"suffix: {self.prices.currency}")
+        return f"suffix:{self.prices.currency}"
 
     @property
     def priced(self) -> bool:
@@ -109,5 +111,9 @@ def dashboard_options(config: Config) -> DashboardOptions:
         wirings=frozenset("1P2W" if m.model in one_phase else m.wiring for m in meters),
         fields=frozenset(one.field for table in tables.values() for one in table.registers),
         meters=len(meters),
+        centres={
+            centre: tuple(meter.name for meter in meters if meter.cost_centre == centre)
+            for centre in sorted({meter.cost_centre for meter in meters if meter.cost_centre})
+        },
         slow_s=min(config.interval(meter, "slow") for meter in meters),
     )

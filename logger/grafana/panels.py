@@ -18,6 +18,8 @@ PLAIN, MISSING = "text", "orange"
 # How an empty cell of a table looks.
 NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
 WIDTH = 24
+# What a panel says that finds nothing, unless it knows better.
+EMPTY = "nothing was read in this range: choose another, or see the dashboard Logger and meters"
 
 # The same thing has the same colour everywhere, readable on a light and a dark ground.
 BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"
@@ -82,7 +84,7 @@ def panel(
     unit: str = "none",
     decimals: int | None = None,
     thresholds: Json | None = None,
-    empty: str = "no data in this range",
+    empty: str = EMPTY,
     overrides: Sequence[Json] = (),
     options: Json | None = None,
     custom: Json | None = None,
@@ -138,7 +140,7 @@ def panel(
 def stat(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     """Return a panel of large numbers."""
     missing = more.pop("missing", PLAIN)
-    empty = more.setdefault("empty", "no data in this range")
+    empty = more.setdefault("empty", EMPTY)
     names = more.pop("names", False)
     colour = more.pop("colour", "value")
     rows = more.pop("rows", False)
@@ -164,6 +166,8 @@ def curves(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     lines = more.pop("limit_lines", False)
     legend = more.pop("legend", ("mean", "max"))
     axis = more.pop("axis", {})
+    if more.get("unit") == "watt":  # else the ticks of an idle line are thousandths of a watt
+        axis = {"axisSoftMax": 10, **axis}
     custom: Json = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -258,7 +262,6 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     falling: bool = more.pop("falling", True)
     options = {
         "showHeader": True,
-        "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
         "sortBy": [{"displayName": sort, "desc": falling}] if sort else [],
     }
     organize = {
@@ -270,7 +273,6 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
         },
     }
     custom = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
-    more.setdefault("empty", "nothing in this range")
     more["defaults"] = {"mappings": [NOTHING], **more.get("defaults", {})}
     return panel(
         "table", title, text, targets, options=options, custom=custom,

@@ -51,6 +51,7 @@ def _targets(select: str, alias: str, *conditions: str, by: str = '"meter", "pha
 
 def _apart(field: str) -> list[Json]:
     """Return the difference between the highest and the lowest of the three phases."""
+    spread = 'round(spread("p"))' if field == "active_power" else 'spread("p")'
     found = []
     for source, name, condition in ((LIVE, "power", _READINGS), (None, "power_1m", _MINUTES)):
         inner = (
@@ -59,7 +60,7 @@ def _apart(field: str) -> list[Json]:
             'GROUP BY time($__interval), "meter", "phase" fill(none)'
         )
         query = (
-            f'SELECT spread("p") FROM ({inner}) WHERE {RANGE} '
+            f"SELECT {spread} FROM ({inner}) WHERE {RANGE} "
             'GROUP BY time($__interval), "meter" fill(null)'
         )
         found.append(
@@ -73,11 +74,11 @@ def _colours() -> list[Json]:
 
 
 _COLUMNS = {
-    "voltage": ("V", "Voltage", "volt", 1),
-    "current": ("A", "Current", "amp", 2),
-    "active_power": ("W", "Active", "watt", 0),
-    "reactive_power": ("var", "Reactive", "voltampreact", 0),
-    "apparent_power": ("VA", "Apparent", "voltamp", 0),
+    "voltage": ("V", "Voltage", "suffix:V", 1),
+    "current": ("A", "Current", "suffix:A", 2),
+    "active_power": ("W", "Active", "suffix:W", 0),
+    "reactive_power": ("var", "Reactive", "suffix:var", 0),
+    "apparent_power": ("VA", "Apparent", "suffix:VA", 0),
     "power_factor": ("PF", "Power factor", "none", 2),
 }
 
@@ -123,7 +124,7 @@ def _voltages(settings: DashboardOptions) -> list[Json]:
                 f"Voltage of each phase. {_SOURCE} Dashed: {low:.4g} V and {high:.4g} V. "
                 "Indication, not an EN 50160 measurement.",
                 _targets('mean("voltage")', name, kind.phases),
-                unit="volt", decimals=1, limit_lines=True, legend=(), overrides=_colours(),
+                unit="suffix:V", decimals=1, limit_lines=True, legend=(), overrides=_colours(),
                 thresholds=limits((low, "transparent"), (high, "red"), base="blue"),
                 axis=axis, **_COMMON,
             )
@@ -133,12 +134,13 @@ def _voltages(settings: DashboardOptions) -> list[Json]:
 
 def _quantity(field: str, title: str, text: str, unit: str, phases: str, **more: Any) -> Json:
     more = {"legend": (), "overrides": _colours(), **more}
-    asked = _targets(f'mean("{field}")', "$tag_meter $tag_phase", phases)
+    mean = f'round(mean("{field}"))' if unit == "watt" else f'mean("{field}")'
+    asked = _targets(mean, "$tag_meter $tag_phase", phases)
     return curves(title, f"{text} {_SOURCE}", asked, unit=unit, **more, **_COMMON)
 
 
 def _power() -> list[Json]:
-    whole = _targets('mean("active_power")', "$tag_meter", _TOTAL)
+    whole = _targets('round(mean("active_power"))', "$tag_meter", _TOTAL)
     return [
         _quantity(
             "active_power", "Active power",
@@ -152,11 +154,11 @@ def _power() -> list[Json]:
         _quantity(
             "reactive_power", "Reactive power",
             "Reactive power of each phase and the total; positive is inductive while drawing.",
-            "voltampreact", POWERS,
+            "suffix:var", POWERS,
         ),
         _quantity(
             "apparent_power", "Apparent power", "Apparent power of each phase and the total.",
-            "voltamp", POWERS,
+            "suffix:VA", POWERS,
         ),
     ]  # fmt: skip
 
@@ -186,7 +188,7 @@ def _balance(settings: DashboardOptions) -> list[Json]:
             "Voltage apart",
             "The highest less the lowest voltage of L1, L2 and L3. This is a spread, not the "
             f"unbalance of EN 50160, which needs phase angles. {_SOURCE}",
-            _apart("voltage"), unit="volt", decimals=1, legend=(), **_COMMON,
+            _apart("voltage"), unit="suffix:V", decimals=1, legend=(), **_COMMON,
         ),
     ]  # fmt: skip
 
@@ -194,7 +196,7 @@ def _balance(settings: DashboardOptions) -> list[Json]:
 def _further(settings: DashboardOptions) -> list[Json]:
     """Return what some models measure besides."""
     made = {
-        "neutral_current": ("Neutral current", "Current in the neutral.", "amp", _TOTAL),
+        "neutral_current": ("Neutral current", "Current in the neutral.", "suffix:A", _TOTAL),
         "temperature": ("Temperature", "Temperature in the meter.", "celsius", _TOTAL),
         "voltage_thd": (
             "Distortion of the voltage",
@@ -220,7 +222,7 @@ def phases(settings: DashboardOptions) -> Json:
     electric = _voltages(settings)
     if settings.measures("current"):
         current = "Current of each phase; negative while the phase exports."
-        electric.append(_quantity("current", "Current", current, "amp", POWERS, decimals=2))
+        electric.append(_quantity("current", "Current", current, "suffix:A", POWERS, decimals=2))
     power = [one for one, field in zip(_power(), _POWERS, strict=True) if settings.measures(field)]
     groups = {
         "Voltage and current": electric,

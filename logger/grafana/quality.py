@@ -63,7 +63,8 @@ def _feed_in() -> Json:
         "export, which lifts the voltage.",
         [
             target(
-                window('mean("active_power")', "power_1m", "\"phase\" = 'total'") + " fill(null)",
+                window('round(mean("active_power"))', "power_1m", "\"phase\" = 'total'")
+                + " fill(null)",
                 "Active power",
             )
         ],
@@ -131,11 +132,13 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
             "state": "State", "duration_s": "Duration", "extreme": "Extreme", "text": "What",
         },
         height=height,
+        empty="nothing happened in this range",
         before=[_as_text("meter", "phase")],
         defaults={"mappings": [NOTHING, {"type": "value", "options": {"null": {"text": "–"}}}]},
         overrides=[
-            _column("Time", 190), _column("Kind", 150), _column("Meter", 80), _column("Phase", 65),
-            _column("State", 65), _column("Duration", 90, unit="s", decimals=0),
+            _column("Time", 190, unit="dateTimeAsLocal"), _column("Kind", 150),
+            _column("Meter", 80), _column("Phase", 65),
+            _column("State", 65), _column("Duration", 90, unit="dtdurations", decimals=1),
             _column("Extreme", 85, decimals=1), _column("What", None, minWidth=260),
         ],
     )  # fmt: skip

@@ -44,6 +44,7 @@ _REACH, _STEP_REACH = "400d", "31d"
 # around it.
 _EVER = "time(10000w), "
 _DAY = "${__to:date:YYYY-MM-DD}"
+_TO_NUMBER = "${__to:date:YYYYMMDD}"
 _DAY_END = f"'{_DAY} 23:59:59.999'"
 
 
@@ -84,6 +85,22 @@ def month(number: int) -> Period:
     year = "${__to:date:YYYY}"
     end = f"'{year}-{number + 1:02}-01'" if number < 12 else f"'{year}-12-31 23:59:59.999'"
     return Period(f"'{year}-{number:02}-01'", (end,), f"{year}{number:02}01", "date")
+
+
+def year_before(period: Period) -> list[tuple[str, Period]]:
+    """Return a day or a month until the end of the range shown, a year earlier: as a period for
+    each length that a year can have, with the condition under which it is the right one.
+
+    A year has 366 days when the last of February lies within: from March of a leap year on,
+    until the end of the next February. YYYYMMDD modulo 40000 begins anew with each leap year.
+    """
+    since, until = (f"{_TO_NUMBER} % 40000 {text}" for text in (">= 301", "<= 10228"))
+    before, after = (f"{_TO_NUMBER} % 40000 {text}" for text in ("< 301", "> 10228"))
+    return [
+        (when, Period(f"{period.start} - {days}d", ends, period.number, period.scale))
+        for days, when in ((366, f"{since} AND {until}"), (365, f"({before} OR {after})"))
+        for ends in [tuple(f"{end} - {days}d" for end in period.ends)]
+    ]
 
 
 @dataclass(frozen=True, slots=True)

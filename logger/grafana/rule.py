@@ -71,6 +71,10 @@ class Rules:
         self._panels = panels
         self.made: list[Json] = []
 
+    def first(self, *panels: tuple[str, str]) -> tuple[str, str]:
+        """Return the first of some panels that a dashboard has, the last if none has any."""
+        return next((one for one in panels if one in self._panels), panels[-1])
+
     def has(self, panel: tuple[str, str]) -> bool:
         """Return whether a dashboard has the panel: its dashboard's uid, and its title."""
         return panel in self._panels

@@ -55,7 +55,8 @@ def _months(title: str, energy: Energy, colour: str, text: str) -> Json:
         title,
         f"{text}, in each month of the year that the range ends in, in local time.",
         [target(energy(month(i)), name) for i, name in enumerate(MONTHS, 1)],
-        unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=colour), empty="",
+        unit="suffix:kWh", decimals=1, width=12, height=11, thresholds=limits(base=colour),
+        empty="",
         defaults={"color": {"mode": "thresholds"}, "min": 0},
     )  # fmt: skip
 
@@ -84,9 +85,8 @@ def _panels(settings: DashboardOptions) -> list[Json]:
     sums = _sums(settings)
     share = {"unit": "percentunit", "decimals": 1, "empty": NO_PV}
     colours = [coloured(name, colour) for name, (_, colour, _) in sums.items()]
-    flow = (
-        f'SELECT mean("%s") FROM "site" {where(RANGE, SITE)} GROUP BY time($__interval) fill(null)'
-    )
+    inside = where(RANGE, SITE)
+    flow = f'SELECT round(mean("%s")) FROM "site" {inside} GROUP BY time($__interval) fill(null)'
     battery = [target(flow % "battery_power", "Battery")] if settings.has("battery") else []
     panels: list[Json] = [row("The range shown")]
     for title, (ratio, colour) in _RATIOS.items():
@@ -104,7 +104,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
             "Energy in this range",
             " ".join(f"{name}: {text}" for name, (_, _, text) in sums.items()),
             [target(energy(SHOWN), name) for name, (energy, _, _) in sums.items()],
-            unit="kwatth", decimals=1, width=12, height=6, names=True, rows=True, empty=NO_PV,
+            unit="suffix:kWh", decimals=1, width=12, height=6, names=True, rows=True, empty=NO_PV,
             overrides=colours,
         ),
         row("Power"),
@@ -134,7 +134,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 target(balance.self_consumed(step="1d"), "Self-consumed"),
                 target(balance.counter(balance.EXPORT, step="1d"), "Exported"),
             ],
-            unit="kwatth", decimals=1, width=12, interval="1d", empty=NO_PV, overrides=colours,
+            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_PV, overrides=colours,
         ),
         bars(
             "Where the consumption came from",
@@ -143,7 +143,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 target(balance.self_consumed(step="1d"), "Self-consumed"),
                 target(balance.counter(balance.IMPORT, step="1d"), "Imported"),
             ],
-            unit="kwatth", decimals=1, width=12, interval="1d", empty=NO_PV, overrides=colours,
+            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_PV, overrides=colours,
         ),
         curves(
             "Self-consumption and self-sufficiency by day",
@@ -180,13 +180,14 @@ def _production() -> list[Json]:
             "Energy of all PV meters. Without a meter at the grid nobody knows what of it was "
             "used on site: add one with the role grid.",
             [target(produced(SHOWN), "Produced")],
-            unit="kwatth", decimals=1, width=6, height=9, empty=NO_PV, thresholds=limits(base=SUN),
+            unit="suffix:kWh", decimals=1, width=6, height=9, empty=NO_PV,
+            thresholds=limits(base=SUN),
         ),
         bars(
             "Produced by day",
             "Energy of all PV meters each day.",
             [target(balance.counter(balance.PRODUCED, step="1d"), "Produced")],
-            unit="kwatth", decimals=1, width=18, height=9, interval="1d", empty=NO_PV,
+            unit="suffix:kWh", decimals=1, width=18, height=9, interval="1d", empty=NO_PV,
             overrides=colours,
         ),
         row("Months"),

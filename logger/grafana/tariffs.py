@@ -78,7 +78,7 @@ def _months(title: str, field: str, colour: str, text: str) -> Json:
             target(counted(field, SITE, METER, TOTAL, period=month(i)), name)
             for i, name in enumerate(MONTHS, 1)
         ],
-        unit="kwatth", decimals=1, width=12, height=11, thresholds=limits(base=colour),
+        unit="suffix:kWh", decimals=1, width=12, height=11, thresholds=limits(base=colour),
         empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
     )  # fmt: skip
 
@@ -122,7 +122,7 @@ def _counters(settings: DashboardOptions) -> list[Json]:
             asked = f'SELECT last("{name}") FROM "energy" {where(RANGE, SITE, METER, TOTAL)}'
             found.append(
                 stat(
-                    title, text, [target(asked, title)], unit="suffix: kWh", decimals=2,
+                    title, text, [target(asked, title)], unit="suffix:kWh", decimals=2,
                     width=5, height=7, thresholds=limits(base="text"),
                 )
             )  # fmt: skip
@@ -133,8 +133,8 @@ def _counters(settings: DashboardOptions) -> list[Json]:
 def _further(settings: DashboardOptions) -> list[Json]:
     """Return reactive and apparent energy of the range shown, where the meters count it."""
     made = {
-        "Reactive energy": ("reactive_import", "reactive_export", "suffix: kvarh"),
-        "Apparent energy": ("apparent_import", "apparent_export", "suffix: kVAh"),
+        "Reactive energy": ("reactive_import", "reactive_export", "suffix:kvarh"),
+        "Apparent energy": ("apparent_import", "apparent_export", "suffix:kVAh"),
     }
     found = [
         stat(
@@ -213,7 +213,7 @@ def tariffs(settings: DashboardOptions) -> Json:
                 _period("active_import", SHOWN, "this range"),
                 _period("active_import", BEFORE, "the one before"),
             ],
-            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5,
+            unit="suffix:kWh", decimals=1, names=True, rows=True, width=6, height=5,
             thresholds=limits(base=BUY), empty="nothing counted",
         ),
         stat(
@@ -230,7 +230,7 @@ def tariffs(settings: DashboardOptions) -> Json:
                 _period("active_export", SHOWN, "this range"),
                 _period("active_export", BEFORE, "the one before"),
             ],
-            unit="kwatth", decimals=1, names=True, rows=True, width=6, height=5,
+            unit="suffix:kWh", decimals=1, names=True, rows=True, width=6, height=5,
             thresholds=limits(base=SELL), empty="nothing counted",
         ),
         stat(
@@ -246,25 +246,25 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Import by day",
             f"Energy drawn each day, by the tariff the meter counted it in. {_MISSED}",
             [_by_tariff("active_import", "1d")],
-            unit="kwatth", decimals=1, width=12, interval="1d", overrides=_colours(),
+            unit="suffix:kWh", decimals=1, width=12, interval="1d", overrides=_colours(),
         ),
         bars(
             "Export by day",
             f"Energy fed in each day, by tariff. {_MISSED}",
             [_by_tariff("active_export", "1d")],
-            unit="kwatth", decimals=1, width=12, interval="1d", overrides=_colours(),
+            unit="suffix:kWh", decimals=1, width=12, interval="1d", overrides=_colours(),
         ),
         bars(
             "Import by hour",
             f"Energy drawn each hour, by tariff. {_MISSED}",
             [_by_tariff("active_import", "1h")],
-            unit="kwatth", decimals=2, width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", decimals=2, width=12, interval="1h", overrides=_colours(),
         ),
         bars(
             "Export by hour",
             f"Energy fed in each hour, by tariff. {_MISSED}",
             [_by_tariff("active_export", "1h")],
-            unit="kwatth", decimals=2, width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", decimals=2, width=12, interval="1h", overrides=_colours(),
         ),
         row("Patterns and months"),
         heatmap(settings.zone),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logger.grafana import balance, money
-from logger.grafana.frame import METERS, SOLAR, TARIFFS
+from logger.grafana.frame import HEALTH, METERS, SOLAR, TARIFFS
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
@@ -29,25 +29,67 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import DAY, GRID, SITE, Period, role, where
+from logger.grafana.query import DAY, GRID, MONTH, SITE, Period, role, where
 
 # The day until the end of the range shown, and the day before until the same time.
 _SO_FAR = Period(DAY.start, ("${__to}ms",), DAY.number, DAY.scale)
 _YESTERDAY = Period(f"{DAY.start} - 1d", ("${__to}ms - 1d",), DAY.number, DAY.scale)
+_MONTH_SO_FAR = Period(MONTH.start, ("${__to}ms",), MONTH.number, MONTH.scale)
 _TOTAL = "\"phase\" = 'total'"
 _BASE = 5  # the percentile that is the base load
 
 
-def _consumed(settings: DashboardOptions) -> Callable[[Period], str]:
+def _consumed(settings: DashboardOptions) -> tuple[Callable[[Period], str], ...]:
+    """Return the queries of what was consumed in a period, and a year before it."""
     if settings.has("grid"):
-        return balance.consumed
-    return lambda period: balance.counter(balance.LOADS, period)
+        return balance.consumed, balance.consumed_a_year_before
+    return (
+        lambda period: balance.counter(balance.LOADS, period),
+        lambda period: balance.counter_a_year_before(balance.LOADS, period),
+    )
+
+
+def _compared(settings: DashboardOptions) -> list[Json]:
+    """Return the consumption of the day and of the month so far, each against earlier ones."""
+    ask, ask_before = _consumed(settings)
+    until = (
+        "until the end of the range shown; a year earlier until the same day and time. What was "
+        "read of it counts: a line is missing where nothing was, and short where reading began."
+    )
+    style = {
+        "unit": "suffix:kWh", "decimals": 1, "names": True, "rows": True, "height": 5,
+        "empty": "nothing counted", "thresholds": limits(base=LOAD),
+        "links": [link("Meters and loads", METERS)] if settings.meters > 1 else [],
+    }  # fmt: skip
+    return [
+        stat(
+            "Consumed, day so far",
+            f"Consumption of the day in which the range shown ends, {until} Yesterday: until the "
+            "same time, 24 hours earlier.",
+            [
+                target(ask(_SO_FAR), "today"),
+                target(ask(_YESTERDAY), "yesterday"),
+                target(ask_before(_SO_FAR), "a year ago"),
+            ],
+            **style,
+        ),
+        stat(
+            "Consumed, month so far",
+            f"Consumption of the month in which the range shown ends, {until}",
+            [
+                target(ask(_MONTH_SO_FAR), "this month"),
+                target(ask_before(_MONTH_SO_FAR), "a year ago"),
+            ],
+            **style,
+        ),
+    ]
 
 
 def _base(settings: DashboardOptions) -> str:
     last = "time > now() - 24h"
     if settings.has("grid", "pv"):
-        return f'SELECT percentile("load_power", {_BASE}) AS "W" FROM "site" {where(last, SITE)}'
+        site = where(last, SITE)
+        return f'SELECT round(percentile("load_power", {_BASE})) AS "W" FROM "site" {site}'
     of = GRID if settings.has("grid") else role("load")
     steps = (
         f'SELECT mean("active_power") AS "p" FROM "power_1m" '
@@ -55,7 +97,7 @@ def _base(settings: DashboardOptions) -> str:
         'GROUP BY time(5m), "meter" fill(none)'
     )
     whole = f'SELECT sum("p") AS "s" FROM ({steps}) {where(last)} GROUP BY time(5m) fill(none)'
-    return f'SELECT percentile("s", {_BASE}) AS "W" FROM ({whole}) {where(last)}'
+    return f'SELECT round(percentile("s", {_BASE})) AS "W" FROM ({whole}) {where(last)}'
 
 
 def _demand(settings: DashboardOptions) -> Json:
@@ -72,24 +114,15 @@ def _demand(settings: DashboardOptions) -> Json:
             )
             for name, alias in (("demand", "so far"), ("demand_forecast", "comes to"))
         ],
-        unit="suffix: kW", decimals=2, names=True, rows=True, height=5, thresholds=steps,
+        unit="suffix:kW", decimals=2, names=True, rows=True, height=5, thresholds=steps,
         empty="no reading for 5 minutes", missing=MISSING,
+        links=[link("Logger and meters", HEALTH)],
     )  # fmt: skip
 
 
 def _tiles(settings: DashboardOptions) -> list[Json]:
-    ask = _consumed(settings)
     more = [link("Meters and loads", METERS)] if settings.meters > 1 else []
-    found = [
-        stat(
-            "Consumed, against yesterday",
-            "Consumption of the day in which the range shown ends, until the end of the range, and "
-            "of the day before until the same time (24 hours earlier).",
-            [target(ask(_SO_FAR), "today"), target(ask(_YESTERDAY), "yesterday")],
-            unit="kwatth", decimals=1, names=True, rows=True, height=5, empty="nothing counted",
-            thresholds=limits(base=LOAD), links=more,
-        )
-    ]  # fmt: skip
+    found = _compared(settings)
     if settings.has("grid", "pv"):
         found.append(
             stat(
@@ -144,7 +177,7 @@ def _split(settings: DashboardOptions) -> list[Json]:
                 target(balance.counter(balance.IMPORT, DAY), "Grid"),
                 target(balance.own(DAY), "Own"),
             ],
-            unit="kwatth", decimals=1, height=7, empty="nothing counted yet",
+            unit="suffix:kWh", decimals=1, height=7, empty="nothing counted yet",
             overrides=[coloured("Grid", BUY), coloured("Own", OWN)],
         ),
         shares(
@@ -154,7 +187,7 @@ def _split(settings: DashboardOptions) -> list[Json]:
                 target(balance.self_consumed(DAY), "Own use"),
                 target(balance.counter(balance.EXPORT, DAY), "Grid"),
             ],
-            unit="kwatth", decimals=1, height=7, empty="nothing produced yet",
+            unit="suffix:kWh", decimals=1, height=7, empty="nothing produced yet",
             overrides=[coloured("Own use", OWN), coloured("Grid", SELL)],
         ),
     ]  # fmt: skip
@@ -164,4 +197,4 @@ def today(settings: DashboardOptions) -> list[Json]:
     """Return the panels of the day, without a heading; none for a site of PV meters only."""
     if not settings.roles & {"grid", "load"}:
         return []
-    return [*spread(_tiles(settings), 5), *spread(_split(settings), 2)]
+    return [*spread(_tiles(settings), 6), *spread(_split(settings), 2)]

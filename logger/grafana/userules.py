@@ -8,6 +8,7 @@ file stays in Grafana.
 # ruff: noqa: S608
 from __future__ import annotations
 
+from logger.grafana.flow import FLOW
 from logger.grafana.frame import HOME, PHASES, TARIFFS
 from logger.grafana.options import DashboardOptions
 from logger.grafana.query import GRID, POWERS, TOTAL, role
@@ -106,7 +107,7 @@ def _pv(rules: Rules, settings: DashboardOptions) -> None:
         f"{place()}: produces again, or the sun is down: {value(form='%.0f')} W",
         "The meter answers, the inverter does not feed in: look at its display, its fuse and the "
         "grid voltage. Snow on the panels looks the same.",
-        (HOME, "PV"),
+        rules.first((HOME, FLOW), (HOME, "PV")),
         wait="30m",
         paused=not least,
     )
@@ -144,10 +145,11 @@ def _power_factor(rules: Rules, settings: DashboardOptions) -> None:
 
 def uses(rules: Rules, settings: DashboardOptions) -> None:
     """Add the rules whose panel is on a dashboard of this configuration."""
+    of_pv = [(rules.first((HOME, FLOW), (HOME, "PV")), _pv)] if settings.has("pv") else []
     for panel, add in (
         ((TARIFFS, "Import by day"), _day_energy),
         ((PHASES, "Current"), _fuse),
-        ((HOME, "PV"), _pv),
+        *of_pv,
         ((PHASES, "Power factor"), _power_factor),
     ):
         if rules.has(panel):

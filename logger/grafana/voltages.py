@@ -77,7 +77,7 @@ def summary(kind: Kind, width: int) -> list[Json]:
                 target(f'SELECT min("min") FROM "quality_voltage" '
                        f"{where(RANGE, SITE, METER, kind.phases)}", "lowest"),
             ],
-            names=True, width=rest, unit="volt", decimals=1, height=4, empty="no window",
+            names=True, width=rest, unit="suffix:V", decimals=1, height=4, empty="no window",
             thresholds=limits((0.85 * kind.nominal, "text"), (260 * kind.factor, "red"),
                               base="blue"),
         ),
@@ -115,7 +115,7 @@ def voltages(kind: Kind, settings: DashboardOptions) -> list[Json]:
     )  # fmt: skip
     axis = {"axisSoftMin": 0.98 * kind.nominal, "axisSoftMax": 1.04 * kind.nominal}
     common = {
-        "unit": "volt", "decimals": 1, "interval": "10m", "points": 720, "width": 12,
+        "unit": "suffix:V", "decimals": 1, "interval": "10m", "points": 720, "width": 12,
         "limit_lines": True, "axis": axis, "empty": "no ten-minute window in this range",
         "thresholds": limits((low, "transparent"), (high, "red"), base="blue"),
         "overrides": [

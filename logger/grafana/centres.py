@@ -1,0 +1,174 @@
+"""Panels of cost centres: whose energy the meters measure, as the configuration names it. Pure.
+
+The engine knows no cost centres. Each is the sum over its meters, a row that begins with the
+number of the centre; the panel writes the name in its place.
+"""
+
+# Queries are text for Grafana, made of our own names only.
+# ruff: noqa: S608
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from logger.grafana import money
+from logger.grafana.options import DashboardOptions
+from logger.grafana.panels import Json, override, row, shares, table, target
+from logger.grafana.pattern import MONTHS
+from logger.grafana.query import (
+    MONTH,
+    SHOWN,
+    SITE,
+    TOTAL,
+    YEAR,
+    ZONE,
+    Part,
+    Period,
+    added,
+    month,
+    summed,
+)  # fmt: skip
+
+_COUNTED = (
+    "from the counters, as `report statement --cost-centre` has it. Its meters: `cost_centre` in "
+    "the configuration."
+)
+_NOTHING = "no meter of a cost centre counted anything in this year"
+_FEW = 6  # so many names have room beside a ring
+# So many parts a query may have: beyond, costs of the year and of its months are left out.
+_MOST = 400
+_HEIGHT = 11
+Pieces = list[tuple[Part, Period]]
+
+
+def _of(meters: Sequence[str]) -> str:
+    """Return the condition for meters by name."""
+    names = (name.replace("\\", "\\\\").replace("'", "\\'") for name in meters)
+    return "(" + " OR ".join(f"\"meter\" = '{name}'" for name in names) + ")"
+
+
+def _row(number: int, pieces: Pieces, columns: dict[str, str], within: Period) -> str:
+    """Return the sums of one centre, with its number first."""
+    first = next(iter(columns))
+    every = ", ".join(f'sum("{short}") AS "{name}"' for short, name in columns.items())
+    select = f'0 * sum("{first}") + {number} AS "centre", {every}'
+    return f"({added(pieces, within, select=select)})"
+
+
+def _rows(rows: Sequence[str], columns: Sequence[str]) -> Json:
+    chosen = ", ".join(f'"{name}"' for name in ("centre", *columns))
+    return target(f"SELECT {chosen} FROM {', '.join(rows)} {ZONE}", table=True)
+
+
+def _named(settings: DashboardOptions) -> Json:
+    """Return the setting that writes names of cost centres in place of their numbers."""
+    names = {
+        str(number): {"text": name, "index": number} for number, name in enumerate(settings.centres)
+    }
+    return override("Cost centre", unit="none", mappings=[{"type": "value", "options": names}])
+
+
+def _priced(settings: DashboardOptions) -> int:
+    """Return how many parts the cost of one period of all cost centres has."""
+    return len(settings.centres) * len(money.parts_of_cost(settings, "c", SITE, period=MONTH))
+
+
+def _sums(settings: DashboardOptions) -> Json:
+    """Return the table of energy and cost of the month and the year."""
+    columns = {"m": "month", "e": "fed", "y": "year"}
+    headings = {"month": "Drawn in the month", "fed": "Fed back in the month",
+                "year": "Drawn in the year"}  # fmt: skip
+    priced = ""
+    yearly = settings.priced and 2 * _priced(settings) <= _MOST
+    if settings.priced:
+        columns["c"], headings["cost"] = "cost", "Cost in the month"
+        if yearly:
+            columns["k"], headings["costs"] = "costs", "Cost in the year"
+        priced = " Cost = energy of each tariff x its price at the time, without standing charges."
+    rows = []
+    for number, meters in enumerate(settings.centres.values()):
+        own = (SITE, _of(meters))
+        pieces: Pieces = [
+            (Part("active_import", (*own, TOTAL), {"m": ""}), MONTH),
+            (Part("active_export", (*own, TOTAL), {"e": ""}), MONTH),
+            (Part("active_import", (*own, TOTAL), {"y": ""}), YEAR),
+        ]
+        if settings.priced:
+            pieces += money.parts_of_cost(settings, "c", *own, period=MONTH)
+        if yearly:
+            pieces += money.parts_of_cost(settings, "k", *own, period=YEAR)
+        rows.append(_row(number, pieces, columns, YEAR))
+    return table(
+        "Cost centres",
+        "Month and year in which the range shown ends, until the end of that day, "
+        f"{_COUNTED}{priced}",
+        [_rows(rows, list(headings))],
+        unit="suffix:kWh", decimals=1, width=14, height=_HEIGHT, sort="Drawn in the month",
+        columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"), empty=_NOTHING,
+        overrides=[
+            _named(settings),
+            override("Drawn in the month", custom__displayMode="gradient-gauge", min=0),
+            *(override(headings[name], unit=settings.money, decimals=2)
+              for name in ("cost", "costs") if name in headings),
+        ],
+    )  # fmt: skip
+
+
+def _shares(settings: DashboardOptions) -> Json:
+    asked = [
+        target(summed([Part("active_import", (SITE, _of(meters), TOTAL))], MONTH), name)
+        for name, meters in settings.centres.items()
+    ]
+    made = shares(
+        "Shares of the cost centres",
+        "What each cost centre drew of what all of them drew, in the month in which the range "
+        "shown ends, until the end of that day.",
+        asked,
+        unit="suffix:kWh", decimals=1, width=10, height=_HEIGHT, empty=_NOTHING,
+    )  # fmt: skip
+    made["options"]["legend"]["showLegend"] = len(asked) <= _FEW
+    return made
+
+
+def _months(settings: DashboardOptions, title: str, unit: str, decimals: int) -> Json:
+    """Return the table of energy, or of its cost, in each month of the year."""
+    money_of = unit == settings.money and settings.priced
+    columns = {f"m{number}": name for number, name in enumerate(MONTHS, start=1)}
+    rows = []
+    for place, meters in enumerate(settings.centres.values()):
+        own = (SITE, _of(meters))
+        pieces: Pieces = []
+        for number in range(1, 13):
+            column = f"m{number}"
+            if money_of:
+                pieces += money.parts_of_cost(settings, column, *own, period=month(number))
+            else:
+                part = Part("active_import", (*own, TOTAL), {column: ""})
+                pieces.append((part, month(number)))
+        # The number comes from a month that has something; each may be the first that has.
+        pieces.append((Part("active_import", (*own, TOTAL), {"any": ""}), YEAR))
+        rows.append(_row(place, pieces, {"any": "year", **columns}, SHOWN))
+    what = "Cost of the energy" if money_of else "Energy"
+    return table(
+        title,
+        f"{what} that each cost centre drew in each month of the year in which the range shown "
+        f"ends, {_COUNTED}",
+        [_rows(rows, MONTHS)],
+        unit=unit, decimals=decimals, height=_HEIGHT, empty=_NOTHING,
+        columns={"centre": "Cost centre", **{name: name for name in MONTHS}},
+        hidden=("Time", "time"), overrides=[_named(settings)],
+    )  # fmt: skip
+
+
+def centres(settings: DashboardOptions) -> list[Json]:
+    """Return the panels with a heading; none where no meter has a cost centre."""
+    if not settings.centres:
+        return []
+    found = [
+        row("Cost centres"),
+        _sums(settings),
+        _shares(settings),
+        _months(settings, "Drawn by cost centre and month", "suffix:kWh", 1),
+    ]
+    if settings.priced and 12 * _priced(settings) <= _MOST:
+        found.append(_months(settings, "Cost by cost centre and month", settings.money, 2))
+    return found

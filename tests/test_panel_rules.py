@@ -1,0 +1,323 @@
+"""Rules that every panel of every kind of site keeps, as far as its JSON can say."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from logger.config.derive import Price, Prices
+from logger.grafana import DashboardOptions, dashboards
+from logger.grafana.alerts import rules
+from logger.grafana.panels import EMPTY
+from logger.grafana.query import DAY, year_before
+from tests.grafana_queries import Json, panels, queries
+
+PRICES = Prices(valid=[Price.model_validate({"since": date(2024, 1, 1), "buy": 0.3, "sell": 0.08})])
+ONE, THREE = frozenset({"1P2W"}), frozenset({"3P4W"})
+FLATS = {f"Flat {number}": (f"m{number}", f"n{number}") for number in range(1, 31)}
+
+
+def site(*roles: str, **more: Any) -> DashboardOptions:
+    return DashboardOptions(prices=PRICES, roles=frozenset(roles), **more)
+
+
+SITES = {
+    "house": site("grid", "pv", wirings=THREE, meters=2),
+    "battery": site("grid", "pv", "battery", "load", wirings=THREE, meters=5),
+    "battery only": site("grid", "battery", wirings=THREE, meters=2),
+    "flat": site("grid", wirings=ONE, meters=1),
+    "no grid meter": site("load", wirings=ONE, meters=20),
+    "only PV": site("pv", wirings=ONE, meters=1),
+    "building": site("grid", "load", wirings=THREE, meters=61, centres=FLATS),
+    "three wires": site("grid", wirings=frozenset({"3P3W"}), meters=1),
+}
+BOARDS = {name: dashboards(options) for name, options in SITES.items()}
+PANELS = {
+    f"{name}, {board}: {panel['title']}": panel
+    for name, boards in BOARDS.items()
+    for board, made in boards.items()
+    for panel in panels(made)
+}
+
+# What @grafana/schema 13.2.3 (npm, Apache-2.0: dist/types/raw/composable/*/panelcfg and
+# raw/dashboard) knows of each kind of panel: a key that it has not is dropped in silence.
+_VIZ = "legend{calcs displayMode placement showLegend width} tooltip{mode sort} "
+_AXIS = "axisColorMode axisLabel axisPlacement axisSoftMax axisSoftMin scaleDistribution{type} "
+_REDUCED = "orientation reduceOptions{calcs fields limit values} text{titleSize valueSize} "
+_ELEMENTS = (
+    "root{name type elements{name type config background{color{fixed field}} "
+    "border{color{fixed field} width} constraint{horizontal vertical} "
+    "placement{left right top bottom width height} "
+    "connections{source{x y} target{x y} targetName path color{fixed field} "
+    "size{fixed min max}}}}"
+)
+OPTIONS = {
+    "timeseries": _VIZ,
+    "stat": _REDUCED + "colorMode graphMode justifyMode textMode showPercentChange wideLayout",
+    "bargauge": _REDUCED + "displayMode minVizHeight minVizWidth namePlacement showUnfilled sizing",
+    "table": "cellHeight enablePagination frameIndex showHeader sortBy{desc displayName}",
+    "heatmap": (
+        "calculate calculation cellGap cellValues{decimals unit} filterValues exemplars{color} "
+        "color{exponent fill max min mode reverse scale scheme steps} legend{show} "
+        "rowsFrame{layout value} showValue tooltip{mode yHistogram} "
+        "yAxis{axisPlacement reverse unit}"
+    ),
+    "histogram": _VIZ + "bucketCount bucketOffset bucketSize combine",
+    "status-history": _VIZ + "colWidth rowHeight showValue",
+    "piechart": (
+        "pieType displayLabels reduceOptions{calcs fields values} tooltip{mode sort} "
+        "legend{calcs displayMode placement showLegend values width}"
+    ),
+    "canvas": "inlineEditing panZoom showAdvancedTypes zoomToContent tooltip{mode} " + _ELEMENTS,
+}
+CUSTOM = {
+    "timeseries": _AXIS + "barAlignment drawStyle fillBelowTo fillOpacity gradientMode "
+    "lineInterpolation lineWidth showPoints spanNulls stacking{group mode} thresholdsStyle{mode}",
+    "table": "align cellOptions displayMode filterable inspect minWidth width",
+    "heatmap": "scaleDistribution{type}",
+    "histogram": _AXIS + "fillOpacity gradientMode lineWidth",
+    "status-history": _AXIS + "fillOpacity lineWidth",
+}
+BOARD = (
+    "annotations description editable fiscalYearStartMonth graphTooltip id links liveNow panels "
+    "refresh schemaVersion tags templating time timepicker timezone title uid version weekStart"
+)
+# Units that Grafana turns into thousandths below 1, and thousands above 1000.
+SCALED = {"watt", "volt", "amp", "voltamp", "voltampreact", "kwatth", "kwatt", "short", "ms", "s"}
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return "a b{c d}" as {"a": {}, "b": {"c": {}, "d": {}}}."""
+    words: list[str] = re.findall(r"[{}]|[^\s{}]+", text)
+    stack: list[dict[str, Any]] = [{}]
+    last = ""
+    for word in words:
+        if word == "{":
+            stack.append(stack[-1][last])
+        elif word == "}":
+            stack.pop()
+        else:
+            last = word
+            stack[-1][last] = {}
+    return stack[0]
+
+
+def unknown(value: object, known: dict[str, Any], place: str) -> Iterator[str]:
+    """Yield the keys of `value` that are not in `known`; below an empty one all are."""
+    if isinstance(value, list):
+        for one in value:
+            yield from unknown(one, known, place)
+    elif isinstance(value, dict):
+        for key, own in value.items():
+            if key not in known:
+                yield f"{place}.{key}"
+            elif known[key]:
+                yield from unknown(own, known[key], f"{place}.{key}")
+
+
+def test_the_lint_of_keys_finds_what_is_not_known() -> None:
+    known = parsed(OPTIONS["table"])
+    assert list(unknown({"footer": {}, "sortBy": [{"desc": True, "by": 1}]}, known, "")) == [
+        ".footer", ".sortBy.by",
+    ]  # fmt: skip
+    tooltip = {"tooltip": {"show": True, "mode": "single"}}
+    assert list(unknown(tooltip, parsed(OPTIONS["heatmap"]), "heatmap")) == ["heatmap.tooltip.show"]
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_grafana_knows_every_key(name: str) -> None:
+    found = []
+    for board in BOARDS[name].values():
+        found += [key for key in board if key not in parsed(BOARD)]
+        for panel in panels(board):
+            kind = panel["type"]
+            found += unknown(panel["options"], parsed(OPTIONS[kind]), kind)
+            custom = parsed(CUSTOM.get(kind, ""))
+            found += unknown(panel["fieldConfig"]["defaults"]["custom"], custom, f"{kind} custom")
+            for override in panel["fieldConfig"]["overrides"]:
+                for item in override["properties"]:
+                    if item["id"].startswith("custom."):
+                        found += unknown({item["id"][7:]: 0}, custom, f"{kind} custom")
+    assert found == []
+
+
+def test_no_thousandths_and_one_unit_in_a_tile() -> None:
+    """Units that scale stand only where the query rounds, and alone in their tile."""
+    for name, panel in PANELS.items():
+        field = panel["fieldConfig"]
+        units = [
+            item["value"]
+            for override in field["overrides"]
+            for item in override["properties"]
+            if item["id"] == "unit"
+        ]
+        shown = {field["defaults"]["unit"], *units} & SCALED
+        assert shown <= {"watt"}, name
+        assert not any("currency" in unit for unit in units), name  # 12345.6 would be 12.35K
+        if "watt" in shown:
+            for target in panel["targets"]:
+                assert "round(" in target["query"], name
+        if panel["type"] in {"stat", "bargauge", "piechart"}:
+            assert units == [], name
+            assert "watt" not in shown or len(panel["targets"]) == 1, name
+        if panel["type"] == "table":
+            assert "watt" not in shown, name  # a column of W and kW cannot be compared
+        assert "suffix: " not in json.dumps(field), name  # Grafana writes a space of its own
+
+
+def test_dates_are_written_as_the_reader_writes_them() -> None:
+    times = {"dateTimeAsLocal", "dateTimeFromNow"}
+    for name, panel in PANELS.items():
+        if panel["type"] != "table":
+            continue
+        (organize,) = (t["options"] for t in panel["transformations"] if t["id"] == "organize")
+        for source in ("Time", "time"):
+            if organize["excludeByName"].get(source) or source not in organize["indexByName"]:
+                continue
+            heading = organize["renameByName"].get(source, source)
+            units = {
+                item["value"]
+                for override in panel["fieldConfig"]["overrides"]
+                if override["matcher"]["options"] in {heading, "Time"}
+                for item in override["properties"]
+                if item["id"] == "unit"
+            }
+            assert units & times, (name, source)
+
+
+def test_no_number_stands_over_a_curve() -> None:
+    for name, panel in PANELS.items():
+        assert panel["options"].get("graphMode", "none") == "none", name
+
+
+def test_an_empty_panel_says_why_or_what_to_do() -> None:
+    vague = {"No data", "no data", "no data in this range", "nothing in this range", "-", "N/A"}
+    for name, panel in PANELS.items():
+        text = panel["fieldConfig"]["defaults"]["noValue"]
+        assert text not in vague, name
+        assert text or panel["type"] == "bargauge", name  # whose months are blank before the first
+        orange = '"color": "orange"' in json.dumps(panel["fieldConfig"]["defaults"]["mappings"])
+        if not orange or panel["type"] != "stat":
+            continue
+        leads = any("/d/inepro-logger?" in link["url"] for link in panel.get("links", ()))
+        assert leads or "inepro-logger" in text, name  # where to look when a reading is missing
+    assert "see the dashboard" in EMPTY
+
+
+def test_legends_leave_room_with_sixty_meters() -> None:
+    for board, made in BOARDS["building"].items():
+        for panel in panels(made):
+            legend = panel["options"].get("legend", {})
+            aliases = [target.get("alias", "") for target in panel["targets"]]
+            many = any(a == "$tag_meter" or a.startswith("$tag_meter ") for a in aliases)
+            if many and not repeated(made, panel):
+                assert not legend.get("showLegend"), (board, panel["title"])
+            assert len(panel["targets"]) <= 12 or not legend.get("showLegend"), panel["title"]
+
+
+def repeated(board: Json, panel: Json) -> bool:
+    """Tell whether a panel stands below a heading that is repeated for each meter chosen."""
+    above = [one for one in board["panels"] if one["gridPos"]["y"] <= panel["gridPos"]["y"]]
+    rows = [one for one in above if one["type"] == "row"]
+    return bool(rows) and bool(rows[-1].get("repeat"))
+
+
+def test_the_flow_is_drawn_where_there_is_one() -> None:
+    """Boxes for the roles that are there; every arrow leads to a box, and shows by its column."""
+    shown = {}
+    for name, boards in BOARDS.items():
+        flows = [p for p in panels(boards["home.json"]) if p["type"] == "canvas"]
+        for panel in flows:
+            elements = panel["options"]["root"]["elements"]
+            boxes = {one["name"]: one for one in elements if one["type"] == "rectangle"}
+            shown[name] = set(boxes)
+            columns = set(re.findall(r'AS "(\w+)"', json.dumps(
+                [target["query"] for target in panel["targets"]]).replace("\\", "")))  # fmt: skip
+            assert {one["config"]["text"]["field"] for one in boxes.values()} <= columns
+            arrows = [arrow for one in boxes.values() for arrow in one["connections"]]
+            assert {arrow["targetName"] for arrow in arrows} <= set(boxes)
+            coloured = {o["matcher"]["options"] for o in panel["fieldConfig"]["overrides"]}
+            assert {arrow["color"]["field"] for arrow in arrows} == coloured <= columns
+            places = [one["placement"] for one in elements if one["type"] == "rectangle"]
+            for one, other in itertools.combinations(places, 2):
+                apart = (
+                    one["left"] + other["right"] >= 100
+                    or other["left"] + one["right"] >= 100
+                    or one["top"] + other["bottom"] >= 100
+                    or other["top"] + one["bottom"] >= 100
+                )
+                assert apart, (one, other)
+        first = next(p["title"] for p in panels(boards["home.json"]))
+        assert (first == "Energy flow now") == bool(flows)  # the first on a phone
+    assert shown == {
+        "house": {"Grid", "Load", "PV"},
+        "battery": {"Grid", "Load", "PV", "Battery"},
+        "battery only": {"Grid", "Load", "Battery"},
+    }
+
+
+def test_alerts_lead_to_the_flow_where_it_is_drawn() -> None:
+    for name, options in SITES.items():
+        made = rules(options, list(BOARDS[name].values()))
+        found = {rule["uid"]: rule for group in made["groups"] for rule in group["rules"]}
+        assert ("inepro-pv-silent" in found) == options.has("pv"), name
+        assert ("inepro-demand-high" in found) == options.has("grid"), name
+
+
+def test_differences_are_taken_over_subqueries() -> None:
+    """Directly over an aggregate in steps of time, some engines answer them with nothing."""
+    asked = [query for boards in BOARDS.values() for board in boards.values()
+             for query, _ in queries(board)]  # fmt: skip
+    for name, options in SITES.items():
+        for group in rules(options, list(BOARDS[name].values()))["groups"]:
+            for rule in group["rules"]:
+                asked += [one["model"].get("query", "") for one in rule["data"]]
+    found = [re.findall(r"(?:difference|derivative)\((.)", query) for query in asked]
+    assert {first for firsts in found for first in firsts} == {'"'}  # a column, no function
+
+
+def test_a_year_ago_is_the_same_date_whatever_february_had() -> None:
+    when = year_before(DAY)
+    assert [period.start.rsplit(" - ", 1)[1] for _, period in when] == ["366d", "365d"]
+    day = date(2024, 3, 1)
+    while day < date(2033, 3, 2):
+        known = {
+            text: bool(eval(text.replace("${__to:date:YYYYMMDD}", f"{day:%Y%m%d}")
+                            .replace("AND", "and").replace("OR", "or")))
+            for text, _ in when
+        }  # fmt: skip
+        assert list(known.values()).count(True) == 1
+        length = 366 if known[when[0][0]] else 365
+        before = day - timedelta(days=length)
+        expected = (day.year - 1, day.month, day.day)
+        if (day.month, day.day) != (2, 29):
+            assert (before.year, before.month, before.day) == expected
+        day += timedelta(days=1)
+
+
+def test_cost_centres_with_quotes_in_their_names_are_asked_for_by_name() -> None:
+    options = site("grid", "load", wirings=THREE, meters=3, centres={"A's": ("it's", "b\\c")})
+    board = dashboards(options)["meters.json"]
+    (panel,) = (p for p in panels(board) if p["title"] == "Cost centres")
+    assert r"""("meter" = 'it\'s' OR "meter" = 'b\\c')""" in panel["targets"][0]["query"]
+    assert "A's" in json.dumps(panel["fieldConfig"]["overrides"])
+
+
+def test_the_queries_of_many_cost_centres_stay_short() -> None:
+    """With a price for each month of two years, costs of months are left out, not energy."""
+    prices = Prices(valid=[
+        Price.model_validate({"since": date(2024 + number // 12, number % 12 + 1, 1),
+                              "buy": 0.2 + number / 100, "buy_t2": 0.1, "sell": 0.0})
+        for number in range(24)
+    ])  # fmt: skip
+    options = DashboardOptions(prices=prices, meters=61, centres=FLATS)
+    board = dashboards(options)["meters.json"]
+    titles = {panel["title"] for panel in panels(board)}
+    assert {"Cost centres", "Drawn by cost centre and month"} <= titles
+    assert "Cost by cost centre and month" not in titles
