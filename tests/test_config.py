@@ -99,6 +99,7 @@ def test_relative_paths_start_beside_the_file(tmp_path: Path) -> None:
         ('name = "home"', 'name = "home"\n[intervals]\nslow = "1y"', 4, "not a duration", ""),
         ('name = "home"', 'name = "home"\ntimezone = "Mars/Olympus"', 3, "unknown time zone", ""),
         ('name = "home"', 'name = "ho\\nme"', 2, "control characters", ""),
+        ('name = "home"', 'name = "ho\\u2028me"', 2, "control characters", ""),
         ("socket://", "http://", 6, "expected a device", ""),
         ('[site]\nname = "home"', "[site]", 1, "missing", "add it"),
         ('name = "roof"', "name = ", 15, "not TOML", ""),

@@ -200,7 +200,7 @@ def test_evcc_gets_a_meter_for_each_unit(full: Path) -> None:
     assert [one["name"] for one in found] == [
         "grid", "roof", "roof_pro380", "grid_roof_sunspec", "heat_sunspec_float",
     ]  # fmt: skip
-    grid, roof, other, both, _ = found
+    grid, roof, other, both, heat = found
     assert grid["power"] == {
         "source": "modbus", "uri": "pi.lan:1502", "id": 1, "rtu": False, "scale": 1000,
         "register": {"address": 0x5012, "type": "holding", "encoding": "float32"},
@@ -214,9 +214,11 @@ def test_evcc_gets_a_meter_for_each_unit(full: Path) -> None:
     }  # fmt: skip
     assert roof["energy"]["scale"] == 0.001
     assert other["power"]["scale"] == -1000
-    assert both == {"name": "grid_roof_sunspec", "type": "template", "template": "sunspec-meter",
-                    "usage": "grid", "modbus": "tcpip", "id": 102, "host": "pi.lan",
-                    "port": 1502}  # fmt: skip
+    assert both["energy"] == {
+        "source": "sunspec", "uri": "pi.lan:1502", "id": 102, "rtu": False, "scale": 0.001,
+        "value": ["201:TotWhImp", "202:TotWhImp", "203:TotWhImp", "204:TotWhImp"],
+    }  # fmt: skip
+    assert heat["currents"][1]["value"][0] == "211:AphB"
 
 
 def test_mbmd_gets_what_it_knows(full: Path) -> None:

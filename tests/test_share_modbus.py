@@ -8,7 +8,6 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -258,66 +257,6 @@ def test_a_line_without_room_is_busy_and_keeps_answering_from_what_was_read(tmp_
             found = client.read_holding_registers(0x5000, count=2, device_id=1)
             assert found.exception_code == BUSY
         assert asked(line, 1, Block(0x5000, 2)) == before
-
-
-def test_twenty_clients_and_the_log_misses_no_turn(tmp_path: Path) -> None:
-    hammer(tmp_path, clients=20, requests=60, fast_s=2.0, rounds=4)
-
-
-@pytest.mark.long
-def test_twenty_clients_for_an_hour(tmp_path: Path) -> None:
-    hammer(tmp_path, clients=20, requests=20_000, fast_s=2.0, rounds=1800, paced=True)
-
-
-def hammer(
-    tmp_path: Path, *, clients: int, requests: int, fast_s: float, rounds: int, paced: bool = False
-) -> None:
-    """Ask for registers that the log reads and for others; compare all with the meters'."""
-    models = {1: "pro380", 2: "ambition-2pu-ct"}
-    meters = [fixed_meter(model, address) for address, model in models.items()]
-    line = VirtualLine(meters, clock=still, paced=paced)
-    settings = METERS[:2]
-    own = [{**one, "fast": fast_s, "slow": 10.0} for one in settings]
-    share = {"max_age": 2 * fast_s + 60, "line_share": 0.3}
-    wrong: list[object] = []
-    with shared(tmp_path, [bus("line", port_of(line), own)], share, [line]) as rig:
-        rig.read_all()
-        begun = len(rig.readings)
-        wanted = [
-            (unit, Block(register.address, register.length))
-            for unit, model in models.items()
-            for register in load(model).registers
-        ]
-
-        def client_of(number: int) -> None:
-            pause = threading.Event()
-            with rig.client(rtu=number % 2 == 1) as client:
-                for turn in range(requests):
-                    unit, block = wanted[(turn * 7 + number * 13) % len(wanted)]
-                    got = words(client, unit, block.address, block.count)
-                    if got != held(rig, unit, block):
-                        wrong.append((unit, block, got))
-                    pause.wait(0.01)
-
-        threads = [threading.Thread(target=client_of, args=(n,)) for n in range(clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-        def turns(meter: str) -> list[int]:
-            later = rig.readings[begun:]
-            return [one.round_ms for one in later if (one.meter, one.job) == (meter, "fast")]
-
-        wait_until(lambda: min(len(turns("m1")), len(turns("m2"))) >= rounds)
-        missed = [task.missed for task in rig.app.schedule.tasks]
-        assert rig.state()["requests"] >= clients * requests
-    assert not wrong
-    assert missed == [0] * len(missed)
-    for meter in ("m1", "m2"):
-        due = turns(meter)
-        assert [b - a for a, b in pairwise(due)] == [round(fast_s * 1000)] * (len(due) - 1)
-    assert not [key for key in line.requests if key[1] != 3]  # nothing was ever written
 
 
 # Writing.

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from logger.domain import times
+from logger.texts import clean
 
 # The context of a validation whose data was written by a person.
 FROM_FILE: Mapping[str, object] = {"from": "file"}
@@ -52,7 +53,9 @@ def size(value: object) -> int:
 
 
 def _tag(value: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f]", value) or value != value.strip() or value.endswith("\\"):
+    # One that is shown in another spelling could not be asked for: line separators, too.
+    steers = re.search(r"[\x00-\x1f\x7f]", value) or clean(value) != value
+    if steers or value != value.strip() or value.endswith("\\"):
         raise ValueError(
             "a name may not hold control characters, outer spaces or end in a backslash"
         )

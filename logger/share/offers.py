@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from logger.config import Config
+from logger.config import Config, Meter
 from logger.config.share import ModbusShare, ModbusUnit, units_of
 from logger.domain.datamodel import FIELDS, MEASUREMENT_OF, SCALE
 from logger.domain.errors import ConfigError
 from logger.domain.quantity import Quantity
+from logger.domain.wiring import Wiring
 from logger.meter.reading import OPPOSITE, SIGNED
 from logger.models import Encoding, Model
 from logger.share.framing import TcpFraming
-from logger.share.place import place_of
+from logger.share.place import open_to_others, place_of
 from logger.share.pro380 import numbers
+from logger.share.quoted import slugs
 from logger.share.sunspec import places_of_floats
 
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
@@ -47,13 +48,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A unit: its identifier, a name, the role of its meters, and its values."""
+    """A unit: its identifier, a name and the same as `slug`, the role of its meters, and its
+    values."""
 
     unit: int
     name: str
+    slug: str
     role: str
     map: str
     model: str  # of the registers; "" for SunSpec
+    wiring: Wiring
     rows: Sequence[Row]
 
     @property
@@ -64,21 +68,18 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How the server is reached: host and port, and whether in RTU frames."""
+    """How the server is reached: host and port, and whether in RTU frames; `alone` if only from
+    this machine."""
 
     host: str
     port: int
     rtu: bool
+    alone: bool = False
 
     @property
     def address(self) -> str:
         """Host and port, an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def slug(text: str) -> str:
-    """Return `text` as a name that every configuration takes."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "meter"
 
 
 def plain(value: Decimal) -> str:
@@ -99,9 +100,18 @@ def reach_of(share: ModbusShare, host: str, here: str) -> Reach:
             "share.modbus.listen names no address, only devices",
             "add one, such as tcp://127.0.0.1:1502",
         )
-    best = min(places, key=lambda place: place.framing is not TcpFraming)
+    # One that others reach, if it is others who ask; then one for Modbus TCP.
+    best = min(
+        places,
+        key=lambda place: (
+            bool(host) and not open_to_others(place.text),
+            place.framing is not TcpFraming,
+        ),
+    )
     own = here if best.host in _ANYWHERE else best.host
-    return Reach(host or own, best.number, best.framing is not TcpFraming)
+    return Reach(
+        host or own, best.number, best.framing is not TcpFraming, not open_to_others(best.text)
+    )
 
 
 def offers_of(
@@ -110,16 +120,31 @@ def offers_of(
     """Return every unit with its values."""
     meters = {meter.name: meter for bus in config.bus for meter in bus.meter}
     found = []
-    for unit in units_of(share, config.bus):
-        own = [meters[name] for name in unit.sources]
+    units = units_of(share, config.bus)
+    names = [_shown(unit) for unit in units]
+    for unit, name, slug in zip(units, names, slugs(names), strict=True):
+        own = [meters[one] for one in unit.sources]
         model = models[own[0].model] if unit.map == "meter" else pro380
-        name = unit.meter or "+".join(unit.sources)
-        shown = name if unit.map == "meter" else f"{name} ({unit.map})"
         turned = unit.map == "meter" and own[0].invert
         rows = _sunspec(unit) if unit.map.startswith("sunspec") else _rows(model, turned)
         registers = "" if unit.map.startswith("sunspec") else model.name
-        found.append(Offer(unit.id, shown, own[0].role, unit.map, registers, rows))
+        found.append(
+            Offer(
+                unit.id, name, slug, own[0].role, unit.map, registers, wiring_of(own, models), rows
+            )
+        )
     return found
+
+
+def wiring_of(meters: Sequence[Meter], models: Mapping[str, Model]) -> Wiring:
+    """Return how meters are connected; several that differ have all four wires."""
+    kinds = {"1P2W" if models[one.model].one_phase else one.wiring for one in meters}
+    return kinds.pop() if len(kinds) == 1 else "3P4W"
+
+
+def _shown(unit: ModbusUnit) -> str:
+    name = unit.meter or "+".join(unit.sources)
+    return name if unit.map == "meter" else f"{name} ({unit.map})"
 
 
 def _rows(model: Model, turned: bool) -> Sequence[Row]:

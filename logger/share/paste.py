@@ -1,19 +1,17 @@
-"""Sections for the configuration of others who read meters, ready to paste. Pure.
+"""Sections for the configuration of others who read registers, ready to paste. Pure.
 
-Formats as documented by their makers in 2026: evcc (`meters` with the plugins modbus and
-sunspec), mbmd (`adapters`, `devices`), Telegraf (inputs.modbus in the style "request"), Home
-Assistant (`modbus`), openHAB (things of the Modbus binding), ioBroker (a table for the import of
-holding registers). Signs are those of each: evcc counts what a roof gives as positive.
+Formats as documented by their makers in 2026: mbmd (`adapters`, `devices`), Telegraf
+(inputs.modbus in the style "request"), Home Assistant (`modbus`), openHAB (things of the Modbus
+binding), ioBroker (a table for the import of holding registers).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 
 from logger.models.plan import Block
-from logger.share.evcc import evcc
-from logger.share.offers import Offer, Reach, Row, plain, slug
+from logger.share.offers import Offer, Reach, Row, plain
+from logger.share.quoted import text
 
 _HA_CLASS = {
     "V": "voltage",
@@ -30,17 +28,12 @@ _MBMD = {"pro380": "inepro"}
 _KIND_WORDS = {"float32": 2, "int32": 2, "uint32": 2, "int16": 1, "uint16": 1}
 
 
-def _text(value: str) -> str:
-    """Return `value` quoted as YAML, TOML and openHAB all take it."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def mbmd(offers: Sequence[Offer], reach: Reach) -> str:
     """Return `adapters` and `devices` of mbmd.yaml, for the tables that mbmd knows."""
     lines = [
         "# mbmd.yaml",
         "adapters:",
-        f"  - device: {reach.address}",
+        f"  - device: {text(reach.address)}",
         f"    rtu: {'true' if reach.rtu else 'false'}",
         "devices:",
     ]
@@ -48,16 +41,20 @@ def mbmd(offers: Sequence[Offer], reach: Reach) -> str:
         kind = "sunspec" if offer.map.startswith("sunspec") else _MBMD.get(offer.model)
         if kind is None:
             lines.append(
-                f'  # {offer.name}: mbmd does not know a {offer.model}; map = "pro380" helps'
+                f'  # {text(offer.name)}: mbmd does not know a {offer.model}; map = "pro380" helps'
             )
             continue
         lines += [
-            f"  - name: {slug(offer.name)}",
+            f"  - name: {offer.slug}",
             f"    type: {kind}",
             f"    id: {offer.unit}",
-            f"    adapter: {reach.address}",
+            f"    adapter: {text(reach.address)}",
         ]
     return "\n".join(lines)
+
+
+def _integers(offer: Offer) -> str:
+    return f"{text(offer.name)}: integers of SunSpec; map = sunspec-float is read"
 
 
 def telegraf(offers: Sequence[Offer], reach: Reach) -> str:
@@ -66,7 +63,7 @@ def telegraf(offers: Sequence[Offer], reach: Reach) -> str:
         "# telegraf.conf",
         "[[inputs.modbus]]",
         '  name = "inepro-logger"',
-        f"  controller = {_text(f'tcp://{reach.address}')}",
+        f"  controller = {text(f'tcp://{reach.address}')}",
         '  transmission_mode = "RTUoverTCP"' if reach.rtu else '  transmission_mode = "TCP"',
         '  timeout = "3s"',
         "  busy_retries = 3",
@@ -75,7 +72,9 @@ def telegraf(offers: Sequence[Offer], reach: Reach) -> str:
     ]
     for offer in offers:
         if not offer.rows:
-            lines.append(f"  # {offer.name}: integers of SunSpec; map = sunspec-float has floats")
+            lines.append(
+                f"  # {text(offer.name)}: integers of SunSpec; map = sunspec-float has floats"
+            )
             continue
         lines += [
             "  [[inputs.modbus.request]]",
@@ -91,7 +90,7 @@ def telegraf(offers: Sequence[Offer], reach: Reach) -> str:
                 f'      {{ address = {row.address}, name = "{row.name}", '
                 f'type = "{row.kind.upper()}"{factor} }},'
             )
-        lines += ["    ]", "    [inputs.modbus.request.tags]", f"      meter = {_text(offer.name)}"]
+        lines += ["    ]", "    [inputs.modbus.request.tags]", f"      meter = {text(offer.name)}"]
     return "\n".join(lines)
 
 
@@ -102,18 +101,20 @@ def home_assistant(offers: Sequence[Offer], reach: Reach) -> str:
         "modbus:",
         "  - name: inepro_logger",
         f"    type: {'rtuovertcp' if reach.rtu else 'tcp'}",
-        f"    host: {reach.host}",
+        f"    host: {text(reach.host)}",
         f"    port: {reach.port}",
         "    timeout: 3",
         "    sensors:",
     ]
     for offer in offers:
         if not offer.rows:
-            lines.append(f"      # {offer.name}: integers of SunSpec; map = sunspec-float is read")
+            lines.append(
+                f"      # {text(offer.name)}: integers of SunSpec; map = sunspec-float is read"
+            )
         for row in offer.rows:
             counts = row.unit in ("kWh", "kvarh")
             lines += [
-                f"      - name: {_text(f'{offer.name} {row.name}')}",
+                f"      - name: {text(f'{offer.name} {row.name}')}",
                 f"        unique_id: inepro_logger_{offer.unit}_{row.name}",
                 f"        slave: {offer.unit}",
                 f"        address: {row.address}",
@@ -121,7 +122,7 @@ def home_assistant(offers: Sequence[Offer], reach: Reach) -> str:
                 f"        data_type: {row.kind}",
                 *([f"        scale: {plain(row.factor)}"] if row.factor != 1 else []),
                 f"        precision: {2 if counts or row.unit in ('A', 'Hz', '') else 1}",
-                *([f"        unit_of_measurement: {_text(row.unit)}"] if row.unit else []),
+                *([f"        unit_of_measurement: {text(row.unit)}"] if row.unit else []),
                 f"        device_class: {_HA_CLASS.get(row.unit, 'power_factor')}",
                 f"        state_class: {'total_increasing' if _rises(row) else 'measurement'}"
                 if not counts or _rises(row)
@@ -140,9 +141,9 @@ def openhab(offers: Sequence[Offer], reach: Reach) -> str:
     lines = ["// meters.things; a number channel of each data thing goes to an item"]
     for offer in offers:
         if not offer.rows:
-            lines.append(f"// {offer.name}: integers of SunSpec; map = sunspec-float is read")
+            lines.append(f"// {_integers(offer)}")
             continue
-        name = slug(offer.name)
+        name = offer.slug
         encoded = "true" if reach.rtu else "false"
         lines.append(
             f'Bridge modbus:tcp:{name} [ host="{reach.host}", port={reach.port}, '
@@ -191,13 +192,13 @@ def iobroker(offers: Sequence[Offer], reach: Reach) -> str:
     ]
     for offer in offers:
         for row in offer.rows:
-            name = f"{slug(offer.name)}.{row.name}"
+            name = f"{offer.slug}.{row.name}"
             kind = kinds.get(row.kind, f"{row.kind}be")
             cells = {
                 "_address": str(row.address),
                 "deviceId": str(offer.unit),
                 "name": name,
-                "description": f"{offer.name} {row.name}",
+                "description": f"{text(offer.name)[1:-1]} {row.name}",
                 "unit": row.unit,
                 "type": kind,
                 "len": str(_KIND_WORDS[row.kind]),
@@ -213,7 +214,6 @@ def iobroker(offers: Sequence[Offer], reach: Reach) -> str:
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Offer], Reach], str]] = {
-    "evcc": evcc,
     "mbmd": mbmd,
     "telegraf": telegraf,
     "home-assistant": home_assistant,
