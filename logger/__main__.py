@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 # While modules are loaded, Ctrl-C ends the process without a traceback.
 _FROM_TERMINAL = signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -13,7 +14,9 @@ if _FROM_TERMINAL:
 def main() -> None:
     """Run the command. Ctrl-C ends it as the command itself says."""
     from logger.cli import main as command
+    from logger.cli.ondemand import preload
 
+    preload(sys.argv[1:])
     if _FROM_TERMINAL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

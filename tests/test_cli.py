@@ -8,11 +8,16 @@ import re
 import stat
 import subprocess
 import sys
+from inspect import cleandoc
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from logger import __version__
+from logger.cli import app
+from logger.cli.ondemand import COMMANDS
 from logger.config import load_config
 from logger.domain.errors import ConfigError
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
@@ -42,17 +47,38 @@ def test_version_and_help() -> None:
         assert name in shown.stdout
 
 
-def test_help_imports_nothing_heavy() -> None:
+HEAVY = (
+    *("apscheduler", "asyncio", "influxdb_client", "minimalmodbus", "paho", "prometheus_client"),
+    *("pyarrow", "pydantic", "rich", "serial", "sqlite3", "ssl", "starlette", "urllib3", "uvicorn"),
+)
+
+
+def loaded(*words: str) -> set[str]:
+    """Return the heavy modules that the command line `words` has loaded when it ends."""
     code = (
-        "import sys, logger.cli\n"
-        "heavy = {'pydantic', 'influxdb_client', 'apscheduler', 'minimalmodbus', 'sqlite3', "
-        "'serial', 'pyarrow'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
+        "import sys, atexit\n"
+        "from logger.__main__ import main\n"
+        "atexit.register(lambda: print('loaded', *sys.modules, file=sys.stderr))\n"
+        "sys.argv = ['inepro-logger', *sys.argv[1:]]\n"
+        "main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=ROOT
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stderr.startswith("loaded "), done.stderr
+    return set(done.stderr.split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize("words", ["--help", "--version"])
+def test_help_imports_nothing_heavy(words: str) -> None:
+    assert loaded(*words.split()) == set()
+
+
+def test_the_list_of_commands_says_what_they_say_themselves() -> None:
+    group: Any = get_command(app)
+    for name, (_, text) in COMMANDS.items():
+        said = cleandoc(group.commands[name].help)
+        assert text == " ".join(said.split("\n\n")[0].split()), name
 
 
 @pytest.mark.parametrize("name", ["run", "status", "read grid", "config check"])

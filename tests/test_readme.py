@@ -221,7 +221,7 @@ def test_every_command_of_the_program_is_explained() -> None:
         env={**os.environ, "COLUMNS": "200"},
         cwd=ROOT,
     )
-    names = re.findall(r"^│ ([a-z][a-z-]+)  +\S", done.stdout, re.MULTILINE)
+    names = re.findall(r"^  ([a-z][a-z-]+)  +\S", done.stdout, re.MULTILINE)
     assert {"demo", "run", "read", "buffer"} <= set(names)
     missing = [name for name in names if f"| `inepro-logger {name}" not in MANUAL]
     assert not missing

@@ -10,28 +10,8 @@ from typing import Annotated
 import typer
 
 from logger import __version__
-from logger.cli import (
-    buffer,
-    check,
-    configuration,
-    console,
-    demo,
-    events,
-    grafana,
-    init,
-    models,
-    past,
-    prices,
-    read,
-    report,
-    run,
-    scan,
-    settings,
-    share,
-    simulate,
-    status,
-    watching,
-)
+from logger.cli import console
+from logger.cli.ondemand import OnDemand
 from logger.domain.errors import ConfigError, LoggerError, ModelError, SimulationError
 from logger.runtime import logs
 from logger.texts import guard, keep_environment, printable
@@ -47,27 +27,10 @@ app = typer.Typer(
     help="Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: the one with frames takes as long again as all the rest
+    cls=OnDemand,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
-app.command()(init.init)
-app.command()(scan.scan)
-app.command()(check.check)
-app.command()(run.run)
-app.command()(status.status)
-app.command()(watching.live)
-app.command()(read.read)
-app.command()(models.models)
-app.add_typer(settings.app, name="settings")
-app.add_typer(buffer.app, name="buffer")
-app.add_typer(report.app, name="report")
-app.add_typer(prices.app, name="prices")
-app.command()(events.events)
-app.command()(grafana.grafana)
-app.command()(share.share)
-app.command()(simulate.simulate)
-app.command("simulate-past")(past.simulate_past)
-app.add_typer(configuration.app, name="config")
 
 
 @app.command()

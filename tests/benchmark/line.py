@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,13 +25,23 @@ from typing import Any, BinaryIO, Self
 
 from logger.models import Job, load
 from logger.models.plan import plans
-from logger.simulate import Incident, Served, Trouble, VirtualLine, quirks_named, virtual_site
+from logger.simulate import (
+    Incident,
+    Served,
+    Trouble,
+    VirtualLine,
+    VirtualMeter,
+    quirks_named,
+    virtual_site,
+)
 from logger.simulate.frame import FrameReader, Request, character_s, seal
 from tests.benchmark.clockfile import Time
 
 _NOTE = struct.Struct("<dHHHH")  # when (epoch seconds), line, address, register, count
 DELAY_S = 0.02
 _POWER = 0x5012
+CIRCUITS = 5  # of a virtual house, with a meter each
+_START = 1_782_037_800.0
 ROUNDS = 16  # different answers that a precomputed meter gives in turn
 
 
@@ -88,20 +98,23 @@ def _real_lines(spec: Mapping[str, Any], notes: _Notes) -> tuple[list[int], list
         if number < len(spec["pv"]):
             meters |= dict.fromkeys(spec["pv"][number], "pv")
         clock = _clock(spec["clock"])
-        site = virtual_site(
-            7 + number,
-            start=clock(),
-            meters=meters,
-            step_s=spec["step_s"],
-            incidents=[_incident(one) for one in spec["incidents"] if one["line"] == number],
-        )
+        served: list[VirtualMeter] = []
+        for house in _houses(addresses):
+            site = virtual_site(
+                7 + number,
+                start=clock(),
+                meters={address: meters[address] for address in house},
+                step_s=spec["step_s"],
+                incidents=[_incident(one) for one in spec["incidents"] if one["line"] == number],
+            )
+            served += site.meters
 
         def note(one: Served, number: int = number) -> None:
             notes.add(one.at, number, one.address, one.request)
             notes.sent(number, one)
 
         line = VirtualLine(
-            site.meters,
+            served,
             clock=clock,
             paced=spec["paced"],
             delay_s=spec["delay_s"],
@@ -110,6 +123,12 @@ def _real_lines(spec: Mapping[str, Any], notes: _Notes) -> tuple[list[int], list
         lines.append(line)
         ports.append(line.start_tcp())
     return ports, lines
+
+
+def _houses(addresses: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield the meters of a line house by house: one has so many circuits."""
+    for first in range(0, len(addresses), CIRCUITS):
+        yield addresses[first : first + CIRCUITS]
 
 
 def _clock(path: str) -> Callable[[], float]:
@@ -133,7 +152,7 @@ class CheapLines:
         self._due: list[tuple[float, int, socket.socket, bytes]] = []
         self._character_s = character_s(9600, "E")
         self._number = 0
-        self._frames = _frames({address for line in lines for address in line})
+        self._answers = _Answers({address for line in lines for address in line})
         self._turn: dict[tuple[int, int, int], int] = {}
         self.ports: list[int] = []
         for number, _ in enumerate(lines):
@@ -176,28 +195,39 @@ class CheapLines:
             heapq.heappush(self._due, (now + took, self._number, channel, frame))
 
     def _answer(self, number: int, request: Request) -> bytes:
-        frames = self._frames[request.address, request.pdu]
+        frames = self._answers.to(request.address, request.pdu)
         key = (number, request.address, request.pdu[1])
         turn = self._turn.get(key, number)
         self._turn[key] = turn + 1
         return frames[turn % len(frames)]
 
 
-def _frames(addresses: set[int]) -> dict[tuple[int, bytes], list[bytes]]:
-    """Return the answers of PRO380 meters to the requests of a logger, some of each."""
-    model = load("pro380")
-    roles = dict.fromkeys(sorted(addresses), "load")
-    site = virtual_site(7, start=1_782_037_800.0, meters=roles)
-    found: dict[tuple[int, bytes], list[bytes]] = {}
-    for turn in range(ROUNDS):
-        at = 1_782_037_800.0 + 10 * turn
-        for meter in site.meters:
-            for job in Job:
-                for block in plans(model)[job]:
-                    pdu = struct.pack(">BHH", 3, block.address, block.count)
-                    answer = seal(meter.address, meter.answer(pdu, at))
-                    found.setdefault((meter.address, pdu), []).append(answer)
-    return found
+class _Answers:
+    """The answers of PRO380 meters to the requests of a logger, some of each, in turn."""
+
+    def __init__(self, addresses: set[int]) -> None:
+        model = load("pro380")
+        self._meters = {
+            meter.address: meter
+            for house in _houses(sorted(addresses))
+            for meter in virtual_site(7, start=_START, meters=dict.fromkeys(house, "load")).meters
+        }
+        self._found: dict[tuple[int, bytes], list[bytes]] = {}
+        for turn in range(ROUNDS):  # moment by moment: a virtual house goes one way
+            for address in self._meters:
+                for job in Job:
+                    for block in plans(model)[job]:
+                        self._add(address, struct.pack(">BHH", 3, block.address, block.count), turn)
+
+    def to(self, address: int, pdu: bytes) -> list[bytes]:
+        """Return the frames; what no plan asks for is made when it is first asked."""
+        if (address, pdu) not in self._found:
+            self._add(address, pdu, ROUNDS)
+        return self._found[address, pdu]
+
+    def _add(self, address: int, pdu: bytes, turn: int) -> None:
+        answer = self._meters[address].answer(pdu, _START + 10 * turn)
+        self._found.setdefault((address, pdu), []).append(seal(address, answer))
 
 
 class LineProcess:
