@@ -109,16 +109,14 @@ class Bus:
         asked = self._clock()
         try:
             words = self._transact(address, what, timeout_s, lambda meter: _words(meter, block))
-        except PortError:
-            raise
         except KeyboardInterrupt:
             late.failed(block.count, asked)  # its answer may come yet
             raise
         except BusError as err:
             if isinstance(err, RefusedError) and not late.unsure:
                 self.sharing.answered(self._port, self.config.timeout)
-                raise
-            late.failed(block.count, asked)
+            elif not isinstance(err, PortError):
+                late.failed(block.count, asked)
             raise
         if late.ambiguous(block.count, asked):
             late.late(block.count)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from logger.cli import setaside
+from logger.cli.bufferoptions import (
+    PATIENCE_S,
+    Chosen,
+    FileOption,
+    Format,
+    PatienceOption,
+    Precision,
+    RateOption,
+)
 from logger.cli.bufferparts import Opened, bar, days, emit, nothing_to_export, opened
-from logger.cli.moments import FromOption, ToOption, duration, limits, shown
+from logger.cli.moments import FromOption, ToOption, limits, shown
 from logger.cli.ondemand import Group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 
@@ -21,51 +29,6 @@ app = typer.Typer(
     cls=Group,
 )
 app.add_typer(setaside.app, name="set-aside")
-
-
-class Format(StrEnum):
-    """What `export` writes."""
-
-    CSV = "csv"
-    LP = "lp"
-    PARQUET = "parquet"
-
-
-class Chosen(StrEnum):
-    """Which points `export` writes."""
-
-    ALL = "all"
-    WAITING = "waiting"
-    DELIVERED = "delivered"
-    SET_ASIDE = "set-aside"
-
-
-class Precision(StrEnum):
-    """The unit of the timestamps that `import` reads."""
-
-    AUTO = "auto"
-    S = "s"
-    MS = "ms"
-    US = "us"
-    NS = "ns"
-
-
-FileOption = Annotated[
-    Path | None, typer.Option("--file", help="Another buffer file than that of the configuration.")
-]
-RateOption = Annotated[
-    float | None, typer.Option("--rate", min=1.0, help="At most so many points a second.")
-]
-PatienceOption = Annotated[
-    float | None,
-    typer.Option(
-        "--patience",
-        parser=duration,
-        metavar="DURATION",
-        help="How long to go on while the server fails; else 30s.",
-    ),
-]
-_PATIENCE_S = 30.0
 
 
 @app.command()
@@ -178,7 +141,7 @@ def _deliver(
     from logger.store import tools
 
     target = place.target()
-    patience_s = _PATIENCE_S if patience is None else patience
+    patience_s = PATIENCE_S if patience is None else patience
     if not as_json:
         typer.echo(
             f"delivering to {target.url}; while nothing gets through it is tried for "

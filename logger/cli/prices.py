@@ -10,6 +10,7 @@ import typer
 from logger.cli import pricerows
 from logger.cli.bufferparts import bar, emit
 from logger.cli.moments import FromOption, ToOption, lasting, limits, now_ms
+from logger.cli.ondemand import Group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from logger.prices.reading import Taken
 
 app = typer.Typer(
-    help="Prices of each hour or quarter hour: import them, look at them.", no_args_is_help=True
+    help="Prices of each hour or quarter hour: import them, look at them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    cls=Group,
 )
 
 _KIND_HELP = "import (what is drawn) or export (what is fed back)"
