@@ -244,7 +244,7 @@ def health(settings: DashboardOptions) -> Json:
         events_table(
             "Events of logger and meters",
             "Silence, outages, resets, changed settings and clock steps in the range shown.",
-            "\"kind\" !~ /^(voltage|frequency)/",
+            '"kind" !~ /^voltage/ AND "kind" !~ /^frequency/',
             height=8,
         ),
     ]  # fmt: skip
