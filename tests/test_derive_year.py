@@ -21,7 +21,8 @@ from logger.domain.limits import BORDER_MS
 from logger.domain.times import midnight_ms
 from logger.report.calendar import By, Period, periods
 from logger.report.countervalues import counter_values
-from logger.report.energy import EnergyRow, cuts, report
+from logger.report.energy import cuts, report
+from logger.report.energyrow import EnergyRow
 from logger.report.influx import InfluxSource
 from logger.report.source import BufferSource
 from tests.conftest import Target

@@ -17,7 +17,8 @@ from logger.domain.timespan import merged
 from logger.points.line import Point
 from logger.report.calendar import By, Period, periods
 from logger.report.countervalues import counter_values
-from logger.report.energy import EnergyRow, cuts, report
+from logger.report.energy import cuts, report
+from logger.report.energyrow import EnergyRow
 from logger.report.source import BufferSource
 
 AMSTERDAM, UTC = ZoneInfo("Europe/Amsterdam"), ZoneInfo("UTC")

@@ -12,7 +12,8 @@ from logger.config.derive import Price, Prices
 from logger.domain.times import midnight_ms
 from logger.report.counted import Bounds, Break
 from logger.report.countervalues import CounterValues, Series
-from logger.report.energy import EnergyRow, cuts, report
+from logger.report.energy import cuts, report
+from logger.report.energyrow import EnergyRow
 from tests.test_report_energy import AMSTERDAM, DAY, HOUR, NO_PRICES, UTC, D, days
 
 START = midnight_ms(dt.date(2026, 11, 2), UTC)
