@@ -16,7 +16,7 @@ from tests.test_price_year import ZONE, Shell, day, market, points, world
 
 FORMULA = "buy_formula = {{ markup = 0.02, vat = 0.2 }}\nsell_formula = {{}}\n"
 CHARGES = 'standing_day = 0.25\nstanding_month = 9.3\ndemand_kw = 4\ndemand_rule = "{rule}"\n'
-FIRST, LAST = "2026-10-20", "2026-10-31"
+FIRST, LAST = "2026-10-24", "2026-10-27"
 DAYS = ("--from", FIRST, "--to", LAST)
 WORLD = world(FIRST, LAST)
 
@@ -32,7 +32,7 @@ def energy(shell: Shell, *words: str) -> Any:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a buffer that holds the readings from 20 October on."""
+    """A directory with a buffer that holds the readings from 24 October on."""
     directory = tmp_path_factory.mktemp("charges")
     write_buffer(directory / "buffer.sqlite", list(points(WORLD)))
     return directory
@@ -78,8 +78,8 @@ def test_a_price_that_comes_late_is_counted_then(stored: Path) -> None:
 
 def test_standing_charges_are_those_of_the_days_with_readings(stored: Path) -> None:
     own = shell(stored, "buy = 0.3\n" + CHARGES.format(rule=""))
-    truth = 12 * (0.25 + 9.3 / 31)
-    for by in ("hour", "day", "week", "month"):
+    truth = 4 * (0.25 + 9.3 / 31)
+    for by in ("hour", "day", "month"):
         found = energy(own, "--from", "2026-10-01", "--to", LAST, "--by", by)
         assert found["total"]["standing_charge"] == pytest.approx(truth, abs=1e-9), by
         rows = [row["standing_charge"] for row in found["rows"]]
@@ -107,7 +107,7 @@ def test_demand_is_charged_as_the_rule_finds_it(stored: Path, rule: str) -> None
         total["cost"] + total["standing_charge"] + total["demand_charge"] - total["revenue"]
     )
     # A part of a month that goes on says nothing of its highest quarter.
-    part = energy(own, "--from", "2026-10-20", "--to", "2026-10-22")["total"]
+    part = energy(own, "--from", "2026-10-24", "--to", "2026-10-25")["total"]
     assert part["demand_charge"] is None
     html = own.directory / f"{rule}.html"
     own("report", "statement", *month, "--html", str(html))
