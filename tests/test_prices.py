@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from logger.cli import app, prices
-from logger.domain.errors import PriceError
+from logger.domain.errors import BufferFileError, PriceError
 from logger.domain.spot import Kind, gaps, runs
 from logger.prices import kept
 from logger.prices.reading import How, taken
@@ -350,6 +350,17 @@ def test_prices_are_points_with_what_a_kwh_costs(tmp_path: Path) -> None:
     assert len(lines) == 8
     assert lines[0].startswith("price,kind=buy,site=home spot=0.08512,price=0.263")
     assert lines[0].endswith(" 1767222000000")
+
+
+def test_without_room_for_the_points_nothing_is_kept(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    text = shell.config.read_text(encoding="utf-8")
+    small = text.replace("[buffer]", '[buffer]\nmax_size = "4MiB"')
+    shell.config.write_text(small, encoding="utf-8")
+    lines = [f"{1_767_222_000 + 3600 * number};{number % 100}" for number in range(15_000)]
+    with pytest.raises(BufferFileError, match="no room for 60000 points"):
+        shell.take("\n".join(lines), "--unit", "EUR/MWh")
+    assert not shell.kept.exists()
 
 
 def test_show_list_and_remove(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from logger.config import Config
     from logger.domain.spot import Kind, Spot
     from logger.prices.reading import Taken
+    from logger.store.rows import NewRow
 
 app = typer.Typer(
     help="Prices of each hour or quarter hour: import them, look at them.",
@@ -75,6 +76,7 @@ def import_(
     from logger.config import load_config
     from logger.prices import kept
     from logger.prices.reading import How, read
+    from logger.store import tools
 
     loaded = load_config(config)
     wanted = pricerows.one_kind(kind)
@@ -90,12 +92,17 @@ def import_(
     refused = bool(found.bad) and not skip_bad
     changed = points = 0
     if not refused and found.spot:
+        rows = _rows(loaded, wanted, found.spot)
         place = kept.beside(loaded.buffer.path)
         with kept.changing(place):
             old = kept.load(place, loaded.prices.currency)
             new, changed = kept.merged(old, wanted, found.spot)
             kept.save(place, new, loaded.prices.currency)
-        points = _written(loaded, wanted, found.spot, as_json)
+        with (
+            tools.changing(loaded.buffer.path, new=True) as database,
+            bar("writing points", as_json) as progress,
+        ):
+            points = tools.add(database, rows, now_ms(), progress)
     taken = 0 if refused else len(found.spot)
     if as_json:
         emit(_told(found, taken, changed, points))
@@ -149,23 +156,20 @@ def _show_import(found: Taken, refused: bool, taken: int, changed: int, loaded: 
         typer.echo(f"{missing} quarter hours between them have none: prices show", err=True)
 
 
-def _written(loaded: Config, kind: Kind, spot: Spot, as_json: bool) -> int:
-    """Put points of the prices into the buffer, which is made if there is none."""
+def _rows(loaded: Config, kind: Kind, spot: Spot) -> list[NewRow]:
+    """Return points of the prices as rows of the buffer, which has room for them."""
     from zoneinfo import ZoneInfo
 
     from logger.domain.datamodel import Lane
     from logger.prices.points import final, points
-    from logger.store import tools
     from logger.store.rows import new_rows
     from logger.transfer.importing import check_room
 
     price = final(loaded.prices, kind, ZoneInfo(loaded.site.timezone))
     made = list(points(loaded.site.name, kind, spot, price))
     rows = new_rows(Lane.MAIN, [one.line() for one in made], [one.time_ms for one in made])
-    path = loaded.buffer.path
-    check_room(path, loaded.buffer.max_size, rows)
-    with tools.changing(path, new=True) as database, bar("writing points", as_json) as progress:
-        return tools.add(database, rows, now_ms(), progress)
+    check_room(loaded.buffer.path, loaded.buffer.max_size, rows)
+    return rows
 
 
 @app.command()

@@ -7,7 +7,7 @@ go through `parse.decode`, which checks everything.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from logger.points.line import FieldValue, Point
 from logger.points.parse import FALSE, TRUE, decode
@@ -41,8 +41,9 @@ class LineParser:
     def __init__(self) -> None:
         self._heads: dict[str, tuple[str, Mapping[str, str]]] = {}
 
-    def point(self, line: str) -> Point:
-        """Return the point of a line that this logger wrote. Raises ValueError."""
+    def point(self, line: str, wanted: Collection[str] = ()) -> Point:
+        """Return the point of a line that this logger wrote; without the fields that are not
+        `wanted`, if any are. Raises ValueError."""
         if _special(line):
             return decode(line)
         head, body, stamp = line.split(" ")
@@ -51,7 +52,12 @@ class LineParser:
             point = point_of(line)
             self._heads[head] = (point.measurement, point.tags)
             return point
-        return Point(*known, _fields(body), int(stamp))
+        fields: dict[str, FieldValue] = {}
+        for part in body.split(","):
+            name, _, text = part.partition("=")
+            if not wanted or name in wanted:
+                fields[name] = _value(text)
+        return Point(*known, fields, int(stamp))
 
 
 def _special(line: str) -> bool:
@@ -65,10 +71,11 @@ def _fields(body: str) -> dict[str, FieldValue]:
 
 
 def _value(text: str) -> FieldValue:
-    if text.endswith("i"):
-        return int(text[:-1])
-    if text in TRUE or text in FALSE:
-        return text in TRUE
+    if not text[-1:].isdigit():  # a number of this logger ends with a digit
+        if text.endswith("i"):
+            return int(text[:-1])
+        if text in TRUE or text in FALSE:
+            return text in TRUE
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"not a number: {text!r}")

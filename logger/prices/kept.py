@@ -19,6 +19,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 
 from logger.domain.errors import PriceError
@@ -141,6 +142,7 @@ def _text(at_ms: int) -> str:
     return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime(_FORM)
 
 
+@lru_cache(maxsize=4)  # where one price ends the next one begins
 def _moment(text: str) -> int:
     found = round(dt.datetime.fromisoformat(text).timestamp() * 1000)
     if found % QUARTER_MS or not text.endswith("Z"):

@@ -8,7 +8,7 @@ A month, or a year, is charged if the report has all of it, or all that there is
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ from logger.report import demand
 from logger.report.calendar import By, Period, periods
 from logger.report.energyrow import EnergyRow
 from logger.report.money import PriceList
-from logger.report.quarters import quarter_hours
+from logger.report.quarters import NO_QUARTERS, Owner, QuarterHours, quarter_hours
 from logger.report.source import Source, Tags
 
 
@@ -40,11 +40,17 @@ class Charge:
 
 
 def charges(
-    source: Source, shown: Sequence[Period], prices: Prices, zone: ZoneInfo, tags: Tags
+    source: Source,
+    shown: Sequence[Period],
+    prices: Prices,
+    zone: ZoneInfo,
+    tags: Tags,
+    hours: Mapping[Owner, QuarterHours] = NO_QUARTERS,
 ) -> list[Charge]:
     """Return the charges of the months or years that a report has, for each meter of `tags`.
 
-    Raises ConfigError for a rule that cannot be used, ReportError if the source fails.
+    `hours` are the quarter hours of these meters in the report, if they were read. Raises
+    ConfigError for a rule that cannot be used, ReportError if the source fails.
     """
     span = (shown[0].start_ms, shown[-1].end_ms)
     known = PriceList(prices, NO_SPOTS, zone)
@@ -53,12 +59,13 @@ def charges(
     for name in sorted(names):
         rule = load_rule(name) if name else DemandRule()
         spans = _periods(rule, span, zone)
-        quarters = quarter_hours(source, (spans[0].start_ms, spans[-1].end_ms), tags)
+        whole = (spans[0].start_ms, spans[-1].end_ms)
+        quarters = hours if hours and whole == span else quarter_hours(source, whole, tags)
         newest = max((max(own) + QUARTER_MS for own in quarters.values()), default=span[0])
         for row in demand.report(quarters, spans, rule, zone):
             price = known.at(row.start_ms) or known.at(min(row.end_ms, span[1]) - 1)
-            whole = row.end_ms <= span[1] or newest <= span[1]
-            if price is None or price.demand_rule != name or row.start_ms < span[0] or not whole:
+            ended = row.end_ms <= span[1] or newest <= span[1]
+            if price is None or price.demand_rule != name or row.start_ms < span[0] or not ended:
                 continue
             amount = Decimal(repr(row.billed)) * Decimal(str(price.demand_kw))
             until = min(row.end_ms, span[1])

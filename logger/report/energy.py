@@ -25,12 +25,11 @@ from logger.report.countervalues import CounterValues, Series, counter_values
 from logger.report.energyrow import EnergyRow
 from logger.report.money import PriceList
 from logger.report.parts import Part, lacking, of_quarters, parts
-from logger.report.quarters import Owner, QuarterHours, quarter_hours
+from logger.report.quarters import NO_QUARTERS, Owner, QuarterHours, quarter_hours
 from logger.report.source import Source, Tags
 
 _ZERO = Decimal(0)
 _HOUR_MS = 3_600_000
-NO_QUARTERS: Mapping[Owner, QuarterHours] = {}
 
 
 def cuts(shown: Sequence[Period], prices: Prices, zone: ZoneInfo) -> list[int]:

@@ -45,7 +45,6 @@ class PriceList:
         self._valid = sorted(prices.valid, key=lambda price: price.since)
         self._since = [midnight_ms(price.since, zone) for price in self._valid]
         self._spots = {kind: spots.get(kind, {}) for kind in Kind}
-        self._made: dict[tuple[int, Kind], dict[int, Decimal]] = {}
 
     def at(self, moment_ms: int) -> Price | None:
         """Return the entry of the configuration that holds, None before the first."""

@@ -48,6 +48,7 @@ class QuarterHour:
 
 # By the moment at which each begins, ms UTC.
 QuarterHours = Mapping[int, QuarterHour]
+NO_QUARTERS: Mapping[Owner, QuarterHours] = {}
 
 
 def quarter_hours(source: Source, span: TimeSpan, tags: Tags) -> dict[Owner, QuarterHours]:

@@ -92,12 +92,13 @@ class BufferSource:
         measurement: str,
         spans: Sequence[TimeSpan],
         tags: Tags,
-        fields: Sequence[str],  # noqa: ARG002 - a line has all its fields
+        fields: Sequence[str],
     ) -> Iterator[Point]:
         """Yield the points; see `Source`."""
         wanted: Tags = {**tags, **self._own}
+        only = frozenset(fields)
         for _, _, line in self._within(measurement, merged(spans)):
-            point = self._parser.point(line)
+            point = self._parser.point(line, only)
             if all(point.tags.get(name) in values for name, values in wanted.items()):
                 yield point
 

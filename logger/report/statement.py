@@ -104,7 +104,7 @@ def statement(
     if not rows:
         return None
     if grid:
-        add([*rows, total], charges(source, shown, prices, zone, tags))
+        add([*rows, total], charges(source, shown, prices, zone, tags, hours))
     events = joined(source.read("event", [EVER], {"kind": _NAMED}, ()))
     own = tuple(one for one in within(events, span) if one.meter in {meter, ""})
     quarters = hours or quarter_hours(source, span, tags)

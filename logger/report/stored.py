@@ -96,7 +96,8 @@ def energy(
     found, quarters = energies.gather(points, shown, config.prices, zone, tags, most, netted=netted)
     rows, total = energies.report(found, shown, config.prices, zone, quarters, spots(config))
     if rows:
-        own = charges.charges(points, shown, config.prices, zone, {"role": ("grid",)})
+        grid = {owner: hours for owner, hours in quarters.items() if owner.role == "grid"}
+        own = charges.charges(points, shown, config.prices, zone, {"role": ("grid",)}, grid)
         charges.add([*rows, total], own)
     return Energy(rows, total, shape.doubts(found, total, zone))
 

@@ -56,9 +56,10 @@ _ROW = {
         for name in (
             *("import_kwh", "export_kwh", "pv_kwh", "self_consumed_kwh", "load_kwh"),
             *("charge_kwh", "discharge_kwh", "self_consumption", "self_sufficiency"),
-            *("cost", "revenue", "unpriced_kwh"),
+            *("cost", "revenue", "standing_charge", "demand_charge", "net", "unpriced_kwh"),
         )
     },
+    "quarters_without_price": {"type": "integer"},
     "currency": _or_null(_TEXT),
     "divided_kwh": _NUMBER,
     "sure": _TRUTH,
