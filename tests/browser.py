@@ -76,6 +76,7 @@ class Browser:
                   deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
+        self._ask("Emulation.setScrollbarsHidden", hidden=True)
         self._ask("Page.navigate", url=url)
 
     def value(self, expression: str) -> Any:

@@ -194,5 +194,8 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         labels = texts(browser, "#flow text[y]")
         assert [one for one in labels if one in ("PV", "Grid", "Load", "Battery")] == nodes
         assert browser.value("document.getElementById('search-part').hidden") == (len(own) < 12)
+        assert texts(browser, "#phases table, #phases p")[0].startswith(
+            "No values" if kind == "no-roles" else "voltage"
+        )
         server.shutdown()
         thread.join()

@@ -104,5 +104,7 @@ function phases(meters) {
     }));
   const hertz = value("frequency", "total");
   const name = `${one.name}${typeof hertz === "number" ? `, ${number(hertz, 2, "Hz")}` : ""}`;
-  replace("phases", element("h2", {}, name), table(["", "voltage", "current", "power", "factor"], rows));
+  const shown = rows.length ? table(["", "voltage", "current", "power", "factor"], rows)
+    : element("p", { class: "soft" }, "No values of phases at present.");
+  replace("phases", element("h2", {}, name), shown);
 }
