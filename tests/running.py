@@ -113,6 +113,12 @@ class RunningLogger:
         except AssertionError:
             raise AssertionError(f"no {text!r} in {self.messages()}") from None
 
+    def peak_mib(self) -> float:
+        """Return how much memory the process had at most so far, MiB (Linux: proc(5))."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        (line,) = [one for one in text.splitlines() if one.startswith("VmHWM:")]
+        return int(line.split()[1]) / 1024
+
     def status(self) -> dict[str, Any]:
         """Return what `status --json` says, with its exit code as `exit`."""
         done = command("status", "--json", "--config", str(self.config))

@@ -4,6 +4,7 @@ when the broker, the logger and a meter go and come."""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +169,30 @@ def test_devices_follow_broker_logger_and_meter(house: House) -> None:
         logger.start()
         wait_until(lambda: house.available(GRID, ROOF, SITE))
     assert house.available()
+
+
+def test_messages_that_nobody_should_send(house: House) -> None:
+    """Whoever may write to the broker costs the logger neither memory nor time."""
+    ear = house.ear
+    with RunningLogger(house.directory / "logger.toml") as logger:
+        wait_until(lambda: house.available(GRID, ROOF, SITE))
+        before, began = described(house), time.monotonic()
+        for text in ("online", "", "\x00", "ONLINE", "{", "online" * 200) * 5:
+            ear.say("homeassistant/status", text)
+            ear.say(TOPICS.logger, text)
+        wait_until(lambda: ear.last.get(TOPICS.logger) == "online")
+        wait_until(lambda: described(house) > before)
+        # All is told again once in ten seconds at most, and each time three devices.
+        assert described(house) - before <= 3 * (2 + (time.monotonic() - began) / 10)
+
+        peak = logger.peak_mib()
+        ear.say("homeassistant/status", "x" * 100_000_000)
+        logger.wait_for("somebody sends a message of 100000022 bytes")
+        logger.wait_for("nothing is listened to until the logger's next start")
+        wait_until(lambda: house.state()["mqtt"]["status"] == "connected")
+        news = ear.count(lambda topic, _: topic == TOPICS.state(GRID))
+        wait_until(lambda: ear.count(lambda topic, _: topic == TOPICS.state(GRID)) > news)
+        assert logger.peak_mib() < peak + 100
 
 
 def test_what_leaves_the_configuration_while_the_logger_is_down_is_removed(house: House) -> None:

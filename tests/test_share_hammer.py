@@ -232,7 +232,7 @@ def judge(books: Books) -> str:
     """Assert that everything that clients got was sent by the meter, and is young enough;
     return what there was to see."""
     sent, kept = moments(books.sent), moments(books.kept)
-    oldest = 0.0
+    oldest: dict[Job, float] = defaultdict(float)
     for one in books.got:
         key, what = (one.unit, one.register.address, one.words), (one.unit, one.register.name)
         before = bisect_right(sent[key], one.until)
@@ -241,8 +241,10 @@ def judge(books: Books) -> str:
         assert known, f"{what}: {one.words} was never kept"
         age_s = one.since - kept[key][known - 1]
         assert age_s <= AGES[one.register.job], f"{what} is {age_s} s old"
-        oldest = max(oldest, one.since - sent[key][before - 1])
-    return f"oldest {oldest:.2f} s by the meter's own log"
+        job = one.register.job
+        oldest[job] = max(oldest[job], one.since - sent[key][before - 1])
+    ages = ", ".join(f"{job} {age_s:.2f} s" for job, age_s in sorted(oldest.items()))
+    return f"the oldest by the meters' own log: {ages}"
 
 
 def one_question_for_all(books: Books) -> int:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from tests.share_rig import (
     still,
     words,
 )
+from tests.sockets import most_kept_for
 
 MODELS = {1: "pro380", 2: "ambition-2pu-ct", 3: "pro380-legacy", 4: "grow-850"}
 METERS = [
@@ -432,6 +434,19 @@ def test_a_client_that_never_reads_is_bounded(rig: Rig) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_takes_no_answers_is_kept_little_for(rig: Rig) -> None:
+    rig.read_all()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", rig.tcp))
+        client.setblocking(False)
+        question = bytes.fromhex("0001 0000 0006 01 03 5002 0030")
+        with suppress(BlockingIOError):
+            while True:
+                client.send(question * 1000)
+        assert most_kept_for(client) < 200_000
+
+
 def test_a_thread_that_ended_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

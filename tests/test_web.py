@@ -24,6 +24,7 @@ from logger.web.description import description
 from tests.configs import configuration
 from tests.engines.process import free_port
 from tests.running import wait_until
+from tests.sockets import most_kept_for
 
 NOON = 1_795_000_000.0
 TOKEN = "a-token-of-readers-0123456789"
@@ -268,6 +269,18 @@ def test_strangers_cost_the_log_nothing(tmp_path: Path) -> None:
             wait_until(lambda: app.overview.readings > before + 4)
             assert get(f"{url}/api/site", {"connection": "close"}).status == 200
             assert not app.state()["problems"]
+
+
+def test_who_never_reads_is_kept_little_for(logger: tuple[App, str]) -> None:
+    """Many questions, whose answers are not taken: the system is not filled with them."""
+    _, url = logger
+    question = b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        client.sendall(question * 1000)
+        assert most_kept_for(client) < 400_000
+    assert get(f"{url}/api/site").status == 200
 
 
 def test_a_port_in_use_is_said_and_costs_no_reading(

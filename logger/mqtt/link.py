@@ -138,11 +138,20 @@ class Link:
         with self._understood():
             if pending or events & selectors.EVENT_READ:
                 self._client.loop_read()
+                self._bounded()
             if events & selectors.EVENT_WRITE:
                 self._client.loop_write()
             self._client.loop_misc()
         if self._client.socket() is None:
             raise self._lost()
+
+    def _bounded(self) -> None:
+        """Raise MqttError when a message is coming that is larger than any is here: it would be
+        kept in memory whole, several times over, and MQTT 3.1.1 knows no way to refuse it."""
+        packet = getattr(self._client, "_in_packet", None) or {}
+        if (size := packet.get("remaining_length", 0)) > _LARGEST:
+            text = f"{self._where}: somebody sends a message of {size} bytes"
+            raise MqttError(TOO_LARGE, text, "who may write to the topics that are listened to?")
 
     def close(self, farewell: tuple[str, str] | None = None) -> None:
         """End the connection; the broker then publishes no will. `farewell` goes before."""
@@ -216,6 +225,8 @@ class Link:
             self.received.append((message.topic, text))
 
 
+TOO_LARGE = "too large"
+_LARGEST = 256 * 1024
 _PORT = "check mqtt.url: host, port (1883, with TLS 8883), mqtt:// or mqtts://"
 _PLAIN = "does this port speak TLS? without it the address begins with mqtt://"
 _MOST_RECEIVED, _LONGEST = 100, 1000

@@ -24,7 +24,7 @@ from logger.latest import Latest
 from logger.meter.state import StateStore
 from logger.mqtt import names
 from logger.mqtt.board import Board, Description
-from logger.mqtt.link import Link, require
+from logger.mqtt.link import TOO_LARGE, Link, require
 from logger.mqtt.messages import OFFLINE, ONLINE, description_without
 from logger.mqtt.record import Record
 from logger.mqtt.standing import Standing
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _LOOK_S = 1.0  # how often it is looked at who has gone silent
 _STUCK_S = 60.0  # a broker that takes nothing for so long is left
 _STOP_S = 1.0
+_AGAIN_S = 10.0  # all is told anew no more often than this, whoever asks for it
 _BIRTH = "status"  # below the discovery prefix: Home Assistant says there that it started
 
 
@@ -119,6 +120,7 @@ class MqttOutput:
 
     def _run(self) -> None:
         record = Record(self._record_file)
+        deaf = False  # what comes is too large: nothing is listened to any more
         while not self._stopping.is_set():
             link: Link | None = None
             try:
@@ -126,9 +128,10 @@ class MqttOutput:
                 link = Link(self._mqtt, self._client_id, will)
                 link.open()
                 self._standing.worked()
-                _Talk(link, self._board, record, self._standing, self._birth).serve(
-                    self._take, self._stopping, self._woken
-                )
+                talk = _Talk(link, self._board, record, self._standing, self._birth)
+                if not deaf:
+                    talk.listen()
+                talk.serve(self._take, self._stopping, self._woken)
                 link.close(farewell=will)
                 return
             except (MqttError, ConfigError) as err:
@@ -136,6 +139,9 @@ class MqttOutput:
                     link.close()
                 if not isinstance(err, MqttError):  # a file that went away meanwhile
                     err = MqttError("configuration", err.message, err.hint)
+                if err.kind == TOO_LARGE and not deaf:
+                    deaf = True
+                    log.warning("mqtt: nothing is listened to until the logger's next start")
                 self._stopping.wait(self._standing.failed(err))
 
     def _take(self) -> set[str]:
@@ -161,12 +167,16 @@ class _Talk:
         self._due: set[str] = set(board.subjects)  # whose state is to be sent
         self._removing: dict[str, Callable[[], bool]] = {}
         self._free = time.monotonic()  # when everything had left last
-        self._looked = -math.inf
+        self._looked = self._begun = -math.inf
+        self._asked = False  # to tell all anew
+
+    def listen(self) -> None:
+        """Hear of Home Assistant's start, and of somebody who says that the logger is gone."""
+        self._link.subscribe(self._board.topics.logger, self._birth)
 
     def serve(self, take: Callable[[], set[str]], stop: threading.Event, woken: int) -> None:
         """Talk until `stop`; `take` tells who has new values, `woken` is readable then."""
         board, link = self._board, self._link
-        link.subscribe(board.topics.logger, self._birth)
         self._record.published(board.retained())
         self._say(board.topics.logger, ONLINE)
         while not stop.is_set():
@@ -190,12 +200,16 @@ class _Talk:
         """React to what came: Home Assistant's start, somebody who says that we are gone."""
         for topic, text in self._link.received:
             if topic == self._birth and text == ONLINE:
-                self._told.clear()
-                self._due = set(self._board.subjects)
-                self._looked = -math.inf
+                self._asked = True
             elif topic == self._board.topics.logger and text != ONLINE:
                 self._told.pop(topic, None)  # the will of an earlier connection
         self._link.received.clear()
+        now = time.monotonic()
+        if self._asked and now - self._begun >= _AGAIN_S:
+            self._asked, self._begun = False, now
+            self._told.clear()
+            self._due = set(self._board.subjects)
+            self._looked = -math.inf
 
     def _pass(self) -> None:
         """Say what is due, as long as it leaves at once."""

@@ -16,6 +16,9 @@ from logger.config.share import ModbusShare
 from logger.share.framing import Framing, RtuFraming, TcpFraming
 
 _BACKLOG = 64
+# The system keeps so much for a client that takes no answers, bytes (Linux: twice that): left to
+# itself it keeps megabytes for each.
+_SEND_BUFFER = 16 * 1024
 
 
 class Channel(Protocol):
@@ -50,6 +53,7 @@ class TcpChannel:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.name = host
         self._socket = connection
 

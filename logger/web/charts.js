@@ -3,6 +3,7 @@
 import { element, keys, number, replace, step, svg } from "./draw.js";
 
 const LEFT = 46;
+const HOUR = 3_600_000;
 const NAMES = { grid: "grid", pv: "PV", battery: "battery", load: "load" };
 
 // As wide as its place, so that the text is of one size on a phone and on a desk.
@@ -27,10 +28,11 @@ function clock(zone) {
 
 function hourMarks(chart, width, start, end, height, zone) {
   const shown = clock(zone);
-  const every = (width < 420 ? 6 : 4) * 3_600_000;
+  const every = (width < 420 ? 6 : 4) * HOUR;
   for (let at = start; at < end; at += every) {
     const x = LEFT + ((at - start) / (end - start)) * (width - LEFT);
-    chart.append(svg("text", { class: "soft", x, y: height + 18, "font-size": 12, "text-anchor": at === start ? "start" : "middle" }, shown.format(at)));
+    const anchor = at === start ? "start" : x > width - 18 ? "end" : "middle";
+    chart.append(svg("text", { class: "soft", x, y: height + 18, "font-size": 12, "text-anchor": anchor }, shown.format(at)));
   }
 }
 
@@ -69,7 +71,7 @@ export function curve(today, zone) {
   replace("curve", chart, keys(roles.map((role) => [role, NAMES[role]])));
 }
 
-export function hours(rows, zone) {
+export function hours(rows, day, zone) {
   const first = Date.parse(rows[0]?.start ?? "");
   if (Number.isNaN(first)) {
     replace("hours", element("p", { class: "soft" }, "No energy of today in the buffer yet."));
@@ -87,13 +89,14 @@ export function hours(rows, zone) {
   const high = Math.max(0.05, ...bars.map((one) => one.grid + one.pv));
   const low = -Math.max(0, ...bars.map((one) => one.back));
   const { chart, y } = frame(width, height, low, high, "kWh");
-  const dayStart = midnight(first, zone);
-  const end = dayStart + 24 * 3_600_000;
+  // A day has 23 or 25 hours when the clocks change.
+  const dayStart = day ? Date.parse(day.start) : first;
+  const end = day ? Date.parse(day.end) : dayStart + 24 * HOUR;
   hourMarks(chart, width, dayStart, end, height, zone);
-  const wide = (width - LEFT) / 24;
+  const wide = (width - LEFT) * (HOUR / (end - dayStart));
   const shown = clock(zone);
   for (const one of bars) {
-    const x = LEFT + ((one.start - dayStart) / 3_600_000) * wide + 2;
+    const x = LEFT + ((one.start - dayStart) / HOUR) * wide + 2;
     const bar = (kind, from, to, text) => {
       const box = { class: "bar", x, width: wide - 4, y: y(to), height: Math.max(0, y(from) - y(to)) };
       return svg("g", { class: kind }, svg("rect", box, svg("title", {}, `${shown.format(one.start)}: ${text}`)));
@@ -106,12 +109,6 @@ export function hours(rows, zone) {
   const names = [["grid", "drawn"], ["pv", "PV used"], ["battery", "fed back"]];
   const some = { grid: (one) => one.grid, pv: (one) => one.pv, battery: (one) => one.back };
   replace("hours", chart, keys(names.filter(([kind]) => bars.some(some[kind]))));
-}
-
-// The hours of the report begin at midnight, but its first ones may lack.
-function midnight(first, zone) {
-  const [hour, minute] = clock(zone).format(first).split(":").map(Number);
-  return first - (hour * 60 + minute) * 60_000;
 }
 
 export function sums(total, currency) {

@@ -37,20 +37,21 @@ const parts = new Map();
 
 function build(roles) {
   parts.clear();
-  const low = roles.includes("battery") ? 386 : 258;
-  const top = roles.includes("pv") ? 0 : 122;
+  const alone = roles.length === 1; // in the middle, with nothing to flow to
+  const low = roles.includes("battery") && !alone ? 386 : 258;
+  const top = roles.includes("pv") && !alone ? 0 : 122;
   const picture = svg("svg", { viewBox: `0 ${top} 400 ${low - top}`, role: "img", "aria-label": "flow of power" });
   for (const role of roles) {
-    const [x, y] = PLACES[role];
+    const [x, y] = alone ? CENTRE : PLACES[role];
     const line = `M ${x} ${y} L ${CENTRE[0]} ${CENTRE[1]}`;
-    picture.append(svg("path", { class: "track", d: line }));
+    if (!alone) picture.append(svg("path", { class: "track", d: line }));
     const moving = svg("path", { class: "moving", d: line });
     picture.append(svg("g", { class: role }, moving));
     parts.set(role, { moving });
   }
-  picture.append(svg("circle", { class: "track", cx: CENTRE[0], cy: CENTRE[1], r: 5 }));
+  if (!alone) picture.append(svg("circle", { class: "track", cx: CENTRE[0], cy: CENTRE[1], r: 5 }));
   for (const role of roles) {
-    const [x, y] = PLACES[role];
+    const [x, y] = alone ? CENTRE : PLACES[role];
     const value = svg("text", { x, y: y + 6, "text-anchor": "middle", "font-size": 19, "font-weight": 600 });
     const note = svg("text", { x, y: y + 26, "text-anchor": "middle", "font-size": 12, class: "soft" });
     const name = svg("text", { x, y: y - 18, "text-anchor": "middle", "font-size": 13, class: "soft" }, NAMES[role]);
@@ -103,5 +104,7 @@ function phases(meters) {
     }));
   const hertz = value("frequency", "total");
   const name = `${one.name}${typeof hertz === "number" ? `, ${number(hertz, 2, "Hz")}` : ""}`;
-  replace("phases", element("h2", {}, name), table(["", "voltage", "current", "power", "factor"], rows));
+  const shown = rows.length ? table(["", "voltage", "current", "power", "factor"], rows)
+    : element("p", { class: "soft" }, "No values of phases at present.");
+  replace("phases", element("h2", {}, name), shown);
 }

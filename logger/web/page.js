@@ -130,7 +130,7 @@ async function past() {
   drawPast = () => {
     if (energy.status === "fulfilled") {
       sums(energy.value.total, currency);
-      hours(energy.value.rows, zone);
+      hours(energy.value.rows, today.status === "fulfilled" ? today.value : null, zone);
     } else replace("hours", element("p", { class: "soft" }, `No energy: ${energy.reason.message}`));
     if (today.status === "fulfilled") curve(today.value, zone);
     else replace("curve", element("p", { class: "soft" }, `No curve: ${today.reason.message}`));

@@ -34,6 +34,9 @@ _AGAIN_S = 10.0  # a place in use is tried again so often
 _LATE_S = 10.0
 _STOP_S = 1.0
 _BACKLOG = 64
+# The system keeps so much for a client that does not take it, bytes (Linux: twice that): left to
+# itself it keeps megabytes, and who never reads is noticed hours later.
+_SEND_BUFFER = 64 * 1024
 
 
 class WebServer:
@@ -113,6 +116,8 @@ class WebServer:
             place = socket.socket(kind, socket.SOCK_STREAM)
             try:
                 place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                # Every connection has it from the place where it was taken.
+                place.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
                 place.bind(address)
                 place.listen(_BACKLOG)
             except BaseException:

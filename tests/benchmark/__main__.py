@@ -27,6 +27,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "buffer": ("storing", "commits"),
     "backlog": ("backlog", "backlog"),
     "day": ("day", "day"),
+    "outputs": ("outputs", "outputs"),
     "reports": ("reports", "reports"),
 }
 
