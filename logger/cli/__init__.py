@@ -43,7 +43,7 @@ _MISTAKES = (ConfigError, ModelError, SimulationError)
 
 app = typer.Typer(
     name="inepro-logger",
-    help="Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing.",
+    help="Log Inepro energy meters to InfluxDB, through a buffer that loses nothing.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -89,7 +89,7 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    """Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing."""
+    """Log Inepro energy meters to InfluxDB, through a buffer that loses nothing."""
 
 
 def main() -> None:

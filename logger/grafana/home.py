@@ -128,15 +128,15 @@ def _chart(settings: DashboardOptions) -> Json:
         )
 
     asked = []
-    if settings.has("pv"):
+    if settings.live("pv"):
         asked.append(target(of_role("pv", "-1 * "), "PV"))
-    if settings.has("battery"):
+    if settings.live("battery"):
         asked.append(target(of_role("battery"), "Battery"))
-    if settings.has("grid", "pv"):
+    if settings.live("grid", "pv"):
         asked.append(target(flow("load_power"), "Load"))
-    if settings.has("grid"):
+    if settings.live("grid"):
         asked.append(target(of_role("grid"), "Grid"))
-    elif settings.has("load"):
+    elif settings.live("load"):
         asked.append(target(of_role("load"), "Measured loads"))
     return curves(
         "Power",
@@ -154,17 +154,17 @@ def _chart(settings: DashboardOptions) -> Json:
 
 def _days(settings: DashboardOptions) -> Json:
     asked = []
-    if settings.has("grid", "pv"):
+    if settings.live("grid", "pv"):
         asked.append(target(balance.self_consumed(step="1d"), "Self-consumed"))
-    elif settings.has("pv"):
+    elif settings.live("pv"):
         asked.append(target(balance.counter(balance.PRODUCED, step="1d"), "Produced"))
-    if settings.has("grid"):
+    if settings.live("grid"):
         asked.append(target(balance.counter(balance.IMPORT, step="1d"), "Imported"))
         exported = balance.counter(balance.EXPORT, step="1d", sign="-1 * ")
         asked.append(target(exported, "Exported"))
     elif settings.has("load"):
         asked.append(target(balance.counter(balance.LOADS, step="1d"), "Measured loads"))
-    if settings.has("battery"):
+    if settings.live("battery"):
         asked.append(target(balance.counter(balance.DISCHARGED, step="1d"), "Discharged"))
         charged = balance.counter(balance.CHARGED, step="1d", sign="-1 * ")
         asked.append(target(charged, "Charged"))
