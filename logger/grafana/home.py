@@ -154,17 +154,17 @@ def _chart(settings: DashboardOptions) -> Json:
 
 def _days(settings: DashboardOptions) -> Json:
     asked = []
-    if settings.live("grid", "pv"):
+    if settings.has("grid", "pv"):
         asked.append(target(balance.self_consumed(step="1d"), "Self-consumed"))
-    elif settings.live("pv"):
+    elif settings.has("pv"):
         asked.append(target(balance.counter(balance.PRODUCED, step="1d"), "Produced"))
-    if settings.live("grid"):
+    if settings.has("grid"):
         asked.append(target(balance.counter(balance.IMPORT, step="1d"), "Imported"))
         exported = balance.counter(balance.EXPORT, step="1d", sign="-1 * ")
         asked.append(target(exported, "Exported"))
     elif settings.has("load"):
         asked.append(target(balance.counter(balance.LOADS, step="1d"), "Measured loads"))
-    if settings.live("battery"):
+    if settings.has("battery"):
         asked.append(target(balance.counter(balance.DISCHARGED, step="1d"), "Discharged"))
         charged = balance.counter(balance.CHARGED, step="1d", sign="-1 * ")
         asked.append(target(charged, "Charged"))
