@@ -114,7 +114,7 @@ MIXED = (
 def test_the_past_of_mbus_and_grow_meters_is_made_and_reported(tmp_path: Path) -> None:
     file = a_config(tmp_path, *MIXED)
     done = command(
-        "simulate-past", "--config", str(file), "--from", "3h", "--listen", "tcp://127.0.0.1:0",
+        "simulate-past", "--config", str(file), "--from", "1h", "--listen", "tcp://127.0.0.1:0",
         "--for", "10ms",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

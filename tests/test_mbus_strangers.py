@@ -110,7 +110,15 @@ def test_two_meters_that_answer_by_turns_are_told(tmp_path: Path) -> None:
 def test_a_network_may_bring_a_frame_in_pieces(gap: float | None) -> None:
     """On a network a frame has until the timeout, unless `gap` says when it is over."""
     whole = telegram("22091039")
-    pieces = [whole[:3], 0.5, whole[3:40], 0.5, whole[40:-1], 0.5, whole[-1:]]
+    pieces: list[bytes | float | None] = [
+        whole[:3],
+        0.5,
+        whole[3:40],
+        0.5,
+        whole[40:-1],
+        0.5,
+        whole[-1:],
+    ]
     (reading,) = rounds(asking(lambda _: pieces), [Job.SLOW], timeout=1.0, gap=gap)
     assert complete(reading) is (gap is None)
     assert kwh(reading) == (PRO380_KWH if gap is None else {})
