@@ -38,22 +38,26 @@ def a_line(*meters: VirtualMbusMeter, paced: bool = False, quirk: str = "") -> I
         yield f"socket://127.0.0.1:{line.start_tcp()}"
 
 
-def test_sixty_meters_are_found_on_a_paced_line_whatever_their_addresses() -> None:
-    """Twenty on address 0 as from the factory, two on one address, the others apart."""
+@pytest.mark.parametrize(
+    ("count", "new"), [(6, 2), pytest.param(60, 20, marks=pytest.mark.long)], ids=["six", "sixty"]
+)
+def test_meters_are_found_on_a_paced_line_whatever_their_addresses(count: int, new: int) -> None:
+    """`new` on address 0 as from the factory, two on one address, the others apart."""
+    shared_by = new + 13
     there = [
         meter(
             "ambition-2pu-mb" if n % 3 else "pro380-mb",
-            0 if n < 20 else (33 if n in (20, 21) else n),
-            f"{22091000 + 7 * n}",
+            0 if n < new else (shared_by if n in (new, new + 1) else n),
+            f"{22091000 + 7 * n}" if count > 6 else f"{n}2091039",
         )
-        for n in range(60)
+        for n in range(count)
     ]
     steps: list[tuple[int, int, int]] = []
     with a_line(*there, paced=True) as port:
         found = sweep(
             line_config(port, 9600),
             MODELS,
-            [0, *range(20, 61)],
+            [0, *range(new, count + 1), *([shared_by] if shared_by > count else [])],
             lambda *step: steps.append(step),
             PATIENCE_S,
         )
@@ -61,8 +65,10 @@ def test_sixty_meters_are_found_on_a_paced_line_whatever_their_addresses() -> No
     for one, own in zip(sorted(found, key=lambda one: one.serial), there, strict=True):
         assert one.model == own.model.name
         # Who answers later than the patience on a busy machine is found by number all the same.
-        assert one.address == 253 or (one.address == own.address and own.address not in (0, 33))
-    assert steps[-1][2] == 60
+        assert one.address == 253 or (
+            one.address == own.address and own.address not in (0, shared_by)
+        )
+    assert steps[-1][2] == count
 
 
 def test_two_answers_that_look_like_one_make_no_meter_up() -> None:

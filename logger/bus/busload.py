@@ -151,6 +151,24 @@ def fastest(config: Config, bus: Bus, models: Mapping[str, Model]) -> float | No
     return fits
 
 
+def fitting(
+    config: Config, bus: Bus, models: Mapping[str, Model], least_step: float = 0.1
+) -> float | None:
+    """Return a round fast interval for all meters of `bus` that fits; None as in `fastest`.
+
+    On M-Bus a slow job rides on a fast one only where one interval is a multiple of the
+    other: what was rounded is looked at again.
+    """
+    found = fastest(config, bus, models)
+    while found is not None and found <= _LONGEST_S:
+        found = _rounded_up(found, least_step)
+        meters = [meter.model_copy(update={"fast": found}) for meter in bus.meter]
+        if problem(config, bus.model_copy(update={"meter": meters}), models) is None:
+            return found
+        found *= 1.02
+    return None
+
+
 def problem(config: Config, bus: Bus, models: Mapping[str, Model]) -> str | None:
     """Return why the line of `bus` cannot keep up, None when it can."""
     load = sum(loads(config, bus, models).values())
@@ -211,14 +229,14 @@ def check(config: Config, models: Mapping[str, Model]) -> Sequence[tuple[Bus, fl
     found = []
     for bus in config.bus:
         if (reason := problem(config, bus, models)) is not None:
-            interval = fastest(config, bus, models)
+            interval = fitting(config, bus, models)
             hint = "read the counters less often, "
             if interval is not None:
                 # Where a meter has an interval of its own, that of the site changes nothing.
                 own = any(meter.fast is not None for meter in bus.meter)
                 key = "fast" if own else "intervals.fast"
                 where = " for each meter" if own else ""
-                hint = f'{key} = "{duration_text(_rounded_up(interval))}"{where} would fit, '
+                hint = f'{key} = "{duration_text(interval)}"{where} would fit, '
             raise ConfigError(f"bus {bus.name!r}: {reason}", f"{hint}or use a second bus")
         found.append((bus, sum(loads(config, bus, models).values())))
     return found
@@ -271,7 +289,7 @@ def _held_up(turns: Mapping[int, Sequence[float]]) -> tuple[float, float] | None
     return None
 
 
-def _rounded_up(seconds: float) -> float:
+def _rounded_up(seconds: float, least_step: float = 0.1) -> float:
     """Return a round number not below `seconds`: tenths below 2 s, else whole seconds."""
-    step = 0.1 if seconds < 2 else 1.0
+    step = max(0.1 if seconds < 2 else 1.0, least_step)
     return round(step * -(-seconds // step), 1)

@@ -24,7 +24,7 @@ _MISTAKES = (ConfigError, ModelError, SimulationError)
 
 app = typer.Typer(
     name="inepro-logger",
-    help="Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing.",
+    help="Log Inepro energy meters to InfluxDB, through a buffer that loses nothing.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: the one with frames takes as long again as all the rest
@@ -54,7 +54,7 @@ def _main(
         ),
     ] = False,
 ) -> None:
-    """Log Inepro three-phase energy meters to InfluxDB, through a buffer that loses nothing."""
+    """Log Inepro energy meters to InfluxDB, through a buffer that loses nothing."""
 
 
 def main() -> None:

@@ -196,7 +196,7 @@ def quality(
         if not lines:
             raise ReportError(
                 f"no quality windows from {shown[0].label} to {shown[-1].label}",
-                "did the logger run?",
+                "did the logger run then? A meter that sends counters only (pro380-mb) has none",
             )
         if html is not None:
             names = {line.meter for line in lines if line.quantity == "frequency"}

@@ -7,7 +7,6 @@ from __future__ import annotations
 from logger.grafana.frame import HEALTH, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
-    LIVE,
     MISSING,
     Json,
     curves,
@@ -19,7 +18,7 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.quality import events_table
-from logger.grafana.query import METER, RANGE, SITE, where
+from logger.grafana.query import METER, RANGE, SITE, TOTAL, where
 
 _OF_METER = "\"meter\" != ''"
 _OF_BUS = "\"bus\" != '' AND \"meter\" = ''"
@@ -87,9 +86,10 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
 
 
 def _meters() -> list[Json]:
+    # Every meter has counters, and some have nothing else.
     seen = (
-        f'SELECT last("active_power") AS "W" FROM "power" '
-        f'{where(_DAYS, SITE, METER)} AND "phase" = \'total\' GROUP BY "meter", "role"'
+        f'SELECT last("active_import") AS "kWh" FROM "energy" '
+        f'{where(_DAYS, SITE, METER, TOTAL)} GROUP BY "meter", "role"'
     )
     names = {
         "serial": "Serial number", "model": "Model", "software_version": "Firmware",
@@ -103,12 +103,12 @@ def _meters() -> list[Json]:
     return [
         table(
             "Last seen",
-            "The newest reading of each meter within two days, and how long ago it was.",
-            [target(seen, source=LIVE, table=True)],
+            "The newest counter of each meter within two days, and how long ago it was read.",
+            [target(seen, table=True)],
             width=8, height=7, unit="string", empty=unread,
             columns={
                 "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
-                "W": "Active power",
+                "kWh": "Import counter",
             },
             overrides=[
                 _wide("Meter", 80),
@@ -120,7 +120,7 @@ def _meters() -> list[Json]:
                         {"id": "custom.width", "value": 150},
                     ],
                 },
-                override("Active power", unit="suffix:W", decimals=0),
+                override("Import counter", unit="suffix:kWh", decimals=1),
             ],
         ),
         table(

@@ -131,15 +131,15 @@ def _chart(settings: DashboardOptions) -> Json:
         )
 
     asked = []
-    if settings.has("pv"):
+    if settings.live("pv"):
         asked.append(target(of_role("pv", "-1 * "), "PV"))
-    if settings.has("battery"):
+    if settings.live("battery"):
         asked.append(target(of_role("battery"), "Battery"))
-    if settings.has("grid", "pv"):
+    if settings.live("grid", "pv"):
         asked.append(target(flow("load_power"), "Load"))
-    if settings.has("grid"):
+    if settings.live("grid"):
         asked.append(target(of_role("grid"), "Grid"))
-    elif settings.has("load"):
+    elif settings.live("load"):
         asked.append(target(of_role("load"), "Measured loads"))
     return curves(
         "Power",

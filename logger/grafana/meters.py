@@ -204,7 +204,10 @@ def _months() -> Json:
 def meters(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     loads = _loads(settings)
-    second = [*_live(), *([_top()] if settings.has("load") else [])]
+    second = [
+        *(_live() if settings.measures("active_power") else []),
+        *([_top()] if settings.has("load") else []),
+    ]
     second += [reactive(settings)] if settings.measures("reactive_import") else []
     return dashboard(
         METERS,

@@ -49,8 +49,6 @@ def _load() -> str:
 
 def flows(settings: DashboardOptions) -> list[Json]:
     """Return a tile for the power of each role that there is."""
-    if not settings.measures("active_power"):
-        return []
     phases: list[Json]
     solar: list[Json]
     phases, solar = [link("Phases", PHASE_BOARD)], []
@@ -65,18 +63,18 @@ def flows(settings: DashboardOptions) -> list[Json]:
         "Measured loads": "Power of all meters of the role load together.",
     }
     found: list[tuple[str, Json, Json, list[Json]]] = []
-    if settings.has("grid"):
+    if settings.live("grid"):
         found.append(("Grid", target(_power("grid"), "Grid", source=LIVE),
                       limits((0, BUY), base=SELL), phases))  # fmt: skip
-    if settings.has("pv"):
+    if settings.live("pv"):
         produced = target(_power("pv", "-1 * "), "PV", source=LIVE)
         found.append(("PV", produced, limits(base=SUN), solar))
-    if settings.has("battery"):
+    if settings.live("battery"):
         battery = target(_power("battery"), "Battery", source=LIVE)
         found.append(("Battery", battery, limits((0, CHARGE), base=DISCHARGE), solar))
-    if settings.has("grid", "pv"):
+    if settings.live("grid", "pv"):
         found.append(("Load", target(_load(), "Load"), limits(base=LOAD), solar))
-    elif settings.has("load"):
+    elif settings.live("load"):
         loads = target(_power("load"), "Measured loads", source=LIVE)
         found.append(("Measured loads", loads, limits(base=LOAD), phases))
     well = link("Logger and meters", HEALTH)
@@ -94,7 +92,7 @@ def grid(settings: DashboardOptions) -> list[Json]:
     """Return tiles for tariff, voltages and frequency at the grid meter."""
     low, high = settings.events.voltage_low, settings.events.voltage_high
     found = []
-    if settings.measures("tariff"):
+    if settings.live("grid", name="tariff"):
         found.append(
             stat(
                 "Tariff",
@@ -121,13 +119,14 @@ def grid(settings: DashboardOptions) -> list[Json]:
                 links=[link("Energy and tariffs", TARIFFS)],
             )
         )  # fmt: skip
-    if settings.phase_voltages:
+    live = settings.live("grid", name="voltage")
+    if live and settings.phase_voltages:
         found.append(_voltages("Voltage", PHASES, (low, high), settings))
-    if settings.line_voltages:
+    if live and settings.line_voltages:
         factor = voltage_factor(LINE_PHASES[0])
         edges = (low * factor, high * factor)
         found.append(_voltages("Voltage between phases", LINES, edges, settings))
-    if settings.measures("frequency"):
+    if settings.live("grid", name="frequency"):
         found.append(
             stat(
                 "Frequency",

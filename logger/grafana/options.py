@@ -31,8 +31,8 @@ class DashboardOptions:
 
     `zone` is the IANA time zone of the installation: days begin and end there. Without
     `prices` nothing shows money. `roles` and `wirings` are those of the meters, `fields`
-    what their models measure: a panel is made for what is there.
-    `centres` are the cost centres, each with the names of its meters.
+    what their models measure, `by_role` what those of one role do: a panel is made for what
+    is there. `centres` are the cost centres, each with the names of its meters.
     `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are.
     """
 
@@ -44,6 +44,9 @@ class DashboardOptions:
     roles: frozenset[str] = frozenset(ROLES)
     wirings: frozenset[str] = frozenset({"3P4W", "3P3W", "1P2W"})
     fields: frozenset[str] = _USUAL
+    by_role: Mapping[str, frozenset[str]] = field(
+        default_factory=lambda: dict.fromkeys(ROLES, _USUAL)
+    )
     slow_s: float = 60.0
     meters: int = 4
     centres: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -92,6 +95,11 @@ class DashboardOptions:
         """Tell whether some meter measures one of these fields."""
         return not self.fields.isdisjoint(names)
 
+    def live(self, *roles: str, name: str = "active_power") -> bool:
+        """Tell whether there is a meter of each of these roles that measures `name`: some
+        have counters only."""
+        return self.has(*roles) and all(name in self.by_role.get(one, ()) for one in roles)
+
 
 def dashboard_options(config: Config) -> DashboardOptions:
     """Return the options of a configuration, and of the models that it names.
@@ -110,6 +118,15 @@ def dashboard_options(config: Config) -> DashboardOptions:
         roles=frozenset(meter.role for meter in meters),
         wirings=frozenset("1P2W" if m.model in one_phase else m.wiring for m in meters),
         fields=frozenset(one.field for table in tables.values() for one in table.registers),
+        by_role={
+            role: frozenset(
+                register.field
+                for meter in meters
+                if meter.role == role
+                for register in tables[meter.model].registers
+            )
+            for role in ROLES
+        },
         meters=len(meters),
         centres={
             centre: tuple(meter.name for meter in meters if meter.cost_centre == centre)

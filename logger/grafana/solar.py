@@ -87,26 +87,8 @@ def _panels(settings: DashboardOptions) -> list[Json]:
     colours = [coloured(name, colour) for name, (_, colour, _) in sums.items()]
     inside = where(RANGE, SITE)
     flow = f'SELECT round(mean("%s")) FROM "site" {inside} GROUP BY time($__interval) fill(null)'
-    battery = [target(flow % "battery_power", "Battery")] if settings.has("battery") else []
-    panels: list[Json] = [row("The range shown")]
-    for title, (ratio, colour) in _RATIOS.items():
-        panels.append(
-            stat(
-                title,
-                f"{title} = {_FORMULA[title]}, a ratio of sums over the range shown; blank where "
-                f"the divisor is 0. {_NETTING}",
-                [target(ratio(), title)],
-                width=6, height=6, thresholds=limits(base=colour), **share,
-            )
-        )  # fmt: skip
-    panels += [
-        stat(
-            "Energy in this range",
-            " ".join(f"{name}: {text}" for name, (_, _, text) in sums.items()),
-            [target(energy(SHOWN), name) for name, (energy, _, _) in sums.items()],
-            unit="suffix:kWh", decimals=1, width=12, height=6, names=True, rows=True, empty=NO_PV,
-            overrides=colours,
-        ),
+    battery = [target(flow % "battery_power", "Battery")] if settings.live("battery") else []
+    power: list[Json] = [
         row("Power"),
         curves(
             "Power flows",
@@ -126,6 +108,29 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 coloured("Grid", BUY), coloured("Battery", CHARGE),
             ],
         ),
+    ]  # fmt: skip
+    if not settings.live("grid", "pv"):  # counters only: there is no power to show
+        power = []
+    panels: list[Json] = [row("The range shown")]
+    for title, (ratio, colour) in _RATIOS.items():
+        panels.append(
+            stat(
+                title,
+                f"{title} = {_FORMULA[title]}, a ratio of sums over the range shown; blank where "
+                f"the divisor is 0. {_NETTING}",
+                [target(ratio(), title)],
+                width=6, height=6, thresholds=limits(base=colour), **share,
+            )
+        )  # fmt: skip
+    panels += [
+        stat(
+            "Energy in this range",
+            " ".join(f"{name}: {text}" for name, (_, _, text) in sums.items()),
+            [target(energy(SHOWN), name) for name, (energy, _, _) in sums.items()],
+            unit="suffix:kWh", decimals=1, width=12, height=6, names=True, rows=True, empty=NO_PV,
+            overrides=colours,
+        ),
+        *power,
         row("Days"),
         bars(
             "Where the production went",

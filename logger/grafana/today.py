@@ -149,7 +149,8 @@ def _tiles(settings: DashboardOptions) -> list[Json]:
                 links=[link("Energy and tariffs", TARIFFS)],
             )
         )  # fmt: skip
-    if settings.measures("active_power"):
+    whose = [role for role in ("grid", "pv") if settings.has("grid", role)] or ["load"]
+    if settings.live(*whose):
         found.append(
             stat(
                 "Base load",

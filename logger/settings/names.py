@@ -71,7 +71,9 @@ def find(model: Model, name: str) -> Register:
         known = register is not None
         raise ConfigError(
             f"{name!r} is {'read-only on' if known else 'no setting of'} the {model.name}",
-            suggestion("" if known else key, can, "settings: "),
+            suggestion("" if known else key, can, "settings: ")
+            if can
+            else "nothing is written to such a meter: what may be is not published",
         )
     if register.refuse:
         raise ConfigError(f"{register.name} of the {model.name} is not written: {register.refuse}")

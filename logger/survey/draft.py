@@ -161,6 +161,5 @@ def _fast_interval(line: Bus, models: Mapping[str, Model]) -> str:
     try:
         busload.check(config, models)
     except ConfigError:
-        fastest = busload.fastest(config, config.bus[0], models)
-        return duration_text(float(-(-(fastest or 60.0) // 1)))
+        return duration_text(busload.fitting(config, config.bus[0], models, 1.0) or 60.0)
     return ""

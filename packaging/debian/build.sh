@@ -48,7 +48,7 @@ Depends: python3 (>= $minor), python3 (<< $next), systemd
 Section: utils
 Priority: optional
 Homepage: https://example.org/inepro-logger
-Description: data logger for Inepro three-phase energy meters
+Description: data logger for Inepro energy meters
  Reads the meters over RS-485 and M-Bus, keeps every point in a buffer on disk until
  InfluxDB has acknowledged it, and brings dashboards and alerts for Grafana.
 CONTROL
