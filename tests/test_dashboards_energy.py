@@ -150,12 +150,12 @@ class House:
 
     def centres(self, title: str, first: str, end: str) -> dict[str, dict[str, float]]:
         """Return what a table of cost centres shows, by the names that stand for numbers."""
-        (panel,) = (p for p in panels(self.boards["meters.json"]) if p["title"] == title)
+        (panel,) = (p for p in panels(self.boards["centres.json"]) if p["title"] == title)
         (named,) = (o for o in panel["fieldConfig"]["overrides"]
                     if o["matcher"]["options"] == "Cost centre")  # fmt: skip
         (mappings,) = (i["value"] for i in named["properties"] if i["id"] == "mappings")
         (target,) = panel["targets"]
-        values = variables_of(self.boards["meters.json"], site="house", meter="grid")
+        values = variables_of(self.boards["centres.json"], site="house", meter="grid")
         query = expand(target["query"], Range(moment(first), moment(end)), 60_000, values)
         (series,) = self.engine.query(query, "energy")
         found = {}
@@ -572,7 +572,7 @@ def test_cost_centres_are_those_of_the_statements(house: House) -> None:
         }
         for name in names
     }  # fmt: skip
-    assert house.figures("meters: Shares of the cost centres", *shown) == drawn
+    assert house.figures("centres: Shares of the cost centres", *shown) == drawn
     before = each("import_kwh", *october)
     assert house.centres("Drawn by cost centre and month", *shown) == {
         name: {"Oct": before[name], "Nov": drawn[name]} for name in names
@@ -597,8 +597,8 @@ def test_no_panel_with_energy_or_money_is_left_out(house: House) -> None:
         *(f"home: Money, {title[0].lower()}{title[1:]}" for title in BOUNDS),
         "energy: Import", "energy: Export",
         "meters: Rest without a meter, day", "meters: Rest without a meter, month",
-        "meters: Cost centres", "meters: Drawn by cost centre and month",
-        "meters: Cost by cost centre and month",
+        "centres: Cost centres", "centres: Drawn by cost centre and month",
+        "centres: Cost by cost centre and month",
         "energy: Day counter", "energy: Display total",  # a register, as the meter shows it
     }  # fmt: skip
     assert shown == compared | rest

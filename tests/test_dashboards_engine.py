@@ -193,6 +193,40 @@ def drawn(month: Month, start: int, end: int) -> float:
     return last[1] - last[0]
 
 
+def test_the_flow_shows_the_newest_powers_and_where_they_go(month: Month) -> None:
+    """Two PV meters and a battery; an arrow is drawn where its column is above zero."""
+    stamp = NOW + 300 * 86_400_000
+    powers = {
+        "m": ("grid", -512.4),
+        "e": ("pv", -1800.2),
+        "w": ("pv", -700.4),
+        "b": ("battery", 2.6),
+    }
+    for name, (role, power) in powers.items():
+        tags = {"site": "flow", "meter": name, "role": role, "phase": "total"}
+        old = Point("power", tags, {"active_power": 9999.0}, stamp - 60_000).line()
+        month.write(f"{old}\n{Point('power', tags, {'active_power': power}, stamp).line()}", "live")
+    load = Point("site", {"site": "flow"}, {"load_power": 1985.7}, stamp)
+    month.write(load.line(), "energy")
+    options = DashboardOptions(zone=ZONE, roles=frozenset({"grid", "pv", "battery"}))
+    board = dashboards(options)["home.json"]
+    (panel,) = (one for one in panels(board) if one["type"] == "canvas")
+    values = variables_of(board, site="flow")
+    shown: dict[str, Any] = {}
+    for now in (stamp + 60_000, stamp + 600_000):  # ten minutes later nothing is known of it
+        found: dict[str, Any] = {}
+        for target in panel["targets"]:
+            query = expand(target["query"], Range(now - 1, now), 1000, values)
+            for row in month.engine.rows(query, bucket(target["datasource"])):
+                found |= {key: value for key, value in row.items() if key != "time"}
+        shown = shown or found
+    assert found == {}
+    assert shown == {
+        "Grid": -512, "drawn": -512, "fed": 512, "PV": 2501, "produced": 2501,
+        "Battery": 3, "charged": 3, "discharged": -3, "Load": 1986,
+    }  # fmt: skip
+
+
 def test_days_of_23_and_25_hours_are_days(month: Month) -> None:
     """Summer time ended on 25 October: the bar of that day holds 25 hours."""
     board, panel = PANELS["energy.json: Import by day"]

@@ -268,6 +268,10 @@ def test_alerts_lead_to_the_flow_where_it_is_drawn() -> None:
         found = {rule["uid"]: rule for group in made["groups"] for rule in group["rules"]}
         assert ("inepro-pv-silent" in found) == options.has("pv"), name
         assert ("inepro-demand-high" in found) == options.has("grid"), name
+        drawn = [p for p in panels(BOARDS[name]["home.json"]) if p["type"] == "canvas"]
+        for uid in ("inepro-pv-silent", "inepro-demand-high"):
+            if drawn and uid in found:
+                assert found[uid]["panelId"] == drawn[0]["id"], name
 
 
 def test_differences_are_taken_over_subqueries() -> None:
@@ -303,7 +307,7 @@ def test_a_year_ago_is_the_same_date_whatever_february_had() -> None:
 
 def test_cost_centres_with_quotes_in_their_names_are_asked_for_by_name() -> None:
     options = site("grid", "load", wirings=THREE, meters=3, centres={"A's": ("it's", "b\\c")})
-    board = dashboards(options)["meters.json"]
+    board = dashboards(options)["centres.json"]
     (panel,) = (p for p in panels(board) if p["title"] == "Cost centres")
     assert r"""("meter" = 'it\'s' OR "meter" = 'b\\c')""" in panel["targets"][0]["query"]
     assert "A's" in json.dumps(panel["fieldConfig"]["overrides"])
@@ -317,7 +321,8 @@ def test_the_queries_of_many_cost_centres_stay_short() -> None:
         for number in range(24)
     ])  # fmt: skip
     options = DashboardOptions(prices=prices, meters=61, centres=FLATS)
-    board = dashboards(options)["meters.json"]
+    board = dashboards(options)["centres.json"]
     titles = {panel["title"] for panel in panels(board)}
+    assert board["refresh"] == "1h"  # each month of each of them is a sum of its own
     assert {"Cost centres", "Drawn by cost centre and month"} <= titles
     assert "Cost by cost centre and month" not in titles

@@ -5,7 +5,7 @@ is one of the data model; no file holds a secret; the files suit Grafana 9.5 to 
 
     build      all files by path
     frame, panels, placing, query    what dashboards share: variables, panels, lines, InfluxQL
-    home, meters, phases, tariffs, solar, quality, health    one dashboard each
+    home, meters, centres, phases, tariffs, solar, quality, health    one dashboard each
     alerts, rule, notify, demands    alert rules and where messages go
 """
 

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from logger.config.files import writing
-from logger.grafana import alerts, health, home, meters, notify, phases, quality, solar, tariffs
+from logger.grafana import (
+    alerts,
+    centres,
+    health,
+    home,
+    meters,
+    notify,
+    phases,
+    quality,
+    solar,
+    tariffs,
+)
 from logger.grafana.notify import literal
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
@@ -36,6 +47,7 @@ def dashboards(settings: DashboardOptions) -> dict[str, Json]:
     made = {
         "home": home.home(settings),
         **({"meters": meters.meters(settings)} if settings.meters > 1 else {}),
+        **({"centres": centres.centres(settings)} if settings.centres else {}),
         **({"phases": phases.phases(settings)} if phases.shows(settings) else {}),
         "energy": tariffs.tariffs(settings),
         **({"pv": solar.solar(settings)} if settings.has("pv") else {}),

@@ -1,7 +1,8 @@
-"""Panels of cost centres: whose energy the meters measure, as the configuration names it. Pure.
+"""The dashboard "Cost centres": whose energy the meters measure, as configured. Pure.
 
 The engine knows no cost centres. Each is the sum over its meters, a row that begins with the
-number of the centre; the panel writes the name in its place.
+number of the centre; the panel writes the name in its place. Each month of each centre is a sum
+of its own, so the dashboard asks once an hour.
 """
 
 # Queries are text for Grafana, made of our own names only.
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from logger.grafana import money
+from logger.grafana.frame import CENTRES, dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import Json, override, row, shares, table, target
 from logger.grafana.pattern import MONTHS
@@ -159,16 +161,23 @@ def _months(settings: DashboardOptions, title: str, unit: str, decimals: int) ->
     )  # fmt: skip
 
 
-def centres(settings: DashboardOptions) -> list[Json]:
-    """Return the panels with a heading; none where no meter has a cost centre."""
-    if not settings.centres:
-        return []
+def centres(settings: DashboardOptions) -> Json:
+    """Return the dashboard."""
     found = [
-        row("Cost centres"),
+        row("Month and year"),
         _sums(settings),
         _shares(settings),
+        row("By month"),
         _months(settings, "Drawn by cost centre and month", "suffix:kWh", 1),
     ]
     if settings.priced and 12 * _priced(settings) <= _MOST:
         found.append(_months(settings, "Cost by cost centre and month", settings.money, 2))
-    return found
+    return dashboard(
+        CENTRES,
+        "Energy, cost and share of each cost centre, by month.",
+        found,
+        settings,
+        names=variables(settings),
+        start="now/M",
+        refresh="1h",
+    )

@@ -11,9 +11,10 @@ from logger.grafana.panels import ENERGY, SCHEMA, TAG, Json, override
 from logger.grafana.placing import placed
 from logger.grafana.query import SITE
 
-HOME, METERS, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
+HOME, METERS, CENTRES, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
     "inepro-home",
     "inepro-meters",
+    "inepro-cost-centres",
     "inepro-phases",
     "inepro-energy-tariffs",
     "inepro-pv",
@@ -23,6 +24,7 @@ HOME, METERS, PHASES, TARIFFS, SOLAR, QUALITY, HEALTH = (
 TITLES = {
     HOME: "Home",
     METERS: "Meters and loads",
+    CENTRES: "Cost centres",
     PHASES: "Phases",
     TARIFFS: "Energy and tariffs",
     SOLAR: "PV self-consumption",

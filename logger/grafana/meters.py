@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from logger.grafana import balance, money
-from logger.grafana.centres import centres
 from logger.grafana.frame import METERS, dashboard, to_meter, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
@@ -217,7 +216,6 @@ def meters(settings: DashboardOptions) -> Json:
             _overview(settings),
             *spread([*second, *loads[:2]], 2),
             *loads[2:],
-            *centres(settings),
             row("By month"),
             _months(),
             row("Peaks of one meter: choose it above"),

@@ -1,4 +1,4 @@
-"""Panels and dashboards in one style, as Grafana 9.4 to 13 read them (schema 37). Pure."""
+"""Panels and dashboards in one style, as Grafana 9.5 to 13 read them (schema 37). Pure."""
 
 from __future__ import annotations
 
