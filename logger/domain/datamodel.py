@@ -11,14 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-
-class FieldType(StrEnum):
-    """The type of a field in InfluxDB, for ever."""
-
-    FLOAT = "float"
-    INTEGER = "integer"
-    TEXT = "text"
-    BOOLEAN = "boolean"
+from logger.domain.field import Field, FieldType
+from logger.domain.limits import VALID_SHARE
 
 
 class Lane(StrEnum):
@@ -26,16 +20,6 @@ class Lane(StrEnum):
 
     FAST = "fast"  # `fast_bucket`: much data, kept for a while
     MAIN = "main"  # `bucket`: kept for ever
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field: its type, its unit in InfluxDB, what it says; `units` a meter may send."""
-
-    kind: FieldType
-    unit: str
-    text: str
-    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +135,8 @@ _POWER_1M = {
     "samples": _integer("", "readings in the minute"),
 }
 
+_VALID = f"at least {100 * VALID_SHARE:g} % of the samples, no clock step"
+
 MEASUREMENTS: Mapping[str, Measurement] = {
     "power": Measurement(
         Lane.FAST, ("meter", "role", "phase"), _POWER, "instantaneous values, every fast job"
@@ -195,7 +181,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
             "min": _float("V", "lowest sample"),
             "max": _float("V", "highest sample"),
             "samples": _integer("", "readings in the window"),
-            "valid": Field(FieldType.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+            "valid": Field(FieldType.BOOLEAN, "", _VALID),
         },
         "ten-minute voltage windows; an indication, not an EN 50160 measurement",
     ),
@@ -205,7 +191,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         {
             "mean": _float("Hz", "mean of the samples of ten seconds"),
             "samples": _integer("", "readings in the window"),
-            "valid": Field(FieldType.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+            "valid": Field(FieldType.BOOLEAN, "", _VALID),
         },
         "ten-second frequency windows; an indication, not an EN 50160 measurement",
     ),
