@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from logger import models
 from logger.models import Encoding, Job, Model, Register
-from logger.models.plan import Block, plan, plans
+from logger.models.plan import Block, plan, plans, values_in
 from tests.lines import MODBUS_MODELS
 from tests.readers import value_by_value
 
@@ -141,3 +141,16 @@ def test_the_legacy_map_takes_one_request_a_value() -> None:
 
 def test_a_block_reads_as_addresses() -> None:
     assert str(Block(0x502A, 8)) == "0x502A..0x5031"
+
+
+@given(_registers(), st.integers(3, 125), st.integers(0, 125))
+def test_values_lie_in_a_block_where_they_were_asked_for(
+    registers: list[Register], max_block: int, max_gap: int
+) -> None:
+    model = _model(registers, max_block, max_gap)
+    found = [
+        (block.address + offset, length)
+        for block in plan(registers, max_block, max_gap)
+        for offset, length in values_in(model, block)
+    ]
+    assert found == [(register.address, register.length) for register in registers]
