@@ -340,3 +340,30 @@ def test_rows_that_are_being_sent_do_not_leave_by_age(path: Path) -> None:
     assert (books.delivered, books.drops, books.waiting) == (2, {"age": 2}, 0)
     writer.close(late)
     assert verify(path).ok
+
+
+def test_lines_become_one_row_that_has_counters_if_one_of_them_does() -> None:
+    volts, energy = "power,meter=a voltage=230 2", "energy,meter=a active_import=1 1"
+    (mixed,) = new_rows(Lane.MAIN, [volts, energy], [2, 1])
+    assert (mixed.lane, mixed.points, mixed.first_ms, mixed.last_ms) == (Lane.MAIN, 2, 1, 2)
+    assert mixed.counters
+    assert not mixed.joined  # to the row before: only who appends knows of one
+    (quarters,) = new_rows(Lane.MAIN, ["energy_15m,meter=a import=1 3"], [3])
+    (without,) = new_rows(Lane.FAST, [volts], [2])
+    assert (quarters.counters, without.counters) == (True, False)
+
+
+def test_very_many_lines_are_several_rows_each_with_its_own_times() -> None:
+    lines = [f"power,meter=a voltage=230 {at}" for at in range(1001)]
+    rows = new_rows(Lane.FAST, lines, range(1001))
+    assert [(row.points, row.first_ms, row.last_ms) for row in rows] == [
+        (500, 0, 499),
+        (500, 500, 999),
+        (1, 1000, 1000),
+    ]
+
+
+def test_a_ledger_of_an_older_version_has_checked_nothing_yet() -> None:
+    saved = json.loads(Ledger().dumps())
+    del saved["scrub"]
+    assert set(asdict(Ledger.loads(json.dumps(saved)).scrub).values()) == {0}

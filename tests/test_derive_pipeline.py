@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from logger.config.derive import Events, Price, Prices
 from logger.derive import Derive, MeterChanges
 from logger.derive.clock import Step
-from logger.domain.datamodel import MEASUREMENTS, FieldType
+from logger.domain.datamodel import MEASUREMENTS
+from logger.domain.field import FieldType
 from logger.domain.quantity import TARIFF
 from logger.models import Job
 from tests.derive_rig import T0, fast, identity, info, of, reading, slow

@@ -11,6 +11,7 @@ import pytest
 from logger.derive import Derive
 from logger.derive.clock import Step
 from logger.derive.flows import SiteFlows
+from logger.derive.windows import Window, Windows
 from logger.domain.records import SiteFlow
 from logger.meter.reading import Reading
 from logger.models import Job
@@ -358,6 +359,28 @@ def test_a_step_of_the_clock_spoils_the_window_that_is_open_and_the_one_it_leads
         if point.tags["phase"] == "L1"
     ]
     assert valid == [True, False, True]
+
+
+def test_a_window_that_had_enough_samples_before_the_step_is_not_whole_either() -> None:
+    derive = Derive([info()], "s")
+    for second in range(599):
+        derive.feed(fast(T0 + SECOND * second))
+    closed = of(derive.clock_step(Step(T0 + 599 * SECOND, T0 + 700 * SECOND)), "quality_voltage")
+    assert [point.fields["samples"] for point in closed] == [599] * 3
+    assert [point.fields["valid"] for point in closed] == [False] * 3
+
+
+def test_two_samples_of_the_moment_in_which_a_window_begins_are_of_this_window() -> None:
+    windows = Windows(MINUTE, "/".join, lambda text: (text, ""))
+    begun, closed = windows.at("house", T0)
+    assert windows.at("house", T0) == (begun, None)
+    assert closed is None
+
+
+def test_a_window_without_a_sample_is_not_valid_even_if_none_was_due() -> None:
+    between = Window(T0 + TEN_MINUTES)  # read once an hour
+    assert not between.valid(0, TEN_MINUTES, 60 * MINUTE)
+    assert between.valid(1, TEN_MINUTES, 60 * MINUTE)
 
 
 @pytest.mark.parametrize(

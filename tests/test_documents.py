@@ -71,11 +71,13 @@ def test_architecture_and_contributing_are_linked_from_the_readme() -> None:
 
 def test_rooms_are_those_of_the_package_and_of_the_contract() -> None:
     packages = {path.parent.name for path in (ROOT / "logger").glob("*/__init__.py")}
-    assert {cells[0].strip("`") for cells in rows("Rooms")} == packages
+    told = {cells[0].strip("`") for cells in rows("Rooms")}
+    assert told == packages, "a line of the table of rooms in docs/architecture.md for each"
     layers = contracts()["importlinter:contract:rooms"]["layers"].split("\n")
     drawn = re.search(r"```\n(cli\n.*?)```", ARCHITECTURE, re.DOTALL)
     assert drawn
-    assert drawn[1].split("\n")[:-1] == [line for line in layers if line]
+    here = [line for line in layers if line]
+    assert drawn[1].split("\n")[:-1] == here, "layers in .importlinter and in docs/architecture.md"
 
 
 def test_owners_of_libraries_are_those_of_the_contracts() -> None:

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from logger.buffer import Buffer
 from logger.cli.past import simulate_past
-from logger.domain.datamodel import MEASUREMENTS, FieldType
+from logger.domain.datamodel import MEASUREMENTS
+from logger.domain.field import FieldType
 from logger.points.line import Point
 from logger.simulate import Trouble, virtual_site
 from logger.simulate.past import Past, PastSpan, troubles

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from logger import models
 from logger.models import Encoding, Job, Model, Register
-from logger.models.plan import Block, plan, plans
+from logger.models.plan import Block, plan, plans, values_in
 from tests.lines import MODBUS_MODELS
 from tests.readers import value_by_value
 
@@ -86,17 +86,20 @@ def test_no_plan_has_fewer_requests(
 
 
 def test_plans_of_the_models() -> None:
+    """How many registers each request asks for. Of a new model: look whether a human would ask
+    with fewer, and whether its limits allow them; then it has its line here."""
     grow = {
         "fast": [78],
         "slow": [4, 1, 125, 68, 40],
         "identity": [52, 1, 8, 1],
         "request": [2],
     }
-    assert {
-        name: {job.value: [block.count for block in blocks] for job, blocks in found.items()}
-        for name, found in ((name, plans(models.load(name))) for name in MODELS)
+    found = {
+        name: {job.value: [block.count for block in blocks] for job, blocks in of.items()}
+        for name, of in ((name, plans(models.load(name))) for name in MODELS)
         if name != "pro380-legacy"
-    } == {
+    }
+    expected = {
         "pro380": {"fast": [48], "slow": [75], "identity": [32], "request": [12]},
         "pro380-compact": {"fast": [48], "slow": [88], "identity": [34], "request": []},
         "ambition-2pu-ct": {
@@ -116,6 +119,7 @@ def test_plans_of_the_models() -> None:
             "request": [2],
         },
     }
+    assert found == expected, "a new model needs its line here"
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if not value_by_value(models.load(name))])
@@ -137,3 +141,16 @@ def test_the_legacy_map_takes_one_request_a_value() -> None:
 
 def test_a_block_reads_as_addresses() -> None:
     assert str(Block(0x502A, 8)) == "0x502A..0x5031"
+
+
+@given(_registers(), st.integers(3, 125), st.integers(0, 125))
+def test_values_lie_in_a_block_where_they_were_asked_for(
+    registers: list[Register], max_block: int, max_gap: int
+) -> None:
+    model = _model(registers, max_block, max_gap)
+    found = [
+        (block.address + offset, length)
+        for block in plan(registers, max_block, max_gap)
+        for offset, length in values_in(model, block)
+    ]
+    assert found == [(register.address, register.length) for register in registers]

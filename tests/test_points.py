@@ -15,7 +15,8 @@ from influxdb_client.domain.write_precision import WritePrecision
 
 from logger import models
 from logger.derive.measured import measured
-from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
+from logger.domain.datamodel import MEASUREMENTS, Lane
+from logger.domain.field import FieldType
 from logger.domain.quantity import Quantity
 from logger.domain.records import Sample
 from logger.meter.reading import Reading, inverted

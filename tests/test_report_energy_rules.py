@@ -10,10 +10,12 @@ import pytest
 
 from logger.config.derive import Price, Prices
 from logger.domain.times import midnight_ms
+from logger.report.calendar import Period
 from logger.report.counted import Bounds, Break
 from logger.report.countervalues import CounterValues, Series
-from logger.report.energy import cuts, report
+from logger.report.energy import cuts, fine, report
 from logger.report.energyrow import EnergyRow
+from logger.report.quarters import Owner, QuarterHour
 from tests.test_report_energy import AMSTERDAM, DAY, HOUR, NO_PRICES, UTC, D, days
 
 START = midnight_ms(dt.date(2026, 11, 2), UTC)
@@ -29,6 +31,7 @@ def made(
     last: str = "2026-11-02",
     prices: Prices = NO_PRICES,
     breaks: Sequence[tuple[int, bool]] = (),
+    quarters: Mapping[Owner, Mapping[int, QuarterHour]] | None = None,
 ) -> tuple[list[EnergyRow], EnergyRow]:
     found = CounterValues(
         {
@@ -38,7 +41,7 @@ def made(
         [Break("house", START + at, swapped) for at, swapped in breaks],
         {"house": Bounds(Decimal(1000), Decimal("999999.99"))},
     )
-    return report(found, days("2026-11-02", last), prices, UTC)
+    return report(found, days("2026-11-02", last), prices, UTC, quarters or {})
 
 
 def whole_day(**counted: str) -> Values:
@@ -268,3 +271,49 @@ def test_what_lies_outside_the_readings_is_blank() -> None:
     (row,), _ = made({HOUSE: [(HOUR, "10")]})
     assert row.grid_import == 0
     assert made({HOUSE: [(2 * DAY, "10")]})[0] == []
+
+
+def netting(*quarters: tuple[int, float]) -> dict[int, QuarterHour]:
+    """Return quarter hours by their beginning after START, and what netting takes off, kWh."""
+    return {
+        START + at: QuarterHour(2.0, 1.5, 2.0 - common, {}, 1.0, True) for at, common in quarters
+    }
+
+
+def test_netting_takes_off_import_and_export_what_the_quarters_of_the_period_say() -> None:
+    counted = {
+        HOUSE: [(0, "100"), (DAY, "110"), (2 * DAY, "113"), (3 * DAY, "115")],
+        ("house", "grid", EXPORT, "total"): [(0, "5"), (DAY, "9"), (3 * DAY, "11")],
+    }
+    quarters = {
+        Owner("house", "grid"): netting(
+            (-15 * MINUTE, 1.0),  # before the first day
+            (0, 0.5),
+            (DAY - 15 * MINUTE, 0.25),
+            (DAY, 1.5),
+            (3 * DAY, 0.75),  # after the last one
+        ),
+        Owner("second", "grid"): netting((HOUR, 0.125)),
+        Owner("roof", "pv"): netting((HOUR, 1.0)),
+    }
+    rows, total = made(counted, "2026-11-04", quarters=quarters)
+    assert [row.saved for row in rows] == [D("0.875"), D("1.5"), None]
+    assert [row.import_netted for row in rows] == [D("9.125"), D("1.5"), None]
+    assert rows[0].export_netted == D("3.125")
+    assert rows[2].export_netted is None
+    assert (total.saved, total.import_netted) == (D("2.375"), D("12.625"))
+
+
+def test_nothing_is_netted_where_no_quarter_hour_tells() -> None:
+    rows, total = made(whole_day(drawn="8", fed="2"))
+    assert {one.import_netted for one in (*rows, total)} == {None}
+    assert {one.export_netted for one in (*rows, total)} == {None}
+
+
+def test_periods_are_short_when_none_is_longer_than_an_hour() -> None:
+    (day,) = days("2026-11-02", "2026-11-02")
+    hour = Period("10:00", day.day, START, START + HOUR)
+    assert fine([hour])
+    assert not fine([day])
+    assert not fine([hour, day])
+    assert not fine([Period("10:00", day.day, START, START + HOUR + 1)])

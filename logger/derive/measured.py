@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from logger.domain.datamodel import FIELDS, MEASUREMENT_OF, SCALE, FieldType
+from logger.domain.datamodel import FIELDS, MEASUREMENT_OF, SCALE
+from logger.domain.field import FieldType
 from logger.domain.records import CounterValues, FieldValue, MeterFacts, Sample
 from logger.meter.reading import Reading
 from logger.models.register import Model, Register, Value

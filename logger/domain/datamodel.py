@@ -11,14 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-
-class FieldType(StrEnum):
-    """The type of a field in InfluxDB, for ever."""
-
-    FLOAT = "float"
-    INTEGER = "integer"
-    TEXT = "text"
-    BOOLEAN = "boolean"
+from logger.domain.field import Field, FieldType
+from logger.domain.limits import VALID_SHARE
 
 
 class Lane(StrEnum):
@@ -26,16 +20,6 @@ class Lane(StrEnum):
 
     FAST = "fast"  # `fast_bucket`: much data, kept for a while
     MAIN = "main"  # `bucket`: kept for ever
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field: its type, its unit in InfluxDB, what it says; `units` a meter may send."""
-
-    kind: FieldType
-    unit: str
-    text: str
-    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +131,7 @@ _PRICE = {
     "spot": _float("", "imported price of a kWh"),
     "price": _float("", "what a kWh costs (buy) or earns (sell) by the formula"),
 }
+_VALID = f"at least {100 * VALID_SHARE:g} % of the samples, no clock step"
 
 MEASUREMENTS: Mapping[str, Measurement] = {
     "power": Measurement(
@@ -192,7 +177,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
             "min": _float("V", "lowest sample"),
             "max": _float("V", "highest sample"),
             "samples": _integer("", "readings in the window"),
-            "valid": Field(FieldType.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+            "valid": Field(FieldType.BOOLEAN, "", _VALID),
         },
         "ten-minute voltage windows; an indication, not an EN 50160 measurement",
     ),
@@ -202,7 +187,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         {
             "mean": _float("Hz", "mean of the samples of ten seconds"),
             "samples": _integer("", "readings in the window"),
-            "valid": Field(FieldType.BOOLEAN, "", "at least 80 % of the samples, no clock step"),
+            "valid": Field(FieldType.BOOLEAN, "", _VALID),
         },
         "ten-second frequency windows; an indication, not an EN 50160 measurement",
     ),

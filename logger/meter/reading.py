@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from logger.domain.datamodel import FIELDS, FieldType
+from logger.domain.datamodel import FIELDS
 from logger.domain.errors import BusError
+from logger.domain.field import FieldType
 from logger.domain.quantity import Quantity
 from logger.models.decode import value_of
 from logger.models.plan import Block

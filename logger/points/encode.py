@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
+from logger.domain.datamodel import MEASUREMENTS, Lane
+from logger.domain.field import FieldType
 from logger.domain.records import (
     CounterValues,
     DayDigest,

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from logger.domain.datamodel import MEASUREMENTS, FieldType
+from logger.domain.datamodel import MEASUREMENTS
 from logger.domain.errors import HttpError, ReportError
+from logger.domain.field import FieldType
 from logger.domain.timespan import TimeSpan, merged
 from logger.influx.bounded import Patience
 from logger.influx.http import Http

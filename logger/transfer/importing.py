@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 
-from logger.domain.datamodel import MEASUREMENTS, FieldType, Lane
+from logger.domain.datamodel import MEASUREMENTS, Lane
 from logger.domain.errors import BufferFileError
+from logger.domain.field import FieldType
 from logger.points.line import FieldValue, Point
 from logger.points.parse import decode
 from logger.store.rows import NewRow, new_rows
