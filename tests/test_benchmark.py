@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.benchmark import peers
+from tests.benchmark.contender import Telegraf
 from tests.benchmark.figure import Figure, percentile, put_between, shown, table
+from tests.benchmark.peers import judged
+from tests.benchmark.rig import Sample
 from tests.running import ROOT
 
 
@@ -94,6 +100,41 @@ def test_a_document_takes_a_table_between_its_marks(tmp_path: Path) -> None:
 
 def test_the_performance_page_has_its_marks() -> None:
     text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    for name in ("benchmark", "soak"):
+    for name in ("benchmark", "peers", "soak"):
         assert f"<!-- {name} -->" in text
         assert f"<!-- end of {name} -->" in text
+
+
+def test_peers_are_judged_by_the_requests_on_their_lines() -> None:
+    times = [100.25, 101.25, 103.5, 104.25, 109.0, 110.0]
+    samples = [Sample(at, 30.0 + at, at / 10, 3, 9) for at in (0.0, 10.0)]
+    row = judged("a", times, (100.0, 105.0), 105.0, samples)
+    assert (row.seconds, row.missed, row.late_ms, row.latest_ms) == (5, 1, 250.0, 500.0)
+    assert (row.cpu, row.memory_mib, row.gap_s) == (pytest.approx(10), 40.0, 4.75)
+    row = judged("a", [99.0], (100.0, 105.0), 105.0, samples)
+    assert (row.missed, row.late_ms, row.gap_s) == (5, None, 0.0)
+    assert "| 5 of 5 | – | – |" in peers.table([row], [])
+
+
+def test_peers_reads_with_what_is_installed_and_names_the_rest(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmark.peers", "--seconds", "3"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    names = [cells[0].removeprefix("| ") for cells in rows]
+    assert names == ["program", "---", "inepro-logger", "a loop around minimalmodbus"]
+    assert all(cells[1].endswith((" of 3", " of 4")) for cells in rows[2:])
+    assert "Not installed, so not run: telegraf, mbmd." in done.stdout
+
+
+def test_what_telegraf_is_told_is_one_request_for_all_values(tmp_path: Path) -> None:
+    told = tomllib.loads(Telegraf(tmp_path / "it", 5020).configuration())
+    (request,) = told["inputs"]["modbus"][0]["request"]
+    assert request["slave_id"] == 1
+    assert [one["address"] for one in request["fields"]] == list(range(0x5002, 0x5032, 2))

@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 _LOOK_S = 30.0  # the longest time without a look into the buffer
 # A backlog longer than this is sent by two: one waits for the server, one prepares.
 _LONG_LINES = 20_000
-_LONG_LOOK_S = 0.25
 _LEASE_S = LEASE_MS / 1000  # a command may keep the rows that wait for so long
 _MENDING_S = 30.0  # the buffer is not just committing: nothing is delivered meanwhile
 
@@ -136,12 +135,16 @@ class Delivery:
         self._work(lane, BufferOutlet(self._buffer, lane), idle)
 
     def _help(self, lane: Lane) -> None:
+        exchange = self._buffer.exchange
+        seen = -1
+
         def wanted() -> bool:
             long = self._buffer.books().lanes[lane].waiting > _LONG_LINES
             return long and self._health.state(lane).status == "ok"
 
-        def idle() -> None:
-            self._stop.wait(_LONG_LOOK_S)
+        def idle() -> None:  # a backlog grows, and shrinks, with a commit
+            nonlocal seen
+            seen = exchange.wait(seen, _LOOK_S, self._stop.is_set)
 
         self._work(lane, SecondOutlet(self._buffer, lane, wanted), idle)
 

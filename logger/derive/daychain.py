@@ -118,7 +118,7 @@ class DayChain:
                 "numbers": [one.began_ms, one.number, one.passed_ms, one.again],
                 "texts": [one.previous, one.running, one.day, one.serial, one.read_day],
                 "runs": [list(run) for run in one.runs],
-                "first": [one.first[0], one.first[1]],
+                "first": [one.first[0], dict(one.first[1])],
             }
             for name, one in self._known.items()
         }

@@ -256,7 +256,7 @@ class EnergyQuarters:
                 "tracks": {str(one): track.state() for one, track in known.tracks.items()},
                 "base": {str(one): str(total) for one, total in known.base.items()},
                 "start": [known.start_ms, known.read, known.stepped],
-                "doubts": known.doubts,
+                "doubts": list(known.doubts),
                 "given": [known.passed_ms, known.again],
                 "counted": known.counted and [known.counted[0], *astuple(known.counted[1])],
             }

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from logger.derive import Derive
 from logger.derive.clock import Clock, Step
+from logger.derive.info import SavedState
 from logger.derive.parking import Parking, Released, Shelf
 from logger.meter.reading import Reading
 from logger.points.line import Point
@@ -93,8 +94,9 @@ class Intake:
         while found := self._due():
             self._keep(found)
         with self._lock:
-            if self._ready:
-                self._save_if_due(self._clock.now_ms(), step)
+            saved = self._to_save(self._clock.now_ms(), step) if self._ready else None
+        if saved is not None:
+            self._state.save(saved)  # no line waits for the disk
         return step
 
     def _due(self) -> list[Point]:
@@ -172,7 +174,8 @@ class Intake:
                 log.error("%d readings without a time are lost: the disk", self._parking.lost)
             self._state.save(self._derive.state(stopping=True))
 
-    def _save_if_due(self, now_ms: int, step: Step | None) -> None:
-        if self._derive.dirty or step or now_ms - self._saved_ms >= SAVE_EVERY_MS:
-            self._state.save(self._derive.state())
-            self._saved_ms = now_ms
+    def _to_save(self, now_ms: int, step: Step | None) -> SavedState | None:
+        if not (self._derive.dirty or step or now_ms - self._saved_ms >= SAVE_EVERY_MS):
+            return None
+        self._saved_ms = now_ms
+        return self._derive.state()

@@ -241,7 +241,7 @@ class Derive:
         return found
 
     def state(self, *, stopping: bool = False) -> SavedState:
-        """Return the state as JSON can hold it.
+        """Return the state as JSON can hold it; later readings change nothing in it.
 
         Open windows are part of it only when `stopping`: an old state must never make a
         window come out again with fewer samples. So write `state()` once right after

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import importlib
+import importlib.util
+import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlencode
 
+from logger import __version__
 from logger.domain.errors import ConfigError, HttpError, HttpTimeoutError
 from logger.influx.outcome import DELIVERED, Outcome, OutcomeKind, classify
 from logger.texts import clean, mask
@@ -45,9 +52,8 @@ class Client:
     def __init__(self, settings: WriteTarget, bucket: str) -> None:
         self._settings = settings
         self.bucket = bucket
-        self._client: Any = None  # its module is imported late: that takes 0.2 s
-        self._service: Any = None
-        self._transport = _Transport()
+        self._sender: _Sender | None = None
+        self._service: Any = None  # its module is imported late
         self._patience = 1
 
     def write(self, lines: Sequence[str]) -> Outcome:
@@ -72,43 +78,28 @@ class Client:
 
     def close(self) -> None:
         """Close connections. The next write opens new ones."""
-        if self._client is not None:
-            self._client.close()
-        self._transport.clear()
-        self._client = self._service = None
+        if self._sender is not None:
+            self._sender.close()
+        self._sender = self._service = None
 
     def _connect(self) -> None:
-        if self._service is not None:
-            return
-        from influxdb_client.client.influxdb_client import InfluxDBClient
-        from influxdb_client.service import write_service
-
-        token = self._settings.token()
-        self._client = InfluxDBClient(url=self._settings.url, token=token, org=self._settings.org)
-        self._client.api_client.rest_client.pool_manager = self._transport
-        service: Any = write_service.WriteService
-        self._service = service(self._client.api_client)
+        if self._service is None:
+            self._sender = _Sender(self._settings.url, self._settings.token())
+            self._service = _write_service()(self._sender)
 
     def _post(self, body: bytes) -> Outcome:
-        from influxdb_client.rest import ApiException
-
+        assert self._sender is not None
         settings = self._settings
-        self._transport.wait_s = settings.timeout * self._patience
+        self._sender.wait_s = settings.timeout * self._patience
         extra: dict[str, Any] = {"content_encoding": "gzip"} if settings.gzip else {}
         try:
-            _, status, headers = self._service.post_write_with_http_info(
+            answer: Answer = self._service.post_write_with_http_info(
                 org=settings.org,
                 bucket=self.bucket,
                 body=gzip.compress(body, _GZIP_LEVEL, mtime=0) if settings.gzip else body,
                 precision="ms",
-                _return_http_data_only=False,
                 **extra,
             )
-        except ApiException as err:
-            # masked before a word of it is cut or taken out: half a secret is not found again
-            answer = mask(err.body) if isinstance(err.body, str) else ""
-            headers = {name: mask(value) for name, value in dict(err.headers or {}).items()}
-            return classify(int(err.status), headers, answer, time.time())
         except HttpTimeoutError as err:
             hint = "if the server is only slow, raise influxdb.timeout"
             return Outcome(OutcomeKind.TIMEOUT, err.message, hint)
@@ -118,39 +109,93 @@ class Client:
             return Outcome(
                 OutcomeKind.WRONG_TARGET, f"not a usable URL: {err}", "correct influxdb.url"
             )
-        if status == 204:
+        if answer.status == 204:
             return DELIVERED
-        return classify(int(status), dict(headers), "", time.time())
+        # masked before a word of it is cut or taken out: half a secret is not found again
+        headers = {name: mask(value) for name, value in answer.headers.items()}
+        text = mask(answer.data.decode(errors="replace"))
+        return classify(answer.status, headers, text, time.time())
 
 
-class _Transport:
-    """What influxdb_client sends through instead of a pool of its own, whose requests
-    may last, and whose answers may be read, without end."""
+class _Sender:
+    """What influxdb_client's service of writes sends through, instead of a client of its
+    own, whose requests may last, and whose answers may be read, without end."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self.wait_s = 0.0
+        self._url, self._token = url.rstrip("/"), token
         self._http: Http | None = None  # its module is imported late, too
 
-    def request(
-        self, method: str, url: str, *, body: bytes, headers: dict[str, str], **_: object
+    def select_header_accept(self, kinds: Sequence[str]) -> str:
+        return kinds[0]
+
+    def select_header_content_type(self, kinds: Sequence[str]) -> str:
+        return kinds[0]
+
+    def call_api(
+        self,
+        path: str,
+        method: str,
+        _path_params: Mapping[str, str],
+        query: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        *,
+        body: bytes,
+        **_: object,
     ) -> Answer:
-        """Return the answer with text as its data, as influxdb_client takes no other."""
+        """Return the answer. Raises as `Http.request` does."""
         from logger.influx.bounded import Patience
         from logger.influx.http import Http
 
         if self._http is None:
             self._http = Http()
-        answer = self._http.request(
+        return self._http.request(
             method,
-            url,
+            f"{self._url}{path}?{urlencode(query)}",
             Patience(self.wait_s, _WIRE_BYTES),
             body=body,
-            headers=headers,
+            headers={
+                **headers,
+                "Authorization": f"Token {self._token}",
+                "User-Agent": f"inepro-logger/{__version__}",
+            },
             limit=_ANSWER_BYTES,
         )
-        return replace(answer, data=answer.data.decode(errors="replace").encode())
 
-    def clear(self) -> None:
-        """Close the connections; called by influxdb_client."""
+    def close(self) -> None:
+        """Close the connections."""
         if self._http is not None:
             self._http.close()
+
+
+_LOADING = threading.Lock()  # workers begin at the same time
+
+
+@cache
+def _write_service() -> Any:
+    """Return influxdb_client's service of writes, without the rest of its package.
+
+    The package loads nearly 400 modules of its own as it starts, and numpy where that is
+    installed: 14 to 25 MiB and a third of a second, of which a write needs two modules.
+    """
+    package = "influxdb_client"
+    with _LOADING:
+        if package not in sys.modules:
+            return _lean(package)
+    return _service_of(package)
+
+
+def _lean(package: str) -> Any:
+    try:
+        for name in (package, f"{package}.service"):
+            spec = importlib.util.find_spec(name)
+            assert spec is not None, f"{name} is not installed"
+            sys.modules[name] = importlib.util.module_from_spec(spec)  # not run: empty
+        return _service_of(package)
+    finally:  # who wants the whole package gets it
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            del sys.modules[name]
+
+
+def _service_of(package: str) -> Any:
+    return importlib.import_module(f"{package}.service.write_service").WriteService
