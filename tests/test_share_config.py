@@ -218,7 +218,8 @@ def test_evcc_gets_a_meter_for_each_unit(full: Path) -> None:
         "source": "sunspec", "uri": "pi.lan:1502", "id": 102, "rtu": False, "scale": 0.001,
         "value": ["201:TotWhImp", "202:TotWhImp", "203:TotWhImp", "204:TotWhImp"],
     }  # fmt: skip
-    assert heat["currents"][1]["value"][0] == "211:AphB"
+    assert both["currents"][1]["value"][0] == "201:AphB"
+    assert heat["power"]["value"][0] == "211:W"
 
 
 def test_mbmd_gets_what_it_knows(full: Path) -> None:
