@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,10 +23,12 @@ from logger.store import seal
 from logger.store.database import Database
 from logger.store.ledger import Account, Books, LaneBooks, Ledger, Scrub
 from logger.store.rows import (
+    COLUMNS,
     LEASE_MS,
     RowState,
     Settlement,
     StoredRow,
+    as_row,
     new_rows,
     row_checksum,
     waiting,
@@ -367,3 +370,25 @@ def test_a_ledger_of_an_older_version_has_checked_nothing_yet() -> None:
     saved = json.loads(Ledger().dumps())
     del saved["scrub"]
     assert set(asdict(Ledger.loads(json.dumps(saved)).scrub).values()) == {0}
+
+
+@pytest.mark.parametrize("damage", ["lane='nowhere'", "first_ms='later'", "crc='none'"])
+def test_a_row_with_a_field_that_cannot_be_is_not_intact(
+    damage: str, make: Callable[..., Buffer], path: Path
+) -> None:
+    buffer = make()
+    buffer.append([buffers.energy(1)])
+    assert buffer.flush()
+    found: list[tuple[object, ...]] = []
+    with (
+        closing(Database.open(path)) as database,
+        contextlib.suppress(InterruptedError),
+        database.transaction(),
+    ):
+        database.run(f"UPDATE rows SET {damage}")
+        found += database.rows(f"SELECT {COLUMNS} FROM rows")
+        raise InterruptedError  # nothing of it is kept
+    (row,) = map(as_row, found)
+    assert not row.intact
+    assert row.lane is Lane.MAIN
+    assert row.first_ms == (0 if "first_ms" in damage else T0 + 1000)

@@ -351,3 +351,18 @@ def test_lines_with_an_open_quote_go_last_and_one_by_one() -> None:
 )
 def test_a_quote_is_closed_by_one_that_is_not_escaped(line: str, whole: bool) -> None:
     assert closed(line) is whole
+
+
+def test_one_line_that_the_server_quotes_is_asked_for_alone_at_once() -> None:
+    lines = [f"power,meter=a voltage={number} {number}" for number in range(64)]
+    asked: list[int] = []
+
+    def write(part: Sequence[str]) -> Outcome:
+        asked.append(len(part))
+        if lines[40] in part:
+            return Outcome(OutcomeKind.REJECTED, f"400 unable to parse '{lines[40]}'", sure=True)
+        return Outcome(OutcomeKind.DELIVERED)
+
+    found = send(lines, write, lambda: False)
+    assert (set(found.refused), len(found.accepted)) == ({40}, 63)
+    assert sorted(asked) == [1, 63, 64]
