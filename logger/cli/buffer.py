@@ -19,15 +19,10 @@ from logger.cli.bufferoptions import (
 )
 from logger.cli.bufferparts import Opened, bar, days, emit, nothing_to_export, opened
 from logger.cli.moments import FromOption, ToOption, limits, shown
-from logger.cli.ondemand import Group
+from logger.cli.ondemand import group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 
-app = typer.Typer(
-    help="Look into the buffer, deliver it, export it. Safe beside a running logger.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    cls=Group,
-)
+app = group("Look into the buffer, deliver it, export it. Safe beside a running logger.")
 app.add_typer(setaside.app, name="set-aside")
 
 

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from logger.cli.ondemand import Group
+from logger.cli.ondemand import group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from logger.config import Config
 
-app = typer.Typer(
-    help="The configuration file.", no_args_is_help=True, rich_markup_mode=None, cls=Group
-)
+app = group("The configuration file.")
 
 
 @app.callback()

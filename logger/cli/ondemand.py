@@ -102,6 +102,11 @@ class Group(TyperGroup):
         return " ".join(text.split("\n\n")[0].split())
 
 
+def group(text: str) -> typer.Typer:
+    """Return a group for commands; `text` is what its help says."""
+    return typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None, cls=Group)
+
+
 class OnDemand(Group):
     """The group of all commands. None is imported to list them."""
 
@@ -134,8 +139,8 @@ def _load(name: str) -> Command:
         above.add_typer(found, name=name)
     else:
         above.command(name)(found)
-    group: Any = get_command(above)
-    made: Command = group.commands[name]
+    built: Any = get_command(above)
+    made: Command = built.commands[name]
     return made
 
 

@@ -10,7 +10,7 @@ import typer
 from logger.cli import pricerows
 from logger.cli.bufferparts import bar, emit
 from logger.cli.moments import FromOption, ToOption, lasting, limits, now_ms
-from logger.cli.ondemand import Group
+from logger.cli.ondemand import group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from logger.prices.reading import Taken
     from logger.store.rows import NewRow
 
-app = typer.Typer(
-    help="Prices of each hour or quarter hour: import them, look at them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    cls=Group,
-)
+app = group("Prices of each hour or quarter hour: import them, look at them.")
 
 _KIND_HELP = "import (what is drawn) or export (what is fed back)"
 KindOption = Annotated[str, typer.Option("--kind", help=f"For {_KIND_HELP}.")]

@@ -9,7 +9,7 @@ import typer
 
 from logger.cli import demand, statement
 from logger.cli.moments import FromOption, ToOption, now_ms, report_span
-from logger.cli.ondemand import Group
+from logger.cli.ondemand import group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, ForceOption, JsonOption, not_there_yet
 from logger.cli.source import BufferOption, MeterOption, known_meters, source
 
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from logger.report.energyrow import EnergyRow
     from logger.report.quality import Line
 
-app = typer.Typer(
-    help="Energy, demand, quality, statements over days, weeks, months.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    cls=Group,
-)
+app = group("Energy, demand, quality, statements over days, weeks, months.")
 
 app.command()(demand.demand)
 app.command()(statement.statement)

@@ -9,15 +9,10 @@ import typer
 
 from logger.cli.bufferparts import bar, emit, opened
 from logger.cli.moments import shown
-from logger.cli.ondemand import Group
+from logger.cli.ondemand import group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 
-app = typer.Typer(
-    help="Points that the server refused: kept with its reason.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    cls=Group,
-)
+app = group("Points that the server refused: kept with its reason.")
 
 Numbers = Annotated[
     list[int] | None, typer.Argument(metavar="[NUMBER]...", help="Rows, as `list` shows them.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from logger.cli.ondemand import Group
+from logger.cli.ondemand import group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from logger.cli.quiet import quiet
 
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from logger.models import Model
     from logger.settings import Change, Changer, Outcome
 
-app = typer.Typer(
-    help="Show and change the settings of a meter.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    cls=Group,
-)
+app = group("Show and change the settings of a meter.")
 
 _FINAL = "This cannot be taken back."
 MeterArgument = Annotated[str, typer.Argument(help="The meter's name in the configuration.")]

@@ -20,6 +20,8 @@ from logger.influx.outcome import DELIVERED, Outcome, OutcomeKind, classify
 from logger.texts import clean, mask
 
 if TYPE_CHECKING:
+    from influxdb_client.service.write_service import WriteService
+
     from logger.influx.http import Answer, Http
 
 _PATIENCE = 8  # a slow server gets up to so many times the configured timeout
@@ -85,7 +87,8 @@ class Client:
     def _connect(self) -> None:
         if self._service is None:
             self._sender = _Sender(self._settings.url, self._settings.token())
-            self._service = _write_service()(self._sender)
+            service: Any = _write_service()
+            self._service = service(self._sender)
 
     def _post(self, body: bytes) -> Outcome:
         assert self._sender is not None
@@ -172,7 +175,7 @@ _LOADING = threading.Lock()  # workers begin at the same time
 
 
 @cache
-def _write_service() -> Any:
+def _write_service() -> type[WriteService]:
     """Return influxdb_client's service of writes, without the rest of its package.
 
     The package loads nearly 400 modules of its own as it starts, and numpy where that is
@@ -185,7 +188,7 @@ def _write_service() -> Any:
     return _service_of(package)
 
 
-def _lean(package: str) -> Any:
+def _lean(package: str) -> type[WriteService]:
     try:
         for name in (package, f"{package}.service"):
             spec = importlib.util.find_spec(name)
@@ -197,5 +200,8 @@ def _lean(package: str) -> Any:
             del sys.modules[name]
 
 
-def _service_of(package: str) -> Any:
-    return importlib.import_module(f"{package}.service.write_service").WriteService
+def _service_of(package: str) -> type[WriteService]:
+    found: type[WriteService] = importlib.import_module(
+        f"{package}.service.write_service"
+    ).WriteService
+    return found

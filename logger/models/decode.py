@@ -40,9 +40,12 @@ def shortest(number: float) -> Decimal:
     return Decimal(f"{number:.{_ALL_DIGITS}g}")
 
 
+_FLOAT32 = struct.Struct(">f")
+
+
 def _as_float32(number: float) -> float:
     try:
-        return float(struct.unpack(">f", struct.pack(">f", number))[0])
+        return float(_FLOAT32.unpack(_FLOAT32.pack(number))[0])
     except OverflowError:  # rounded up beyond the largest float32
         return math.inf
 
@@ -54,10 +57,10 @@ def decode(encoding: Encoding, words: Sequence[int]) -> Value:
     printed digits as text ("22091039"), ascii the text. Raises ValueError with the reason when
     the words hold no such value.
     """
-    raw = b"".join(word.to_bytes(2, "big") for word in words)
+    raw = struct.pack(f">{len(words)}H", *words)
     match encoding:
         case Encoding.FLOAT32:
-            return shortest(struct.unpack(">f", raw)[0])
+            return shortest(_FLOAT32.unpack(raw)[0])
         case Encoding.INT16 | Encoding.INT32:
             return int.from_bytes(raw, "big", signed=True)
         case Encoding.UINT16 | Encoding.UINT32:

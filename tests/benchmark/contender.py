@@ -34,6 +34,7 @@ class Contender(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._log = directory / "output"
         self.watch: Watch | None = None
+        self._steady = 0
 
     @classmethod
     def found(cls) -> bool:
@@ -59,9 +60,15 @@ class Contender(ABC):
                 raise RuntimeError(f"{self.title} reads nothing: {self._log.read_text()[-2000:]}")
             time.sleep(0.05)
 
+    def steady(self) -> None:
+        """Let what it is judged by begin now, after all that a start costs."""
+        if self.watch is not None:
+            self.watch.look()
+            self._steady = len(self.watch.samples) - 1
+
     def kill(self) -> Sequence[Sample]:
         """Kill it; return how it was."""
-        samples = self.watch.stop() if self.watch is not None else []
+        samples = self.watch.stop()[self._steady :] if self.watch is not None else []
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -101,12 +108,12 @@ class Ours(Contender):
         return [sys.executable, "-m", "logger", "run", "--config", str(config)]
 
     def reads(self) -> bool:
-        """Return whether its status tells of readings."""
+        """Return whether its status tells of a power."""
         try:
             state = ask(self._directory / "buffer.sqlite")
         except StatusError:
             return False
-        return any(meter["reads"] for meter in state["meters"])
+        return "active_power/total" in json.dumps(state["latest"])
 
 
 _NAIVE = """

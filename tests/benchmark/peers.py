@@ -84,6 +84,8 @@ def compare(kinds: Sequence[type[Contender]], seconds: float) -> list[Row]:
             try:
                 with ThreadPoolExecutor(len(runs)) as pool:
                     list(pool.map(Contender.start, runs))
+                    for run in runs:
+                        run.steady()
                     began = time.time() + 1
                     time.sleep(1 + seconds)
                     ended = killed = time.time()
