@@ -27,6 +27,7 @@ CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 # Modules of the tests that the documents tell to run, and where they are shown to work.
 SHOWN = {
     "tests.benchmark": "test_benchmark",
+    "tests.benchmark.peers": "test_benchmark",
     "tests.benchmark.soak": "test_soak",
     "tests.fuzz": "test_fuzz",
     "tests.reference": "test_what_is_made_from_the_code_is_as_the_code_says",
