@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from logger.bus import Bus
 from logger.bus.sharing import TRIES, mixed_up
+from logger.bus.watch import Mark
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import (
     BusError,
@@ -24,7 +25,7 @@ from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
 from logger.meter.reader import Reader
-from logger.meter.reading import Failure, Reading, inverted
+from logger.meter.reading import Failure, Reading, doubted, inverted
 from logger.meter.requester import Heard, JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem
@@ -84,6 +85,7 @@ class MeterReader(Reader):
         self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
         self._refusing_since: float | None = None
+        self._mark = Mark(meter.address)  # of the last job
 
     @property
     def wrong(self) -> BusError | None:
@@ -158,7 +160,7 @@ class MeterReader(Reader):
         sharing, address = self._bus.sharing, self.meter.address
         patience_s = self.meter.timeout or self._bus.config.timeout
         for _ in range(TRIES):
-            mark = sharing.begin(address)
+            mark = self._mark = sharing.begin(address)
             try:
                 self._do(this)
             except JobAborted as over:
@@ -170,8 +172,13 @@ class MeterReader(Reader):
             this.failures.clear()
             if not mark.sure:
                 break  # the meter is just slow: asked more it would be slower
-        (block, *_) = self._plan.full[this.job]
-        this.failures.append(Failure(block, mixed_up(address)))
+        this.failures.append(Failure(self._plan.full[this.job][0], mixed_up(address)))
+
+    def hand_on(self, reading: Reading, then: Callable[[Reading], None]) -> None:
+        """Call `then` with the last `reading`, without its values if they are not believed."""
+        error = mixed_up(self.meter.address)
+        told = lambda sure: then(reading if sure else doubted(reading, error))  # noqa: E731
+        self._bus.sharing.watch.hold(self._mark, told)
 
     def _do(self, this: Round) -> None:
         if not self._can_mean(this):
