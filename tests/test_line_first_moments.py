@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,8 +36,9 @@ def theirs(request: bytes, block: Block) -> bytes:
 
 def line_of(line: ScriptedLine, bus: Bus | None = None, clock: Clock | None = None) -> MeterReader:
     config = bus_config(line.port, meter_config(), timeout=4.0)
-    bus = bus or (Bus(config, clock) if clock else Bus(config))
-    return MeterReader(bus, bus.config.meter[0], load("pro380"), lambda: NOW_MS)
+    bus = bus or Bus(config, clock or time.monotonic)
+    meter = bus.config.meter[0]
+    return MeterReader(bus, meter, load("pro380"), lambda: NOW_MS, clock=clock or time.monotonic)
 
 
 def wrong(reading: Reading) -> dict[object, object]:
@@ -141,3 +143,20 @@ def test_nothing_is_listened_to_while_a_job_waits_for_the_line() -> None:
         reader._bus.close()
         assert looks == 3  # one a job, and none was listened for
         assert len(line.requests) == 3
+
+
+def test_the_time_of_a_job_is_without_what_was_listened_for() -> None:
+    clock = Clock()
+
+    def listen(quiet_s: float, _at_most_s: float) -> None:
+        clock.now += quiet_s
+
+    with ScriptedLine(lambda request: [ours(request)]) as line:
+        reader = line_of(line, clock=clock)
+        watch = reader._bus.sharing.watch
+        watch.wanted, watch._listen = lambda: False, listen
+        reading = reader.read(Job.FAST, NOW_MS)
+        reader._bus.close()
+    assert reading.values
+    assert clock.now > Clock().now
+    assert reading.elapsed_ms == 0

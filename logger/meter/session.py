@@ -43,7 +43,6 @@ class MeterReader(Reader):
 
     A meter that is known to be of another model gives no values, unless its
     configuration accepts that, or `foreign` asks for them.
-
     `now_ms` gives the time of a point, milliseconds UTC; `clock` is monotonic, in
     seconds. `states` keeps what is found out about the meter across restarts. Counts
     are since the start.
@@ -165,6 +164,7 @@ class MeterReader(Reader):
                 self._do(this)
             except JobAborted as over:
                 this.failures.append(Failure(over.block, over.error))
+            this.ended = self._clock()
             if not sharing.doubtful(mark, patience_s, rare=this.job is Job.IDENTITY):
                 return
             this.builder.forget()
@@ -296,5 +296,5 @@ class MeterReader(Reader):
             failures=tuple(this.failures),
             rejected=tuple(this.builder.rejected),
             requests=self._requester.requests,
-            elapsed_ms=(self._clock() - this.started) * 1000,
+            elapsed_ms=max(this.ended - this.started, 0.0) * 1000,
         )
