@@ -61,6 +61,16 @@ def _config(tmp_path: Path, port: str) -> Path:
         ("modbus://host:502", "modbus:// is unknown; expected a device"),
         ("192.168.1.5:502", "tcp://192.168.1.5:502 for Modbus TCP, socket://"),
         ("", "empty; expected a device"),
+        ("tcp:/host:502", "behind tcp comes ://, as in tcp://192.168.1.50:502"),
+        ("socket:host:4196", "behind socket comes ://, as in socket://192.168.1.50:4196"),
+        (" tcp://host:502", "a space stands at its begin or end"),
+        ("192.168.1.5", "at which port? Write tcp://192.168.1.5:502 for Modbus TCP"),
+        ("tcp://192.168.1.500:502", "'192.168.1.500' is no host"),
+        ("tcp://gate..way:502", "'gate..way' is no host"),
+        ("socket://host:502:503", "more than one port number"),
+        ("listen://4196", "the host is missing: write listen://0.0.0.0:4196"),
+        ("/dev/", "is a directory: which device of it?"),
+        ("ttyUSB0", "is no device: its path begins with /dev/"),
     ],
 )
 def test_a_port_that_cannot_be_is_refused_with_what_to_write(
@@ -83,10 +93,11 @@ def test_an_unknown_scheme_is_named_with_those_that_exist(tmp_path: Path) -> Non
     assert "Value error" not in done.stderr
 
 
-def test_a_user_and_password_in_a_port_are_refused_and_not_shown(tmp_path: Path) -> None:
-    done = command("config", "check", "--config", str(_config(tmp_path, "tcp://me:secret@h:502")))
+@pytest.mark.parametrize("port", ["tcp://me:secret@h:502", " tcp://me:secret@h", "tcp:me:secret@h"])
+def test_a_user_and_password_in_a_port_are_refused_and_not_shown(tmp_path: Path, port: str) -> None:
+    done = command("config", "check", "--config", str(_config(tmp_path, port)))
     assert done.returncode == 2
-    assert "only host and port stand there" in done.stderr
+    assert "write tcp://" in done.stderr or "space" in done.stderr or "as in" in done.stderr
     assert "secret" not in done.stderr + done.stdout
 
 

@@ -12,7 +12,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logger.runtime.schedule import Schedule, Task, _Multiples, _Worker
+from logger.runtime.schedule import Schedule, _Multiples, _Worker
+from logger.runtime.task import Task
 
 T0 = datetime(2026, 6, 21, 10, 30, 0, 123456, tzinfo=UTC)
 PATIENCE_S = 300.0

@@ -8,7 +8,16 @@ from logger.config import Bus as BusConfig
 
 __all__ = ["Bus", "BusStats", "MbusBus", "UnreadableError", "bus_of"]
 
+# Another master mostly asks once a second: in this time, of its first questions, a line
+# shows whether there is one.
+WATCH_S = 1.25
+
 
 def bus_of(config: BusConfig) -> Bus:
     """Return the line of `config`, by its protocol."""
-    return MbusBus(config) if config.protocol == "mbus" else Bus(config)
+    if config.protocol == "mbus":
+        return MbusBus(config)
+    bus = Bus(config)
+    if config.network is None or config.network.scheme != "tcp":  # whose answers are numbered
+        bus.sharing.watch.seconds = WATCH_S
+    return bus

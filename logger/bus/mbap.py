@@ -11,8 +11,8 @@ that everything above the port (plans, late answers, lines that others use) is t
 on every line. A second master for Modbus TCP would have to learn all that again.
 
 One question is open at a time. Answers with the number of an earlier question of ours are
-`late` and never pass for the answer to this one; answers with any other number are
-dropped and counted.
+`late` and never pass for the answer to this one, those to a question that was answered
+came twice; answers with any other number are dropped and counted.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Mbap:
         self._wire = wire
         self._number = number  # of the last question
         self._asked: deque[int] = deque(maxlen=_REMEMBERED)
+        self._answered: deque[int] = deque(maxlen=_REMEMBERED)
         self._came = b""  # not a whole frame yet
         self._frames = b""  # answers in RTU form, not read yet
         self._answer = b""  # the last one to this question
@@ -139,7 +140,10 @@ class Mbap:
         if number == self._number:
             if body != self._answer:  # else it came twice
                 self._answer = body
+                self._answered.append(number)
                 self._frames += body + crc16(body)
+        elif number in self._answered:
+            pass  # it came twice
         elif number in self._asked:
             if body[1] == READ and len(body) > 2:
                 self.late.append(Unsolicited(body[0], body[2] // 2))

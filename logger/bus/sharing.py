@@ -9,7 +9,6 @@ end; where others were heard, or lengths are short, the line is listened to for 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from logger.bus import apart
@@ -17,6 +16,7 @@ from logger.bus.frames import Unsolicited
 from logger.bus.late import LateAnswers
 from logger.bus.traffic import Traffic
 from logger.bus.twice import Repeats
+from logger.bus.watch import Mark, Watch
 from logger.domain.errors import RefusedError, SharedLineError
 from logger.models.plan import Block
 
@@ -51,19 +51,6 @@ class Overhears(Protocol):
     took_s: float
 
 
-@dataclass(slots=True)
-class Mark:
-    """A job begins: the lengths asked for since, and whether others had answers of one.
-
-    `sure` tells that those were no late ones to questions of our own.
-    """
-
-    address: int
-    lengths: set[int] = field(default_factory=set)
-    spoiled: bool = False
-    sure: bool = False
-
-
 class Sharing:
     """Whose answers those on a line are.
 
@@ -90,6 +77,7 @@ class Sharing:
         self._crowded: dict[tuple[int, int], float] = {}
         self._slowest_s = 0.0
         self._careful = 0  # how many more answers are looked at twice
+        self.watch = Watch(self._marks, listen, clock)
 
     def read(
         self,
@@ -103,6 +91,7 @@ class Sharing:
         `values` tells the places of the values in it; unknown, it is one value. Raises
         like `Bus.read`.
         """
+        self.watch.begin()
         taken = self.traffic.lengths(address, self._clock())
 
         def ask(part: Block) -> list[int]:
@@ -236,6 +225,10 @@ class Sharing:
         open_question = bool(mark.lengths) and not mark.spoiled
         if open_question and (rare or short or self.traffic.wary(self._clock())):
             self.settle(timeout_s / 4)
+        elif open_question and self.watch.wanted is not None:
+            self.watch.listen_on(self._quiet_s(timeout_s / 4))
+        if self.watch.keep(mark):
+            return False
         self._marks.remove(mark)
         if mark.spoiled:
             self._careful = _CAREFUL

@@ -84,7 +84,7 @@ def scan(
         may_be_made(write)
     if not port:
         raise _no_port(ports.adapters())
-    if all_settings and not ports.is_device(port) and not port.startswith("rfc2217://"):
+    if all_settings and not ports.is_device(port) and not port.lower().startswith("rfc2217://"):
         raise ConfigError(
             "--all: the gateway sets speed and parity of its line, not this program",
             "change them in the gateway and scan again",
@@ -102,7 +102,7 @@ def scan(
         parity,
         all_settings,
         models,
-        patience or (0.5 if port.startswith("tcp://") else 0.07),
+        patience or (0.5 if port.lower().startswith("tcp://") else 0.07),
     )
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))

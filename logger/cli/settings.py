@@ -30,7 +30,7 @@ def show(
     """Print every setting of a meter, in words."""
     import json
 
-    from logger.bus import Bus
+    from logger.bus import bus_of
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting
     from logger.cli.table import Table
@@ -47,7 +47,7 @@ def show(
     registers = listed(model)
     if both := shared(loaded.buffer.path, [bus_config.port]):
         typer.echo(f"note: {both}", err=True)
-    bus = Bus(bus_config)
+    bus = bus_of(bus_config)
     try:
         with port_from(config):
             values = read_settings(bus, meter_config, model, registers)

@@ -20,6 +20,9 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HOST_AND_PORT = re.compile(r"[^/:\s]+:\d+")
 _BRACKETS = re.compile(r"\[([^\]]*)\](?::(.*))?", re.DOTALL)
 _HOST = re.compile(r"[^\s/@:?#\[\]]+")
+_NUMBERS = re.compile(r"[\d.]+", re.ASCII)
+# What looks like a scheme whose "://" was mistyped.
+_NEARLY = re.compile(rf"({'|'.join(SCHEMES)})\s*[:/]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,19 @@ def network(port: str) -> Network | None:
     """
     if not port.strip():
         raise ValueError(f"{port!r}: empty; {_expected()}")
+    if port != port.strip():
+        raise ValueError(f"{_shown(port)}: a space stands at its begin or end")
     if (url := _URL.fullmatch(port)) is None:
+        if nearly := _NEARLY.match(port):
+            scheme = nearly[1].lower()
+            raise ValueError(
+                f"{_shown(port)}: behind {scheme} comes ://, as in {SCHEMES[scheme][1]}"
+            )
+        if _is_ipv4(port):
+            raise ValueError(
+                f"{port!r}: how does it speak, and at which port? Write tcp://{port}:502 for "
+                f"Modbus TCP, socket://{port}:4196 for RTU frames over TCP"
+            )
         if _HOST_AND_PORT.fullmatch(port):
             raise ValueError(
                 f"{port!r}: how does it speak? tcp://{port} for Modbus TCP, socket://{port} for "
@@ -70,7 +85,9 @@ def network(port: str) -> Network | None:
 def check_device(port: str) -> None:
     """Raise ValueError for what cannot be the path of a device."""
     if not port.startswith("/"):
-        raise ValueError(f"{port!r} is no device: its path begins with /dev/; {_expected()}")
+        raise ValueError(f"{_shown(port)} is no device: its path begins with /dev/; {_expected()}")
+    if port.endswith("/") or port.rstrip("/") == "/dev":
+        raise ValueError(f"{port!r} is a directory: which device of it? {_expected()}")
 
 
 def _parts(port: str, scheme: str, rest: str, example: str) -> tuple[str, str]:
@@ -87,16 +104,42 @@ def _parts(port: str, scheme: str, rest: str, example: str) -> tuple[str, str]:
                 f"{port!r}: no IPv6 address in brackets: write {scheme}://[fd00::5]:502"
             ) from None
         return (found[1], found[2] or "") if found else ("", "")
+    if rest.count(":") > 1 and not _is_ipv6(rest) and not _is_ipv6(rest.rpartition(":")[0]):
+        raise ValueError(f"{port!r}: more than one port number: write {example}")
     if rest.count(":") > 1:
         raise ValueError(
             f"{port!r}: an IPv6 address goes into brackets: write {scheme}://[fd00::5]:502"
         )
     host, _, number = rest.partition(":")
-    if not host:
+    if not host or (not number and host.isdecimal()):
         raise ValueError(f"{port!r}: the host is missing: write {example}")
-    if not _HOST.fullmatch(host):
+    numbers = _NUMBERS.fullmatch(host) is not None
+    labels = host.removesuffix(".").split(".")
+    odd = any(not one or one.startswith("-") or one.endswith("-") for one in labels)
+    if not _HOST.fullmatch(host) or odd or (numbers and not _is_ipv4(host)):
         raise ValueError(f"{port!r}: {host!r} is no host: write {example}")
     return host, number
+
+
+def _shown(port: str) -> str:
+    """Return `port` for a message, without what may be a password."""
+    return "'...'" if "@" in port else repr(port)
+
+
+def _is_ipv4(text: str) -> bool:
+    return _is(ipaddress.IPv4Address, text)
+
+
+def _is_ipv6(text: str) -> bool:
+    return _is(ipaddress.IPv6Address, text)
+
+
+def _is(kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address], text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _expected() -> str:

@@ -26,10 +26,11 @@ _WITNESSES = 2
 
 @dataclass(slots=True)
 class Round:
-    """What one job has come to so far. `started` is monotonic, in seconds."""
+    """What one job has come to so far. `started` and `ended` are monotonic, in seconds."""
 
     job: Job
     started: float
+    ended: float = 0.0
     builder: ReadingBuilder = field(default_factory=ReadingBuilder)
     failures: list[Failure] = field(default_factory=list)
     repeats: int = 1

@@ -82,6 +82,10 @@ class Reader(ABC):
     def read(self, job: Job, round_ms: int) -> Reading:
         """Do `job` once. Never raises for what happens on the line: that is in the reading."""
 
+    def hand_on(self, reading: Reading, then: Callable[[Reading], None]) -> None:
+        """Call `then` with the last `reading`, when it is known whether it can be believed."""
+        then(reading)
+
     def _account(self, reading: Reading, answered: int, failed: int) -> None:
         """Count what a job came to, and say in the log what changed."""
         self.reads += answered

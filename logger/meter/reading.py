@@ -58,6 +58,12 @@ class Reading:
     moments: Mapping[Quantity, int] = field(default_factory=dict)
 
 
+def doubted(reading: Reading, error: BusError) -> Reading:
+    """Return `reading` without its values, which cannot be believed because of `error`."""
+    failures = (*reading.failures, Failure(f"{reading.job} job", error))
+    return replace(reading, values={}, moments={}, failures=failures)
+
+
 def parts(reading: Reading) -> tuple[Reading, ...]:
     """Return a reading whose values lie apart in time as several, each with its moment.
 

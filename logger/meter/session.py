@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from logger.bus import Bus
 from logger.bus.sharing import TRIES, mixed_up
+from logger.bus.watch import Mark
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import (
     BusError,
@@ -24,7 +25,7 @@ from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
 from logger.meter.reader import Reader
-from logger.meter.reading import Failure, Reading, inverted
+from logger.meter.reading import Failure, Reading, doubted, inverted
 from logger.meter.requester import Heard, JobAborted, Requester
 from logger.meter.state import MeterState, StateStore
 from logger.meter.transformers import ct_problem
@@ -42,7 +43,6 @@ class MeterReader(Reader):
 
     A meter that is known to be of another model gives no values, unless its
     configuration accepts that, or `foreign` asks for them.
-
     `now_ms` gives the time of a point, milliseconds UTC; `clock` is monotonic, in
     seconds. `states` keeps what is found out about the meter across restarts. Counts
     are since the start.
@@ -84,6 +84,7 @@ class MeterReader(Reader):
         self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
         self._refusing_since: float | None = None
+        self._mark = Mark(meter.address)  # of the last job
 
     @property
     def wrong(self) -> BusError | None:
@@ -158,11 +159,12 @@ class MeterReader(Reader):
         sharing, address = self._bus.sharing, self.meter.address
         patience_s = self.meter.timeout or self._bus.config.timeout
         for _ in range(TRIES):
-            mark = sharing.begin(address)
+            mark = self._mark = sharing.begin(address)
             try:
                 self._do(this)
             except JobAborted as over:
                 this.failures.append(Failure(over.block, over.error))
+            this.ended = self._clock()
             if not sharing.doubtful(mark, patience_s, rare=this.job is Job.IDENTITY):
                 return
             this.builder.forget()
@@ -170,8 +172,13 @@ class MeterReader(Reader):
             this.failures.clear()
             if not mark.sure:
                 break  # the meter is just slow: asked more it would be slower
-        (block, *_) = self._plan.full[this.job]
-        this.failures.append(Failure(block, mixed_up(address)))
+        this.failures.append(Failure(self._plan.full[this.job][0], mixed_up(address)))
+
+    def hand_on(self, reading: Reading, then: Callable[[Reading], None]) -> None:
+        """Call `then` with the last `reading`, without its values if they are not believed."""
+        error = mixed_up(self.meter.address)
+        told = lambda sure: then(reading if sure else doubted(reading, error))  # noqa: E731
+        self._bus.sharing.watch.hold(self._mark, told)
 
     def _do(self, this: Round) -> None:
         if not self._can_mean(this):
@@ -289,5 +296,5 @@ class MeterReader(Reader):
             failures=tuple(this.failures),
             rejected=tuple(this.builder.rejected),
             requests=self._requester.requests,
-            elapsed_ms=(self._clock() - this.started) * 1000,
+            elapsed_ms=max(this.ended - this.started, 0.0) * 1000,
         )

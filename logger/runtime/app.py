@@ -32,9 +32,10 @@ from logger.runtime.configured import check_config, models_of, state_directory
 from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
 from logger.runtime.parts import parts_of
-from logger.runtime.schedule import Schedule, Task
+from logger.runtime.schedule import Schedule
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
+from logger.runtime.task import Task
 from logger.runtime.watch import Watch
 from logger.share.build import server_of
 from logger.share.modbus import ModbusServer
@@ -59,7 +60,6 @@ class App:
     """A running logger: all parts are built from the configuration, then run.
 
     `start`, then `stop`; both once.
-
     `listener` hears of every reading, on the worker thread of its bus; `machine` is what
     the time comes from. Raises ConfigError for a schedule that cannot fit and for a
     missing token.
@@ -109,6 +109,8 @@ class App:
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
         self.schedule = Schedule([*self._read_tasks(), self._health_task()])
+        for one in self.buses:
+            one.sharing.watch.wanted = partial(self.schedule.waiting, one.name)
         self.delivery: Delivery | None = None
         self._server_time: ServerTime | None = None
         if config.influxdb is not None:
@@ -280,12 +282,13 @@ class App:
             time.sleep(0.02)
 
     def _read(self, reader: Reader, job: Job, due_ms: int) -> None:
-        reading = reader.read(job, due_ms)
-        if reading.values:
-            self.overview.readings += 1
-            if reading.meter not in self._heard:
-                self._heard.add(reading.meter)
-                log.info("meter %s: answers", reading.meter)
+        reader.hand_on(reader.read(job, due_ms), self._take)
+
+    def _take(self, reading: Reading) -> None:
+        self.overview.readings += bool(reading.values)
+        if reading.values and reading.meter not in self._heard:
+            self._heard.add(reading.meter)
+            log.info("meter %s: answers", reading.meter)
         for part in parts(reading):
             self.intake.accept(part)
         for hear in self._listeners:

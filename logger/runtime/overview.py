@@ -19,7 +19,7 @@ from logger.models import Job
 from logger.points.encode import points
 from logger.points.line import Point
 from logger.runtime import health
-from logger.runtime.schedule import Task
+from logger.runtime.task import Task
 
 
 class Overview:

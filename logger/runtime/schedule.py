@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,55 +24,11 @@ from apscheduler.executors.base import BaseExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from logger.models import Job
+from logger.runtime.task import EPOCH, Task
 
 log = logging.getLogger(__name__)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LENT = "a request of another master"
-
-
-@dataclass(slots=True)
-class Task:
-    """Something to do every `interval_s` seconds on the worker called `worker`.
-
-    `run` gets the moment it was due, milliseconds UTC; `meter` and `job` say what it reads, if
-    it reads. `missed` counts the turns that had not begun when the next one was due.
-    """
-
-    name: str
-    worker: str
-    interval_s: float
-    run: Callable[[int], None]
-    meter: str = ""
-    job: Job | None = None
-    at_start: bool = False
-    missed: int = 0
-    _last: int | None = field(default=None, repr=False)  # multiples of the interval since 1970
-
-    def waits(self, due: datetime) -> None:
-        """Begin to count with the turn at `due`, unless that was done before."""
-        if self._last is None:
-            self._last = -(-(due - _EPOCH) // timedelta(seconds=self.interval_s)) - 1
-
-    def begins(self, due: datetime) -> None:
-        """Account for the turn at `due`: those between the last one and it were missed.
-
-        A turn out of turn (at the start, or asked for) stands for the multiple before it.
-        """
-        turn = (due - _EPOCH) // timedelta(seconds=self.interval_s)
-        if self._last is not None:
-            self.missed += max(0, turn - self._last - 1)
-        self._last = turn
-
-    def take(self, due: datetime) -> None:
-        """Do the turn at `due`."""
-        self.begins(due)
-        self.run(round(due.timestamp() * 1000))
-
-    def forget(self) -> None:
-        """Start counting afresh, after a step of the clock."""
-        self._last = None
 
 
 class _Multiples(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
@@ -84,8 +39,8 @@ class _Multiples(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
         """Return the first multiple that is not before `now` and not `previous`."""
-        turns = -(-(now - _EPOCH) // self._interval)
-        due = _EPOCH + turns * self._interval
+        turns = -(-(now - EPOCH) // self._interval)
+        due = EPOCH + turns * self._interval
         if previous is not None and due <= previous < due + self._interval:
             due += self._interval
         return due
@@ -125,6 +80,11 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._moved = time.monotonic()
         self._thread = threading.Thread(target=self._work, name=f"worker {self._name}", daemon=True)
         self._thread.start()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything waits for the thread, or it is to end."""
+        return bool(self._queue or self._lent or self._stopping)
 
     def late_s(self) -> float:
         """Return for how many seconds a task has been running or waiting for the thread,
@@ -255,6 +215,10 @@ class Schedule:
     def lend(self, name: str, run: Callable[[], None]) -> None:
         """Let `run` have the thread of a worker when none of its tasks waits."""
         self._workers[name].lend(run)
+
+    def waiting(self, bus: str) -> bool:
+        """Return whether anything waits for the worker of `bus`."""
+        return self._workers[f"bus {bus}"].wanted
 
     def doing(self, name: str) -> str:
         """Return the name of the task that a worker is doing, "" if none."""

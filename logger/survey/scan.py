@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from logger.bus import Bus
+from logger.bus import Bus, bus_of
 from logger.config import Bus as BusConfig
 from logger.config.load import bus_of_options
 from logger.domain.errors import (
@@ -108,7 +108,7 @@ def sweep(
     answers is identified. Raises PortError, and Stopped for a KeyboardInterrupt, when
     those who were heard until then have been identified.
     """
-    state = _Sweep(Bus(config))
+    state = _Sweep(bus_of(config))
     blocks = questions(models)
     total = len(blocks) * len(addresses)
     stopped: int | None = None

@@ -28,7 +28,7 @@ from logger.derive.clock import Clock, Machine
 from logger.meter.mbusreader import MbusReader
 from logger.meter.session import MeterReader
 from logger.runtime import logs
-from logger.runtime.schedule import Task
+from logger.runtime.task import Task
 from tests.benchmark.clockfile import Time
 
 # Points that may wait for a commit before the virtual clock is held up.

@@ -1,0 +1,162 @@
+"""The first answer to another master, before there was any sign of one: never a value of ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from logger.bus import WATCH_S, Bus, bus_of
+from logger.meter.reading import Reading
+from logger.meter.session import MeterReader
+from logger.models import Job, load
+from logger.models.plan import Block, plans
+from tests.gateways import asked
+from tests.lines import ScriptedLine, answer_to, bus_config, meter_config
+from tests.readers import NOW, NOW_MS, Clock, fixed_meter, truth
+
+METER = fixed_meter("pro380")
+RIGHT = truth(METER)
+(FAST,) = plans(load("pro380"))[Job.FAST]
+(SLOW,) = plans(load("pro380"))[Job.SLOW]
+
+
+def ours(request: bytes) -> bytes:
+    place = asked(request)
+    return answer_to(request, METER.read_words(place.address, place.count, NOW))
+
+
+def theirs(request: bytes, block: Block) -> bytes:
+    """Return the answer to somebody else, as long as ours to `block`: values like those,
+    each at the place of the next."""
+    words = METER.read_words(block.address, block.count, NOW)
+    return answer_to(request, [*words[2:], *words[:2]])
+
+
+def line_of(line: ScriptedLine, bus: Bus | None = None, clock: Clock | None = None) -> MeterReader:
+    config = bus_config(line.port, meter_config(), timeout=4.0)
+    bus = bus or Bus(config, clock or time.monotonic)
+    meter = bus.config.meter[0]
+    return MeterReader(bus, meter, load("pro380"), lambda: NOW_MS, clock=clock or time.monotonic)
+
+
+def wrong(reading: Reading) -> dict[object, object]:
+    return {k: v for k, v in reading.values.items() if RIGHT[k] != v}
+
+
+def test_what_was_read_first_is_held_until_others_would_have_been_heard() -> None:
+    """The gateway loses our question over that of the other, so that no trace is left of
+    it; a second later the other asks again."""
+    clock, taken = Clock(), list[Reading]()
+
+    def script(request: bytes) -> Iterator[bytes]:
+        if asked(request) == SLOW:
+            yield theirs(request, SLOW)
+        elif asked(request) == FAST:
+            yield theirs(request, SLOW) + ours(request)
+        else:
+            yield ours(request)
+
+    with ScriptedLine(script) as line:
+        reader = line_of(line, clock=clock)
+        watch = reader._bus.sharing.watch
+        watch.seconds, watch.wanted = WATCH_S, lambda: True
+        first = reader.read(Job.SLOW, NOW_MS)
+        assert wrong(first)  # nobody can know it yet
+        reader.hand_on(first, taken.append)
+        assert taken == []
+        for _ in range(3):
+            clock.now += 0.6
+            reader.hand_on(reader.read(Job.FAST, NOW_MS), taken.append)
+        reader._bus.close()
+    assert [one.job for one in taken] == [Job.SLOW, Job.FAST, Job.FAST, Job.FAST]
+    assert not any(map(wrong, taken))
+    assert not taken[0].values
+    assert "another master" in str(taken[0].failures[-1].error)
+    assert all(one.values for one in taken[1:])
+
+
+def test_a_command_listens_before_it_believes_its_first_answer() -> None:
+    copies = iter([True])
+
+    def script(request: bytes) -> Iterator[bytes | float]:
+        if asked(request) == FAST and next(copies, False):
+            yield theirs(request, FAST)
+            yield 0.02
+            yield theirs(request, FAST)
+        else:
+            yield ours(request)
+
+    with ScriptedLine(script) as line:
+        bus = bus_of(bus_config(line.port, meter_config(), timeout=4.0))
+        reading = line_of(line, bus).read(Job.FAST, NOW_MS)
+        bus.close()
+    assert reading.values
+    assert not wrong(reading)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "socket"])
+def test_answers_with_numbers_need_no_watching(scheme: str) -> None:
+    bus = bus_of(bus_config(f"{scheme}://127.0.0.1:1", meter_config()))
+    assert bus.sharing.watch.seconds == (0.0 if scheme == "tcp" else WATCH_S)
+
+
+def test_a_master_that_begins_later_is_found_out_while_nothing_waits_for_the_line() -> None:
+    """Its first answer comes in the place of ours, which is then left over."""
+    copied = False
+
+    def script(request: bytes) -> Iterator[bytes | float]:
+        nonlocal copied
+        begins = asked(request) == FAST and len(line.requests) > 3 and not copied
+        yield 0.2
+        if begins:
+            copied = True
+            yield theirs(request, FAST)
+            yield 0.01
+        yield ours(request)
+
+    with ScriptedLine(script) as line:
+        reader = line_of(line)
+        reader._bus.sharing.watch.wanted = lambda: False
+        readings = [reader.read(Job.FAST, NOW_MS) for _ in range(5)]
+        reader._bus.close()
+    assert copied
+    assert all(one.values for one in readings)
+    assert not any(map(wrong, readings))
+
+
+def test_nothing_is_listened_to_while_a_job_waits_for_the_line() -> None:
+    with ScriptedLine(lambda request: [ours(request)]) as line:
+        reader = line_of(line)
+        watch = reader._bus.sharing.watch
+        looks = 0
+
+        def wanted() -> bool:
+            nonlocal looks
+            looks += 1
+            return True
+
+        watch.wanted = wanted
+        for _ in range(3):
+            assert reader.read(Job.FAST, NOW_MS).values
+        reader._bus.close()
+        assert looks == 3  # one a job, and none was listened for
+        assert len(line.requests) == 3
+
+
+def test_the_time_of_a_job_is_without_what_was_listened_for() -> None:
+    clock = Clock()
+
+    def listen(quiet_s: float, _at_most_s: float) -> None:
+        clock.now += quiet_s
+
+    with ScriptedLine(lambda request: [ours(request)]) as line:
+        reader = line_of(line, clock=clock)
+        watch = reader._bus.sharing.watch
+        watch.wanted, watch._listen = lambda: False, listen
+        reading = reader.read(Job.FAST, NOW_MS)
+        reader._bus.close()
+    assert reading.values
+    assert clock.now > Clock().now
+    assert reading.elapsed_ms == 0
