@@ -32,7 +32,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # line. A file that is not named here is not part of it.
 _FAST = """
 alerts busload clock config dashboards decode delivery_outcome delivery_verdicts
-derive_counters derive_events derive_flows derive_pipeline derive_quarters derive_rounds derive_windows
+derive_counters derive_events derive_flows derive_pipeline derive_quarters derive_rounds
+derive_windows
 models plan_lengths report_energy_rules report_lines
 """
 FAST = frozenset(f"test_{name}.py" for name in _FAST.split())
