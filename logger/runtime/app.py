@@ -108,7 +108,8 @@ class App:
         )
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
-        self.schedule = Schedule([*self._read_tasks(), self._health_task()])
+        health = Task(_HEALTH, _HEALTH, config.intervals.slow, self._report)
+        self.schedule = Schedule([*self._read_tasks(), health])
         for one in self.buses:
             one.sharing.watch.wanted = partial(self.schedule.waiting, one.name)
         self.delivery: Delivery | None = None
@@ -191,9 +192,6 @@ class App:
             for job in (Job.IDENTITY, Job.SLOW, Job.FAST)
             for reader in self.readers
         ]
-
-    def _health_task(self) -> Task:
-        return Task(_HEALTH, _HEALTH, self.config.intervals.slow, self._report)
 
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer, and
