@@ -34,7 +34,8 @@ class Buffer:
 
     Thread-safe. `append` never touches the disk; a thread commits what came, once every
     `commit_interval_s`. While the disk fails, up to 16 MiB of line protocol (about
-    100,000 points) wait in memory and are committed when it works again.
+    100,000 points) wait in memory and are committed when it works again. With `archive`
+    old rows take half the room, and ten times as long to write and read.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Buffer:
         max_size: int = 2 * 1024**3,
         max_age_s: float | None = None,
         now_ms: Callable[[], int],
+        archive: bool = False,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self.path = path
@@ -56,6 +58,7 @@ class Buffer:
             keep_ms=int(keep_s * 1000),
             max_size=max_size,
             max_age_ms=None if max_age_s is None else int(max_age_s * 1000),
+            archive=archive,
         )
         self._lock = OwnerLock(path)
         self._level = Level()

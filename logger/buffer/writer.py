@@ -9,10 +9,12 @@ from pathlib import Path
 
 from logger.buffer.exchange import Batch
 from logger.domain.errors import BufferCorruptError, BufferDiskError
-from logger.store import check, extent, limits, parked, rows, schema
+from logger.store import check, extent, fold, limits, parked, recent, rows, schema
 from logger.store.database import Database
 from logger.store.file import BufferFile
+from logger.store.frames import Commit
 from logger.store.ledger import Books, Ledger, Scrub
+from logger.store.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,7 @@ _MIB = 1024**2
 _ROW_COST = 120  # bytes a row costs beside its body: columns, index, page headers
 _SHRINK_FREE = 64 * _MIB  # free pages are reused; only more than this is given back
 _STEPS = 20  # of maintenance at a time
+_SLACK_MS = 3_600_000
 _SHRINK_PAGES = 2560  # a step: 10 MiB
 
 
@@ -41,20 +44,28 @@ class Writer:
     """Commits rows, settles deliveries, keeps limits. For one thread."""
 
     def __init__(
-        self, path: Path, *, keep_ms: int, max_size: int, max_age_ms: int | None = None
+        self,
+        path: Path,
+        *,
+        keep_ms: int,
+        max_size: int,
+        max_age_ms: int | None = None,
+        archive: bool = False,
     ) -> None:
         self.path = path
         self.keep_ms = keep_ms
         self.max_size = max_size
         self.max_age_ms = max_age_ms
         self.file = BufferFile(path, max_size)
+        self.file.columns = archive
         self.state = FileState(Ledger().books())
         self.scrubbed = Scrub()
 
     @property
     def room(self) -> int:
-        """The bytes that rows may take: max_size without the log and the reserve."""
-        return self.max_size - self.file.log_size - self.file.reserve_size
+        """The bytes that rows may take: max_size without log, journal and reserve."""
+        file = self.file
+        return self.max_size - file.log_size - file.reserve_size - file.journal.size
 
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
@@ -70,10 +81,12 @@ class Writer:
         self.refresh()
 
     def commit(self, batch: Batch, now_ms: int) -> None:
-        """Put everything into the file in one transaction; `refresh` is to follow.
+        """Put everything into the file, at once; `refresh` is to follow.
 
-        Raises BufferFileError; then nothing of it is in the file.
+        What is usual goes into the journal, all else into the database, after what the
+        journal holds. Raises BufferFileError; then nothing of it is in the file.
         """
+        self.file.busy = batch.busy
 
         def work(database: Database, ledger: Ledger) -> int:
             ledger.scrub = self.scrubbed
@@ -95,22 +108,34 @@ class Writer:
 
         def attempt() -> None:
             self._make_room(incoming, batch.busy, now_ms)
-            self.file.transact(work, now_ms)
+            if batch.damaged or any(done.refused for done in batch.settled):
+                self.file.transact(work, now_ms)
+                return
+            for _ in range(2):
+                if self.file.note(lambda d, r, g: _noted(d, r, g, batch, now_ms), now_ms):
+                    return
+                self.file.take_in(now_ms)
+            self.file.transact(work, now_ms)  # it is too long for a journal
 
         self.file.mending(attempt, now_ms)
 
     def maintain(self, busy: Collection[int], now_ms: int) -> bool:
         """Let go what is past `keep` and `max_age`, and give unused space back; return
         True if there is more to do. Takes short steps: new rows must not wait for it."""
+        self.file.busy = frozenset(busy)
         kept = now_ms - self.keep_ms
         oldest = None if self.max_age_ms is None else now_ms - self.max_age_ms
         more = False
 
         def attempt() -> None:
             nonlocal more
+            touched = 0
             for _ in range(_STEPS):
-                touched = self.file.transact(lambda d, _: limits.purge_kept(d, kept), now_ms)
-                if oldest is not None:
+                touched = 0
+                # a transaction takes the journal in: not every minute, for one row
+                if self._anything_kept(kept - min(_SLACK_MS, self.keep_ms // 16)):
+                    touched = self.file.transact(lambda d, _: limits.purge_kept(d, kept), now_ms)
+                if oldest is not None and self._anything_older(oldest):
                     touched += self.file.transact(
                         lambda d, g: limits.expire(d, g, oldest, busy), now_ms
                     )
@@ -141,6 +166,16 @@ class Writer:
 
         self.file.mending(attempt, now_ms)
 
+    def _anything_kept(self, before_ms: int) -> bool:
+        return limits.anything_kept(self.file.database(), before_ms) or any(
+            commit.delivered and commit.now_ms < before_ms for commit in self.file.journal.pending
+        )
+
+    def _anything_older(self, before_ms: int) -> bool:
+        return limits.anything_older(self.file.database(), before_ms) or any(
+            row.last_ms < before_ms for commit in self.file.journal.pending for row in commit.rows
+        )
+
     def close(self, now_ms: int) -> None:
         """Close in order: the log is moved into the file, the books say so."""
         file = self.file
@@ -159,26 +194,48 @@ class Writer:
             file.forget()
 
     def _make_room(self, incoming: int, busy: Collection[int], now_ms: int) -> None:
-        limit = self.room
-        if self.file.used() + incoming <= limit:
+        limit, file = self.room, self.file
+        if file.used() + file.journal.text() + incoming <= limit:
             return
-        while self.file.used() + incoming > limit * 0.97:
+        while file.used() + file.journal.text() + incoming > limit * 0.97:
             if not self.file.transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
                 return
 
     def refresh(self) -> None:
         """Note what the file is now, for those who ask without touching the disk."""
         database = self.file.database()
-        oldest, newest = extent.extremes(database)
-        size, free = database.size()
-        ledger = schema.load_ledger(database)
+        with recent.view(database) as on_top:
+            oldest, newest = extent.extremes(database)
+            waiting = parked.count(database)
         self.state = FileState(
-            ledger.books(),
-            size - free,
+            on_top.ledger.books(),
+            self.file.used(),
             self.file.size(),
             oldest,
             newest,
-            ledger.stamped_ms,
-            parked.count(database),
+            on_top.ledger.stamped_ms,
+            waiting,
             self.file.written,
         )
+
+
+def _noted(database: Database, on_top: Recent, ledger: Ledger, batch: Batch, now_ms: int) -> Commit:
+    """Return a batch as a commit of the journal, and book it."""
+    new = [rows.numbered(row, ledger.next_id + at) for at, row in enumerate(batch.rows)]
+    ledger.next_id += len(new)
+    rows.book(ledger, batch.rows)
+    if new:
+        ledger.stamped_ms = now_ms  # follows the clock when that is set back
+    ledger.released_id = max(ledger.released_id, *(row.released for row in batch.rows), 0)
+    if lost := parked.in_the_way(database, on_top, ledger, len(batch.parked)):
+        log.warning("buffer: %d readings without a time had to go for later ones", lost)
+    waits = parked.numbered(ledger, batch.parked)
+    for (lane, reason), points in batch.drops.items():
+        ledger.lanes[lane].read += points
+        ledger.lanes[lane].drops[reason] += points
+    done = fold.still_waiting(database, on_top, batch.settled)
+    for row in done:
+        ledger.lanes[row.lane].waiting -= row.points
+        ledger.lanes[row.lane].delivered += row.points
+    counters = [row.counters for row in batch.rows]
+    return Commit(0, now_ms, ledger, new, counters, [row.id for row in done], waits)

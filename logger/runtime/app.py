@@ -96,6 +96,7 @@ class App:
             max_size=config.buffer.max_size,
             max_age_s=config.buffer.max_age,
             now_ms=self.clock.now_ms,
+            archive=config.influxdb is None,
         )
         states = state_directory(config.buffer.path)
         models = models_of(config)

@@ -117,7 +117,9 @@ class Ledger:
     medium by UTC day, `clean` whether the file was closed in order, `scrub` how far the
     check of the whole file is, `stamped_ms` the time by the logger's clock when it last
     committed points of its own, None when not known. `next_parked` is the number of the
-    next reading without a time, up to `released_id` they became rows.
+    next reading without a time, up to `released_id` they became rows. `journal` names the
+    journal of this file (8 bytes, hexadecimal), `folded` is the last of its commits that is
+    in the tables (see `frames`).
     """
 
     commit: int = 0
@@ -132,6 +134,8 @@ class Ledger:
         default_factory=lambda: {lane: Account() for lane in Lane},
     )
     scrub: Scrub = field(default_factory=Scrub)
+    journal: str = ""
+    folded: int = 0
 
     def books(self) -> Books:
         """Return the books as they stand."""
@@ -165,6 +169,8 @@ class Ledger:
                 for lane, account in self.lanes.items()
             },
             "scrub": asdict(self.scrub),
+            "journal": self.journal,
+            "folded": self.folded,
         }
         return json.dumps(data, separators=(",", ":"))
 
@@ -186,6 +192,8 @@ class Ledger:
                 {str(day): int(count) for day, count in data["written"].items()},
                 lanes,
                 Scrub(**{str(name): int(value) for name, value in data.get("scrub", {}).items()}),
+                bytes.fromhex(data.get("journal", "")).hex(),
+                int(data.get("folded", 0)),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err

@@ -20,9 +20,12 @@ from logger.points.split import series, stamp_of
 from logger.store import seal
 from logger.store.database import Database
 from logger.store.ledger import Ledger
+from logger.store.pack import COLUMNS as COLUMNS_METHOD
+from logger.store.pack import pack
 from logger.store.rows import COLUMNS, StoredRow, as_row, row_checksum
 
 CHUNK = 200  # rows a step: what one step writes has to fit into the log
+POINTS = 2000  # points a step: a packed row has as many as hundreds of others
 MINUTE_MS = 60_000
 
 
@@ -41,10 +44,27 @@ def free_some(database: Database, ledger: Ledger, busy: Collection[int]) -> int:
 
 def free_delivered(database: Database) -> int:
     """Delete the oldest delivered rows, `CHUNK` at most."""
-    return database.run(
-        "DELETE FROM rows WHERE id IN (SELECT id FROM rows WHERE state=1 ORDER BY id LIMIT ?)",
-        CHUNK,
-    )
+    gone: list[int] = []
+    step = 0
+    for number, points in database.stream("SELECT id, points FROM rows WHERE state=1 ORDER BY id"):
+        gone.append(number)
+        step += points
+        if len(gone) >= CHUNK or step >= POINTS:
+            break
+    return _delete(database, gone)
+
+
+def anything_kept(database: Database, before_ms: int) -> bool:
+    """Return whether the oldest delivered row of a lane was delivered before `before_ms`."""
+    first = "SELECT changed_ms FROM rows WHERE state=1 AND lane=? ORDER BY id LIMIT 1"
+    found = (database.value(first, lane.value) for lane in Lane)
+    return any(changed is not None and changed < before_ms for changed in found)
+
+
+def anything_older(database: Database, before_ms: int) -> bool:
+    """Return whether a row that waits or is set aside ends before `before_ms`."""
+    sql = "SELECT 1 FROM rows WHERE state IN (0, 2) AND last_ms<? LIMIT 1"
+    return database.value(sql, before_ms) is not None
 
 
 def purge_kept(database: Database, before_ms: int) -> int:
@@ -80,6 +100,11 @@ def thin_fast(database: Database, ledger: Ledger, busy: Collection[int] = ()) ->
     that gained something."""
     while rows := _whole_minutes(database, ledger.thinned_id):
         seen: set[tuple[str, int]] = set()
+        # a packed row may end in the middle of a minute
+        last = f"SELECT {COLUMNS} FROM rows WHERE id=? AND state=0 AND lane='fast'"  # noqa: S608
+        for values in database.rows(last, ledger.thinned_id):
+            if (before := as_row(values)).packed is not None:
+                thinned(before.lines, seen)
         touched = sum(_thin(database, ledger, row, seen) for row in rows if row.id not in busy)
         ledger.thinned_id = rows[-1].id
         if touched:
@@ -90,14 +115,16 @@ def thin_fast(database: Database, ledger: Ledger, busy: Collection[int] = ()) ->
 def _whole_minutes(database: Database, after: int) -> list[StoredRow]:
     rows: list[StoredRow] = []
     end_ms: int | None = None
+    step = 0
     sql = f"SELECT {COLUMNS} FROM rows WHERE state=0 AND lane='fast' AND id>? ORDER BY id"  # noqa: S608
     for values in database.stream(sql, after):
         row = as_row(values)
         if end_ms is not None and row.first_ms >= end_ms:
             break
         rows.append(row)
-        if len(rows) == CHUNK:
-            end_ms = (row.first_ms // MINUTE_MS + 1) * MINUTE_MS
+        step += row.points
+        if end_ms is None and (len(rows) >= CHUNK or step >= POINTS):
+            end_ms = (row.last_ms // MINUTE_MS + 1) * MINUTE_MS
         if len(rows) >= 4 * CHUNK:  # a minute without end: a clock that stands still
             break
     return rows
@@ -111,7 +138,9 @@ def _thin(database: Database, ledger: Ledger, row: StoredRow, seen: set[tuple[st
     ledger.lanes[Lane.FAST].drop("limit", row.points - len(kept))
     if not kept:
         return database.run("DELETE FROM rows WHERE id=?", row.id)
-    body = "\n".join(kept)
+    body: str | bytes = "\n".join(kept)
+    if row.packed is not None:
+        body = pack(str(body), columns=row.packed[:1] == bytes((COLUMNS_METHOD,)))
     crc = row_checksum(row.id, row.lane, len(kept), row.first_ms, row.last_ms, body)
     return database.run(
         f"UPDATE rows SET points=?, crc=?2, body=?, seal={seal.sql(crc='?2')} WHERE id=?",  # noqa: S608
@@ -136,13 +165,15 @@ def thinned(lines: Sequence[str], seen: set[tuple[str, int]]) -> list[str]:
 
 def _drop_waiting(database: Database, ledger: Ledger, busy: Collection[int], where: str) -> int:
     gone: list[int] = []
+    step = 0
     sql = f"SELECT id, lane, points FROM rows WHERE state=0 AND {where} ORDER BY id"  # noqa: S608
     for number, lane, points in database.stream(sql):
         if number in busy:
             continue
         gone.append(number)
+        step += points
         ledger.lanes[Lane(lane)].drop("limit", points)
-        if len(gone) >= CHUNK:
+        if len(gone) >= CHUNK or step >= POINTS:
             break
     return _delete(database, gone)
 
