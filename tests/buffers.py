@@ -12,6 +12,7 @@ from logger.buffer import Buffer
 from logger.delivery.outlet import BufferOutlet
 from logger.domain.datamodel import Lane
 from logger.points.line import Point
+from logger.store import fold
 from logger.store.database import Database
 from logger.store.rows import Settlement, StoredRow, waiting
 from logger.store.verify import verify
@@ -96,6 +97,16 @@ def rows_of(path: Path, lane: Lane) -> list[StoredRow]:
 
 def lines_of(path: Path, lane: Lane) -> list[str]:
     return [line for row in rows_of(path, lane) for line in row.lines]
+
+
+def take_in(path: Path) -> None:
+    """Take what the journal holds into the tables, as a command does that changes the file."""
+    database = Database.open(path)
+    try:
+        with database.transaction():
+            fold.begin(database)
+    finally:
+        database.close()
 
 
 def deliver(buffer: Buffer, lane: Lane, lines: int = 10_000) -> int:

@@ -118,7 +118,9 @@ class Ledger:
     medium by UTC day, `clean` whether the file was closed in order, `scrub` how far the
     check of the whole file is, `stamped_ms` the time by the logger's clock when it last
     committed points of its own, None when not known. `next_parked` is the number of the
-    next reading without a time, up to `released_id` they became rows.
+    next reading without a time, up to `released_id` they became rows. `journal` names the
+    journal of this file (8 bytes, hexadecimal), `folded` is the last of its commits that is
+    in the tables (see `frames`).
     """
 
     commit: int = 0
@@ -134,6 +136,8 @@ class Ledger:
     )
     scrub: Scrub = field(default_factory=Scrub)
     counters_id: int = 0
+    journal: str = ""
+    folded: int = 0
 
     def books(self) -> Books:
         """Return the books as they stand."""
@@ -168,6 +172,8 @@ class Ledger:
             },
             "scrub": asdict(self.scrub),
             "counters_id": self.counters_id,
+            "journal": self.journal,
+            "folded": self.folded,
         }
         return json.dumps(data, separators=(",", ":"))
 
@@ -190,6 +196,8 @@ class Ledger:
                 lanes,
                 Scrub(**{str(name): int(value) for name, value in data.get("scrub", {}).items()}),
                 int(data.get("counters_id", 0)),
+                bytes.fromhex(data.get("journal", "")).hex(),
+                int(data.get("folded", 0)),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err
