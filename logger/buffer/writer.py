@@ -10,7 +10,7 @@ from pathlib import Path
 from logger.buffer.exchange import Batch
 from logger.buffer.noted import noted
 from logger.domain.errors import BufferCorruptError, BufferDiskError, BufferFileError
-from logger.store import check, extent, limits, parked, recent, rows, schema
+from logger.store import check, extent, fold, limits, parked, recent, rows, schema
 from logger.store.capacity import ROW_COST, Capacity
 from logger.store.database import Database
 from logger.store.file import BufferFile
@@ -24,6 +24,7 @@ _STEPS = 20  # of maintenance at a time
 _STEPS_A_COMMIT = 50  # at most, to make room
 _FEW_FREE = 4 * _MIB  # unused pages are cheap to give back while they are few
 _RATE_MS = 600_000  # how often the rate is looked up
+_MANY_MARKS = 500  # rows delivered: they are marked in the tables at once
 _SLACK_MS = 3_600_000  # how long delivered rows may stay beyond `keep`
 
 
@@ -94,14 +95,19 @@ class Writer:
     def commit(self, batch: Batch, now_ms: int) -> None:
         """Put everything into the file, at once; `refresh` is to follow.
 
-        What is usual goes into the journal, all else into the database, after what the
-        journal holds. Raises BufferFileError; then nothing of it is in the file.
+        What is usual goes into the journal; what is much, or unusual, into the database, and
+        what the journal holds before it. Raises BufferFileError; then nothing of it is in the file.
         """
         self.file.busy = batch.busy
 
         def work(database: Database, ledger: Ledger) -> int:
             ledger.scrub = self.scrubbed
-            rows.append(database, ledger, batch.rows, now_ms)
+            if much:
+                packed, columns = fold.PACKED_FROM, self.file.columns
+                found = fold.together(batch.rows)
+                rows.append(database, ledger, found, now_ms, packed_from=packed, columns=columns)
+            else:
+                rows.append(database, ledger, batch.rows, now_ms)
             if batch.rows:
                 ledger.stamped_ms = now_ms  # follows the clock when that is set back
             parked.release(database, ledger, max((r.released for r in batch.rows), default=0))
@@ -115,11 +121,15 @@ class Writer:
             rows.set_aside_damaged(database, ledger, batch.damaged, now_ms)
             return 1
 
-        incoming = sum(len(row.body) + ROW_COST for row in batch.rows)
+        text = sum(len(row.body) for row in batch.rows)
+        incoming = text + len(batch.rows) * ROW_COST
+        much = text >= fold.PACKED_ABOVE
+        marks = sum(len(done.rows) for done in batch.settled)
 
         def attempt() -> None:
             self._make_room(incoming, batch.busy, now_ms)
-            if batch.damaged or any(done.refused for done in batch.settled):
+            refused = any(done.refused for done in batch.settled)
+            if much or marks >= _MANY_MARKS or refused or batch.damaged:
                 self.file.transact(work, now_ms)
                 return
             for _ in range(2):
@@ -245,13 +255,13 @@ class Writer:
         """Let go what this commit takes, if there is no room for it. A file that is above
         its limit, because that was lowered, comes down beside the commits: see `make_room`."""
         file = self.file
-        used = file.used() + file.journal.text()
+        used = file.used() + file.journal.recent.text
         most = max(self.capacity.room, used)
         steps = 0
         while used + incoming > most and steps < _STEPS_A_COMMIT:
-            if not self.file.transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
+            if not file.transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
                 return
-            used = self.file.used()
+            used = file.used() + file.journal.recent.text
             steps += 1
 
     def refresh(self) -> None:

@@ -55,7 +55,6 @@ class Committing:
                     database, ledger, pending, busy=self.busy, columns=self.columns
                 )
                 taken = True
-            folded = ledger.folded
             ledger.clean = False
             touched = work(database, ledger)
             if touched:
@@ -63,7 +62,6 @@ class Committing:
                     ledger.wrote(_day(now_ms), self._unbooked)
                 schema.save_ledger(database, ledger)
         if taken:
-            self.journal.pending = [one for one in pending if one.seq > folded]
             self.journal.taken_in(ledger)
         if touched or taken:
             self.count()
@@ -98,12 +96,12 @@ class Committing:
             self.journal.taken_in(ledger)
             pending = self.journal.pending
             known = pending[-1].ledger if pending else ledger
-            fresh = Ledger.loads(known.dumps())
+            fresh = known.copy()
             fresh.commit, fresh.clean = known.commit + 1, False
             if self._unbooked:
                 fresh.wrote(_day(now_ms), self._unbooked)
             seq = (pending[-1].seq if pending else ledger.folded) + 1
-            commit = work(database, Recent(known, pending), fresh)
+            commit = work(database, self.journal.recent if pending else Recent(ledger), fresh)
             done = self.journal.append(replace(commit, seq=seq))
         if done is None:
             return False
@@ -121,4 +119,4 @@ class Committing:
 
 
 def _day(now_ms: int) -> str:
-    return datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()

@@ -61,6 +61,7 @@ class Database:
         # for `store.recent`: what reads the journal, and what is on top of a snapshot
         self.tail: object = None
         self.on_top: object = None
+        self.books: tuple[tuple[object, ...], object] | None = None  # as they were stored, and read
 
     @classmethod
     def open(cls, path: Path, check: Callable[[Database], object] = bool) -> Database:

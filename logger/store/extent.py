@@ -18,9 +18,13 @@ _SPAN_MS = 60_000
 def extremes(database: Database) -> tuple[int | None, int | None]:
     """Return the time of the oldest row that waits, and the newest of the last rows."""
     with recent.view(database) as on_top:
-        oldest = [_first_waiting(database, on_top, lane) for lane in Lane]
-        fresh = [row.last_ms for row in on_top.rows()][-_ROWS:]
-        stored = database.value(_NEWEST, _ROWS - len(fresh))
+        oldest = [
+            _first_waiting(database, on_top, lane)
+            for lane, account in on_top.ledger.lanes.items()
+            if account.waiting
+        ]
+        fresh = [row.last_ms for row in on_top.rows()[-_ROWS:]]
+        stored = database.value(_NEWEST, _ROWS - len(fresh)) if len(fresh) < _ROWS else None
     newest = max((time for time in (*fresh, stored) if time is not None), default=None)
     return min((time for time in oldest if time is not None), default=None), newest
 

@@ -19,7 +19,7 @@ from logger.store import parked, recent, schema
 from logger.store.database import Database
 from logger.store.frames import Commit
 from logger.store.ledger import Ledger
-from logger.store.row import RowState, Settlement, StoredRow
+from logger.store.row import NewRow, RowState, Settlement, StoredRow
 from logger.store.rows import DELIVERED, put, with_body
 
 PACKED_ABOVE = 128 * 1024  # characters in all
@@ -74,7 +74,7 @@ def take_in(
     packed = packed and sum(len(one.row.body) for one in taken) >= PACKED_ABOVE
     for group in _groups(taken, busy) if packed else [[one] for one in taken]:
         _store(database, group, columns=columns)
-    last = Ledger.loads(commits[-1].ledger.dumps())
+    last = commits[-1].ledger.copy()
     for commit in commits:
         for one in commit.parked:
             parked.put(database, one)
@@ -84,6 +84,37 @@ def take_in(
     last.folded, last.clean = commits[-1].seq, False
     schema.save_ledger(database, last)
     return last
+
+
+def together(new: Sequence[NewRow]) -> list[NewRow]:
+    """Return new rows with much text as few long ones, as they would become in the end."""
+    groups: dict[tuple[Lane, bool], list[NewRow]] = {}
+    sizes: dict[tuple[Lane, bool], int] = {}
+    done: list[list[NewRow]] = []
+    for one in new:
+        key = (one.lane, one.counters)
+        if schema.sought_by_text(one.body):
+            done.append([one])
+            continue
+        groups.setdefault(key, []).append(one)
+        sizes[key] = sizes.get(key, 0) + len(one.body)
+        if sizes[key] >= (COUNTERS_TO if one.counters else PACKED_TO):
+            done.append(groups.pop(key))
+            del sizes[key]
+    for key, group in groups.items():
+        done += [group] if sizes[key] >= PACKED_FROM else [[one] for one in group]
+    return [_joined(group) if len(group) > 1 else group[0] for group in done]
+
+
+def _joined(group: Sequence[NewRow]) -> NewRow:
+    return NewRow(
+        group[0].lane,
+        sum(one.points for one in group),
+        min(one.first_ms for one in group),
+        max(one.last_ms for one in group),
+        group[0].counters,
+        "\n".join(one.body for one in group),
+    )
 
 
 def settle(database: Database, numbers: Collection[int], now_ms: int) -> None:
@@ -101,17 +132,17 @@ def still_waiting(
     database: Database, on_top: recent.Recent, done: Iterable[Settlement]
 ) -> list[StoredRow]:
     """Return those of the rows that were sent which wait, unchanged, each once."""
-    fresh = {row.id: row.crc for row in on_top.rows()}
     found: dict[int, StoredRow] = {}
     stored: list[StoredRow] = []
     for row in (row for one in done for row in one.rows):
         if row.id in on_top.delivered or row.id in found:
             continue
-        found[row.id] = row
-        if row.id not in fresh:
+        fresh = on_top.row(row.id)
+        if fresh is None:
             stored.append(row)
-        elif fresh[row.id] != row.crc:
-            del found[row.id]
+        elif fresh.crc != row.crc:
+            continue
+        found[row.id] = row
     if stored:
         numbers = json.dumps([row.id for row in stored])
         where = "FROM rows WHERE state=0 AND id IN (SELECT value FROM json_each(?))"

@@ -74,7 +74,7 @@ def encode(salt: bytes, commit: Commit) -> bytes:
         before = number
     head = json.dumps(
         {
-            "ledger": json.loads(commit.ledger.dumps()),
+            "ledger": commit.ledger.data(),
             "rows": [
                 [r.id, r.lane.value, r.points, r.first_ms, r.last_ms, int(c), r.crc, len(body)]
                 for r, c, body in zip(commit.rows, commit.counters, bodies, strict=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from logger.store import frames, recent, schema
 from logger.store.database import Database, mapped
 from logger.store.frames import BLOCK, Commit
 from logger.store.ledger import Ledger
+from logger.store.recent import Recent
 
 MARKS = 20_000
 
@@ -44,15 +47,20 @@ class Journal:
     def __init__(self, path: Path, size: int) -> None:
         self.path = recent.journal_of(path)
         self.size = size
-        self.pending: list[Commit] = []  # what is in the file and not in the database
+        self.recent = Recent(Ledger())  # what is in the file and not in the database
         self._tail = recent.tail_of(path)
         self._file: int | None = None
         self._end = 0
 
+    @property
+    def pending(self) -> Sequence[Commit]:
+        """What is in the file and not in the database."""
+        return self.recent.commits
+
     def open(self, ledger: Ledger) -> None:
         """Open the file, or make it; `pending` is what it holds beyond the books."""
         with mapped(self.path):
-            self.pending = recent.above(ledger, self._tail.refresh())
+            self.recent = Recent(ledger, recent.above(ledger, self._tail.refresh()))
             self._open()
         self._end = 0  # what is pending is taken into the database before the next commit
 
@@ -68,7 +76,9 @@ class Journal:
     def taken_in(self, ledger: Ledger) -> None:
         """Forget the commits that are in the database; the next one begins the file anew
         when none is left."""
-        self.pending = [commit for commit in self.pending if commit.seq > ledger.folded]
+        if self.pending and self.pending[0].seq <= ledger.folded:
+            left = [commit for commit in self.pending if commit.seq > ledger.folded]
+            self.recent = Recent(ledger, left)
         if not self.pending:
             self._end = 0
 
@@ -84,24 +94,11 @@ class Journal:
                 self._open()
         with mapped(self.path):
             self._write(data)
-        done = Commit(
-            commit.seq,
-            commit.now_ms,
-            commit.ledger,
-            commit.rows,
-            commit.counters,
-            commit.delivered,
-            commit.parked,
-            len(data),
-        )
+        done = replace(commit, size=len(data))
         self._tail.add(done, self._end)
-        self.pending.append(done)
+        self.recent = self.recent.followed_by(done)
         self._end += len(data)
         return done
-
-    def text(self) -> int:
-        """Return how many characters of rows wait in the journal."""
-        return sum(len(row.body) for commit in self.pending for row in commit.rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -114,9 +111,9 @@ class Journal:
         """What a journal holds is in the memory of all who read it."""
         if not self.pending:
             return True
-        marks = sum(len(one.delivered) for one in self.pending)
-        text = sum(len(row.body) for row in commit.rows)
-        return marks + len(commit.delivered) <= MARKS and self.text() + text <= self.size
+        marks = len(self.recent.delivered) + len(commit.delivered)
+        text = self.recent.text + sum(len(row.body) for row in commit.rows)
+        return marks <= MARKS and text <= self.size
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None

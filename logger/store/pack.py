@@ -35,6 +35,7 @@ from collections.abc import Iterator, Sequence
 TEXT, COLUMNS = 1, 2
 _NUMBER = re.compile(r"(?<=[= ])-?\d+(?:\.\d+)?(?![^ ,i])")
 _MARK = "\x01"
+_QUICK = 3  # of zlib: two thirds of the time of 4, a few in a hundred larger
 _WIDEST = 2**62
 _PATTERNS = 1000
 _LARGEST = 64 * 1024**2  # bytes of text; nothing that was packed here is larger
@@ -44,7 +45,7 @@ def pack(text: str, *, columns: bool = False) -> bytes:
     """Return the packed text, in columns if that is wanted and possible."""
     if columns and (body := _to_columns(text)) is not None and _from_columns(body) == text:
         return bytes((COLUMNS,)) + zlib.compress(body, 6)
-    return bytes((TEXT,)) + zlib.compress(text.encode("utf-8", "surrogateescape"), 4)
+    return bytes((TEXT,)) + zlib.compress(text.encode("utf-8", "surrogateescape"), _QUICK)
 
 
 def unpack(data: bytes) -> str:

@@ -95,6 +95,8 @@ def count(database: Database) -> int:
     """Return how many readings wait; they go from one end only."""
     with recent.view(database) as on_top:
         gone = _gone(on_top.ledger)
+        if gone >= on_top.ledger.next_parked - 1:
+            return 0
         found = database.row("SELECT min(id), max(id) FROM parked WHERE id>?", gone)
         fresh = on_top.parked()
     stored = 0 if found is None or found[0] is None else int(found[1] - found[0] + 1)

@@ -11,8 +11,8 @@ import contextlib
 import os
 import threading
 import weakref
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
@@ -28,35 +28,44 @@ def journal_of(path: Path) -> Path:
     return path.with_name(path.name + ".journal")
 
 
-@dataclass(slots=True)
 class Recent:
-    """Commits on top of the database; `ledger` is what the books are with them."""
+    """Commits on top of the database; `ledger` is what the books are with them, `text` how
+    many characters their rows have. Many have the same one in their hands: it never changes."""
 
-    ledger: Ledger
-    commits: Sequence[Commit] = ()
-    delivered: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        for commit in self.commits:
+    def __init__(
+        self, ledger: Ledger, commits: Sequence[Commit] = (), before: Recent | None = None
+    ) -> None:
+        """`before` has the first ones of `commits`, and spares to go through them again."""
+        self.ledger = commits[-1].ledger if commits else ledger
+        self.commits = list(commits)
+        self.delivered: set[int] = set() if before is None else before.delivered.copy()
+        self.text: int = 0 if before is None else before.text
+        self._rows: list[StoredRow] = [] if before is None else before._rows.copy()
+        self._parked: list[Parked] = [] if before is None else before._parked.copy()
+        for commit in commits[0 if before is None else len(before.commits) :]:
             self.delivered.update(commit.delivered)
+            self._rows += commit.rows
+            self._parked += commit.parked
+            self.text += sum(len(row.body) for row in commit.rows)
 
-    def rows(self, lane: Lane | None = None) -> list[StoredRow]:
+    def rows(self, lane: Lane | None = None) -> Sequence[StoredRow]:
         """Return the rows, of one lane or all, in the order of their numbers."""
-        return [
-            row
-            for commit in self.commits
-            for row in commit.rows
-            if lane is None or row.lane is lane
-        ]
+        return self._rows if lane is None else [row for row in self._rows if row.lane is lane]
+
+    def row(self, number: int) -> StoredRow | None:
+        """Return the row with a number, None if it is not among these."""
+        at = bisect_left(self._rows, number, key=lambda row: row.id)
+        found = self._rows[at] if at < len(self._rows) else None
+        return found if found is not None and found.id == number else None
 
     def parked(self) -> list[Parked]:
         """Return the readings without a time that were not released since."""
-        return [
-            one
-            for commit in self.commits
-            for one in commit.parked
-            if one.id > self.ledger.released_id
-        ]
+        released = self.ledger.released_id
+        return [one for one in self._parked if one.id > released]
+
+    def followed_by(self, commit: Commit) -> Recent:
+        """Return this with one commit more on top."""
+        return Recent(self.ledger, [*self.commits, commit], self)
 
 
 class Tail:
@@ -69,6 +78,21 @@ class Tail:
         self._begin = (b"", 0)
         self._end = 0
         self._commits: list[Commit] = []
+        self._recent = Recent(Ledger())
+
+    def on_top(self, ledger: Ledger, commits: Sequence[Commit]) -> Recent:
+        """Return those of `commits`, from `refresh`, that the books in the database lack."""
+        wanted, before = above(ledger, commits), self._recent
+        have = len(before.commits)
+        # Each is decoded once: the same object says that all before it are the same, too.
+        if have and have <= len(wanted) and before.commits[-1] is wanted[have - 1]:
+            known = before if before.commits[0] is wanted[0] else None
+        else:
+            known = None
+        if known is not None and have == len(wanted):
+            return known
+        self._recent = Recent(ledger, wanted, known)
+        return self._recent
 
     def refresh(self) -> list[Commit]:
         """Return what the journal holds now. Raises OSError."""
@@ -155,9 +179,7 @@ def view(database: Database) -> Iterator[Recent]:
         return
     commits = commits_of(database)
     with database.snapshot():
-        ledger = schema.load_ledger(database)
-        on_top = above(ledger, commits)
-        database.on_top = Recent(on_top[-1].ledger if on_top else ledger, on_top)
+        database.on_top = _tail(database).on_top(schema.load_ledger(database), commits)
         try:
             yield database.on_top
         finally:
@@ -166,16 +188,20 @@ def view(database: Database) -> Iterator[Recent]:
 
 def commits_of(database: Database) -> list[Commit]:
     """Return what the journal of a database holds now."""
+    with mapped(database.path):
+        return _tail(database).refresh()
+
+
+def above(ledger: Ledger, commits: Sequence[Commit]) -> Sequence[Commit]:
+    """Return those commits of a journal, one after the other, that the books in the database
+    do not know."""
+    if not commits or commits[0].ledger.journal != ledger.journal:
+        return []
+    known = ledger.folded + 1 - commits[0].seq
+    return commits[known:] if known > 0 else commits
+
+
+def _tail(database: Database) -> Tail:
     if not isinstance(database.tail, Tail):
         database.tail = tail_of(database.path)
-    with mapped(database.path):
-        return database.tail.refresh()
-
-
-def above(ledger: Ledger, commits: Sequence[Commit]) -> list[Commit]:
-    """Return the commits that the books in the database do not know."""
-    return [
-        commit
-        for commit in commits
-        if commit.seq > ledger.folded and commit.ledger.journal == ledger.journal
-    ]
+    return database.tail

@@ -52,12 +52,16 @@ _INSERT = (
 DELIVERED = f"state=1, changed_ms=?1, seal={seal_sql(state='1', changed_ms='?1')}"
 
 
-def numbered(new: NewRow, number: int) -> StoredRow:
-    """Return a new row with its number, as it is stored."""
+def numbered(
+    new: NewRow, number: int, *, packed_from: int = LONG, columns: bool = False
+) -> StoredRow:
+    """Return a new row with its number, as it is stored: packed if it is long."""
     body = new.body
+    if len(body) >= packed_from and not sought_by_text(body):
+        row = StoredRow(number, new.lane, new.points, new.first_ms, new.last_ms, 0, body)
+        return with_body(row, body, columns=columns and new.lane is Lane.FAST)
     crc = row_checksum(number, new.lane, new.points, new.first_ms, new.last_ms, body)
-    row = StoredRow(number, new.lane, new.points, new.first_ms, new.last_ms, crc, body)
-    return with_body(row, body) if len(body) >= LONG and not sought_by_text(body) else row
+    return StoredRow(number, new.lane, new.points, new.first_ms, new.last_ms, crc, body)
 
 
 def with_body(
@@ -112,22 +116,34 @@ def insert(
     now_ms: int,
     state: RowState = RowState.WAITING,
     reason: str | None = None,
+    *,
+    packed_from: int = LONG,
+    columns: bool = False,
 ) -> list[int]:
-    """Add rows in order and return their numbers. The ledger's counts are the caller's."""
+    """Add rows in order and return their numbers; those of `packed_from` characters or more
+    are packed. The ledger's counts are the caller's."""
     numbers = []
     for one in new:
         number = ledger.next_id
         ledger.next_id += 1
         numbers.append(number)
-        row = numbered(one, number)
+        row = numbered(one, number, packed_from=packed_from, columns=columns)
         put(database, row, state, now_ms, counters=one.counters, reason=reason)
     return numbers
 
 
-def append(database: Database, ledger: Ledger, new: Iterable[NewRow], now_ms: int) -> None:
-    """Add rows that were read just now and wait for delivery."""
+def append(
+    database: Database,
+    ledger: Ledger,
+    new: Iterable[NewRow],
+    now_ms: int,
+    *,
+    packed_from: int = LONG,
+    columns: bool = False,
+) -> None:
+    """Add rows that were read just now and wait for delivery; see `insert`."""
     rows = list(new)
-    insert(database, ledger, rows, now_ms)
+    insert(database, ledger, rows, now_ms, packed_from=packed_from, columns=columns)
     book(ledger, rows)
 
 

@@ -175,10 +175,16 @@ def check_owner(database: Database) -> int:
 def load_ledger(database: Database) -> Ledger:
     """Return the ledger. Raises BufferCorruptError if it is not what was stored."""
     found = database.row("SELECT value, crc FROM ledger WHERE id=1")
+    if database.books is not None and found == database.books[0]:
+        known = database.books[1]
+        if isinstance(known, Ledger):
+            return known.copy()
     if found is None or not isinstance(found[0], str) or checksum(found[0]) != found[1]:
         raise BufferCorruptError(f"{database.path}: the books fail their checksum")
     try:
-        return Ledger.loads(found[0])
+        ledger = Ledger.loads(found[0])
+        database.books = found, ledger.copy()
+        return ledger
     except ValueError as err:
         raise BufferCorruptError(f"{database.path}: {err}") from err
 
