@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +48,11 @@ def power(number: int, step_ms: int = 1000, meter: str = "grid") -> list[Point]:
 def energy(number: int) -> Point:
     tags = {"meter": "grid", "phase": "total", "site": "s"}
     return Point("energy", tags, {"active_import": number / 100}, T0 + number * 1000)
+
+
+def noise(number: int, count: int) -> str:
+    """Text that cannot be packed into much less."""
+    return base64.b64encode(random.Random(number).randbytes(count * 3 // 4)).decode()
 
 
 @pytest.fixture

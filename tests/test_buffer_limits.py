@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
-import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +30,7 @@ from tests.buffers import (
     deliver,
     energy,
     lines_of,
+    noise,
     power,
     rows_of,
     take_in,
@@ -71,11 +70,6 @@ def test_max_age_drops_and_counts(make: Callable[..., Buffer], clock: Clock) -> 
 
 
 LIMIT = 4_000_000
-
-
-def noise(number: int, count: int) -> str:
-    """Text that cannot be packed into much less."""
-    return base64.b64encode(random.Random(number).randbytes(count * 3 // 4)).decode()
 
 
 def wide(number: int) -> list[Point]:

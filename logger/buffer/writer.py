@@ -164,7 +164,8 @@ class Writer:
                     break
             more = touched > 0
             self.file.keep_reserve()
-            if self._rate is None or abs(now_ms - self._rated_ms) >= _RATE_MS:
+            late = self._rate is None or abs(now_ms - self._rated_ms) >= _RATE_MS
+            if self.file.columns and late:
                 self._rate, self._rated_ms = extent.growth(self.file.database()), now_ms
 
         self.file.mending(attempt, now_ms)

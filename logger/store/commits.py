@@ -70,8 +70,9 @@ class Committing:
         return touched
 
     def keep_log_short(self) -> None:
-        """Move the log into the database if it is long."""
-        if self._medium.frames() * wal.FRAME >= self.capacity.log // 2:
+        """Move the log into the database if it is long: one commit may bring as much as the
+        journal holds, and more."""
+        if self._medium.frames() * wal.FRAME >= self.capacity.log // 4:
             self.move_log()
 
     def move_log(self) -> None:

@@ -132,6 +132,8 @@ class Journal:
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._file = file
         missing = self.size - os.fstat(file).st_size
+        if missing < 0 and not self.pending:  # max_size was lowered
+            os.ftruncate(file, self.size)
         if missing > 0:
             os.pwrite(file, bytes(missing), self.size - missing)
             os.fsync(file)

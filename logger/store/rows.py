@@ -53,11 +53,12 @@ DELIVERED = f"state=1, changed_ms=?1, seal={seal_sql(state='1', changed_ms='?1')
 
 
 def numbered(
-    new: NewRow, number: int, *, packed_from: int = LONG, columns: bool = False
+    new: NewRow, number: int, *, packed_from: int | None = None, columns: bool = False
 ) -> StoredRow:
-    """Return a new row with its number, as it is stored: packed if it is long."""
+    """Return a new row with its number, as it is stored: packed if it has as many characters
+    as `packed_from`."""
     body = new.body
-    if len(body) >= packed_from and not sought_by_text(body):
+    if packed_from is not None and len(body) >= packed_from and not sought_by_text(body):
         row = StoredRow(number, new.lane, new.points, new.first_ms, new.last_ms, 0, body)
         return with_body(row, body, columns=columns and new.lane is Lane.FAST)
     crc = row_checksum(number, new.lane, new.points, new.first_ms, new.last_ms, body)
