@@ -34,7 +34,7 @@ def in_the_way(database: Database, on_top: recent.Recent, ledger: Ledger, new: i
     if not new:
         return 0
     stored = database.value("SELECT count(*) FROM parked WHERE id>?", _gone(ledger))
-    fresh = sum(one.id > ledger.released_id for one in on_top.parked())
+    fresh = sum(one.id > _gone(ledger) for one in on_top.parked())
     return max(0, int(stored) + fresh + new - LIMIT)
 
 
@@ -71,9 +71,10 @@ def load(path: Path, after: int, limit: int) -> list[Parked]:
     Raises BufferFileError.
     """
     with closing(Database.open_readonly(path)) as database, recent.view(database) as on_top:
+        after = max(after, _gone(on_top.ledger))
         found = database.rows(
             "SELECT id, boot, moment_ms, body, crc FROM parked WHERE id>? ORDER BY id LIMIT ?",
-            max(after, _gone(on_top.ledger)),
+            after,
             limit,
         )
         fresh = [one for one in on_top.parked() if one.id > after]
@@ -84,10 +85,11 @@ def load(path: Path, after: int, limit: int) -> list[Parked]:
 def first_of(path: Path, boot: str) -> int | None:
     """Return the first moment of a boot from which readings wait. Raises BufferFileError."""
     with closing(Database.open_readonly(path)) as database, recent.view(database) as on_top:
+        gone = _gone(on_top.ledger)
         found: int | None = database.value(
-            "SELECT min(moment_ms) FROM parked WHERE boot=? AND id>?", boot, _gone(on_top.ledger)
+            "SELECT min(moment_ms) FROM parked WHERE boot=? AND id>?", boot, gone
         )
-        moments = [one.moment_ms for one in on_top.parked() if one.boot == boot]
+        moments = [one.moment_ms for one in on_top.parked() if one.boot == boot and one.id > gone]
     return min([*moments, *([] if found is None else [found])], default=None)
 
 
