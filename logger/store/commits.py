@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from logger.domain.errors import BufferDiskError
+from logger.domain.errors import BufferCorruptError, BufferDiskError
 from logger.store import fold, schema, wal
 from logger.store.capacity import Capacity
 from logger.store.database import Database
@@ -96,6 +96,8 @@ class Committing:
             ledger = schema.load_ledger(database)
             self.journal.taken_in(ledger)
             pending = self.journal.pending
+            if not pending and (row := self._not_free(database, ledger)):
+                raise BufferCorruptError(f"{self.path}: the books would give number {row} again")
             known = pending[-1].ledger if pending else ledger
             fresh = known.copy()
             fresh.commit, fresh.clean = known.commit + 1, False
@@ -109,6 +111,12 @@ class Committing:
         self._unbooked = 0
         self._wrote(done.size)
         return True
+
+    @staticmethod
+    def _not_free(database: Database, ledger: Ledger) -> int:
+        """Return the number of a row where the next ones are to go, 0 if there is none."""
+        sql = "SELECT coalesce(max(id), 0) FROM rows WHERE id>=?"
+        return int(database.value(sql, ledger.next_id))
 
     def count(self) -> None:
         """Count what went to the medium since the last time."""
