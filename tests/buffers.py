@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from logger.buffer import Buffer
 from logger.delivery.outlet import BufferOutlet
 from logger.domain.datamodel import Lane
 from logger.points.line import Point
+from logger.store import fold
 from logger.store.database import Database
 from logger.store.rows import Settlement, StoredRow, waiting
 from logger.store.verify import verify
@@ -45,6 +48,11 @@ def power(number: int, step_ms: int = 1000, meter: str = "grid") -> list[Point]:
 def energy(number: int) -> Point:
     tags = {"meter": "grid", "phase": "total", "site": "s"}
     return Point("energy", tags, {"active_import": number / 100}, T0 + number * 1000)
+
+
+def noise(number: int, count: int) -> str:
+    """Text that cannot be packed into much less."""
+    return base64.b64encode(random.Random(number).randbytes(count * 3 // 4)).decode()
 
 
 @pytest.fixture
@@ -96,6 +104,16 @@ def rows_of(path: Path, lane: Lane) -> list[StoredRow]:
 
 def lines_of(path: Path, lane: Lane) -> list[str]:
     return [line for row in rows_of(path, lane) for line in row.lines]
+
+
+def take_in(path: Path) -> None:
+    """Take what the journal holds into the tables, as a command does that changes the file."""
+    database = Database.open(path)
+    try:
+        with database.transaction():
+            fold.begin(database)
+    finally:
+        database.close()
 
 
 def deliver(buffer: Buffer, lane: Lane, lines: int = 10_000) -> int:

@@ -18,6 +18,8 @@ from logger.points.line import Point
 from logger.points.parse import decode
 from logger.simulate import Refusal
 from logger.store.database import Database
+from logger.store.row import RowState
+from logger.store.tools import between
 from tests.lines import answer_to, seal
 from tests.readers import NOW, real_meter
 from tests.running import wait_until
@@ -121,8 +123,8 @@ class Meter:
 def stored(directory: Path) -> list[Point]:
     """Return the `power` points in the buffer."""
     with closing(Database.open_readonly(directory / "buffer.sqlite")) as database:
-        bodies = [body for (body,) in database.rows("SELECT body FROM rows ORDER BY id")]
-    points = [decode(line) for body in bodies for line in body.split("\n")]
+        rows = list(between(database, list(RowState), None, None))
+    points = [decode(line) for row in rows for line in row.lines]
     return [point for point in points if point.measurement == "power" and "phase" in point.tags]
 
 

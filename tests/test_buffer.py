@@ -19,7 +19,7 @@ from logger.store.rows import Settlement, as_row
 from logger.store.schema import MIGRATIONS, SELDOM, VERSION, migrate
 from logger.store.verify import verify
 from tests import buffers
-from tests.buffers import T0, Clock, deliver, energy, lines_of, power, rows_of
+from tests.buffers import T0, Clock, deliver, energy, lines_of, power, rows_of, take_in
 from tests.old_buffer import make_version_one, make_version_two
 
 clock, path, make = buffers.clock, buffers.path, buffers.make
@@ -163,6 +163,7 @@ def test_a_changed_row_is_noticed(make: Callable[..., Buffer], path: Path) -> No
     for position, other in ((0, 77), (1, "main"), (2, 3), (3, 1), (4, 1), (6, row.body + " ")):
         changed = [*values[:position], other, *values[position + 1 :]]
         assert not as_row(changed).intact
+    take_in(path)
     database = Database.open(path)
     database.run("UPDATE rows SET body=replace(body, '1.', '9.') WHERE id=?", row.id)
     assert not verify(path).ok

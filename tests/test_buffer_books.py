@@ -36,7 +36,7 @@ from logger.store.rows import (
 from logger.store.schema import load_ledger, save_ledger
 from logger.store.verify import verify
 from tests import buffers
-from tests.buffers import DAY_MS, T0, Clock, lines_of, power, rows_of
+from tests.buffers import DAY_MS, T0, Clock, lines_of, power, rows_of, take_in
 
 clock, path, make = buffers.clock, buffers.path, buffers.make
 
@@ -98,6 +98,7 @@ def test_the_bytes_of_eight_days_are_kept() -> None:
 
 def filled() -> Ledger:
     ledger = Ledger(commit=7, next_id=12, thinned_id=3, clean=False, written={"2026-11-02": 99})
+    ledger.journal, ledger.folded = "00ff", 5
     ledger.lanes[Lane.MAIN] = Account(10, 4, 3, 2)
     ledger.lanes[Lane.FAST] = Account(9, 1, 2, 3)
     ledger.lanes[Lane.FAST].drops.update({"limit": 2, "age": 1})
@@ -117,6 +118,8 @@ def test_a_ledger_comes_back_as_it_was_stored() -> None:
         "released_id": 0,
         "written": {"2026-11-02": 99},
         "scrub": asdict(Scrub()),
+        "journal": "00ff",
+        "folded": 5,
         "lanes": {
             "main": {"read": 10, "delivered": 4, "waiting": 3, "set_aside": 2, "drops": {}},
             "fast": {
@@ -141,6 +144,7 @@ def test_a_ledger_comes_back_as_it_was_stored() -> None:
         lambda data: data["lanes"]["main"].update(drops=[1]),
         lambda data: data.update(next_id=float("inf")),
         lambda data: data.update(lanes="main"),
+        lambda data: data.update(journal="xy"),
     ],
 )
 def test_what_is_no_ledger_is_refused(spoil: Callable[[dict[str, object]], object]) -> None:
@@ -172,6 +176,7 @@ def outlet(buffer: Buffer) -> Iterator[BufferOutlet]:
 def change(path: Path, row: StoredRow, body: str) -> None:
     """Change a row as another process does: whole, with the checksum that belongs to it."""
     crc = row_checksum(row.id, row.lane, row.points, row.first_ms, row.last_ms, body)
+    take_in(path)
     with closing(Database.open(path)) as database:
         database.run(
             f"UPDATE rows SET body=?, crc=?, seal={seal.sql('?')} WHERE id=?",
@@ -201,6 +206,7 @@ def test_only_rows_that_still_wait_are_settled(
     buffer: Buffer, outlet: BufferOutlet, path: Path
 ) -> None:
     sent = outlet.oldest(0, 100, 10**6)
+    take_in(path)
     with closing(Database.open(path)) as database, database.transaction():
         database.run("DELETE FROM rows WHERE id=?", sent[1].id)
         ledger = load_ledger(database)

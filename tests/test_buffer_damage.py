@@ -62,7 +62,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outlet.close()
     copy = directory / "copy" / "buffer.sqlite"
     copy.parent.mkdir()
-    for tail in ("", "-wal"):
+    for tail in ("", "-wal", ".journal"):
         source = buffer.path.with_name(buffer.path.name + tail)
         shutil.copyfile(source, copy.with_name(copy.name + tail))
     buffer.close()
@@ -71,7 +71,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(original: Path, tmp_path: Path) -> Path:
-    for tail in ("", "-wal"):
+    for tail in ("", "-wal", ".journal"):
         shutil.copyfile(original.with_name(original.name + tail), tmp_path / f"buffer.sqlite{tail}")
     return tmp_path / "buffer.sqlite"
 
@@ -259,7 +259,9 @@ def test_a_rebuild_broken_off_at_any_step_is_completed(path: Path) -> None:
     path.write_bytes(b"garbage" * 1000)
     rebuild(path, now_ms())
     (aside,) = (
-        f for f in path.parent.iterdir() if f.name.count(".corrupt-") and "-wal" not in f.name
+        f
+        for f in path.parent.iterdir()
+        if ".corrupt-" in f.name and not f.name.endswith(("-wal", ".journal"))
     )
     whole = path.read_bytes()
     look = reopen(path)

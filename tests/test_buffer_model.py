@@ -153,7 +153,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.generation += 1
         copy = self.root / str(self.generation) / "buffer.sqlite"
         copy.parent.mkdir()
-        for tail in ("", "-wal"):
+        for tail in ("", "-wal", ".journal"):
             source = self.path.with_name(self.path.name + tail)
             if source.exists():
                 shutil.copyfile(source, copy.with_name(copy.name + tail))

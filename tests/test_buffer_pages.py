@@ -19,7 +19,7 @@ from logger.store import check
 from logger.store.database import PAGE
 from logger.store.ledger import Ledger, checksum
 from logger.store.verify import verify
-from tests.buffers import energy, power
+from tests.buffers import energy, power, take_in
 
 NOW = 1_700_001_000_000
 RANDOM = random.Random(5)
@@ -142,6 +142,7 @@ def test_a_number_that_is_there_already_is_damage(path: Path) -> None:
     buffer = start(path)
     buffer.append(power(1000))
     assert buffer.flush()
+    take_in(path)
     with closing(sqlite3.connect(path)) as other, other:
         (text,) = other.execute("SELECT value FROM ledger").fetchone()
         ledger = Ledger.loads(text)

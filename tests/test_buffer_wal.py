@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from logger.buffer import Buffer
 from logger.domain.datamodel import Lane
+from logger.store.journal import Journal
 from logger.store.verify import verify
 from logger.store.wal import FRAME, FRAME_HEADER, HEADER
 from tests.buffers import lines_of, power
@@ -29,6 +31,14 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def straight() -> Iterator[None]:
+    """Commits go straight into the database, as those that are too long for a journal."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Journal, "append", lambda _journal, _commit: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that a kill after 100 commits leaves."""
@@ -44,8 +54,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def copy(source: Path, target: Path) -> Path:
     target.parent.mkdir(exist_ok=True)
-    for file, to in ((source, target), (log_of(source), log_of(target))):
-        shutil.copyfile(file, to)
+    for tail in ("", "-wal", ".journal"):
+        shutil.copyfile(f"{source}{tail}", f"{target}{tail}")
     return target
 
 

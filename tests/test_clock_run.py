@@ -12,6 +12,8 @@ import pytest
 from logger.points.parse import decode
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from logger.store.database import Database
+from logger.store.row import RowState
+from logger.store.tools import between
 from tests.configs import configuration
 from tests.conftest import Target
 from tests.odd_machine import OddMachine
@@ -61,8 +63,8 @@ class Place:
     def stamps(self) -> list[int]:
         """Return the times of all power in the buffer, oldest first."""
         with closing(Database.open_readonly(self.buffer)) as database:
-            bodies = [body for (body,) in database.rows("SELECT body FROM rows ORDER BY id")]
-        points = [decode(line) for body in bodies for line in body.split("\n")]
+            rows = list(between(database, list(RowState), None, None))
+        points = [decode(line) for row in rows for line in row.lines]
         return sorted(
             {point.time_ms for point in points if point.measurement == "power" and point.tags}
         )

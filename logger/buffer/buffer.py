@@ -51,7 +51,7 @@ class Buffer:
         memory_bytes: int = MEMORY_BYTES,
         store: bool = False,
     ) -> None:
-        """`store` says that nothing takes the points from here: the file is where they stay."""
+        """With `store` the points stay here, as nothing takes them: packed tightly, at leisure."""
         self.path = path
         self.store = store
         self.now_ms = now_ms
@@ -61,6 +61,7 @@ class Buffer:
             keep_ms=int(keep_s * 1000),
             max_size=max_size,
             max_age_ms=None if max_age_s is None else int(max_age_s * 1000),
+            store=store,
         )
         self._room = Room(self._writer, self.exchange)
         self._lock = OwnerLock(path)
@@ -161,8 +162,7 @@ class Buffer:
         self.exchange.stop()
         if self._thread is not None:
             self._thread.join(timeout_s)
-            lost = self.exchange.pending.points.total()
-            if lost:
+            if lost := self.exchange.pending.points.total():
                 log.error("buffer: the disk took nothing more; %d points are lost", lost)
             if self._thread.is_alive():
                 return

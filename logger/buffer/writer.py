@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from logger.buffer.exchange import Batch
+from logger.buffer.noted import noted
 from logger.domain.errors import BufferCorruptError, BufferDiskError, BufferFileError
-from logger.store import check, extent, limits, parked, rows, schema
+from logger.store import check, extent, fold, limits, parked, recent, rows, schema
 from logger.store.capacity import ROW_COST, Capacity
 from logger.store.database import Database
 from logger.store.file import BufferFile
@@ -23,6 +24,8 @@ _STEPS = 20  # of maintenance at a time
 _STEPS_A_COMMIT = 50  # at most, to make room
 _FEW_FREE = 4 * _MIB  # unused pages are cheap to give back while they are few
 _RATE_MS = 600_000  # how often the rate is looked up
+_MANY_MARKS = 500  # rows delivered: they are marked in the tables at once
+_SLACK_MS = 3_600_000  # how long delivered rows may stay beyond `keep`
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,20 @@ class Writer:
     """Commits rows, settles deliveries, keeps limits. For one thread."""
 
     def __init__(
-        self, path: Path, *, keep_ms: int, max_size: int, max_age_ms: int | None = None
+        self,
+        path: Path,
+        *,
+        keep_ms: int,
+        max_size: int,
+        max_age_ms: int | None = None,
+        store: bool = False,
     ) -> None:
         self.path = path
         self.keep_ms = keep_ms
         self.max_size = max_size
         self.max_age_ms = max_age_ms
         self.file = BufferFile(path, max_size)
+        self.file.columns = store
         self.state = FileState(Ledger().books())
         self.scrubbed = Scrub()
         self._making_room = False
@@ -83,14 +93,21 @@ class Writer:
         self.refresh()
 
     def commit(self, batch: Batch, now_ms: int) -> None:
-        """Put everything into the file in one transaction; `refresh` is to follow.
+        """Put everything into the file, at once; `refresh` is to follow.
 
-        Raises BufferFileError; then nothing of it is in the file.
+        What is usual goes into the journal; what is much, or unusual, into the database, and
+        what the journal holds before it. Raises BufferFileError; then nothing of it is in the file.
         """
+        self.file.busy = batch.busy
 
         def work(database: Database, ledger: Ledger) -> int:
             ledger.scrub = self.scrubbed
-            rows.append(database, ledger, batch.rows, now_ms)
+            if much:
+                packed, columns = fold.PACKED_FROM, self.file.columns
+                found = fold.together(batch.rows)
+                rows.append(database, ledger, found, now_ms, packed_from=packed, columns=columns)
+            else:
+                rows.append(database, ledger, batch.rows, now_ms)
             if batch.rows:
                 ledger.stamped_ms = now_ms  # follows the clock when that is set back
             parked.release(database, ledger, max((r.released for r in batch.rows), default=0))
@@ -104,26 +121,42 @@ class Writer:
             rows.set_aside_damaged(database, ledger, batch.damaged, now_ms)
             return 1
 
-        incoming = sum(len(row.body) + ROW_COST for row in batch.rows)
+        text = sum(len(row.body) for row in batch.rows)
+        incoming = text + len(batch.rows) * ROW_COST
+        much = text >= fold.PACKED_ABOVE
+        marks = sum(len(done.rows) for done in batch.settled)
 
         def attempt() -> None:
             self._make_room(incoming, batch.busy, now_ms)
-            self.file.transact(work, now_ms)
+            refused = any(done.refused for done in batch.settled)
+            if much or marks >= _MANY_MARKS or refused or batch.damaged:
+                self.file.transact(work, now_ms)
+                return
+            for _ in range(2):
+                if self.file.note(lambda d, r, g: noted(d, r, g, batch, now_ms), now_ms):
+                    return
+                self.file.take_in(now_ms)
+            self.file.transact(work, now_ms)  # it is too long for a journal
 
         self.file.mending(attempt, now_ms)
 
     def maintain(self, busy: Collection[int], now_ms: int) -> bool:
         """Let go what is past `keep` and `max_age`, and give unused space back; return
         True if there is more to do. Takes short steps: new rows must not wait for it."""
+        self.file.busy = frozenset(busy)
         kept = now_ms - self.keep_ms
         oldest = None if self.max_age_ms is None else now_ms - self.max_age_ms
         more = False
 
         def attempt() -> None:
             nonlocal more
+            touched = 0
             for _ in range(_STEPS):
-                touched = self.file.transact(lambda d, _: limits.purge_kept(d, kept), now_ms)
-                if oldest is not None:
+                touched = 0
+                # a transaction takes the journal in: not every minute, for one row
+                if self._anything_kept(kept - min(_SLACK_MS, self.keep_ms // 16)):
+                    touched = self.file.transact(lambda d, _: limits.purge_kept(d, kept), now_ms)
+                if oldest is not None and self._anything_older(oldest):
                     touched += self.file.transact(
                         lambda d, g: limits.expire(d, g, oldest, busy), now_ms
                     )
@@ -131,7 +164,8 @@ class Writer:
                     break
             more = touched > 0
             self.file.keep_reserve()
-            if self._rate is None or abs(now_ms - self._rated_ms) >= _RATE_MS:
+            late = self._rate is None or abs(now_ms - self._rated_ms) >= _RATE_MS
+            if self.file.columns and late:
                 self._rate, self._rated_ms = extent.growth(self.file.database()), now_ms
 
         self.file.mending(attempt, now_ms)
@@ -191,6 +225,16 @@ class Writer:
 
         self.file.mending(attempt, now_ms)
 
+    def _anything_kept(self, before_ms: int) -> bool:
+        return limits.anything_kept(self.file.database(), before_ms) or any(
+            commit.delivered and commit.now_ms < before_ms for commit in self.file.journal.pending
+        )
+
+    def _anything_older(self, before_ms: int) -> bool:
+        return limits.anything_older(self.file.database(), before_ms) or any(
+            row.last_ms < before_ms for commit in self.file.journal.pending for row in commit.rows
+        )
+
     def close(self, now_ms: int) -> None:
         """Close in order: the log is moved into the file, the books say so."""
         file = self.file
@@ -211,26 +255,29 @@ class Writer:
     def _make_room(self, incoming: int, busy: Collection[int], now_ms: int) -> None:
         """Let go what this commit takes, if there is no room for it. A file that is above
         its limit, because that was lowered, comes down beside the commits: see `make_room`."""
-        used = self.file.used()
+        file = self.file
+        used = file.used() + file.journal.recent.text
         most = max(self.capacity.room, used)
         steps = 0
         while used + incoming > most and steps < _STEPS_A_COMMIT:
-            if not self.file.transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
+            if not file.transact(lambda d, g: limits.free_some(d, g, busy), now_ms):
                 return
-            used = self.file.used()
+            used = file.used() + file.journal.recent.text
             steps += 1
 
     def refresh(self) -> None:
         """Note what the file is now, for those who ask without touching the disk."""
         database = self.file.database()
-        oldest, newest = extent.extremes(database)
+        with recent.view(database) as on_top:
+            oldest, newest = extent.extremes(database)
+            waiting = parked.count(database)
         size, free = database.size()
-        ledger = schema.load_ledger(database)
-        dropped = sum(account.drops["limit"] for account in ledger.lanes.values())
+        accounts = on_top.ledger.lanes.values()
+        dropped = sum(account.drops["limit"] for account in accounts)
         if self._dropped_before is None:
             self._dropped_before = dropped
         self.state = FileState(
-            ledger.books(),
+            on_top.ledger.books(),
             size - free,
             self.file.size(),
             size,
@@ -238,7 +285,7 @@ class Writer:
             max(0, dropped - self._dropped_before),
             oldest,
             newest,
-            ledger.stamped_ms,
-            parked.count(database),
+            on_top.ledger.stamped_ms,
+            waiting,
             self.file.written,
         )

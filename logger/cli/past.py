@@ -210,7 +210,7 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
     ]
     buffer = Buffer(
         config.buffer.path, keep_s=config.buffer.keep, max_size=config.buffer.max_size,
-        now_ms=lambda: end * 1000,
+        now_ms=lambda: end * 1000, store=config.influxdb is None,
     )  # fmt: skip
     count = fresh = 0
     buffer.open()

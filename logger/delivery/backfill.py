@@ -20,7 +20,7 @@ from logger.delivery.worker import Worker
 from logger.domain.datamodel import Lane
 from logger.influx.outcome import OutcomeKind
 from logger.influx.write import Client
-from logger.store import leases, schema
+from logger.store import fold, leases, recent, schema
 from logger.store.database import Database
 from logger.store.rows import Settlement, StoredRow, set_aside_damaged, settle, waiting
 
@@ -42,6 +42,7 @@ class LeasedOutlet:
         """Take the oldest waiting rows that nobody else has."""
         database, now_ms = self._database, self._now_ms()
         with database.transaction():
+            fold.begin(database)
             leases.end(database, self._lease)
             leases.end_expired(database, now_ms)
             with contextlib.closing(waiting(database, self._lane, now_ms, after=after)) as found:
@@ -50,7 +51,7 @@ class LeasedOutlet:
                 leases.take(database, self._lease, self._lane, rows[0].id, rows[-1].id, now_ms)
             bad = [row.id for row in rows if not row.intact]
             if bad:
-                ledger = schema.load_ledger(database)
+                ledger = fold.begin(database)
                 set_aside_damaged(database, ledger, bad, now_ms)
                 schema.save_ledger(database, ledger)
         return [row for row in rows if row.intact]
@@ -58,7 +59,7 @@ class LeasedOutlet:
     def settle(self, done: Settlement) -> None:
         """Mark rows and end the lease."""
         with self._database.transaction():
-            ledger = schema.load_ledger(self._database)
+            ledger = fold.begin(self._database)
             settle(self._database, ledger, done, self._now_ms())
             schema.save_ledger(self._database, ledger)
             self._end()
@@ -72,7 +73,8 @@ class LeasedOutlet:
 
     def waiting(self) -> int:
         """Return how many points of this lane wait."""
-        return schema.load_ledger(self._database).lanes[self._lane].waiting
+        with recent.view(self._database) as on_top:
+            return on_top.ledger.lanes[self._lane].waiting
 
     def _end(self) -> None:
         leases.end(self._database, self._lease)
@@ -97,7 +99,8 @@ def backfill(
     health = Health(
         target.url, target.org, {lane: bucket_of(target, lane) for lane in Lane}, now_ms
     )
-    total = sum(account.waiting for account in schema.load_ledger(database).lanes.values())
+    with recent.view(database) as on_top:
+        total = sum(account.waiting for account in on_top.ledger.lanes.values())
     done = 0
     problems = []
     for lane in Lane:

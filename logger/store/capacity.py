@@ -1,7 +1,7 @@
 """What a buffer file may take of its limit, and how long that lasts. Pure.
 
-`max_size` is for all of it: the pages of the database, the log beside it, and the reserve
-that is given up on a full disk.
+`max_size` is for all of it: the pages of the database, log and journal beside it, and the
+reserve that is given up on a full disk.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _MIB = 1024**2
+_BLOCK = 4096
 ROW_COST = 120  # bytes a row costs beside its body: columns, index, page headers
 _SPARE = 0.03  # of the room: kept free beside the commits, so that they need not wait
 _DAY_MS = 86_400_000
@@ -26,6 +27,11 @@ class Capacity:
         return min(8 * _MIB, self.max_size // 4)
 
     @property
+    def journal(self) -> int:
+        """The part that is kept for the journal, whole blocks."""
+        return min(_MIB, max(8 * _BLOCK, self.max_size // 16 // _BLOCK * _BLOCK))
+
+    @property
     def reserve(self) -> int:
         """The part that is given up when the disk is full."""
         return min(_MIB, self.max_size // 16)
@@ -33,7 +39,7 @@ class Capacity:
     @property
     def room(self) -> int:
         """What the pages of the database may take."""
-        return self.max_size - self.log - self.reserve
+        return self.max_size - self.log - self.journal - self.reserve
 
     @property
     def aim(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
-from logger.store import schema, scrub
+from logger.store import journal, schema, scrub
 from logger.store.database import Database
 from logger.store.ledger import Ledger, Scrub
 from logger.store.rows import RowState
@@ -66,9 +66,9 @@ def whole(path: Path) -> str:
                 if not (after := step.last):
                     break
             _recount(database, whole=True)
+            return journal.damage(database)
     except BufferCorruptError as err:
         return err.message.removeprefix(f"{path}: ")
-    return ""
 
 
 def rows(

@@ -58,6 +58,10 @@ class Database:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         self._connection = connection
         self.path = path
+        # for `store.recent`: what reads the journal, and what is on top of a snapshot
+        self.tail: object = None
+        self.on_top: object = None
+        self.books: tuple[tuple[object, ...], object] | None = None  # as they were stored, and read
 
     @classmethod
     def open(cls, path: Path, check: Callable[[Database], object] = bool) -> Database:
@@ -156,6 +160,21 @@ class Database:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
             raise
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nobody else changes the file meanwhile; nothing is changed here either."""
+        self.run("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    @property
+    def in_transaction(self) -> bool:
+        """True inside a transaction or a snapshot."""
+        return self._connection.in_transaction
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:

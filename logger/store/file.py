@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.domain.errors import (
@@ -15,11 +14,12 @@ from logger.domain.errors import (
     BufferFileError,
     BufferSuspectError,
 )
-from logger.store import check, limits, recover, schema, wal
-from logger.store.capacity import Capacity
+from logger.store import check, limits, recover, replaced, schema, wal
+from logger.store import journal as journals
+from logger.store.commits import Committing
 from logger.store.database import PAGE, Database, mapped
-from logger.store.ledger import Ledger
 from logger.store.medium import Medium
+from logger.store.recent import journal_of
 from logger.store.state import DAMAGES_KEPT, Damage
 
 log = logging.getLogger(__name__)
@@ -30,22 +30,17 @@ _OFTEN, _OFTEN_MS = 5, 600_000  # rebuilds in that time that are enough
 _CHECK_LIMIT = 64 * _MIB  # larger files are not wholly checked after a crash
 
 
-class BufferFile:
+class BufferFile(Committing):
     """The file of one logger, for one thread. It mends itself; what cannot be mended now
     is a BufferDiskError, and is tried again with the next call."""
 
     def __init__(self, path: Path, max_size: int) -> None:
-        self.path = path
-        self.capacity = Capacity(max_size)
+        super().__init__(path, max_size)
         self.epoch = 0  # counts the files that lay at `path`
         self.damages: tuple[Damage, ...] = ()  # found since the beginning
-        self.written = 0  # bytes that went to the medium since the beginning
         self._rebuilt: list[int] = []  # when, of late
-        self._unbooked = 0  # those of them that the ledger does not know yet
         self._reserve = path.with_name(path.name + ".reserve")
-        self._database: Database | None = None
         self._identity: tuple[int, int] | None = None
-        self._medium = Medium(path)
 
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
@@ -56,15 +51,16 @@ class BufferFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         recover.finish(self.path, now_ms)
         try:
-            self._open()
+            self._open(now_ms)
             check.at_start(self, now_ms)
+            self.take_in(now_ms)
         except BufferCorruptError as err:
             self._rebuild(err, now_ms)
-        if (copy := recover.kept_copy(self.path)) is not None:
+        if (copy := replaced.kept_copy(self.path)) is not None:
             self._carry_over(copy, now_ms)
         self.keep_reserve()
 
-    def _open(self) -> None:
+    def _open(self, now_ms: int) -> None:
         if recover.orphaned_log(self.path):
             raise BufferCorruptError(f"{self.path}: empty, but there is a log")
         log_file = wal.log_of(self.path)
@@ -75,7 +71,10 @@ class BufferFile:
         database = Database.open(self.path, schema.check_owner)
         try:
             schema.migrate(database)
-            schema.load_ledger(database)
+            ledger = schema.load_ledger(database)
+            if found := journals.damage(database):
+                raise BufferCorruptError(f"{self.path}: {found}")
+            lost = ledger.folded and not (ledger.clean or journal_of(self.path).exists())
             status = self.path.stat()
             if left:
                 # a torn end would lie behind the commits to come and look like damage
@@ -84,6 +83,15 @@ class BufferFile:
         except OSError as err:
             database.close()
             raise BufferDiskError(f"{self.path}: {err.strerror}") from err
+        except BaseException:
+            database.close()
+            raise
+        if lost:
+            text = f"{self.path}: its journal is gone, and with it what was committed last"
+            log.error("buffer: %s", text)
+            self.damaged(Damage(now_ms, text, 0))
+        try:
+            self.journal.open(ledger)
         except BaseException:
             database.close()
             raise
@@ -109,44 +117,17 @@ class BufferFile:
             self._rebuild(BufferCorruptError(f"{self.path}: {found}"), now_ms)
             attempt()
         except BufferDiskError:
-            if self._squeeze(now_ms):
+            try:
+                if not self._squeeze(now_ms):
+                    raise
                 attempt()
-            else:
+            except BufferDiskError:
                 self.forget()  # a connection may not recover from an I/O error; a new one does
                 raise
 
-    def transact(self, work: Callable[[Database, Ledger], int], now_ms: int) -> int:
-        """Run `work` in one transaction; if it touched nothing, nothing is written.
-
-        Whatever it raises, nothing of `work` is in the file: a long log is therefore moved
-        before, and never after.
-        """
-        database = self.database()
-        if self._medium.frames() * wal.FRAME >= self.capacity.log // 2:
-            self.move_log()
-        with database.transaction():
-            ledger = schema.load_ledger(database)
-            ledger.clean = False
-            touched = work(database, ledger)
-            if not touched:
-                return 0
-            if self._unbooked:
-                ledger.wrote(_day(now_ms), self._unbooked)
-            schema.save_ledger(database, ledger)
-        self._unbooked = 0
-        self.count()
-        return touched
-
-    def move_log(self) -> None:
-        """Move the log into the database; pages that were given back leave the disk then."""
-        moved = self._medium.to_move()
-        self.database().checkpoint()
-        self._wrote(moved)
-
     def give_back(self) -> None:
         """Give some unused pages back to the file system, not more than the log can hold."""
-        if self._medium.frames() * wal.FRAME >= self.capacity.log // 2:
-            self.move_log()
+        self.keep_log_short()
         self.database().shrink(min(_GIVEN_BACK, self.capacity.log // 4) // PAGE)
         self.count()
 
@@ -170,7 +151,8 @@ class BufferFile:
             self._reserve.unlink(missing_ok=True)
             database.checkpoint()
             if database.size()[1] < self.capacity.log:
-                self.transact(lambda d, _: limits.free_delivered(d), now_ms)
+                with contextlib.suppress(BufferDiskError):
+                    self.transact(lambda d, _: limits.free_delivered(d), now_ms)
         except (BufferDiskError, BufferCorruptError, OSError):
             return False
         return True
@@ -200,13 +182,14 @@ class BufferFile:
         sees goes into the file that is there now. Raises BufferDiskError; then the
         connection is kept, for it has the only copy, or the copy lies beside the file."""
         old = self.database()
+        self.take_in(now_ms)
         if not self.path.exists():
             log.error("buffer: %s was deleted; it is written again", self.path)
-            recover.restore_copy(old, self.path)
+            replaced.restore_copy(old, self.path)
             self.forget()
             self.open(now_ms)
             return
-        recover.keep_copy(old, self.path)
+        replaced.keep_copy(old, self.path)
         self.forget()
         self.open(now_ms)
 
@@ -214,10 +197,10 @@ class BufferFile:
         """Take what waited in a file that was replaced into the one in its place."""
         old = Database.open(copy, schema.check_owner)
         try:
-            self.transact(lambda d, g: recover.carry_waiting(old, d, g, now_ms), now_ms)
+            self.transact(lambda d, g: replaced.carry_waiting(old, d, g, now_ms), now_ms)
         finally:
             old.close()
-        recover.forget_copy(self.path)
+        replaced.forget_copy(self.path)
         log.error("buffer: %s was replaced; what waited goes on in the new file", self.path)
 
     def _rebuild(self, err: BufferFileError, now_ms: int) -> None:
@@ -232,7 +215,7 @@ class BufferFile:
         self.forget()
         log.error("buffer: damaged: %s", err.message)
         result = recover.rebuild(self.path, now_ms)
-        self._open()
+        self._open(now_ms)
         done = (
             f"set aside as {result.aside}; carried over {result.waiting} waiting points and "
             f"{result.set_aside} set aside, {result.lost} lost"
@@ -246,15 +229,10 @@ class BufferFile:
 
     def forget(self) -> None:
         """Close the connection; the next call opens the file again."""
+        self.journal.close()
         if self._database is not None:
             self._database.close()
             self._database = None
-
-    def database(self) -> Database:
-        """Return the connection. Raises BufferDiskError if the file is not open."""
-        if self._database is None:
-            raise BufferDiskError(f"{self.path}: is not open")
-        return self._database
 
     def used(self) -> int:
         """Return the bytes of the pages in use."""
@@ -262,23 +240,11 @@ class BufferFile:
         return size - free
 
     def size(self) -> int:
-        """Return the bytes that file and log take on the disk."""
+        """Return the bytes that file, log and journal take on the disk."""
         total = 0
-        for tail in ("", "-wal"):
+        for file in (self.path, wal.log_of(self.path), journal_of(self.path)):
             try:
-                total += self.path.with_name(self.path.name + tail).stat().st_size
+                total += file.stat().st_size
             except OSError:
                 continue
         return total
-
-    def count(self) -> None:
-        """Count what went to the medium since the last time."""
-        self._wrote(self._medium.committed())
-
-    def _wrote(self, count: int) -> None:
-        self._unbooked += count
-        self.written += count
-
-
-def _day(now_ms: int) -> str:
-    return datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d")

@@ -20,14 +20,18 @@ from logger.points.split import series, stamp_of
 from logger.store import seal
 from logger.store.database import Database
 from logger.store.ledger import Ledger
-from logger.store.rows import COLUMNS, StoredRow, as_row, row_checksum
+from logger.store.pack import COLUMNS as COLUMNS_METHOD
+from logger.store.pack import pack
+from logger.store.rows import COLUMNS, RowState, StoredRow, as_row, row_checksum
 
 CHUNK = 200  # rows a step: what one step writes has to fit into the log
+POINTS = 2000  # points a step: a packed row has as many as hundreds of others
 _LOOKED_AT = 20 * CHUNK  # rows a step looks at, and perhaps leaves as they are
 # The oldest rows in a state. Each lane gives its oldest in the order of the index: one query
 # over both would read and sort all rows of the state, for each step.
 _OF_LANE = "SELECT * FROM (SELECT id FROM rows WHERE state=?1 AND lane='{}' ORDER BY id LIMIT ?2)"
 _OLDEST = f"SELECT id FROM ({' UNION ALL '.join(map(_OF_LANE.format, Lane))}) ORDER BY id LIMIT ?2"  # noqa: S608
+_OF_STATE = f"SELECT id, lane, points FROM rows WHERE id IN ({_OLDEST}) ORDER BY id"  # noqa: S608
 MINUTE_MS = 60_000
 
 
@@ -46,7 +50,21 @@ def free_some(database: Database, ledger: Ledger, busy: Collection[int]) -> int:
 
 def free_delivered(database: Database) -> int:
     """Delete the oldest delivered rows, `CHUNK` at most."""
-    return database.run(f"DELETE FROM rows WHERE id IN ({_OLDEST})", 1, CHUNK)  # noqa: S608
+    return _delete(database, [number for number, _, _ in _oldest(database, RowState.DELIVERED)])
+
+
+def anything_kept(database: Database, before_ms: int) -> bool:
+    """Return whether the oldest delivered row of a lane was delivered before `before_ms`."""
+    first = "SELECT changed_ms FROM rows WHERE state=1 AND lane=? ORDER BY id LIMIT 1"
+    found = (database.value(first, lane.value) for lane in Lane)
+    return any(changed is not None and changed < before_ms for changed in found)
+
+
+def anything_older(database: Database, before_ms: int) -> bool:
+    """Return whether the oldest waiting row of a lane ends before `before_ms`."""
+    first = "SELECT last_ms FROM rows WHERE state=0 AND lane=? ORDER BY id LIMIT 1"
+    found = (database.value(first, lane.value) for lane in Lane)
+    return any(last is not None and last < before_ms for last in found)
 
 
 def purge_kept(database: Database, before_ms: int) -> int:
@@ -84,6 +102,11 @@ def thin_fast(database: Database, ledger: Ledger, busy: Collection[int] = ()) ->
     while looked < _LOOKED_AT and (rows := _whole_minutes(database, ledger.thinned_id)):
         looked += len(rows)
         seen: set[tuple[str, int]] = set()
+        # a packed row may end in the middle of a minute
+        last = f"SELECT {COLUMNS} FROM rows WHERE id=? AND state=0 AND lane='fast'"  # noqa: S608
+        for values in database.rows(last, ledger.thinned_id):
+            if (before := as_row(values)).packed is not None:
+                thinned(before.lines, seen)
         touched = sum(_thin(database, ledger, row, seen) for row in rows if row.id not in busy)
         ledger.thinned_id = rows[-1].id
         if touched:
@@ -94,14 +117,16 @@ def thin_fast(database: Database, ledger: Ledger, busy: Collection[int] = ()) ->
 def _whole_minutes(database: Database, after: int) -> list[StoredRow]:
     rows: list[StoredRow] = []
     end_ms: int | None = None
+    step = 0
     sql = f"SELECT {COLUMNS} FROM rows WHERE state=0 AND lane='fast' AND id>? ORDER BY id"  # noqa: S608
     for values in database.stream(sql, after):
         row = as_row(values)
         if end_ms is not None and row.first_ms >= end_ms:
             break
         rows.append(row)
-        if len(rows) == CHUNK:
-            end_ms = (row.first_ms // MINUTE_MS + 1) * MINUTE_MS
+        step += row.points
+        if end_ms is None and (len(rows) >= CHUNK or step >= POINTS):
+            end_ms = (row.last_ms // MINUTE_MS + 1) * MINUTE_MS
         if len(rows) >= 4 * CHUNK:  # a minute without end: a clock that stands still
             break
     return rows
@@ -115,7 +140,9 @@ def _thin(database: Database, ledger: Ledger, row: StoredRow, seen: set[tuple[st
     ledger.lanes[Lane.FAST].drop("limit", row.points - len(kept))
     if not kept:
         return database.run("DELETE FROM rows WHERE id=?", row.id)
-    body = "\n".join(kept)
+    body: str | bytes = "\n".join(kept)
+    if row.packed is not None:
+        body = pack(str(body), columns=row.packed[:1] == bytes((COLUMNS_METHOD,)))
     crc = row_checksum(row.id, row.lane, len(kept), row.first_ms, row.last_ms, body)
     return database.run(
         f"UPDATE rows SET points=?, crc=?2, body=?, seal={seal.sql(crc='?2')} WHERE id=?",  # noqa: S608
@@ -140,13 +167,15 @@ def thinned(lines: Sequence[str], seen: set[tuple[str, int]]) -> list[str]:
 
 def _drop_waiting(database: Database, ledger: Ledger, busy: Collection[int], where: str) -> int:
     gone: list[int] = []
+    step = 0
     sql = f"SELECT id, lane, points FROM rows WHERE state=0 AND {where} ORDER BY id"  # noqa: S608
     for number, lane, points in database.stream(sql):
         if number in busy:
             continue
         gone.append(number)
+        step += points
         ledger.lanes[Lane(lane)].drop("limit", points)
-        if len(gone) >= CHUNK:
+        if len(gone) >= CHUNK or step >= POINTS:
             break
     return _delete(database, gone)
 
@@ -174,15 +203,22 @@ def _drop_others(database: Database, ledger: Ledger, busy: Collection[int]) -> i
 
 
 def _drop_set_aside(database: Database, ledger: Ledger) -> int:
-    gone = []
-    for number, lane, points in database.rows(
-        f"SELECT id, lane, points FROM rows WHERE id IN ({_OLDEST}) ORDER BY id",  # noqa: S608
-        2,
-        CHUNK,
-    ):
-        gone.append(number)
+    gone = _oldest(database, RowState.SET_ASIDE)
+    for _, lane, points in gone:
         ledger.lanes[Lane(lane)].drop("limit", points, waiting=False)
-    return _delete(database, gone)
+    return _delete(database, [number for number, _, _ in gone])
+
+
+def _oldest(database: Database, state: RowState) -> list[tuple[int, str, int]]:
+    """Return number, lane and points of the oldest rows in a state, as many as a step takes."""
+    found = []
+    step = 0
+    for number, lane, points in database.stream(_OF_STATE, int(state), CHUNK):
+        found.append((number, lane, points))
+        step += points
+        if step >= POINTS:
+            break
+    return found
 
 
 def _delete(database: Database, numbers: Sequence[int]) -> int:

@@ -10,6 +10,8 @@ from typing import Any
 
 from logger.domain.datamodel import Lane
 from logger.domain.timespan import TimeSpan
+from logger.points.split import stamp_of
+from logger.store import recent
 from logger.store.database import Database
 from logger.store.rows import COLUMNS, RowState, as_row
 from logger.store.schema import SELDOM
@@ -19,18 +21,19 @@ from logger.store.schema import SELDOM
 _ROWS = (
     f"SELECT {COLUMNS} FROM rows WHERE lane = :lane AND state <> :aside "  # noqa: S608
     "AND last_ms >= :start AND first_ms < :end AND (last_ms - first_ms >= :cell "
-    "OR substr(:marks, (first_ms - :base) / :cell + 1, 1) = x'01') AND instr(body, :head) > 0"
+    "OR substr(:marks, (first_ms - :base) / :cell + 1, 1) = x'01') "
+    "AND (typeof(body) = 'blob' OR instr(body, :head) > 0)"
 )
 _CELL_MS = 900_000
 _CELLS = 1_000_000  # at most
 _TIMES = "SELECT id, first_ms, last_ms FROM rows WHERE {} AND last_ms >= ? AND first_ms < ?"
 _ALL_OF = (
     f"SELECT {COLUMNS} FROM rows WHERE {{}} AND last_ms >= ? AND first_ms < ? "  # noqa: S608
-    "AND state <> ? AND instr(body, ?) > 0 ORDER BY id"
+    "AND state <> ? AND (typeof(body) = 'blob' OR instr(body, ?) > 0) ORDER BY id"
 )
 _CHOSEN = (
     f"SELECT {COLUMNS} FROM rows WHERE id IN (SELECT value FROM json_each(?)) "  # noqa: S608
-    "AND state <> ? AND instr(body, ?) > 0 ORDER BY id"
+    "AND state <> ? AND (typeof(body) = 'blob' OR instr(body, ?) > 0) ORDER BY id"
 )
 _BATCH = 1000
 
@@ -52,13 +55,23 @@ class StoredLines:
         if not spans:
             return
         find = self._seldom if measurement in SELDOM else self._often
-        with self._database.snapshot():
+        head = f"{measurement},"
+        ends = [end for _, end in spans]
+        with recent.view(self._database) as on_top:
             for values in find(measurement, spans):
+                packed = isinstance(values[6], bytes)
+                if packed and not _touches(spans, ends, values[3], values[4]):
+                    continue
                 row = as_row(values)
-                if row.intact:
-                    yield from row.lines
-                else:
+                if not row.intact:
                     self.damaged += 1
+                elif packed:  # most of it is of other times
+                    yield from _of(row.lines, head, spans, ends)
+                else:
+                    yield from row.lines
+            for row in on_top.rows(Lane.MAIN):
+                if head in row.body and _touches(spans, ends, row.first_ms, row.last_ms):
+                    yield from row.lines
 
     def _often(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[tuple[Any, ...]]:
         """Yield rows out of all of the file, read through once."""
@@ -88,8 +101,7 @@ class StoredLines:
         sql = _TIMES.format(SELDOM[measurement])
         wanted = []
         for number, first_ms, last_ms in self._database.stream(sql, spans[0][0], ends[-1]):
-            place = bisect_right(ends, first_ms)  # the first span that ends after it
-            if place < len(spans) and spans[place][0] <= last_ms:
+            if _touches(spans, ends, first_ms, last_ms):
                 wanted.append(number)
         for numbers in _batches(sorted(wanted)):
             yield from self._database.stream(_CHOSEN, json.dumps(numbers), aside, head)
@@ -107,6 +119,23 @@ def _marks(spans: Sequence[TimeSpan], base: int, cell: int) -> bytes:
         first, last = (start - base) // cell - 1, (end - 1 - base) // cell
         marks[first : last + 1] = b"\1" * (last + 1 - first)
     return bytes(marks)
+
+
+def _touches(spans: Sequence[TimeSpan], ends: Sequence[int], first_ms: int, last_ms: int) -> bool:
+    """Return whether something between two times may lie in one of `spans`."""
+    place = bisect_right(ends, first_ms)  # the first span that ends after it
+    return place < len(spans) and spans[place][0] <= last_ms
+
+
+def _of(
+    lines: Sequence[str], head: str, spans: Sequence[TimeSpan], ends: Sequence[int]
+) -> Iterator[str]:
+    """Yield the lines that begin with `head` and lie in one of `spans`."""
+    for line in lines:
+        if line.startswith(head):
+            stamp = stamp_of(line)
+            if _touches(spans, ends, stamp, stamp):
+                yield line
 
 
 def _batches(numbers: Sequence[int]) -> Iterable[Sequence[int]]:

@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
-from logger.store import parked, seal
+from logger.store import frames, parked, recent, seal
 from logger.store.database import PAGE, Database, mapped
+from logger.store.fold import settle
 from logger.store.ledger import Ledger
 from logger.store.parked import Parked
-from logger.store.rows import COLUMNS, NewRow, RowState, as_row, insert
+from logger.store.rows import RowState
 from logger.store.salvage import SavedRow, saved
 from logger.store.schema import last_stamp, load_ledger, migrate, save_ledger
 
 _CHUNK = 2000  # rows a transaction
-_SIDE_FILES = ("-wal", "-shm")
+SIDE_FILES = ("-wal", "-shm", ".journal")
 
 # An intact row that was seen before: the newer image wins if its text differs (it was
 # thinned), else the state that is further on, so that nothing is booked twice.
@@ -30,8 +31,6 @@ ON CONFLICT (id) DO UPDATE SET
   points=excluded.points, changed_ms=max(changed_ms, excluded.changed_ms), crc=excluded.crc,
   reason=coalesce(excluded.reason, reason), body=excluded.body"""
 _SEAL = f"UPDATE rows SET seal={seal.sql()} WHERE id BETWEEN ? AND ?"  # noqa: S608
-
-_KEPT = ".replaced"  # the copy of a file in whose place another one was put
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,8 @@ def rebuild(path: Path, now_ms: int) -> Recovery:
     """
     with mapped(path):
         path.touch()  # only its log may be left
-        draft = _beside(path, ".rebuild-draft")
-        _remove(draft)
+        draft = beside(path, ".rebuild-draft")
+        remove(draft)
         database = Database.open(draft)
         try:
             migrate(database)
@@ -61,8 +60,8 @@ def rebuild(path: Path, now_ms: int) -> Recovery:
             database.checkpoint(truncate=True)
         finally:
             database.close()
-        draft.replace(_beside(path, ".rebuild"))
-        _sync_directory(path.parent)
+        draft.replace(beside(path, ".rebuild"))
+        sync_directory(path.parent)
     aside = finish(path, now_ms)
     books = ledger.books().total
     return Recovery(aside or path, books.waiting, books.set_aside, lost)
@@ -71,103 +70,35 @@ def rebuild(path: Path, now_ms: int) -> Recovery:
 def finish(path: Path, now_ms: int) -> Path | None:
     """Complete a rebuild that was broken off; return where the damaged file went."""
     with mapped(path):
-        ready = _beside(path, ".rebuild")
+        ready = beside(path, ".rebuild")
         if not ready.exists():
             return None
         aside = None
         if path.exists():
             stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-            aside = _beside(path, f".corrupt-{stamp}")
+            aside = beside(path, f".corrupt-{stamp}")
             number = 1
             while aside.exists():
                 number += 1
-                aside = _beside(path, f".corrupt-{stamp}-{number}")
-            for side in _SIDE_FILES:
+                aside = beside(path, f".corrupt-{stamp}-{number}")
+            for side in SIDE_FILES:
                 with contextlib.suppress(FileNotFoundError):
-                    _beside(path, side).replace(_beside(aside, side))
+                    beside(path, side).replace(beside(aside, side))
             path.replace(aside)
-        for side in _SIDE_FILES:
-            _beside(path, side).unlink(missing_ok=True)
+        for side in SIDE_FILES:
+            beside(path, side).unlink(missing_ok=True)
         ready.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         return aside
 
 
 def orphaned_log(path: Path) -> bool:
     """Return whether there is a log with rows and no database to it; SQLite would throw the
     log away."""
-    log = _beside(path, "-wal")
+    log = beside(path, "-wal")
     with mapped(path):
         size = path.stat().st_size if path.exists() else 0
         return size == 0 and log.exists() and log.stat().st_size > PAGE
-
-
-def restore_copy(database: Database, path: Path) -> None:
-    """Write what an open connection still sees to `path`: its file was deleted."""
-    _copy(database, path, path)
-
-
-def keep_copy(database: Database, path: Path) -> None:
-    """Write what an open connection still sees beside `path`, where another file lies now;
-    see `kept_copy`. The log beside `path` goes: it belongs to the connection."""
-    _copy(database, path, _beside(path, _KEPT))
-
-
-def kept_copy(path: Path) -> Path | None:
-    """Return the copy of a file that was replaced, whose rows are still to be carried over."""
-    copy = _beside(path, _KEPT)
-    with mapped(path):
-        return copy if copy.exists() else None
-
-
-def forget_copy(path: Path) -> None:
-    """Remove the copy of a file that was replaced: its rows are in the new one."""
-    with mapped(path):
-        _remove(_beside(path, _KEPT))
-        _sync_directory(path.parent)
-
-
-def _copy(database: Database, path: Path, target: Path) -> None:
-    with mapped(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = _beside(path, ".rebuild-draft")
-        _remove(draft)
-        database.copy_to(draft)
-        for side in _SIDE_FILES:
-            _beside(path, side).unlink(missing_ok=True)
-        draft.replace(target)
-        _sync_directory(path.parent)
-
-
-def carry_waiting(old: Database, new: Database, ledger: Ledger, now_ms: int) -> int:
-    """Add the rows of an open connection that wait or are set aside to another file, unless
-    it has them; return their number. They count as read there."""
-    count = 0
-    stamps = (ledger.stamped_ms, load_ledger(old).stamped_ms)
-    ledger.stamped_ms = max((stamp for stamp in stamps if stamp is not None), default=None)
-    sql = f"SELECT state, reason, counters, {COLUMNS} FROM rows WHERE state IN (0, 2) ORDER BY id"  # noqa: S608
-    for state, reason, counters, *values in old.stream(sql):
-        row = as_row(values)
-        if not row.intact or new.value("SELECT 1 FROM rows WHERE id=? AND crc=?", row.id, row.crc):
-            continue
-        account = ledger.lanes[row.lane]
-        fresh = NewRow(row.lane, row.points, row.first_ms, row.last_ms, bool(counters), row.body)
-        insert(new, ledger, [fresh], now_ms, RowState(state), reason)
-        account.read += row.points
-        if state == RowState.WAITING:
-            account.waiting += row.points
-        else:
-            account.set_aside += row.points
-        count += 1
-    waiting = old.rows("SELECT id, boot, moment_ms, body, crc FROM parked ORDER BY id")
-    missing = [
-        Parked(*values)
-        for *values, crc in waiting
-        if Parked(*values).crc == crc
-        and not new.value("SELECT 1 FROM parked WHERE id=? AND crc=?", values[0], crc)
-    ]
-    parked.insert(new, ledger, missing)
-    return count + len(missing)
 
 
 def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
@@ -191,6 +122,7 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
             _keep(database, chunk)
     _keep(database, chunk)
     _park(database, readings)
+    old = _carry_journal(database, path, old)
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     for first in range(1, highest + 1, _CHUNK):
         with database.transaction():
@@ -200,8 +132,36 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
         ledger = old or load_ledger(database)
         lost = _balance(database, ledger)
         database.run("DELETE FROM parked WHERE id<=?", ledger.released_id)
+        ledger.journal, ledger.folded = load_ledger(database).journal, 0
         save_ledger(database, ledger)
     return ledger, lost
+
+
+def _carry_journal(database: Database, path: Path, old: Ledger | None) -> Ledger | None:
+    """Add what the journal holds beyond the books that were found; return the newest books."""
+    journal = recent.journal_of(path)
+    data = journal.read_bytes() if journal.exists() else b""
+    salt = bytes.fromhex(old.journal) if old is not None else None
+    if old is None and (found := frames.saved(data, None, 0)):
+        salt, old = bytes.fromhex(found[-1].ledger.journal), found[-1].ledger
+    if old is None:
+        return None
+    highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
+    for commit in frames.saved(data, salt, old.folded):
+        fresh = zip(commit.rows, commit.counters, strict=True)
+        # what the tables have a higher number than was taken in after these books
+        chunk = [
+            SavedRow(row, RowState.WAITING, commit.now_ms, counters, None)
+            for row, counters in fresh
+            if row.id > highest
+        ]
+        _keep(database, chunk)
+        with database.transaction():
+            settle(database, commit.delivered, commit.now_ms)
+        _park(database, list(commit.parked))
+        if commit.ledger.commit >= old.commit:
+            old = commit.ledger
+    return old
 
 
 def _keep(database: Database, chunk: list[SavedRow]) -> None:
@@ -220,7 +180,7 @@ def _keep(database: Database, chunk: list[SavedRow]) -> None:
                     int(one.counters),
                     one.row.crc,
                     one.reason,
-                    one.row.body,
+                    one.row.body if one.row.packed is None else one.row.packed,
                 )
                 for one in chunk
             ),
@@ -274,16 +234,18 @@ def _points(database: Database, lane: Lane, state: RowState) -> int:
     )
 
 
-def _beside(path: Path, tail: str) -> Path:
+def beside(path: Path, tail: str) -> Path:
+    """Return the file beside `path` whose name ends in `tail`."""
     return path.with_name(path.name + tail)
 
 
-def _remove(path: Path) -> None:
-    for tail in ("", *_SIDE_FILES):
-        _beside(path, tail).unlink(missing_ok=True)
+def remove(path: Path) -> None:
+    """Remove a buffer file and those that belong to it."""
+    for tail in ("", *SIDE_FILES):
+        beside(path, tail).unlink(missing_ok=True)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make renames last through a power cut."""
     handle = os.open(directory, os.O_RDONLY)
     try:

@@ -6,115 +6,107 @@ Each function works inside the caller's transaction and keeps the ledger true.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
 
 from logger.domain.datamodel import Lane
+from logger.store import recent
 from logger.store.database import Database
 from logger.store.ledger import Ledger
+from logger.store.pack import pack
+from logger.store.row import (
+    COLUMNS,
+    NewRow,
+    RowState,
+    Settlement,
+    StoredRow,
+    as_row,
+    has_counters,
+    new_rows,
+    row_checksum,
+)
+from logger.store.schema import sought_by_text
 from logger.store.seal import seal
 from logger.store.seal import sql as seal_sql
 from logger.texts import one_line
 
+__all__ = [
+    "COLUMNS",
+    "NewRow",
+    "RowState",
+    "Settlement",
+    "StoredRow",
+    "as_row",
+    "has_counters",
+    "new_rows",
+    "row_checksum",
+]
+
 LEASE_MS = 120_000  # how long a command may keep rows from a running logger
-_LINES_A_ROW = 500
 DAMAGED = "the row fails its checksum"
+LONG = 128 * 1024  # characters of a body that is packed when it is stored, whatever it is of
 
-
-class RowState(IntEnum):
-    """Where a row is."""
-
-    WAITING = 0
-    DELIVERED = 1
-    SET_ASIDE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class NewRow:
-    """Lines that belong together, not yet in the file; times in milliseconds UTC."""
-
-    lane: Lane
-    points: int
-    first_ms: int
-    last_ms: int
-    counters: bool
-    body: str
-    joined: bool = False  # to be committed with the row before
-    released: int = 0  # with it the parked readings up to this number are done
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """A row of the file."""
-
-    id: int
-    lane: Lane
-    points: int
-    first_ms: int
-    last_ms: int
-    crc: int
-    body: str
-
-    @property
-    def intact(self) -> bool:
-        """True if the row is what was stored."""
-        return self.crc == row_checksum(
-            self.id, self.lane, self.points, self.first_ms, self.last_ms, self.body
-        )
-
-    @property
-    def lines(self) -> list[str]:
-        """The lines of the body."""
-        return self.body.split("\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of rows that were sent: `rows` as they were sent, and for those with
-    refused lines the reason by line number. All other lines were acknowledged."""
-
-    rows: Sequence[StoredRow]
-    refused: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
-
-
-COLUMNS = "id, lane, points, first_ms, last_ms, crc, body"
 _INSERT = (
     "INSERT INTO rows (id, state, lane, points, first_ms, last_ms, changed_ms, counters, crc, "
     "reason, body, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_DELIVERED = f"state=1, changed_ms=?1, seal={seal_sql(state='1', changed_ms='?1')}"
-
-_LANES: Mapping[object, Lane] = {lane.value: lane for lane in Lane}
+DELIVERED = f"state=1, changed_ms=?1, seal={seal_sql(state='1', changed_ms='?1')}"
 
 
-def has_counters(lines: Iterable[str]) -> bool:
-    """Return whether one of the lines holds energy counters, or their quarter hours."""
-    return any(line.startswith("energy") for line in lines)
+def numbered(
+    new: NewRow, number: int, *, packed_from: int | None = None, columns: bool = False
+) -> StoredRow:
+    """Return a new row with its number, as it is stored: packed if it has as many characters
+    as `packed_from`."""
+    body = new.body
+    if packed_from is not None and len(body) >= packed_from and not sought_by_text(body):
+        row = StoredRow(number, new.lane, new.points, new.first_ms, new.last_ms, 0, body)
+        return with_body(row, body, columns=columns and new.lane is Lane.FAST)
+    crc = row_checksum(number, new.lane, new.points, new.first_ms, new.last_ms, body)
+    return StoredRow(number, new.lane, new.points, new.first_ms, new.last_ms, crc, body)
 
 
-def row_checksum(
-    number: int, lane: str, points: int, first_ms: int, last_ms: int, body: str
-) -> int:
-    """Return the checksum of a row: all of it that never changes."""
-    head = f"{number}|{lane}|{points}|{first_ms}|{last_ms}|"
-    return zlib.crc32(body.encode("utf-8", "surrogateescape"), zlib.crc32(head.encode()))
+def with_body(
+    row: StoredRow,
+    body: str,
+    *,
+    points: int | None = None,
+    first_ms: int | None = None,
+    last_ms: int | None = None,
+    columns: bool = False,
+) -> StoredRow:
+    """Return a row with another body, packed; what is not given stays."""
+    packed = pack(body, columns=columns)
+    points = row.points if points is None else points
+    first_ms = row.first_ms if first_ms is None else first_ms
+    last_ms = row.last_ms if last_ms is None else last_ms
+    crc = row_checksum(row.id, row.lane, points, first_ms, last_ms, packed)
+    return StoredRow(row.id, row.lane, points, first_ms, last_ms, crc, body, packed)
 
 
-def as_row(values: Sequence[object]) -> StoredRow:
-    """Return a row from `COLUMNS`; a field of a wrong type makes it not intact."""
-    number, lane, points, first_ms, last_ms, crc, body = values
-    known = _LANES.get(lane)
-    good = known is not None and isinstance(body, str)
-    return StoredRow(
-        number if isinstance(number, int) else int(str(number)),
-        known or Lane.MAIN,
-        points if isinstance(points, int) else 0,
-        first_ms if isinstance(first_ms, int) else 0,
-        last_ms if isinstance(last_ms, int) else 0,
-        crc if good and isinstance(crc, int) else -1,
-        str(body),
+def put(
+    database: Database,
+    row: StoredRow,
+    state: RowState,
+    changed_ms: int,
+    *,
+    counters: bool,
+    reason: str | None = None,
+) -> None:
+    """Store a row under its number."""
+    database.run(
+        _INSERT,
+        row.id,
+        int(state),
+        row.lane.value,
+        row.points,
+        row.first_ms,
+        row.last_ms,
+        changed_ms,
+        int(counters),
+        row.crc,
+        reason,
+        row.body if row.packed is None else row.packed,
+        seal(row.crc, state, changed_ms),
     )
 
 
@@ -125,48 +117,40 @@ def insert(
     now_ms: int,
     state: RowState = RowState.WAITING,
     reason: str | None = None,
+    *,
+    packed_from: int = LONG,
+    columns: bool = False,
 ) -> list[int]:
-    """Add rows in order and return their numbers. The ledger's counts are the caller's."""
+    """Add rows in order and return their numbers; those of `packed_from` characters or more
+    are packed. The ledger's counts are the caller's."""
     numbers = []
-    for row in new:
+    for one in new:
         number = ledger.next_id
         ledger.next_id += 1
         numbers.append(number)
-        crc = row_checksum(number, row.lane, row.points, row.first_ms, row.last_ms, row.body)
-        database.run(
-            _INSERT,
-            number,
-            int(state),
-            row.lane.value,
-            row.points,
-            row.first_ms,
-            row.last_ms,
-            now_ms,
-            int(row.counters),
-            crc,
-            reason,
-            row.body,
-            seal(crc, state, now_ms),
-        )
+        row = numbered(one, number, packed_from=packed_from, columns=columns)
+        put(database, row, state, now_ms, counters=one.counters, reason=reason)
     return numbers
 
 
-def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
-    """Return lines as rows, one unless there are very many; `times` has that of each line."""
-    found = []
-    for start in range(0, len(lines), _LINES_A_ROW):
-        part = lines[start : start + _LINES_A_ROW]
-        stamps = times[start : start + _LINES_A_ROW]
-        counters, body = has_counters(part), "\n".join(part)
-        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, body))
-    return found
-
-
-def append(database: Database, ledger: Ledger, new: Iterable[NewRow], now_ms: int) -> None:
-    """Add rows that were read just now and wait for delivery."""
+def append(
+    database: Database,
+    ledger: Ledger,
+    new: Iterable[NewRow],
+    now_ms: int,
+    *,
+    packed_from: int = LONG,
+    columns: bool = False,
+) -> None:
+    """Add rows that were read just now and wait for delivery; see `insert`."""
     rows = list(new)
-    insert(database, ledger, rows, now_ms)
-    for row in rows:
+    insert(database, ledger, rows, now_ms, packed_from=packed_from, columns=columns)
+    book(ledger, rows)
+
+
+def book(ledger: Ledger, new: Iterable[NewRow]) -> None:
+    """Book rows that were read just now and wait for delivery."""
+    for row in new:
         ledger.lanes[row.lane].read += row.points
         ledger.lanes[row.lane].waiting += row.points
 
@@ -177,13 +161,21 @@ def waiting(
     """Yield waiting rows of a lane with numbers above `after`, oldest or newest first;
     those that a command is delivering just now are left to it."""
     order = "DESC" if newest else "ASC"
+    soon = now_ms + LEASE_MS
     sql = (
         f"SELECT {COLUMNS} FROM rows WHERE state=0 AND lane=? AND id>? AND NOT EXISTS "  # noqa: S608
         "(SELECT 1 FROM leases WHERE leases.lane=rows.lane AND until_ms BETWEEN ? AND ? "
         f"AND rows.id BETWEEN first_id AND last_id) ORDER BY id {order}"
     )
-    for values in database.stream(sql, lane.value, after, now_ms, now_ms + LEASE_MS):
-        yield as_row(values)
+    with recent.view(database) as on_top:
+        fresh = [row for row in on_top.rows(lane) if row.id > after]
+        if newest:
+            yield from (row for row in reversed(fresh) if row.id not in on_top.delivered)
+        for values in database.stream(sql, lane.value, after, now_ms, soon):
+            if values[0] not in on_top.delivered:
+                yield as_row(values)
+        if not newest:
+            yield from (row for row in fresh if row.id not in on_top.delivered)
 
 
 def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) -> None:
@@ -213,7 +205,7 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
             account.delivered += row.points
     if whole:
         database.run(
-            f"UPDATE rows SET {_DELIVERED} WHERE id IN (SELECT value FROM json_each(?2))",  # noqa: S608
+            f"UPDATE rows SET {DELIVERED} WHERE id IN (SELECT value FROM json_each(?2))",  # noqa: S608
             now_ms,
             json.dumps(whole),
         )
@@ -237,7 +229,7 @@ def _settle_all(database: Database, ledger: Ledger, sent: Sequence[StoredRow], n
     )
     if found != (len(sent), sum(numbers), sum(row.crc for row in sent)):
         return False
-    database.run(f"UPDATE rows SET {_DELIVERED} {where}", now_ms, *span)  # noqa: S608
+    database.run(f"UPDATE rows SET {DELIVERED} {where}", now_ms, *span)  # noqa: S608
     points = sum(row.points for row in sent)
     ledger.lanes[lane].waiting -= points
     ledger.lanes[lane].delivered += points

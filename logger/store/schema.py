@@ -5,10 +5,10 @@ The comments are kept by SQLite: `.schema` in any SQLite shell explains the file
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from logger.domain.errors import BufferCorruptError, BufferFileError
-from logger.store import parked
 from logger.store.database import Database
 from logger.store.ledger import Ledger, checksum
 
@@ -41,6 +41,14 @@ CREATE TABLE leases (
   first_id INTEGER NOT NULL,  -- rows first_id..last_id are being delivered by a command;
   last_id INTEGER NOT NULL,   -- the running logger leaves them alone
   until_ms INTEGER NOT NULL   -- and takes them back then
+)"""
+_PARKED = """\
+CREATE TABLE parked (
+  id INTEGER PRIMARY KEY,     -- in the order of arrival, never used twice
+  boot TEXT NOT NULL,         -- the kernel's boot_id when it was read
+  moment_ms INTEGER NOT NULL, -- when, in milliseconds since that boot, time asleep included
+  crc INTEGER NOT NULL,       -- CRC-32 of 'id|boot|moment_ms|' and body
+  body TEXT NOT NULL          -- JSON: the reading
 )"""
 _SEAL = "ALTER TABLE rows ADD COLUMN seal INTEGER /* checksum of crc, state, changed_ms */"
 
@@ -81,6 +89,17 @@ def last_stamp(database: Database) -> int | None:
     return found
 
 
+def sought_by_text(body: str) -> bool:
+    """Return whether an index finds a row by this text: then it is not packed."""
+    return any(f"{name}," in body for name in SELDOM if name != "energy")
+
+
+def _name_journal(database: Database) -> None:
+    ledger = load_ledger(database)
+    ledger.journal = os.urandom(8).hex()
+    save_ledger(database, ledger)
+
+
 def _note_last_stamp(database: Database) -> None:
     ledger = load_ledger(database)
     ledger.stamped_ms = last_stamp(database)
@@ -105,9 +124,11 @@ MIGRATIONS: tuple[tuple[str | Callable[[Database], None], ...], ...] = (
     # Rows of older files are sealed when their state changes, and by the scrub.
     (_SEAL,),
     (_note_last_stamp,),
-    (parked.TABLE,),
+    (_PARKED,),
     (_index("energy_15m"),),
     (_index("day_digest"),),
+    # From here on a body may be a blob: packed, see `pack`. And there is a journal.
+    (_name_journal,),
 )
 VERSION = len(MIGRATIONS)
 
@@ -154,10 +175,16 @@ def check_owner(database: Database) -> int:
 def load_ledger(database: Database) -> Ledger:
     """Return the ledger. Raises BufferCorruptError if it is not what was stored."""
     found = database.row("SELECT value, crc FROM ledger WHERE id=1")
+    if database.books is not None and found == database.books[0]:
+        known = database.books[1]
+        if isinstance(known, Ledger):
+            return known.copy()
     if found is None or not isinstance(found[0], str) or checksum(found[0]) != found[1]:
         raise BufferCorruptError(f"{database.path}: the books fail their checksum")
     try:
-        return Ledger.loads(found[0])
+        ledger = Ledger.loads(found[0])
+        database.books = found, ledger.copy()
+        return ledger
     except ValueError as err:
         raise BufferCorruptError(f"{database.path}: {err}") from err
 

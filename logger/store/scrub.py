@@ -96,7 +96,7 @@ def mend(database: Database, ledger: Ledger, found: Step, now_ms: int) -> int:
     """Set rows aside that wait and are damaged, mark the other damaged ones, and seal those
     without a seal, within the caller's transaction; return how many rows that are."""
     for row in found.damaged:
-        if len(row.lines) != row.points:
+        if row.packed is None and len(row.lines) != row.points:
             raise _corrupt(database, row.id, "its number of points is not known any more")
     numbers = [row.id for row in found.damaged]
     rows.set_aside_damaged(database, ledger, numbers, now_ms)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferFileError
-from logger.store import extent, rows, schema, seal, wal
+from logger.store import extent, fold, journal, recent, rows, schema, seal, wal
 from logger.store.capacity import ROW_COST, Capacity
 from logger.store.database import Database, mapped
 from logger.store.ledger import Books, Scrub
@@ -72,6 +72,8 @@ def changing(path: Path, *, new: bool = False) -> Iterator[Database]:
     database = Database.open(path, schema.check_owner)
     try:
         schema.migrate(database)
+        if found := journal.damage(database):
+            raise BufferCorruptError(f"{path}: {found}", "start the logger: it mends its buffer")
         yield database
     finally:
         database.checkpoint()
@@ -82,27 +84,17 @@ def summary(path: Path) -> FileSummary:
     """Return what the file says about itself. Raises BufferFileError."""
     database = Database.open_readonly(path)
     try:
+        schema.check_owner(database)
         with mapped(path):
-            damage = wal.damage(wal.log_of(path))
-        with database.snapshot():
-            schema.check_owner(database)
-            ledger = schema.load_ledger(database)
+            damage = wal.damage(wal.log_of(path)) or journal.damage(database)
+        with recent.view(database) as on_top:
+            ledger = on_top.ledger
             size, free = database.size()
             rate = extent.growth(database)
-            waiting = [
-                database.value(
-                    "SELECT first_ms FROM rows WHERE state=0 AND lane=? ORDER BY id LIMIT 1",
-                    lane.value,
-                )
-                for lane in Lane
-            ]
-            newest = database.value(
-                "SELECT max(last_ms) FROM (SELECT last_ms FROM rows ORDER BY id DESC LIMIT 100)"
-            )
+            oldest, newest = extent.extremes(database)
     finally:
         database.close()
-    oldest = min((time for time in waiting if time is not None), default=None)
-    files = [path, path.with_name(path.name + "-wal")]
+    files = [path, wal.log_of(path), recent.journal_of(path)]
     return FileSummary(
         path,
         OwnerLock(path).held_elsewhere(),
@@ -117,7 +109,7 @@ def summary(path: Path) -> FileSummary:
         tuple(
             file
             for file in sorted(path.parent.glob(path.name + ".corrupt-*"))
-            if not file.name.endswith(("-wal", "-shm"))
+            if not file.name.endswith(("-wal", "-shm", ".journal"))
         ),
         damage,
         ledger.scrub,
@@ -129,20 +121,42 @@ def between(
 ) -> Generator[StoredRow, None, None]:
     """Yield the rows in some states with a point from `from_ms` up to, without, `to_ms`."""
     sql = (
-        f"SELECT {COLUMNS} FROM rows WHERE state IN (SELECT value FROM json_each(?)) "  # noqa: S608
-        "AND last_ms>=? AND first_ms<? ORDER BY id"
+        f"SELECT state, {COLUMNS} FROM rows "  # noqa: S608
+        "WHERE state IN (SELECT value FROM json_each(?)) AND last_ms>=? AND first_ms<? ORDER BY id"
     )
     low = -(2**62) if from_ms is None else from_ms
     high = 2**62 if to_ms is None else to_ms
-    with closing(database.stream(sql, json.dumps([int(s) for s in states]), low, high)) as found:
-        for values in found:
-            yield as_row(values)
+    wanted = {int(state) for state in states}
+    sought = json.dumps(sorted(wanted | ({0} if RowState.DELIVERED in wanted else set())))
+    with recent.view(database) as on_top:
+        done = on_top.delivered
+        with closing(database.stream(sql, sought, low, high)) as found:
+            for state, *values in found:
+                if (1 if state == 0 and values[0] in done else state) in wanted:
+                    yield as_row(values)
+        for row in on_top.rows():
+            if int(row.id in done) in wanted and row.last_ms >= low and row.first_ms < high:
+                yield row
 
 
 def replay(database: Database, from_ms: int, to_ms: int, now_ms: int, progress: Progress) -> int:
     """Let rows of a time range that were delivered wait again; return their points."""
-    wanted = [row.id for row in between(database, [RowState.DELIVERED], from_ms, to_ms)]
+    _take_in(database)  # what comes later was not meant
+    with database.snapshot():
+        wanted = [
+            number
+            for (number,) in database.stream(
+                "SELECT id FROM rows WHERE state=1 AND last_ms>=? AND first_ms<? ORDER BY id",
+                from_ms,
+                to_ms,
+            )
+        ]
     return _move(database, wanted, RowState.DELIVERED, now_ms, progress)
+
+
+def _take_in(database: Database) -> None:
+    with database.transaction():
+        fold.begin(database)
 
 
 def retry(
@@ -159,7 +173,7 @@ def discard(database: Database, numbers: Iterable[int] | None, progress: Progres
     for start in range(0, len(wanted), _CHUNK):
         chunk = json.dumps(wanted[start : start + _CHUNK])
         with database.transaction():
-            ledger = schema.load_ledger(database)
+            ledger = fold.begin(database)
             for lane, count in _counts(database, chunk, RowState.SET_ASIDE):
                 ledger.lanes[lane].drop("discarded", count, waiting=False)
                 points += count
@@ -182,7 +196,7 @@ def add(database: Database, new: Sequence[NewRow], now_ms: int, progress: Progre
     """Add rows that wait for delivery; return their points."""
     for start in range(0, len(new), 50):
         with database.transaction():
-            ledger = schema.load_ledger(database)
+            ledger = fold.begin(database)
             rows.append(database, ledger, new[start : start + 50], now_ms)
             schema.save_ledger(database, ledger)
         if start % 1000 == 0:
@@ -197,8 +211,9 @@ def missing_room(path: Path, max_size: int, new: Iterable[NewRow]) -> int:
     wanted = sum(len(row.body) + ROW_COST for row in new)
     used = 0
     if path.exists():
-        with closing(Database.open_readonly(path)) as database:
+        with closing(Database.open_readonly(path)) as database, recent.view(database) as on_top:
             size, free = database.size()
+            wanted += sum(len(row.body) for row in on_top.rows())
             gone = database.value(
                 "SELECT coalesce(sum(length(body) + ?), 0) FROM rows WHERE state=1", ROW_COST
             )
@@ -231,7 +246,7 @@ def _move(
     for start in range(0, len(wanted), _CHUNK):
         chunk = json.dumps(wanted[start : start + _CHUNK])
         with database.transaction():
-            ledger = schema.load_ledger(database)
+            ledger = fold.begin(database)
             for lane, count in _counts(database, chunk, state):
                 account = ledger.lanes[lane]
                 account.waiting += count

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
+from logger.store import journal, recent
 from logger.store.database import Database, mapped
 from logger.store.ledger import Books
 from logger.store.rows import DAMAGED, RowState, as_row, has_counters
-from logger.store.schema import check_owner, load_ledger
+from logger.store.schema import check_owner
 from logger.store.seal import seal
 from logger.store.wal import damage, log_of
 
@@ -56,8 +57,11 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Verific
     except BufferCorruptError as err:
         return Verification(0, 0, (*problems, err.message), None)
     try:
-        with database.snapshot():
-            report = _verify(database, progress)
+        check_owner(database)
+        if found := journal.damage(database):
+            problems = (*problems, found)
+        with recent.view(database) as on_top:
+            report = _verify(database, on_top, progress)
         return replace(report, problems=(*problems, *report.problems))
     except BufferCorruptError as err:
         return Verification(0, 0, (*problems, err.message), None)
@@ -65,8 +69,9 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Verific
         database.close()
 
 
-def _verify(database: Database, progress: Callable[[int, int], None]) -> Verification:
-    check_owner(database)
+def _verify(
+    database: Database, on_top: recent.Recent, progress: Callable[[int, int], None]
+) -> Verification:
     problems = [f"structure: {text}" for text in database.integrity()]
     total = int(database.value("SELECT count(*) FROM rows"))
     counts: Counter[tuple[str, RowState]] = Counter()
@@ -77,9 +82,10 @@ def _verify(database: Database, progress: Callable[[int, int], None]) -> Verific
             progress(rows, total)
         row = as_row(values)
         highest = row.id
+        taken = RowState.DELIVERED if state == 0 and row.id in on_top.delivered else state
         known = state in set(RowState)
         if known:
-            counts[row.lane, RowState(state)] += row.points
+            counts[row.lane, RowState(taken)] += row.points
             points += row.points
         else:
             problems.append(f"row {row.id}: no such state: {state}")
@@ -92,10 +98,13 @@ def _verify(database: Database, progress: Callable[[int, int], None]) -> Verific
         elif row.intact and len(row.lines) != row.points:
             problems.append(f"row {row.id}: {len(row.lines)} lines, counted as {row.points}")
     progress(rows, total)
-    try:
-        ledger = load_ledger(database)
-    except BufferCorruptError as err:
-        return Verification(rows, points, (*problems[:MAX_PROBLEMS], err.message), None)
+    for row in on_top.rows():
+        rows, points, highest = rows + 1, points + row.points, row.id
+        done = row.id in on_top.delivered
+        counts[row.lane, RowState.DELIVERED if done else RowState.WAITING] += row.points
+        if not row.intact:
+            problems.append(f"row {row.id}: {DAMAGED.removeprefix('the row ')}")
+    ledger = on_top.ledger
     books = ledger.books()
     if highest >= ledger.next_id:
         problems.append(f"row {highest} has a number that the books would give again")

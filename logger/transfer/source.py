@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from logger.points.split import series, stamp_of
-from logger.store import extent
+from logger.store import extent, recent
 from logger.store.database import Database
 from logger.store.rows import RowState
 from logger.store.schema import check_owner
@@ -38,7 +38,7 @@ def source(
     database = Database.open_readonly(path)
     try:
         check_owner(database)
-        with database.snapshot():
+        with recent.view(database):
             total = extent.count(database)
 
             def lines() -> Iterator[str]:

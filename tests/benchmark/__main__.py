@@ -25,6 +25,8 @@ PARTS: dict[str, tuple[str, str]] = {
     "sixty": ("crowd", "sixty"),
     "thousand": ("crowd", "thousand"),
     "buffer": ("storing", "commits"),
+    "wear": ("wear", "wear"),
+    "kept": ("wear", "kept"),
     "backlog": ("backlog", "backlog"),
     "day": ("day", "day"),
     "outputs": ("outputs", "outputs"),

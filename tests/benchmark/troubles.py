@@ -108,7 +108,7 @@ class Troubles:
         soak = self._soak
         if self.down or not _wait(self._runs):
             return
-        for tail in ("", "-wal", "-shm"):
+        for tail in ("", "-wal", "-shm", ".journal"):
             soak.buffer.with_name(soak.buffer.name + tail).unlink(missing_ok=True)
         _wait(soak.buffer.exists)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import struct
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from logger.points.parse import decode
+from tests import journal_reader
 from tests.benchmark.rig import ROOT
 from tests.engines import InfluxServer
 
@@ -43,13 +42,13 @@ def command(config: Path, *arguments: str) -> dict[str, Any]:
 def in_file(buffer: Path) -> Counts:
     """Count the different values of all delivered points in the file, by measurement and field."""
     seen: dict[str, set[tuple[str, str, int]]] = defaultdict(set)
-    with closing(sqlite3.connect(f"file:{buffer}?mode=ro", uri=True)) as database:
-        for (body,) in database.execute("SELECT body FROM rows WHERE state = 1"):
-            for line in body.split("\n"):
-                point = decode(line)
-                series = ",".join(f"{key}={value}" for key, value in sorted(point.tags.items()))
-                for name in point.fields:
-                    seen[point.measurement].add((name, series, point.time_ms))
+    found = journal_reader.read(buffer)
+    for lane in ("main", "fast"):
+        for line in found[lane, "delivered"]:
+            point = decode(line)
+            series = ",".join(f"{key}={value}" for key, value in sorted(point.tags.items()))
+            for name in point.fields:
+                seen[point.measurement].add((name, series, point.time_ms))
     return {
         measurement: dict(Counter(name for name, _, _ in values))
         for measurement, values in seen.items()

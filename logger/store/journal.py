@@ -1,0 +1,144 @@
+"""Writes the journal of a buffer file: one write and one flush for each commit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from logger.store import frames, recent, schema
+from logger.store.database import Database, mapped
+from logger.store.frames import BLOCK, Commit
+from logger.store.ledger import Ledger
+from logger.store.recent import Recent
+
+MARKS = 20_000
+
+
+def damage(database: Database) -> str:
+    """Return what is wrong with the journal of a database, "" if nothing is.
+
+    A logger that writes meanwhile may look like damage: only what two looks in a row find
+    alike is believed. Raises BufferDiskError and BufferCorruptError.
+    """
+    found = _look(database)
+    while found and (again := _look(database)) != found:
+        found = again
+    return found
+
+
+def _look(database: Database) -> str:
+    path = recent.journal_of(database.path)
+    with mapped(path):
+        data = path.read_bytes() if path.exists() else b""
+    ledger = schema.load_ledger(database)
+    return frames.damage(data, bytes.fromhex(ledger.journal), ledger.folded)
+
+
+class Journal:
+    """The journal of one logger, for its keeping thread. Raises BufferDiskError.
+
+    The file is written full once: later commits change blocks that are there, and the file
+    system has nothing to note beside them.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = recent.journal_of(path)
+        self.size = size
+        self.recent = Recent(Ledger())  # what is in the file and not in the database
+        self._tail = recent.tail_of(path)
+        self._file: int | None = None
+        self._end = 0
+
+    @property
+    def pending(self) -> Sequence[Commit]:
+        """What is in the file and not in the database."""
+        return self.recent.commits
+
+    def open(self, ledger: Ledger) -> None:
+        """Open the file, or make it; `pending` is what it holds beyond the books."""
+        with mapped(self.path):
+            self.recent = Recent(ledger, recent.above(ledger, self._tail.refresh()))
+            self._open()
+        self._end = 0  # what is pending is taken into the database before the next commit
+
+    @property
+    def present(self) -> bool:
+        """True while the file that is open lies at its place."""
+        with contextlib.suppress(OSError):
+            return self._file is not None and os.path.samestat(
+                os.fstat(self._file), self.path.stat()
+            )
+        return False
+
+    def taken_in(self, ledger: Ledger) -> None:
+        """Forget the commits that are in the database; the next one begins the file anew
+        when none is left."""
+        if self.pending and self.pending[0].seq <= ledger.folded:
+            left = [commit for commit in self.pending if commit.seq > ledger.folded]
+            self.recent = Recent(ledger, left)
+        if not self.pending:
+            self._end = 0
+
+    def append(self, commit: Commit) -> Commit | None:
+        """Write a commit and flush it; None if it does not fit in now."""
+        data = frames.encode(bytes.fromhex(commit.ledger.journal), commit)
+        if self._end + len(data) > self.size or not self._room(commit):
+            return None
+        if not self.present:
+            if self.pending:
+                return None  # they are in memory only: into the database with them
+            with mapped(self.path):
+                self._open()
+        with mapped(self.path):
+            self._write(data)
+        done = replace(commit, size=len(data))
+        self._tail.add(done, self._end)
+        self.recent = self.recent.followed_by(done)
+        self._end += len(data)
+        return done
+
+    def close(self) -> None:
+        """Close the file."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                os.close(file)
+
+    def _room(self, commit: Commit) -> bool:
+        """What a journal holds is in the memory of all who read it."""
+        if not self.pending:
+            return True
+        marks = len(self.recent.delivered) + len(commit.delivered)
+        text = self.recent.text + sum(len(row.body) for row in commit.rows)
+        return marks <= MARKS and text <= self.size
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
+        try:
+            if os.pwrite(self._file, data, self._end) != len(data):
+                raise OSError(0, "the journal was written in part")
+            os.fdatasync(self._file)
+        except OSError:
+            # nobody may find later what is told to have failed
+            with contextlib.suppress(OSError):
+                os.pwrite(self._file, bytes(BLOCK), self._end)
+            raise
+
+    def _open(self) -> None:
+        self.close()
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._file = file
+        missing = self.size - os.fstat(file).st_size
+        if missing < 0 and not self.pending:  # max_size was lowered
+            os.ftruncate(file, self.size)
+        if missing > 0:
+            os.pwrite(file, bytes(missing), self.size - missing)
+            os.fsync(file)
+            directory = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
