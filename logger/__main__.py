@@ -13,14 +13,17 @@ if _FROM_TERMINAL:
 
 def main() -> None:
     """Run the command. Ctrl-C ends it as the command itself says."""
+    from logger.cli import INTERRUPTED
     from logger.cli import main as command
     from logger.cli.ondemand import preload
 
     preload(sys.argv[1:])
-    if _FROM_TERMINAL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        if _FROM_TERMINAL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         command()
+    except KeyboardInterrupt:  # before the command line itself could catch it
+        sys.exit(INTERRUPTED)
     finally:
         if _FROM_TERMINAL:
             signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -385,6 +385,7 @@ def test_a_row_with_a_field_that_cannot_be_is_not_intact(
     buffer = make()
     buffer.append([buffers.energy(1)])
     assert buffer.flush()
+    buffers.take_in(path)
     found: list[tuple[object, ...]] = []
     with (
         closing(Database.open(path)) as database,

@@ -146,7 +146,7 @@ def test_files_of_somebody_else_have_no_traceback(tmp_path: Path, house: str) ->
     assert [one.name for one in theirs.iterdir()] == ["closed"]
 
 
-@pytest.mark.parametrize("module", ["typer", "logger.cli.check", "pydantic", "logger.config"])
+@pytest.mark.parametrize("module", ["typer", "logger.cli.quiet", "pydantic", "logger.config"])
 def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module: str) -> None:
     config = tmp_path / "logger.toml"
     config.write_text(configuration(("grid", "grid")), encoding="utf-8")

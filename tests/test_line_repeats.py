@@ -88,11 +88,11 @@ def test_answers_that_come_twice_cost_no_value(
     with caplog.at_level(logging.INFO), port_of(kind, meter) as port:
         bus = Bus(bus_config(port, one, timeout=2.0))
         reader = MeterReader(bus, one, table, lambda: NOW_MS)
-        for _ in range(_ROUNDS):  # in the first one it is found out
+        for _ in range(_ROUNDS):  # in the first ones it is found out
             readings = [reader.read(job, NOW_MS) for job in JOBS]
             for reading in readings:
                 assert reading.values == {k: right[k] for k in reading.values}
-            if not any(reading.failures for reading in readings):
+            if not bus.shared and not any(reading.failures for reading in readings):
                 break
         assert [len(one.values) for one in readings] == [len(table.of_job(job)) for job in JOBS]
         assert not bus.shared

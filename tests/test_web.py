@@ -19,6 +19,7 @@ from logger.config.http import TOKEN_VARIABLE
 from logger.domain.errors import ConfigError
 from logger.runtime.app import App
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from logger.store.query import StoredLines
 from logger.survey import surroundings
 from logger.web.description import description
 from tests.configs import configuration
@@ -27,6 +28,7 @@ from tests.running import wait_until
 from tests.sockets import most_kept_for
 
 NOON = 1_795_000_000.0
+EVER = (0, 2**60)
 TOKEN = "a-token-of-readers-0123456789"
 ODD = 'ro<b>of [x]/"1"'
 
@@ -72,6 +74,9 @@ def running(place: Path, **http: object) -> Iterator[tuple[App, str]]:
 def logger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, str]]:
     with running(tmp_path_factory.mktemp("web")) as (app, url):
         wait_until(lambda: all(app.latest.available(name) for name in ("grid", ODD, "")))
+        # A report is kept for a while: it is asked for when there is something to report.
+        lines = StoredLines(app.config.buffer.path)
+        wait_until(lambda: len({one.split()[-1] for one in lines("energy", [EVER])}) > 4)
         wait_until(lambda: ask(url, "/api/energy")["rows"])
         yield app, url
 

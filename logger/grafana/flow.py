@@ -78,9 +78,10 @@ _ARROWS = (
 
 
 def shows(settings: DashboardOptions) -> bool:
-    """Tell whether there is something to draw: a grid meter, and PV or a battery beside it."""
-    beside = settings.has("pv") or settings.has("battery")
-    return settings.has("grid") and beside and settings.measures("active_power")
+    """Tell whether there is something to draw: a grid meter, and PV or a battery beside it,
+    and none of them has counters only."""
+    beside = [role for role in ("pv", "battery") if settings.has(role)]
+    return bool(beside) and settings.live("grid", *beside)
 
 
 def _powers(settings: DashboardOptions) -> str:

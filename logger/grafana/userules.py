@@ -145,7 +145,7 @@ def _power_factor(rules: Rules, settings: DashboardOptions) -> None:
 
 def uses(rules: Rules, settings: DashboardOptions) -> None:
     """Add the rules whose panel is on a dashboard of this configuration."""
-    of_pv = [(rules.first((HOME, FLOW), (HOME, "PV")), _pv)] if settings.has("pv") else []
+    of_pv = [(rules.first((HOME, FLOW), (HOME, "PV")), _pv)] if settings.live("pv") else []
     for panel, add in (
         ((TARIFFS, "Import by day"), _day_energy),
         ((PHASES, "Current"), _fuse),
