@@ -15,7 +15,7 @@ from logger.buffer import Buffer
 from logger.delivery.outlet import BufferOutlet
 from logger.domain.datamodel import Lane
 from logger.store.database import Database
-from logger.store.row import RowState, Settlement
+from logger.store.row import RowState, Settlement, StoredRow
 from logger.store.tools import between, summary
 from logger.store.verify import verify
 from tests import buffers, journal_reader
@@ -315,3 +315,34 @@ def test_a_stranger_reads_everything(make: Callable[..., Buffer], path: Path) ->
     books = buffer.books()
     assert len(found["fast", "delivered"]) == books.lanes[Lane.FAST].delivered
     assert len(found["main", "set aside"]) == 1
+
+
+def test_rows_that_are_packed_while_they_are_fetched_are_sent_once(
+    path: Path, make: Callable[..., Buffer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packing gives rows other numbers: what was read before is not to be sent by the old ones."""
+    buffer = make(commit_interval_s=60.0)
+    for number in range(3000):
+        buffer.append(power(number))
+        if number % 500 == 499:
+            assert buffer.flush()
+    outlet = BufferOutlet(buffer, Lane.FAST)
+    read, found = outlet._read, []
+
+    def packed_meanwhile(
+        after: int, lines: int, size: int | None, *, newest: bool
+    ) -> list[StoredRow]:
+        found.append(read(after, lines, size, newest=newest))
+        if len(found) == 1:
+            buffer.append([energy(number) for number in range(3000)])
+            assert buffer.flush()
+        return found[-1]
+
+    monkeypatch.setattr(outlet, "_read", packed_meanwhile)
+    rows = outlet.oldest(0, 10**6, 10**9)
+    assert len(rows) < len(found[0])  # they were packed
+    outlet.settle(Settlement(rows))
+    outlet.close()
+    assert buffer.flush()
+    books = buffer.books().lanes[Lane.FAST]
+    assert (books.waiting, books.delivered) == (0, 3000 * len(power(0)))

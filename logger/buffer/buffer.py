@@ -63,15 +63,15 @@ class Buffer:
             max_age_ms=None if max_age_s is None else int(max_age_s * 1000),
             store=store,
         )
+        self._writer.file.sending = self.exchange.sending
         self._room = Room(self._writer, self.exchange)
         self._lock = OwnerLock(path)
         self._level = Level()
         self._lasting = Lasting()
         self._newest_ms: int | None = None
         self._problem = ""
-        # moments of the monotonic clock
-        self._started = self._problem_since = self._not_before = self._maintain_at = 0.0
-        self._scrub_at = 0.0
+        self._started = self._problem_since = self._not_before = 0.0
+        self._maintain_at = self._scrub_at = 0.0  # moments of the monotonic clock, all of them
         self._retry_s = _RETRY_S[0]
         self._working_since: float | None = None
         self._thread: threading.Thread | None = None

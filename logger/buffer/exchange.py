@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +20,7 @@ SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
 SETTLE_LAST_ROWS = 100  # the same, at the end of a backlog
 SETTLE_S = 10.0  # how long the mark of a delivery may wait for the next commit
 ROWS_A_COMMIT = 2000
+PACKING_S = 5.0  # readers wait so long for rows that are being packed
 
 
 class Reader(Protocol):
@@ -68,6 +69,8 @@ class Exchange:
     _settled: list[Settlement] = field(default_factory=list)
     _damaged: list[int] = field(default_factory=list)
     _busy: set[int] = field(default_factory=set)
+    _packing: bool = False
+    _packed: int = 0  # how often rows were packed
     # One reader of a lane's backlog at a time, and how far the last one came.
     reading: dict[Lane, threading.Lock] = field(
         default_factory=lambda: {lane: threading.Lock() for lane in Lane}
@@ -113,9 +116,19 @@ class Exchange:
 
     # For the delivery.
 
-    def claim(self, rows: Iterable[StoredRow]) -> list[StoredRow]:
-        """Return those rows that nobody is sending, and mark them as being sent."""
+    def unpacked(self) -> int:
+        """Return what `claim` wants to know of rows that are read after this. Waits while
+        rows are packed."""
         with self.changed:
+            self.changed.wait_for(lambda: not self._packing, PACKING_S)
+            return -1 if self._packing else self._packed
+
+    def claim(self, rows: Iterable[StoredRow], read: int | None = None) -> list[StoredRow]:
+        """Return those rows that nobody is sending, and mark them as being sent; none if
+        rows were packed since `read`: their numbers may be gone."""
+        with self.changed:
+            if read is not None and (self._packing or read != self._packed):
+                return []
             free = [row for row in rows if row.id not in self._busy]
             self._busy.update(row.id for row in free)
             return free
@@ -221,6 +234,19 @@ class Exchange:
                 stack.enter_context(reader.using)
             for reader in readers:
                 reader.close()
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[Collection[int]]:
+        """Give the numbers of the rows that are being sent, while others are packed."""
+        with self.changed:
+            self._packing, busy = True, frozenset(self._busy)
+        try:
+            yield busy
+        finally:
+            with self.changed:
+                self._packing = False
+                self._packed += 1
+                self.changed.notify_all()
 
     def busy(self) -> frozenset[int]:
         """Return the numbers of the rows that are being sent."""

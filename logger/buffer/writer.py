@@ -98,7 +98,6 @@ class Writer:
         What is usual goes into the journal; what is much, or unusual, into the database, and
         what the journal holds before it. Raises BufferFileError; then nothing of it is in the file.
         """
-        self.file.busy = batch.busy
 
         def work(database: Database, ledger: Ledger) -> int:
             ledger.scrub = self.scrubbed
@@ -143,7 +142,6 @@ class Writer:
     def maintain(self, busy: Collection[int], now_ms: int) -> bool:
         """Let go what is past `keep` and `max_age`, and give unused space back; return
         True if there is more to do. Takes short steps: new rows must not wait for it."""
-        self.file.busy = frozenset(busy)
         kept = now_ms - self.keep_ms
         oldest = None if self.max_age_ms is None else now_ms - self.max_age_ms
         more = False

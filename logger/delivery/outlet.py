@@ -12,6 +12,8 @@ from logger.domain.errors import BufferFileError
 from logger.store.database import Database
 from logger.store.rows import Settlement, StoredRow, waiting
 
+_TRIES = 3  # rows may be packed between reading and claiming them
+
 
 class BufferOutlet:
     """Reads one lane of a buffer with a connection of its own. For one thread."""
@@ -63,6 +65,19 @@ class BufferOutlet:
 
     def _fetch(self, after: int, lines: int, size: int | None, *, newest: bool) -> list[StoredRow]:
         exchange = self._buffer.exchange
+        for _ in range(_TRIES):
+            read = exchange.unpacked()
+            rows = self._read(after, lines, size, newest=newest)
+            claimed = exchange.claim(rows, read)
+            if claimed or not rows or exchange.unpacked() == read:
+                break
+        bad = [row for row in claimed if not row.intact]
+        if bad:
+            exchange.damage(bad)
+        return [row for row in claimed if row.intact]
+
+    def _read(self, after: int, lines: int, size: int | None, *, newest: bool) -> list[StoredRow]:
+        exchange = self._buffer.exchange
         busy = exchange.busy()
         try:
             with self.using:
@@ -70,16 +85,11 @@ class BufferOutlet:
                 now_ms = self._buffer.now_ms()
                 found = waiting(database, self._lane, now_ms, after=after, newest=newest)
                 with contextlib.closing(found):
-                    rows = batch((row for row in found if row.id not in busy), lines, size)
+                    return batch((row for row in found if row.id not in busy), lines, size)
         except BufferFileError as err:
             self.close()
             exchange.suspect(err)
             raise
-        rows = exchange.claim(rows)
-        bad = [row for row in rows if not row.intact]
-        if bad:
-            exchange.damage(bad)
-        return [row for row in rows if row.intact]
 
     def _open(self) -> Database:
         if self._database is None or self._epoch != self._buffer.epoch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from logger.store.ledger import Ledger
 from logger.store.medium import Medium
 from logger.store.recent import Recent
 
+Sending = Callable[[], AbstractContextManager[Collection[int]]]
+
 
 class Committing:
     """What is open of a buffer file, and how a commit goes into it. For one thread."""
@@ -26,7 +29,8 @@ class Committing:
         self.capacity = Capacity(max_size)
         self.written = 0  # bytes that went to the medium since the beginning
         self.journal = Journal(path, self.capacity.journal)
-        self.busy: Collection[int] = ()  # rows that are being sent: they are not packed
+        # Gives the rows that are being sent: they are not packed. Inside, no other is claimed.
+        self.sending: Sending = lambda: nullcontext(())
         self.columns = False  # whether what is packed goes into columns
         self._unbooked = 0  # bytes written that the ledger does not know yet
         self._database: Database | None = None
@@ -47,13 +51,13 @@ class Committing:
         database = self.database()
         self.keep_log_short()
         taken = False
-        with database.transaction():
+        sending = self.sending() if self.journal.pending else nullcontext(())
+        with sending as busy, database.transaction():
             ledger = schema.load_ledger(database)
             self.journal.taken_in(ledger)
             if pending := self.journal.pending:
-                ledger = fold.take_in(
-                    database, ledger, pending, busy=self.busy, columns=self.columns
-                )
+                columns = self.columns
+                ledger = fold.take_in(database, ledger, pending, busy=busy, columns=columns)
                 taken = True
             ledger.clean = False
             touched = work(database, ledger)
