@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.engines import InfluxServer, Translator, VictoriaServer
 from tests.engines.process import program
+from tests.house import House, filled_house
 
 # How long an example takes says something of the machine and nothing of the program.
 settings.register_profile(
@@ -91,6 +92,13 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
     """InfluxDB 1.x of Debian for the whole session. A test that kills it has its own."""
     with InfluxServer(tmp_path_factory.mktemp("influx")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with its dashboards and reports; its tests are one xdist group."""
+    with filled_house(tmp_path_factory.mktemp("house")) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from logger.cli import pricerows
+from logger.cli import pricecosts, priceimport, pricerows
 from logger.cli.bufferparts import bar, emit
 from logger.cli.moments import FromOption, ToOption, lasting, limits, now_ms
 from logger.cli.ondemand import group
@@ -15,9 +15,8 @@ from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from logger.config import Config
-    from logger.domain.spot import Kind, Spot
-    from logger.prices.reading import Taken
-    from logger.store.rows import NewRow
+    from logger.domain.spot import Spots
+    from logger.domain.timespan import TimeSpan
 
 app = group("Prices of each hour or quarter hour: import them, look at them.")
 
@@ -26,7 +25,7 @@ KindOption = Annotated[str, typer.Option("--kind", help=f"For {_KIND_HELP}.")]
 KindsOption = Annotated[
     str | None, typer.Option("--kind", help=f"Only those for {_KIND_HELP}; else both.")
 ]
-_SHOWN_BAD, _SHOWN_GAPS = 20, 10
+_SHOWN_GAPS = 10
 
 
 @app.command("import")
@@ -85,9 +84,9 @@ def import_(
     )
     found = read(source, how)
     refused = bool(found.bad) and not skip_bad
-    changed = points = 0
+    changed = points = costs = 0
     if not refused and found.spot:
-        rows = _rows(loaded, wanted, found.spot)
+        rows = priceimport.points_as_rows(loaded, wanted, found.spot)
         place = kept.beside(loaded.buffer.path)
         with kept.changing(place):
             old = kept.load(place, loaded.prices.currency)
@@ -98,73 +97,61 @@ def import_(
             bar("writing points", as_json) as progress,
         ):
             points = tools.add(database, rows, now_ms(), progress)
+        late = pricecosts.changed(old.get(wanted, {}), found.spot, now_ms())
+        if late is not None and wanted in pricerows.needed(loaded):
+            costs = _late_costs(loaded, new, late, as_json=as_json)
     taken = 0 if refused else len(found.spot)
     if as_json:
-        emit(_told(found, taken, changed, points))
+        emit(priceimport.told(found, taken, changed, points, costs))
     else:
-        _show_import(found, refused, taken, changed, loaded)
+        priceimport.show_import(found, refused, taken, changed, costs, loaded)
     raise typer.Exit(1 if found.bad or not found.spot else 0)
 
 
-def _told(found: Taken, taken: int, changed: int, points: int) -> dict[str, Any]:
-    return {
-        "quarter_hours": taken,
-        "replaced": changed,
-        "points": points,
-        "rows": found.rows,
-        "without_price": found.empty,
-        "repeated": found.repeated,
-        "unit": found.unit,
-        "zone": found.zone or None,
-        "bad": found.bad,
-    }
+def _late_costs(loaded: Config, spots: Spots, span: TimeSpan, *, as_json: bool) -> int:
+    """Make costs of the past anew; what cannot be read now is told, and can wait."""
+    from logger.domain.errors import LoggerError
+
+    try:
+        return pricecosts.write(loaded, spots, span, as_json=as_json)
+    except LoggerError as err:
+        typer.secho(
+            f"the prices are kept, the costs in dashboards are as they were: {err}; "
+            "later: inepro-logger prices recompute",
+            fg="yellow",
+            err=True,
+        )
+        return 0
 
 
-def _show_import(found: Taken, refused: bool, taken: int, changed: int, loaded: Config) -> None:
-    from zoneinfo import ZoneInfo
+@app.command()
+def recompute(
+    first: FromOption = None,
+    last: ToOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the costs of past quarter hours anew for dashboards: after a change of
+    [[prices.valid]], or for what was logged before there were prices. Without --from: since the
+    first price of the configuration. Imports do so by themselves."""
+    from logger.config import load_config
+    from logger.domain.errors import ConfigError
+    from logger.prices import kept
 
-    from logger.cli.console import plain
-    from logger.domain.spot import gaps
-
-    for line in found.bad[:_SHOWN_BAD]:
-        typer.secho(plain(line), fg="red", err=True)
-    if len(found.bad) > _SHOWN_BAD:
-        typer.secho(f"... and {len(found.bad) - _SHOWN_BAD} more", fg="red", err=True)
-    if refused:
-        typer.echo("nothing imported: mend these lines or add --skip-bad")
-        return
-    if not taken:
-        typer.echo("nothing imported: no line has a price")
-        return
-    place = ZoneInfo(loaded.site.timezone)
-    span = (min(found.spot), max(found.spot) + 900_000)
-    low, high = min(found.spot.values()), max(found.spot.values())
-    typer.echo(
-        f"{taken} quarter hours, {pricerows.between(span, place)}: {low:f} to {high:f} "
-        f"{loaded.prices.currency} a kWh (the file has {found.unit})"
-    )
-    if changed:
-        typer.echo(f"{changed} of them had another price before")
-    if found.empty:
-        typer.echo(f"{found.empty} lines have no price", err=True)
-    if missing := sum(end - start for start, end in gaps(found.spot)) // 900_000:
-        typer.echo(f"{missing} quarter hours between them have none: prices show", err=True)
-
-
-def _rows(loaded: Config, kind: Kind, spot: Spot) -> list[NewRow]:
-    """Return points of the prices as rows of the buffer, which has room for them."""
-    from zoneinfo import ZoneInfo
-
-    from logger.domain.datamodel import Lane
-    from logger.prices.points import final, points
-    from logger.store.rows import new_rows
-    from logger.transfer.importing import check_room
-
-    price = final(loaded.prices, kind, ZoneInfo(loaded.site.timezone))
-    made = list(points(loaded.site.name, kind, spot, price))
-    rows = new_rows(Lane.MAIN, [one.line() for one in made], [one.time_ms for one in made])
-    check_room(loaded.buffer.path, loaded.buffer.max_size, rows)
-    return rows
+    loaded = load_config(config)
+    if not pricerows.needed(loaded):
+        raise ConfigError(
+            "no entry of [[prices.valid]] has a formula: dashboards take all from counters",
+            "nothing has to be recomputed",
+        )
+    start, end = limits(first, last, loaded.site.timezone, now_ms())
+    span = (pricecosts.since(loaded) if start is None else start, now_ms() if end is None else end)
+    spots = kept.load(kept.beside(loaded.buffer.path), loaded.prices.currency)
+    count = pricecosts.write(loaded, spots, span, as_json=as_json) if span[0] < span[1] else 0
+    if as_json:
+        emit({"costs": count})
+    else:
+        typer.echo(f"the costs of {count} quarter hours of meters were made")
 
 
 @app.command()

@@ -139,6 +139,11 @@ class Price(Section):
         """Whether imported prices are needed."""
         return self.buy_formula is not None or self.sell_formula is not None
 
+    @property
+    def by_tariff(self) -> bool:
+        """Whether tariffs have prices of their own."""
+        return any(getattr(self, name) is not None for name in _BUYING[1:])
+
     def buying(self, tariff: str) -> float:
         """Return the price of a kWh drawn in `tariff` ("T1" to "T4", or "total"). There is
         none where `buy_formula` tells it."""

@@ -17,6 +17,7 @@ from logger.derive.info import SavedState
 from logger.derive.parking import Parking, Released, Shelf
 from logger.meter.reading import Reading
 from logger.points.line import Point
+from logger.prices.money import PriceList
 from logger.store.state import BufferState, Damage
 from logger.store.statefile import StateFile
 
@@ -154,6 +155,11 @@ class Intake:
                     found += self._derive.damaged(damage.text, damage.lost, now_ms)
         if found:
             self._keep(found)
+
+    def prices(self, prices: PriceList) -> None:
+        """Take the prices by which quarter hours cost something from now on."""
+        with self._lock:
+            self._derive.costs.take(prices)
 
     def wanted(self) -> set[str]:
         """Return the meters whose identity should be read soon."""

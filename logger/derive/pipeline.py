@@ -14,6 +14,7 @@ from logger.config.derive import Counters, Events
 from logger.derive.availability import Availability
 from logger.derive.changes import MeterChanges
 from logger.derive.clock import Stamps, Step
+from logger.derive.costs import EnergyCosts
 from logger.derive.counters import CounterGuard
 from logger.derive.daychain import DayChain
 from logger.derive.demand import LiveDemand
@@ -47,7 +48,7 @@ class Derive:
     `site` is the tag of every point. Readings come inverted where configured, in the
     order they were taken, and with a trusted time. `newest` hears of every value that was
     read and believed, and of the flows, at once and before they are points. Days are those
-    of `zone`.
+    of `zone`. `costs` takes the prices of energy.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Derive:
         self._events = events or Events()
         self._counters = counters or Counters()
         self._stamps = Stamps()
+        self.costs = EnergyCosts()
         self._fresh()
 
     def _fresh(self) -> None:
@@ -237,7 +239,8 @@ class Derive:
             stamp = self._stamps.take(key, point.time_ms)
             found.append(point if stamp == point.time_ms else replace(point, time_ms=stamp))
             if isinstance(record, EnergyQuarter):
-                found += points(self._chain.feed(found[-1]), self._site)
+                costs = self.costs.feed(record, found[-1].time_ms)
+                found += points([*self._chain.feed(found[-1]), *costs], self._site)
         return found
 
     def state(self, *, stopping: bool = False) -> SavedState:

@@ -222,6 +222,18 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         },
         "what a meter counted in each fixed quarter hour of UTC",
     ),
+    "cost_15m": Measurement(
+        Lane.MAIN,
+        ("meter", "role"),
+        {
+            "cost": _float("", "what import cost; none without a price"),
+            "revenue": _float("", "what export earned; none without a price"),
+            "worth": _float("", "what export would have cost to buy"),
+            "priced_import": _float("kWh", "energy drawn that has a price"),
+            "priced_export": _float("kWh", "energy fed back that has a price"),
+        },
+        "what `energy_15m` cost, where prices are imported ones; in the currency configured",
+    ),
     "day_digest": Measurement(
         Lane.MAIN,
         ("meter", "role"),

@@ -4,6 +4,7 @@
     Sample -> Minute, VoltageWindow, FrequencyWindow   samples added up
     FrequencyWindow -> Quarter                         windows added up
     readings of a meter -> EnergyQuarter               what it counted in a quarter hour
+    EnergyQuarter -> EnergyCost                        what it cost, where prices move
     EnergyQuarter -> DayDigest                         the quarter hours of a day, chained
     readings of a round -> SiteFlow                    what flows between grid, PV and load
     all of them -> Event                               something began, ended or changed
@@ -143,6 +144,22 @@ class EnergyQuarter:
 
 
 @dataclass(frozen=True, slots=True)
+class EnergyCost:
+    """What a quarter hour of a meter cost and earned, in the currency of the configuration:
+    None without a price. `worth` is what its export would have cost to buy; `priced_import`
+    and `priced_export` the energy (kWh) that has a price."""
+
+    meter: str
+    role: str
+    at_ms: int
+    cost: Decimal | None
+    revenue: Decimal | None
+    worth: Decimal | None
+    priced_import: Decimal
+    priced_export: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class DayDigest:
     """The end of a meter's day: its closing counters (kWh) and digest, by field of
     `day_digest`; `at_ms` is the day's beginning."""
@@ -198,6 +215,7 @@ Record = (
     | FrequencyWindow
     | Quarter
     | EnergyQuarter
+    | EnergyCost
     | DayDigest
     | SiteFlow
     | Event

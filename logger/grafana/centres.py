@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from logger.grafana import money
+from logger.grafana import costs, money
 from logger.grafana.frame import CENTRES, dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import Json, override, row, shares, table, target
@@ -80,8 +80,9 @@ def _sums(settings: DashboardOptions) -> Json:
     headings = {"month": "Drawn in the month", "fed": "Fed back in the month",
                 "year": "Drawn in the year"}  # fmt: skip
     priced = ""
-    yearly = settings.priced and 2 * _priced(settings) <= _MOST
-    if settings.priced:
+    counted = settings.priced and not settings.moving
+    yearly = counted and 2 * _priced(settings) <= _MOST
+    if counted:
         columns["c"], headings["cost"] = "cost", "Cost in the month"
         if yearly:
             columns["k"], headings["costs"] = "costs", "Cost in the year"
@@ -94,7 +95,7 @@ def _sums(settings: DashboardOptions) -> Json:
             (Part("active_export", (*own, TOTAL), {"e": ""}), MONTH),
             (Part("active_import", (*own, TOTAL), {"y": ""}), YEAR),
         ]
-        if settings.priced:
+        if counted:
             pieces += money.parts_of_cost(settings, "c", *own, period=MONTH)
         if yearly:
             pieces += money.parts_of_cost(settings, "k", *own, period=YEAR)
@@ -133,7 +134,7 @@ def _shares(settings: DashboardOptions) -> Json:
 
 def _months(settings: DashboardOptions, title: str, unit: str, decimals: int) -> Json:
     """Return the table of energy, or of its cost, in each month of the year."""
-    money_of = unit == settings.money and settings.priced
+    money_of = unit == settings.money
     columns = {f"m{number}": name for number, name in enumerate(MONTHS, start=1)}
     rows = []
     for place, meters in enumerate(settings.centres.values()):
@@ -161,6 +162,40 @@ def _months(settings: DashboardOptions, title: str, unit: str, decimals: int) ->
     )  # fmt: skip
 
 
+def _costs(settings: DashboardOptions) -> list[Json]:
+    """Return the tables of cost by cost centre, where prices are imported ones."""
+
+    def made(title: str, text: str, columns: list[costs.Column], headings: dict[str, str]) -> Json:
+        wanted: list[costs.Column] = [*columns, ("any", "cost", YEAR)]
+        rows = []
+        for number, meters in enumerate(settings.centres.values()):
+            before = f'0 * sum("any") + {number} AS "centre", '
+            rows.append(f"({costs.sums(wanted, [SITE, _of(meters)], before)} {ZONE})")
+        return table(
+            title,
+            f"{text} {costs.PRICES}",
+            [_rows(rows, [name for name, _, _ in columns])],
+            unit=settings.money, decimals=2, height=_HEIGHT, empty=_NOTHING,
+            columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"),
+            overrides=[_named(settings)],
+        )  # fmt: skip
+
+    return [
+        made(
+            "Cost of the cost centres",
+            "Month and year in which the range shown ends, until the end of that day.",
+            [("cost", "cost", MONTH), ("costs", "cost", YEAR)],
+            {"cost": "Cost in the month", "costs": "Cost in the year"},
+        ),
+        made(
+            "Cost by cost centre and month",
+            "Each month of the year in which the range shown ends.",
+            [(name, "cost", month(number)) for number, name in enumerate(MONTHS, start=1)],
+            {name: name for name in MONTHS},
+        ),
+    ]
+
+
 def centres(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     found = [
@@ -170,7 +205,9 @@ def centres(settings: DashboardOptions) -> Json:
         row("By month"),
         _months(settings, "Drawn by cost centre and month", "suffix:kWh", 1),
     ]
-    if settings.priced and 12 * _priced(settings) <= _MOST:
+    if settings.moving:
+        found += _costs(settings)
+    elif settings.priced and 12 * _priced(settings) <= _MOST:
         found.append(_months(settings, "Cost by cost centre and month", settings.money, 2))
     return dashboard(
         CENTRES,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from logger.grafana import balance, money
+from logger.grafana import balance, costs, money
 from logger.grafana import flow as flowing
 from logger.grafana.frame import HOME, TARIFFS, dashboard, events, variables
 from logger.grafana.frame import PHASES as PHASE_BOARD
@@ -97,10 +97,7 @@ def _money(settings: DashboardOptions) -> list[Json]:
         found.append(
             stat(
                 f"Money, {title[0].lower()}{title[1:]}",
-                f"{_CALENDAR}. Cost = imported energy of each tariff x its price. Feed-in = "
-                "exported energy x its price. Saved = self-consumed energy x the price of the "
-                "tariff that the grid meter counted in last. All at the prices that held at the "
-                "time ([prices] in the configuration), without standing charges.",
+                f"{_CALENDAR}. {_moving() if settings.moving else _fixed()}",
                 asked,
                 unit=settings.money, decimals=2, names=True, rows=True, width=8, height=5,
                 empty="nothing counted since the first price",
@@ -110,6 +107,23 @@ def _money(settings: DashboardOptions) -> list[Json]:
             )
         )  # fmt: skip
     return found
+
+
+def _fixed() -> str:
+    return (
+        "Cost = imported energy of each tariff x its price. Feed-in = exported energy x its "
+        "price. Saved = self-consumed energy x the price of the tariff that the grid meter "
+        "counted in last. All at the prices that held at the time ([prices] in the "
+        "configuration), without standing charges."
+    )
+
+
+def _moving() -> str:
+    return (
+        "Cost = imported energy x its price. Feed-in = exported energy x its price. Saved = what "
+        "the self-consumed energy would have cost to buy in its quarter hour, except where "
+        f"tariffs have prices of their own. {costs.PRICES}"
+    )
 
 
 def _chart(settings: DashboardOptions) -> Json:

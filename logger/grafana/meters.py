@@ -4,7 +4,7 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
-from logger.grafana import balance, money
+from logger.grafana import balance, costs, money
 from logger.grafana.frame import METERS, dashboard, to_meter, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
@@ -64,7 +64,7 @@ def _overview(settings: DashboardOptions) -> Json:
         "e": ("fed", "Fed back in the month", "suffix:kWh", 1),
     }
     priced = ""
-    if settings.priced:
+    if settings.priced and not settings.moving:
         priced = " Cost = energy of each tariff x its price at the time."
         parts += money.parts_of_cost(settings, "c", SITE, period=MONTH)
         sums["c"] = ("cost", "Cost in the month", settings.money, 2)
@@ -216,6 +216,7 @@ def meters(settings: DashboardOptions) -> Json:
             _overview(settings),
             *spread([*second, *loads[:2]], 2),
             *loads[2:],
+            *([costs.by_meter(settings)] if settings.moving else []),
             row("By month"),
             _months(),
             row("Peaks of one meter: choose it above"),

@@ -6,7 +6,8 @@
 Import that no tariff counted has the common price, so cost = all import x common price
 + sum over tariffs of their import x (own price - common price): the same sum as in
 `report.energy`, and only tariffs with a price of their own are asked for. Energy from
-before the first price is in neither.
+before the first price is in neither. Where a price is an imported one, all is taken from the
+costs of quarter hours (`costs`).
 """
 
 # Queries are text for Grafana, made of our own names only.
@@ -20,6 +21,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from logger.config.derive import Price
+from logger.grafana import costs
 from logger.grafana.options import DashboardOptions
 from logger.grafana.query import (
     GRID,
@@ -57,6 +59,8 @@ def cost(
     settings: DashboardOptions, *conditions: str, period: Period = SHOWN, step: str = ""
 ) -> str:
     """Return what the imported energy cost."""
+    if settings.moving:
+        return costs.added('sum("cost") AS "money"', *conditions, period=period, step=step)
     return _money([*_buying(settings, conditions, period)], period, step)
 
 
@@ -70,17 +74,6 @@ def parts_of_cost(
     ]
 
 
-def cost_of(settings: DashboardOptions, tariff: str, *conditions: str, step: str = "") -> str:
-    """Return what the energy imported in one tariff cost, in each step of the range shown."""
-
-    def at(price: Price) -> Decimal | None:
-        return None if price.buy is None else _exact(price.buying(tariff))
-
-    own = (*conditions, _in(tariff))
-    parts = _parts(settings, "active_import", own, SHOWN, at)
-    return _money([*parts], SHOWN, step)
-
-
 def revenue(
     settings: DashboardOptions,
     *conditions: str,
@@ -89,11 +82,17 @@ def revenue(
     sign: int = 1,
 ) -> str:
     """Return what the exported energy earned, times `sign`."""
+    if settings.moving:
+        select = f'{sign} * sum("revenue") AS "money"'
+        return costs.added(select, *conditions, period=period, step=step)
     return _money([*_selling(settings, conditions, period, sign)], period, step)
 
 
 def net(settings: DashboardOptions, *conditions: str, period: Period = SHOWN) -> str:
     """Return cost less revenue."""
+    if settings.moving:
+        select = 'sum("cost") - sum("revenue") AS "money"'
+        return costs.added(select, *conditions, period=period)
     parts = [
         *_buying(settings, conditions, period),
         *_selling(settings, conditions, period, -1),
@@ -105,6 +104,8 @@ def saved(settings: DashboardOptions, *, period: Period = SHOWN) -> str:
     """Return what the self-consumed energy would have cost at the tariff that the grid meter
     was in: all of it at the common price, and what fell into a tariff with a price of its
     own at the difference."""
+    if settings.moving:
+        return costs.saved(period)
     sums = [added([*_staying(settings, period, _common)], period)]
     for number, tariff in enumerate(TARIFFS, start=1):
         if parts := [*_staying(settings, period, _more(tariff))]:

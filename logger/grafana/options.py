@@ -58,9 +58,8 @@ class DashboardOptions:
 
     @property
     def priced(self) -> bool:
-        """Whether there are prices, and queries can tell amounts: fixed ones only. InfluxQL
-        joins no measurements, so that imported prices meet energy in reports alone."""
-        return bool(self.prices.valid) and not self.moving
+        """Whether there are prices."""
+        return bool(self.prices.valid)
 
     @property
     def moving(self) -> bool:

@@ -4,7 +4,7 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
-from logger.grafana import money
+from logger.grafana import costs, money
 from logger.grafana.frame import TARIFFS as UID
 from logger.grafana.frame import dashboard, variables
 from logger.grafana.options import DashboardOptions
@@ -164,8 +164,12 @@ def _money(settings: DashboardOptions) -> list[Json]:
         target(money.revenue(settings, SITE, METER, step="1d", sign=-1), "Feed-in"),
     ]
     prices = (
-        "All at the prices that held at the time ([prices] in the configuration), without "
-        "standing charges."
+        costs.PRICES
+        if settings.moving
+        else (
+            "All at the prices that held at the time ([prices] in the configuration), without "
+            "standing charges."
+        )
     )
     return [
         stat(
@@ -179,7 +183,8 @@ def _money(settings: DashboardOptions) -> list[Json]:
         ),
         bars(
             "Cost by day",
-            f"Cost of each day; feed-in below the line. {prices} {_MISSED}",
+            f"Cost of each day; feed-in below the line. {prices}"
+            + ("" if settings.moving else f" {_MISSED}"),
             daily,
             unit=settings.money, decimals=2, width=18, height=8, interval="1d",
             overrides=[coloured("Import", BUY), coloured("Feed-in", SELL)],
@@ -194,10 +199,9 @@ def _market() -> Json:
     )
     return curves(
         "Imported prices",
-        "Prices of a kWh as imported, before factor, markup, levies and VAT. What energy cost at "
-        "them is in report energy, report statement and the HTTP interface: no panel shows it.",
+        "Prices of a kWh as imported, before factor, markup, levies and VAT.",
         [target(asked, "$tag_kind")],
-        decimals=4, interval="15m", width=24, height=7, empty="no imported price in this range",
+        decimals=4, interval="15m", width=18, height=8, empty="no imported price in this range",
         overrides=[coloured("buy", BUY), coloured("sell", SELL)],
     )  # fmt: skip
 
@@ -275,7 +279,7 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Export by month", "active_export", SELL, "Energy fed in during each month"
         ),
         *([row("Money"), *_money(settings)] if settings.priced else []),
-        *([row("Money"), _market()] if settings.moving else []),
+        *([costs.with_price(), _market()] if settings.moving else []),
         row("The meter's own counters"),
         *_counters(settings),
     ]  # fmt: skip

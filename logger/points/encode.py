@@ -9,6 +9,7 @@ from logger.domain.field import FieldType
 from logger.domain.records import (
     CounterValues,
     DayDigest,
+    EnergyCost,
     EnergyQuarter,
     Event,
     FieldValue,
@@ -76,6 +77,8 @@ def point(record: Record, site: str) -> Point:
             measurement, fields = "quality_frequency_15m", _quarter(record)
         case EnergyQuarter():
             measurement, fields = "energy_15m", _energy(record)
+        case EnergyCost():
+            measurement, fields = "cost_15m", _cost(record)
         case DayDigest():
             measurement, fields = "day_digest", record.values
         case SiteFlow():
@@ -125,6 +128,16 @@ def _energy(record: EnergyQuarter) -> Mapping[str, FieldValue]:
         "demand": float(record.demand),
         "coverage": record.coverage,
         "sure": record.sure,
+    }
+
+
+def _cost(record: EnergyCost) -> Mapping[str, FieldValue]:
+    """Return the fields; what has no price has no amount."""
+    money = {"cost": record.cost, "revenue": record.revenue, "worth": record.worth}
+    return {
+        **{name: float(amount) for name, amount in money.items() if amount is not None},
+        "priced_import": float(record.priced_import),
+        "priced_export": float(record.priced_export),
     }
 
 

@@ -19,10 +19,10 @@ from logger.domain.limits import QUARTER_MS
 from logger.domain.spot import NO_SPOTS
 from logger.domain.times import day_of, first_day, next_day
 from logger.domain.timespan import TimeSpan
+from logger.prices.money import PriceList
 from logger.report import demand
 from logger.report.calendar import By, Period, periods
 from logger.report.energyrow import EnergyRow
-from logger.report.money import PriceList
 from logger.report.quarters import NO_QUARTERS, Owner, QuarterHours, quarter_hours
 from logger.report.source import Source, Tags
 

@@ -1,6 +1,6 @@
 """The energy report: what was drawn, fed back, produced and used, and what it cost. Pure.
 
-Money is that of `report.money`; load, self-consumption and self-sufficiency are those of
+Money is that of `prices.money`; load, self-consumption and self-sufficiency are those of
 `domain.balance`.
 
 Ratios are ratios of sums over the shown period, blank where the divisor is 0. All from
@@ -19,11 +19,11 @@ from logger.domain.limits import QUARTER_MS
 from logger.domain.spot import NO_SPOTS, Spots
 from logger.domain.times import day_of, midnight_ms, next_day
 from logger.domain.timespan import TimeSpan
+from logger.prices.money import PriceList
 from logger.report.calendar import By, Period, periods
 from logger.report.counted import Bounds
 from logger.report.countervalues import CounterValues, Series, counter_values
 from logger.report.energyrow import EnergyRow
-from logger.report.money import PriceList
 from logger.report.parts import Part, lacking, of_quarters, parts
 from logger.report.quarters import NO_QUARTERS, Owner, QuarterHours, quarter_hours
 from logger.report.source import Source, Tags

@@ -32,6 +32,7 @@ from logger.runtime.configured import check_config, models_of, state_directory
 from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
 from logger.runtime.parts import parts_of
+from logger.runtime.prices import PriceWatch
 from logger.runtime.schedule import Schedule
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
@@ -98,16 +99,13 @@ class App:
         ]
         self.latest = Latest(planned(config), self.clock.now_ms)
         infos = [self._info(reader) for reader in self.readers]
+        site, take = config.site, self.latest.take
         derive = Derive(
-            infos,
-            config.site.name,
-            config.events,
-            config.counters,
-            self.latest.take,
-            config.site.timezone,
-        )
+            infos, site.name, config.events, config.counters, take, site.timezone
+        )  # fmt: skip
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
+        self._prices = PriceWatch(config, self.intake.prices)
         health = Task(_HEALTH, _HEALTH, config.intervals.slow, self._report)
         self.schedule = Schedule([*self._read_tasks(), health])
         for one in self.buses:
@@ -205,6 +203,7 @@ class App:
             log.warning("the clock of this machine is not set yet: readings wait for their time")
             if self._server_time is not None:
                 self._server_time.start()
+        self._prices.refresh(self.clock.now_ms())
         self.intake.open(found.stamped_ms, found.parked)
         self.overview.begin()
         if self.delivery is not None:
@@ -235,6 +234,7 @@ class App:
         """Do what time alone brings; called about once a second. Return why the process
         has to end, "" if it has not."""
         self._status.refresh()
+        self._prices.refresh(self.clock.now_ms())
         if self.intake.refresh() is not None:
             self.schedule.clock_stepped()
         if self._server_time is not None and self.clock.trusted:

@@ -113,6 +113,16 @@ class PriceList:
         assert formula is not None
         return energy * formula.price(spot)
 
+    def worth(self, at_ms: int, fed: Decimal) -> Decimal | None:
+        """Return what energy that was fed back would have cost to buy; None without a price,
+        and where it depends on the tariff, which is that of another meter."""
+        price = self.at(at_ms)
+        if price is None or price.by_tariff:
+            return None
+        if price.buy_formula is None:
+            return fed * _exact(price.buying("total"))
+        return self._moved(Money(), Kind.IMPORT, price, at_ms, fed)
+
     def standing(self, span: TimeSpan) -> Decimal:
         """Return the standing charges of a span: by day, of a month in equal parts by day, of
         a part of a day by time."""
