@@ -125,6 +125,9 @@ def test_demand_is_charged_as_the_rule_finds_it(stored: Path, rule: str) -> None
         ("buy = 1\nsell = 0.0\nsell_formula = {{}}\n", "sell and sell_formula"),
         ("buy_formula = {{ vat = 21 }}\n", "vat"),
         ('buy = 0.3\ndemand_rule = "norway"\n', "demand_rule without demand_kw"),
+        ("buy = 1\ndemand_kw = 1\ndemand_steps = [{{}}]\n", "demand_kw and demand_steps"),
+        ("buy = 1\ndemand_steps = [{{ from_kw = 2 }}]\n", "demand_steps begin at 2 kW"),
+        ("buy = 1\ndemand_steps = [{{}}, {{ from_kw = 5 }}, {{ from_kw = 5 }}]\n", "each step"),
     ],
 )
 def test_prices_that_contradict_themselves_are_refused(
@@ -134,6 +137,38 @@ def test_prices_that_contradict_themselves_are_refused(
     with pytest.raises(ConfigError) as caught:
         own("report", "energy")
     assert reason in str(caught.value)
+
+
+STEPS = (
+    'demand_rule = "norway"\ndemand_steps = [{{ fixed = 125 }}, {{ from_kw = {kw}, fixed = 206.5, '
+    "kw = 1.5 }}, {{ from_kw = 10, fixed = 350 }}]\n"
+)
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_step_is_chosen_by_the_mean_of_the_three_highest(stored: Path, above: bool) -> None:
+    month = ("--from", "2026-10", "--to", "2026-10")
+    own = shell(stored, "buy = 0.3\n")
+    words = ("report", "demand", *month, "--rule", "norway", "--json")
+    (row,) = json.loads(own(*words))["rows"]
+    billed = row["billed_kw"]
+    assert 2 < billed < 10
+    # The second step begins at the demand itself, or a thousandth above it.
+    begin = round(billed + 0.001, 6) if above else billed
+    own = shell(stored, "buy = 0.3\n" + STEPS.replace("{kw}", repr(begin)))
+    amount = 125 if above else 206.5 + 1.5 * billed
+    total = energy(own, *month, "--by", "month")["total"]
+    assert total["demand_charge"] == pytest.approx(amount, abs=1e-5)
+    html = own.directory / f"steps-{above}.html"
+    found = json.loads(own("report", "statement", *month, "--html", str(html), "--json"))
+    (charge,) = found["statements"][0]["demand_charges"]
+    assert (charge["begin"], charge["demand_kw"]) == ("2026-10-01T00:00:00+02:00", billed)
+    step = (charge["step_from_kw"], charge["fixed"], charge["per_kw"])
+    assert step == ((0, 125, 0) if above else (billed, 206.5, 1.5))
+    assert charge["amount"] == pytest.approx(amount, abs=1e-5)
+    text = f"{billed:.3f} kW" + ("" if above else f" (step from {billed:g} kW)")
+    assert text in own("report", "statement", *month)
+    assert text in html.read_text(encoding="utf-8")
 
 
 def test_a_rule_of_ones_own_stands_beside_the_configuration(stored: Path) -> None:

@@ -165,6 +165,9 @@ def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked)
                 *cells(row, every),
             )  # fmt: skip
         out.print(fitting(table))
+        for charge in one.charges:
+            span = " to ".join(moment(at, zone) for at in charge.span)
+            out.print(plain(f"demand {span}: {charge.text(currency)}"))
         for remark in remarks(one):
             out.print(f"? {plain(remark)}")
         if one.meter in chain.digests:

@@ -97,13 +97,29 @@ class Formula(Section):
         return factor, markup + levies, 1 + vat
 
 
+class DemandStep(Section):
+    """One of `demand_steps`: what demand costs from `from_kw` on, up to the next step.
+
+    fixed + kw x demand, of a month (or year, as the rule says)
+    """
+
+    from_kw: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    fixed: _Price = 0.0
+    kw: _Price = 0.0
+
+    def charge(self, demand_kw: Decimal) -> Decimal:
+        """Return what this demand costs."""
+        return Decimal(str(self.fixed)) + Decimal(str(self.kw)) * demand_kw
+
+
 class Price(Section):
     """`[[prices.valid]]`: prices from the day `since` on, until the next entry.
 
     A kWh costs `buy`, in every tariff that has no price of its own, or the imported price of
     its quarter hour by `buy_formula`; fed back it earns `sell`, or that by `sell_formula`.
     The standing charges are the connection's, `demand_kw` is what a kW costs that
-    `demand_rule` finds; they are as on the bill, with VAT.
+    `demand_rule` finds, or `demand_steps` what it costs by its size; they are as on the
+    bill, with VAT.
     """
 
     since: dt.date
@@ -118,6 +134,7 @@ class Price(Section):
     standing_day: _Price = 0.0
     standing_month: _Price = 0.0
     demand_kw: _Price = 0.0
+    demand_steps: list[DemandStep] = Field(default_factory=list)
     # "belgium", "norway", "germany" or a file; without it the highest quarter of each month.
     demand_rule: str = ""
 
@@ -130,14 +147,33 @@ class Price(Section):
             raise ValueError("buy is missing: give a price of a kWh, or buy_formula")
         if self.sell_formula is not None and "sell" in self.model_fields_set:
             raise ValueError("sell and sell_formula: a kWh has one price, leave one out")
-        if self.demand_rule and not self.demand_kw:
+        if self.demand_kw and self.demand_steps:
+            raise ValueError("demand_kw and demand_steps: demand has one price, leave one out")
+        if self.demand_rule and not self.charges_demand:
             raise ValueError("demand_rule without demand_kw: what does a kW cost?")
+        begins = [step.from_kw for step in self.demand_steps]
+        if begins and begins[0] != 0:
+            raise ValueError(f"demand_steps begin at {begins[0]:g} kW: what does less cost?")
+        if begins != sorted(set(begins)):
+            raise ValueError("demand_steps: each step begins above the one before it")
         return self
 
     @property
     def moving(self) -> bool:
         """Whether imported prices are needed."""
         return self.buy_formula is not None or self.sell_formula is not None
+
+    @property
+    def charges_demand(self) -> bool:
+        """Whether demand costs something."""
+        return bool(self.demand_kw or self.demand_steps)
+
+    def step(self, demand_kw: Decimal) -> DemandStep:
+        """Return the step into which a demand falls; `demand_kw` is the only one without steps."""
+        if not self.demand_steps:
+            return DemandStep(kw=self.demand_kw)
+        begun = [one for one in self.demand_steps if Decimal(str(one.from_kw)) <= demand_kw]
+        return begun[-1] if begun else self.demand_steps[0]
 
     @property
     def by_tariff(self) -> bool:

@@ -1,6 +1,7 @@
 """Charges on demand: what a kW costs, times what the rule of the configuration finds.
 
     charge of a period = billed demand (kW, by the rule) x demand_kw
+                       = fixed + kw x billed demand, of the step into which it falls
 
 A month, or a year, is charged if the report has all of it, or all that there is of it yet.
 """
@@ -14,7 +15,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from logger.config.demandrule import DemandRule, load_rule
-from logger.config.derive import Prices
+from logger.config.derive import DemandStep, Prices
 from logger.domain.limits import QUARTER_MS
 from logger.domain.spot import NO_SPOTS
 from logger.domain.times import day_of, first_day, next_day
@@ -30,13 +31,34 @@ from logger.report.source import Source, Tags
 @dataclass(frozen=True, slots=True)
 class Charge:
     """What the demand of a month or year of one meter costs; `sure` if no quarter hour of it
-    is missing or estimated."""
+    is missing or estimated; `step` is the price that holds for so much."""
 
     meter: str
     span: TimeSpan
     demand_kw: float
+    step: DemandStep
     amount: Decimal
     sure: bool
+
+    def plain(self) -> dict[str, float | bool]:
+        """Return it for JSON, but for its span."""
+        return {
+            "demand_kw": round(self.demand_kw, 6),
+            "step_from_kw": self.step.from_kw,
+            "fixed": self.step.fixed,
+            "per_kw": self.step.kw,
+            "amount": float(self.amount),
+            "sure": self.sure,
+        }
+
+    def text(self, currency: str) -> str:
+        """Return for people what was charged, and how it was computed."""
+        how = [f"{self.step.fixed:g}"] if self.step.fixed or not self.step.kw else []
+        how += [f"{self.step.kw:g} x {self.demand_kw:.3f} kW"] if self.step.kw else []
+        of = f" (step from {self.step.from_kw:g} kW)" if self.step.from_kw else ""
+        mark = "" if self.sure else " ?"
+        demand = f"{self.demand_kw:.3f} kW{of}{mark}"
+        return f"{demand}: {' + '.join(how)} = {self.amount:.2f} {currency}"
 
 
 def charges(
@@ -55,7 +77,7 @@ def charges(
     span = (shown[0].start_ms, shown[-1].end_ms)
     known = PriceList(prices, NO_SPOTS, zone)
     found: list[Charge] = []
-    names = {price.demand_rule for price in known.entries(span) if price.demand_kw}
+    names = {price.demand_rule for price in known.entries(span) if price.charges_demand}
     for name in sorted(names):
         rule = load_rule(name) if name else DemandRule()
         spans = _periods(rule, span, zone)
@@ -67,9 +89,11 @@ def charges(
             ended = row.end_ms <= span[1] or newest <= span[1]
             if price is None or price.demand_rule != name or row.start_ms < span[0] or not ended:
                 continue
-            amount = Decimal(repr(row.billed)) * Decimal(str(price.demand_kw))
-            until = min(row.end_ms, span[1])
-            found.append(Charge(row.meter, (row.start_ms, until), row.billed, amount, row.sure))
+            # A step is chosen by the demand as it is shown: the last digits are a mean's own.
+            billed = Decimal(repr(row.billed))
+            step = price.step(round(billed, 6))
+            own = (row.start_ms, min(row.end_ms, span[1]))
+            found.append(Charge(row.meter, own, row.billed, step, step.charge(billed), row.sure))
     return found
 
 

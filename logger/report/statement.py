@@ -17,7 +17,7 @@ from logger.domain.limits import BORDER_MS, QUARTER_MS
 from logger.domain.spot import NO_SPOTS, Spots
 from logger.domain.timespan import TimeSpan, merged
 from logger.report.calendar import Period
-from logger.report.charges import add, charges
+from logger.report.charges import Charge, add, charges
 from logger.report.counted import Bounds
 from logger.report.countervalues import CounterValues, Series
 from logger.report.daychain import EVER
@@ -70,6 +70,7 @@ class Statement:
     total: EnergyRow
     events: tuple[Event, ...]
     estimates: tuple[Estimate, ...]
+    charges: tuple[Charge, ...] = ()
 
     @property
     def sure(self) -> bool:
@@ -103,8 +104,8 @@ def statement(
     rows, total = report(_as_grid(found), shown, prices, zone, own_hours, spots, standing=grid)
     if not rows:
         return None
-    if grid:
-        add([*rows, total], charges(source, shown, prices, zone, tags, hours))
+    charged = charges(source, shown, prices, zone, tags, hours) if grid else []
+    add([*rows, total], charged)
     events = joined(source.read("event", [EVER], {"kind": _NAMED}, ()))
     own = tuple(one for one in within(events, span) if one.meter in {meter, ""})
     quarters = hours or quarter_hours(source, span, tags)
@@ -118,6 +119,7 @@ def statement(
         total,
         own,
         tuple(_estimates(tuple(quarters.values()), found, span)),
+        tuple(charged),
     )
 
 

@@ -76,6 +76,10 @@ def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
              "import_kwh": one.drawn, "text": one.text}
             for one in found.estimates
         ],
+        "demand_charges": [
+            {"begin": _iso(one.span[0], zone), "end": _iso(one.span[1], zone), **one.plain()}
+            for one in found.charges
+        ],
         "sure": found.sure,
     }  # fmt: skip
 
@@ -217,6 +221,10 @@ def _section(
     ]  # fmt: skip
     names = ["period", "import", *tariffs, "export", *heads(every, currency)]
     parts.append(_table("energy, kWh", names, rows[:-1], rows[-1]))
+    if found.charges:
+        spans = [[moment(at, zone) for at in one.span] for one in found.charges]
+        lines = [[*own, one.text(currency)] for own, one in zip(spans, found.charges, strict=True)]
+        parts.append(_table("demand charges", ["from", "to", "remark"], lines))
     told = [
         [one.kind.replace("_", " "), moment(one.start_ms, zone),
          moment(one.end_ms, zone) if one.end_ms is not None else "goes on", one.text]
