@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -44,7 +43,7 @@ def fields(points: list[Point]) -> dict[int, dict[str, object]]:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> tuple[tuple[Derive, PriceWatch, Path]]:
+def watched(tmp_path: Path) -> tuple[Derive, PriceWatch, Path]:
     derive = house()
     config = configured(tmp_path)
     return derive, PriceWatch(config, derive.costs.take), kept.beside(config.buffer.path)
