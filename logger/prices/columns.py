@@ -11,7 +11,16 @@ from logger.prices.units import Unit, unit_in
 
 _START = frozenset(
     {
-        *("start", "starttime", "starttimestamp", "startsat", "timestart", "from", "fromtime"),
+        *(
+            "start",
+            "startdate",
+            "starttime",
+            "starttimestamp",
+            "startsat",
+            "timestart",
+            "from",
+            "fromtime",
+        ),
         *("validfrom", "deliverystart", "periodstart", "timestamp", "time", "datetime"),
         *("unixseconds", "hourutc", "timeutc", "hourdk", "timedk", "readingdate", "mtu"),
         *("mtustart", "zeitstempel", "zeit", "datumvon", "datumzeit", "von", "beginn"),
@@ -22,7 +31,18 @@ _DATE = frozenset({"date", "datum", "day", "tag"})
 _CLOCK = frozenset({"anfang", "von", "from", "start", "starttime", "time", "zeit", "uhrzeit"})
 _END = frozenset(
     {
-        *("end", "endtime", "endtimestamp", "endsat", "timeend", "to", "until", "till", "totime"),
+        *(
+            "end",
+            "enddate",
+            "endtime",
+            "endtimestamp",
+            "endsat",
+            "timeend",
+            "to",
+            "until",
+            "till",
+            "totime",
+        ),
         *("validto", "deliveryend", "periodend", "datumbis", "bis", "ende"),
     }
 )
@@ -59,9 +79,14 @@ def zone_in(name: str) -> str | None:
     return "UTC" if re.search(r"utc$", name.strip().lower()) else None
 
 
+def last(name: str) -> str:
+    """Return a name without those of the objects around it: "node.startsAt" is startsAt."""
+    return name.rsplit(".", 1)[-1]
+
+
 def is_start(name: str) -> bool:
     """Whether a column of this name may hold the times."""
-    return plain(name) in _START | _DATE
+    return plain(last(name)) in _START | _DATE
 
 
 def layout(names: Sequence[str], wanted: str | None, currency: str) -> Layout:
@@ -69,7 +94,7 @@ def layout(names: Sequence[str], wanted: str | None, currency: str) -> Layout:
 
     Of several prices that of the currency is taken. Raises ValueError with what is there.
     """
-    starts = [name for name in names if plain(name) in _START]
+    starts = [name for name in names if plain(last(name)) in _START]
     starts.sort(key=lambda name: zone_in(name) != "UTC")
     date = next((name for name in names if plain(name) in _DATE), None)
     clock = next((name for name in names if plain(name) in _CLOCK), None) if date else None
@@ -81,7 +106,7 @@ def layout(names: Sequence[str], wanted: str | None, currency: str) -> Layout:
         date = None
     if not starts:
         raise ValueError(f"no column of times among {_listed(names)}")
-    end = None if date else next((name for name in names if plain(name) in _END), None)
+    end = None if date else next((name for name in names if plain(last(name)) in _END), None)
     taken = {starts[0], end, date}
     price = _price([name for name in names if name not in taken], wanted, currency)
     return Layout(starts[0], end, price, date, unit_in(price), zone_in(starts[0]))
@@ -114,8 +139,7 @@ def _may_be_price(name: str) -> bool:
 
 
 def _spellings(name: str) -> set[str]:
-    last = name.rsplit(".", 1)[-1]
-    return {name.lower(), last.lower(), plain(name)}
+    return {name.lower(), last(name).lower(), plain(name)}
 
 
 def _listed(names: Sequence[str]) -> str:

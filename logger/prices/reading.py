@@ -26,6 +26,7 @@ from logger.texts import one_line
 _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 64 * 1024**2  # of text: some decades of quarter hours
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_LAST = (0, 1, 1000, 60_000)
 _STEPS = frozenset({QUARTER_MS, 2 * QUARTER_MS, _HOUR_MS})
 
 
@@ -219,13 +220,20 @@ def _times(rows: Sequence[_Row], zone: ZoneInfo | None) -> None:
     for row, stamp in ends:
         if row.bad:
             continue
-        row.end = _end(row, stamp, zone)
+        row.end = _after(_end(row, stamp, zone))
         length = (row.end or 0) - row.start
         if row.end is None or length <= 0 or length > _DAY_MS + _HOUR_MS or length % QUARTER_MS:
             row.bad = (
                 f"from {row.cells.start!r} to {row.cells.end!r}: expected a quarter hour, an "
                 "hour, or several of them, up to a day"
             )
+
+
+def _after(end: int | None) -> int | None:
+    """Return the end itself of a span of which the last minute, second or millisecond is told."""
+    if end is None:
+        return None
+    return next((end + part for part in _LAST if (end + part) % QUARTER_MS == 0), end)
 
 
 def _end(row: _Row, stamp: Stamp, zone: ZoneInfo | None) -> int | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from logger.prices.columns import Layout, chosen, is_start, layout
+from logger.prices.columns import Layout, chosen, is_start, last, layout
 from logger.prices.stamps import parsed, parts
 from logger.prices.units import unit_in
 
@@ -69,6 +69,8 @@ def _csv(text: str, column: str | None, only: Sequence[str], currency: str) -> T
                 rows.append((reader.line_num, [cell.strip() for cell in row]))
     except csv.Error as err:
         raise ValueError(f"line {reader.line_num}: not CSV: {err}") from None
+    if len(rows) > 1 and rows[0][1][0] == "" and _is_time(rows[1][1][0]):
+        rows[0][1][0] = "time"  # an index without a name, as data frames are written
     for place, (_, names) in enumerate(rows[:_HEAD_LINES]):
         if any(is_start(name) for name in names) and len(names) > 1:
             return _with_head(names, rows[place + 1 :], delimiter, column, only, currency)
@@ -98,13 +100,11 @@ def _headless(rows: Sequence[tuple[int, list[str]]], delimiter: str, column: str
     if not rows:
         raise ValueError("no prices in it")
     line, row = rows[0]
-    try:
-        parsed(parts(row[0])[0])
-    except ValueError:
+    if not _is_time(row[0]):
         raise ValueError(
             f"line {line}: neither a head with a column of times, nor a time and a price: "
             f"{delimiter.join(row)[:80]!r}"
-        ) from None
+        )
     if column is not None or len(row) not in (2, 3):
         raise ValueError(f"line {line}: a file without a head has lines of time{delimiter}price")
     names = ["start", "end", "price"] if len(row) == 3 else ["start", "price"]
@@ -113,13 +113,21 @@ def _headless(rows: Sequence[tuple[int, list[str]]], delimiter: str, column: str
     return Table(cells, found, delimiter, None, "line")
 
 
+def _is_time(text: str) -> bool:
+    try:
+        parsed(parts(text)[0])
+    except ValueError:
+        return False
+    return True
+
+
 def _cells(number: int, row: Mapping[str, str], found: Layout) -> Cells:
     start, end = parts(row.get(found.start, ""))
     if found.date is not None:
         start = f"{row.get(found.date, '')} {start}"
     if found.end is not None:
         end = row.get(found.end) or None
-    unit = next((v for k, v in row.items() if k.lower() == "unit" and unit_in(v)), None)
+    unit = next((v for k, v in row.items() if last(k).lower() == "unit" and unit_in(v)), None)
     return Cells(number, start, end, row.get(found.price), unit)
 
 
@@ -173,7 +181,13 @@ def _lists(data: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
     if isinstance(data, list):
         objects: list[Row] = [_flat(one) for one in data if isinstance(one, dict)]
         if objects and any(is_start(name) for name in objects[0]):
-            yield keys, objects
+            # What has lists of prices in it is no price, though it may tell the one of now.
+            plain = any(is_start(name) for name in objects[0] if "." not in name)
+            inside = [] if plain else [own for one in data for own in _lists(one, keys) if own[1]]
+            yield from inside or [(keys, objects)]
+            return
+        if data and all(_is_pair(one) for one in data):
+            yield keys, [{"time": one[0], "price": _text(one[1]) or ""} for one in data]
             return
         for one in data:
             yield from _lists(one, keys)
@@ -193,6 +207,13 @@ def _lists(data: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], 
             return
         for name, own in data.items():
             yield from _lists(own, (*keys, str(name).lower()))
+
+
+def _is_pair(value: object) -> bool:
+    """Whether it is a time in seconds or milliseconds since 1970, and a price or none."""
+    if not isinstance(value, list) or len(value) != 2 or isinstance(value[1], dict | list):
+        return False
+    return isinstance(value[0], str) and value[0].isdigit() and _is_time(value[0])
 
 
 def _column(value: object) -> bool:
