@@ -26,6 +26,7 @@ DESK, PHONE = 1600, 390
 THEMES = ("light", "dark")
 _STEADY = 3  # looks in a row, each so many milliseconds after the last, that find the same
 _PAUSE_MS = 500
+_HIGHER = 4  # times a page may grow when its window does
 # What a page still has to do: 0 once every panel that is there has its data. The class is that
 # of Grafana 9, the labels are those of 10 and later.
 _BUSY = """(() => {
@@ -92,7 +93,9 @@ def take(browser: Browser, url: str, width: int, path: Path) -> None:
     browser.open(url, width, 1000)
     _settled(browser)
     height = 0
-    while (found := int(browser.value(_HEIGHT))) > height:
+    for _ in range(_HIGHER):
+        if (found := int(browser.value(_HEIGHT))) <= height:
+            break
         height = found
         browser.resize(width, height)
         _settled(browser)
