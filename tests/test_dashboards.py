@@ -103,6 +103,16 @@ def test_a_dashboard_loads_from_a_file_in_every_version(board: Json) -> None:
     assert "$$" not in text
 
 
+def test_a_panel_with_a_range_of_its_own_asks_for_all_of_it(panel: Json) -> None:
+    """Grafana 9 and 10 put the range of the dashboard into a query, and that of the panel only
+    into `$timeFilter`."""
+    if last := panel.get("timeFrom"):
+        for target in panel["targets"]:
+            text = target["query"].replace(f"${{__from}}ms - {last}", "$timeFilter")
+            assert "$timeFilter" in text
+            assert "${__from}" not in text
+
+
 def test_panels_stand_side_by_side(board: Json) -> None:
     ids = [panel["id"] for panel in board["panels"]]
     assert len(set(ids)) == len(ids)

@@ -41,7 +41,7 @@ _SILENT = "no reading"
 _NO_LINE: Json = {"color": {"fixed": _NONE}, "width": 0}
 _SOME_W = 1  # from so much on, in W, an arrow is drawn
 # The text of a value is so high, that of a name, and an arrow, in pixels.
-_VALUE, _NAME, _ARROW = 18, 13, 34
+_VALUE, _NAME, _ARROW = 20, 13, 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ class _Arrow:
     colour: str
 
 
-_GRID = _Node("Grid", (2, 72, 56, 6), BUY)
-_LOAD = _Node("Load", (37, 37, 56, 6), LOAD)
-_SUN = _Node("PV", (37, 37, 6, 56), SUN)
-_STORE = _Node("Battery", (72, 2, 56, 6), CHARGE)
+_GRID = _Node("Grid", (2, 72, 62, 5), BUY)
+_LOAD = _Node("Load", (37, 37, 62, 5), LOAD)
+_SUN = _Node("PV", (37, 37, 5, 62), SUN)
+_STORE = _Node("Battery", (72, 2, 62, 5), CHARGE)
 # The gaps between the boxes.
-_BESIDE_GRID, _BESIDE_STORE, _BELOW_SUN = (28, 63, 56, 6), (63, 28, 56, 6), (37, 37, 44, 44)
+_BESIDE_GRID, _BESIDE_STORE, _BELOW_SUN = (28, 63, 62, 5), (63, 28, 62, 5), (37, 37, 38, 38)
 _ARROWS = (
     _Arrow(("Grid", "Load"), _BESIDE_GRID, "drawn", "\N{RIGHTWARDS ARROW}", BUY),
     _Arrow(("Grid", "Load"), _BESIDE_GRID, "fed", "\N{LEFTWARDS ARROW}", SELL),
@@ -140,7 +140,7 @@ def _box(node: _Node) -> list[Json]:
     value = _writing(_VALUE, {"mode": "field", "field": node.name, "fixed": _SILENT}, plain)
     name = _writing(_NAME, {"mode": "fixed", "fixed": node.name}, plain)
     line = {"color": {"fixed": node.colour}, "width": 2}
-    above = _place(left, right, top + 2, 100 - top - 13)
+    above = _place(left, right, top + 1, 100 - top - 11)
     return [
         _element("rectangle", node.name, _place(*node.place), value, line),
         _element("text", f"{node.name}: name", above, name, _NO_LINE),
