@@ -26,18 +26,21 @@ DESK, PHONE = 1600, 390
 THEMES = ("light", "dark")
 _STEADY = 3  # looks in a row, each so many milliseconds after the last, that find the same
 _PAUSE_MS = 500
-_HIGHER = 4  # times a page may grow when its window does
+_HIGHER = 4  # times a page may change its height when its window does
 # What a page still has to do: 0 once every panel that is there has its data. The class is that
 # of Grafana 9, the labels are those of 10 and later.
 _BUSY = """(() => {
   const one = (text) => document.querySelectorAll(text).length;
-  if (!one('.react-grid-layout') && !one('[data-testid*="Panel header"]')) return 1e6;
+  if (!one('.react-grid-layout')) return 1e6;
   const work = ['.panel-loading', '[aria-label="Panel loading bar"]', '[data-testid="Spinner"]'];
   return work.map(one).reduce((a, b) => a + b);
 })()"""
-# The height of the content: the page itself never scrolls, a box in it does.
-_HEIGHT = """Math.max(...[...document.querySelectorAll('.scrollbar-view, main, body')]
-  .map((one) => one.scrollHeight))"""
+# Where the content ends: the page itself never scrolls, a box in it does.
+_END = """(() => {
+  const grid = document.querySelector('.react-grid-layout');
+  const top = grid.closest('.scrollbar-view, main, body').scrollTop;
+  return Math.ceil(grid.getBoundingClientRect().bottom + top) + 16;
+})()"""
 _SHOWN = f"""new Promise((done) => setTimeout(done, {_PAUSE_MS})).then(() => [
   document.body.innerText.length, document.querySelectorAll('canvas, svg').length,
   performance.getEntriesByType('resource').length].join(' '))"""
@@ -94,7 +97,7 @@ def take(browser: Browser, url: str, width: int, path: Path) -> None:
     _settled(browser)
     height = 0
     for _ in range(_HIGHER):
-        if (found := int(browser.value(_HEIGHT))) <= height:
+        if (found := int(browser.value(_END))) == height:
             break
         height = found
         browser.resize(width, height)

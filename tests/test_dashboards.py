@@ -445,6 +445,26 @@ def test_data_sources_hold_no_token(tmp_path: Path) -> None:
     assert provider["providers"][0]["options"]["path"] == "/prov/dashboards"
 
 
+def test_dashboards_of_one_meter_begin_with_the_grid_meter() -> None:
+    """Grafana would take the first of the alphabet: a battery, a bakery."""
+    config = load_config(ROOT / "config" / "demo.toml")
+    made = dashboards(dashboard_options(config))
+    begins = {
+        name: variable["current"]
+        for name, board in made.items()
+        for variable in board["templating"]["list"]
+        if variable["name"] == "meter" and not variable["includeAll"]
+    }
+    assert set(begins) == {"energy.json", "meters.json", "quality.json"}
+    assert all(one["value"] == one["text"] == "grid" for one in begins.values())
+
+
+def test_a_table_names_what_it_has_no_value_of(panel: Json) -> None:
+    """A column without any value has no type for Grafana, which shows such a cell as JSON."""
+    if panel["type"] == "table":
+        assert panel["fieldConfig"]["defaults"]["custom"]["displayMode"] == "color-text"
+
+
 def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     many = dashboards(DashboardOptions(meters=60))
     rows = [one for one in many["phases.json"]["panels"] if one["type"] == "row"]
@@ -453,9 +473,16 @@ def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     (meter,) = (v for v in many["phases.json"]["templating"]["list"] if v["name"] == "meter")
     assert meter["multi"]
     assert meter["current"] == {}  # Grafana takes the first one
+    loads = [panel for panel in panels(many["meters.json"]) if "loads" in panel["title"].lower()]
+    assert {panel["title"] for panel in loads} == {"Top loads", "Shares of the loads",
+                                                   "Loads by day"}  # fmt: skip
+    for panel in loads:
+        aliases = {target.get("alias") for target in panel["targets"]}
+        assert "$tag_meter" not in aliases, panel["title"]
     for panel in panels(many["logger.json"]):
         if panel["type"] == "timeseries" and "$tag_meter" in json.dumps(panel["targets"]):
             assert not panel["options"]["legend"]["showLegend"], panel["title"]
-    few = json.dumps(dashboards(DashboardOptions(meters=3)))
-    assert '"repeat"' not in few
+    few = dashboards(DashboardOptions(meters=2))
+    assert '"repeat"' not in json.dumps(few)
+    assert "$tag_meter" in json.dumps(few["meters.json"])
     assert "meters.json" not in dashboards(DashboardOptions(meters=1))

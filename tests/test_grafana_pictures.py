@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long  # Chromium is 113 MB to fetch: not a part of the 
 # A box that scrolls, whose panel is still loading until its data is there.
 PAGE = """<!doctype html><meta name="viewport" content="width=device-width">
 <body style="margin: 0"><div class="scrollbar-view" style="height: 100vh;
-overflow: auto"><div class="react-grid-layout" style="height: 2345px">
+overflow: auto"><div class="react-grid-layout" style="height: 2329px">
 <i class="panel-loading"></i></div></div><script>fetch("/data").then(() =>
 document.querySelector("i").remove())</script>"""
 LOGIN = {"user": "admin", "password": "a b#c"}

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from logger.grafana import money
 from logger.grafana.frame import CENTRES, dashboard, variables
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import Json, override, row, shares, table, target
+from logger.grafana.panels import BUY, Json, override, row, shares, table, target
 from logger.grafana.pattern import MONTHS
 from logger.grafana.query import (
     MONTH,
@@ -29,6 +29,7 @@ from logger.grafana.query import (
     month,
     summed,
 )  # fmt: skip
+from logger.grafana.ranking import ranked
 
 _COUNTED = (
     "from the counters, as `report statement --cost-centre` has it. Its meters: `cost_centre` in "
@@ -108,7 +109,7 @@ def _sums(settings: DashboardOptions) -> Json:
         columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"), empty=_NOTHING,
         overrides=[
             _named(settings),
-            override("Drawn in the month", custom__displayMode="gradient-gauge", min=0),
+            ranked("Drawn in the month", BUY),
             *(override(headings[name], unit=settings.money, decimals=2)
               for name in ("cost", "costs") if name in headings),
         ],
@@ -157,7 +158,8 @@ def _months(settings: DashboardOptions, title: str, unit: str, decimals: int) ->
         [_rows(rows, MONTHS)],
         unit=unit, decimals=decimals, height=_HEIGHT, empty=_NOTHING,
         columns={"centre": "Cost centre", **{name: name for name in MONTHS}},
-        hidden=("Time", "time"), overrides=[_named(settings)],
+        hidden=("Time", "time"), custom={"minWidth": 60},
+        overrides=[_named(settings), override("Cost centre", custom__width=150)],
     )  # fmt: skip
 
 

@@ -105,14 +105,14 @@ def _meters() -> list[Json]:
             "Last seen",
             "The newest counter of each meter within two days, and how long ago it was read.",
             [target(seen, table=True)],
-            width=8, height=7, unit="string", empty=unread,
+            height=7, unit="string", empty=unread,
             columns={
                 "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
                 "kWh": "Import counter",
             },
             overrides=[
                 _wide("Meter", 80),
-                _wide("Role", 60),
+                _wide("Role", 90),
                 {
                     "matcher": {"id": "byName", "options": "Last reading"},
                     "properties": [
@@ -129,7 +129,7 @@ def _meters() -> list[Json]:
             "(F forward, R reverse); power-downs counts how often the meter lost its supply; the "
             "code sets the meaning of the display's total.",
             [target(facts, table=True)],
-            width=16, height=7, columns={"meter": "Meter", **names},
+            height=7, columns={"meter": "Meter", **names},
             hidden=("Time", "time"), unit="string", empty=unread,
             overrides=[
                 _wide(column, width)

@@ -23,6 +23,7 @@ EMPTY = "nothing was read in this range: choose another, or see the dashboard Lo
 
 # The same thing has the same colour everywhere, readable on a light and a dark ground.
 BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"
+GREY = "#8e8e8e"  # a rest
 CHARGE, DISCHARGE = "dark-green", "light-green"
 PHASE_COLOURS = {"L1": "orange", "L2": "blue", "L3": "green"}
 TARIFF_COLOURS = {"T1": "dark-blue", "T2": "light-blue", "T3": "dark-purple", "T4": "light-purple"}
@@ -272,8 +273,13 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
             "renameByName": {name: text for name, text in columns.items() if name != text},
         },
     }
-    custom = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
-    more["defaults"] = {"mappings": [NOTHING], **more.get("defaults", {})}
+    # A column without any value has no type, and would be shown as JSON: "null".
+    custom = {"align": "auto", "displayMode": "color-text", "filterable": False, "inspect": False}
+    custom |= more.pop("custom", {})
+    more["defaults"] = {
+        "mappings": [NOTHING], "color": {"mode": "fixed", "fixedColor": PLAIN},
+        **more.get("defaults", {}),
+    }  # fmt: skip
     return panel(
         "table", title, text, targets, options=options, custom=custom,
         transformations=[*before, organize], **more,

@@ -233,7 +233,7 @@ def phases(settings: DashboardOptions) -> Json:
     panels = [_latest(settings)]
     for title, own in groups.items():
         if own:
-            heading = row(title, each="meter" if settings.crowded else "")
+            heading = row(title, each="meter" if settings.apart else "")
             panels += [heading, *spread(own, 3 if len(own) == 3 else 2)]
     return dashboard(
         UID,

@@ -18,7 +18,6 @@ from logger.grafana.panels import (
     by_pattern,
     coloured,
     curves,
-    lengths,
     limits,
     row,
     stat,
@@ -43,6 +42,7 @@ from logger.grafana.query import (
     steps,
     where,
 )  # fmt: skip
+from logger.grafana.ranking import monthly
 
 _EACH = '"phase" = \'total\' AND "tariff" =~ /^T[1-4]$/'
 _MISSED = "Energy counted during an outage stands in the first bar after it."
@@ -71,16 +71,15 @@ def _change(field: str) -> str:
 
 
 def _months(title: str, field: str, colour: str, text: str) -> Json:
-    return lengths(
+    return monthly(
         title,
         f"{text} of the year that the range ends in, in local time.",
         [
             target(counted(field, SITE, METER, TOTAL, period=month(i)), name)
             for i, name in enumerate(MONTHS, 1)
         ],
-        unit="suffix:kWh", decimals=1, width=12, height=11, thresholds=limits(base=colour),
-        empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
-    )  # fmt: skip
+        colour,
+    )
 
 
 def _counters(settings: DashboardOptions) -> list[Json]:
