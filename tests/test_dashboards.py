@@ -465,6 +465,25 @@ def test_a_table_names_what_it_has_no_value_of(panel: Json) -> None:
         assert panel["fieldConfig"]["defaults"]["custom"]["displayMode"] == "color-text"
 
 
+def test_a_meter_without_tariffs_has_its_days_and_hours(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    text = (ROOT / "config" / "demo.toml").read_text(encoding="utf-8")
+    config.write_text(text.replace('"pro380"', '"pro1"'), encoding="utf-8")
+    board = dashboards(dashboard_options(load_config(config)))["energy.json"]
+    steps = [panel for panel in panels(board) if panel["title"].endswith((" day", " hour"))]
+    assert len(steps) >= 4
+    for panel in steps:
+        if panel["title"].startswith(("Import", "Export")):
+            assert "T[1-4]" not in json.dumps(panel["targets"]), panel["title"]
+
+
+def test_bars_stand_on_zero(panel: Json) -> None:
+    """Grafana 9 begins the axis of bars at the lowest of them."""
+    custom = panel["fieldConfig"]["defaults"]["custom"]
+    if custom.get("drawStyle") == "bars":
+        assert custom["axisSoftMin"] == 0
+
+
 def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     many = dashboards(DashboardOptions(meters=60))
     rows = [one for one in many["phases.json"]["panels"] if one["type"] == "row"]

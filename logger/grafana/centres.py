@@ -36,7 +36,7 @@ _COUNTED = (
     "the configuration."
 )
 _NOTHING = "no meter of a cost centre counted anything in this year"
-_FEW = 6  # so many names have room beside a ring
+_FEW = 12  # so many names have room beside a ring
 # So many parts a query may have: beyond, costs of the year and of its months are left out.
 _MOST = 400
 _HEIGHT = 11
@@ -67,7 +67,8 @@ def _named(settings: DashboardOptions) -> Json:
     names = {
         str(number): {"text": name, "index": number} for number, name in enumerate(settings.centres)
     }
-    return override("Cost centre", unit="none", mappings=[{"type": "value", "options": names}])
+    texts = [{"type": "value", "options": names}]
+    return override("Cost centre", unit="none", mappings=texts, custom__align="left")
 
 
 def _priced(settings: DashboardOptions) -> int:
@@ -105,7 +106,7 @@ def _sums(settings: DashboardOptions) -> Json:
         "Month and year in which the range shown ends, until the end of that day, "
         f"{_COUNTED}{priced}",
         [_rows(rows, list(headings))],
-        unit="suffix:kWh", decimals=1, width=14, height=_HEIGHT, sort="Drawn in the month",
+        unit="suffix:kWh", decimals=1, width=16, height=_HEIGHT, sort="Drawn in the month",
         columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"), empty=_NOTHING,
         overrides=[
             _named(settings),
@@ -126,7 +127,7 @@ def _shares(settings: DashboardOptions) -> Json:
         "What each cost centre drew of what all of them drew, in the month in which the range "
         "shown ends, until the end of that day.",
         asked,
-        unit="suffix:kWh", decimals=1, width=10, height=_HEIGHT, empty=_NOTHING,
+        unit="suffix:kWh", decimals=1, width=8, height=_HEIGHT, empty=_NOTHING,
     )  # fmt: skip
     made["options"]["legend"]["showLegend"] = len(asked) <= _FEW
     return made

@@ -169,7 +169,8 @@ def _rate(field: str, name: str) -> Json:
 
 def health(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
-    common = {"interval": "5m", "points": 300, "width": 12, "height": 7, "decimals": 0}
+    # No decimals given: with 0 Grafana 9 writes `noValue` at each tick that is no whole number.
+    common = {"interval": "5m", "points": 300, "width": 12, "height": 7}
     few = {"axis": {"axisSoftMax": 5}}
     panels = [
         row("Delivery"),
@@ -225,7 +226,7 @@ def health(settings: DashboardOptions) -> Json:
             ],
             unit="percentunit", legend=("mean", "max"), limit_lines=True,
             thresholds=limits((0.8, "red")), defaults={"min": 0, "max": 1},
-            **{key: value for key, value in common.items() if key != "decimals"},
+            **common,
         ),
         curves(
             "Points waiting",

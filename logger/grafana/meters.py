@@ -99,9 +99,10 @@ def _live() -> list[Json]:
             "is fed back. The one that was silent for longest stands first.",
             [target(seen, source=LIVE, table=True)],
             unit="string", width=12, height=10, sort="Last seen", falling=False,
+            custom={"minWidth": 80},
             columns={
-                "meter": "Meter", "role": "Role", "W": "Power", "Time": "Last seen",
-                "time": "Last seen",
+                "meter": "Meter", "W": "Power", "Time": "Last seen", "time": "Last seen",
+                "role": "Role",
             },
             empty="no reading for two days: see the dashboard Logger and meters",
             overrides=[

@@ -35,6 +35,7 @@ class DashboardOptions:
     is there. `centres` are the cost centres, each with the names of its meters.
     `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are, and
     `first` the name of the one that a dashboard of one meter begins with.
+    `by_tariff` says that some meter counts the energy of each tariff apart.
     """
 
     site: str = "home"
@@ -50,6 +51,7 @@ class DashboardOptions:
     )
     slow_s: float = 60.0
     meters: int = 4
+    by_tariff: bool = True
     first: str = ""
     centres: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -135,6 +137,11 @@ def dashboard_options(config: Config) -> DashboardOptions:
             for role in ROLES
         },
         meters=len(meters),
+        by_tariff=any(
+            register.field == "active_import" and register.tariff not in (None, "total")
+            for table in tables.values()
+            for register in table.registers
+        ),
         first=next((meter.name for role in ROLES for meter in meters if meter.role == role), ""),
         centres={
             centre: tuple(meter.name for meter in meters if meter.cost_centre == centre)

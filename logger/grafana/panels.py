@@ -12,8 +12,7 @@ ENERGY: Json = {"type": "influxdb", "uid": "inepro-energy"}
 LIVE: Json = {"type": "influxdb", "uid": "inepro-live"}
 MIXED: Json = {"type": "datasource", "uid": "-- Mixed --"}
 TAG = "inepro-logger"
-# A text in place of a figure, in the colour of plain text: nothing is wrong. Where something
-# is, it is told in the second.
+# Texts in place of a figure: in the colour of plain text, or in the second if something is wrong.
 PLAIN, MISSING = "text", "orange"
 # How an empty cell of a table looks.
 NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
@@ -204,6 +203,7 @@ def bars(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
         "axisPlacement": "auto",
         "axisLabel": "",
         "axisColorMode": "text",
+        "axisSoftMin": 0,
         "scaleDistribution": {"type": "linear"},
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "off"},
