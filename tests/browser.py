@@ -72,16 +72,22 @@ class Browser:
 
     def open(self, url: str, width: int = 1280, height: int = 900, *, dark: bool = False) -> None:
         """Load a page in a window of that size."""
-        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                  deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
+        self.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._ask("Emulation.setEmulatedMedia", features=[scheme])
         self._ask("Emulation.setScrollbarsHidden", hidden=True)
         self._ask("Page.navigate", url=url)
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the window that size; one of a phone's width is a phone's."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                  deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
+
     def value(self, expression: str) -> Any:
-        """Return what an expression of JavaScript gives."""
-        found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Return what an expression of JavaScript gives, once it does if it is a promise."""
+        found = self._ask(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 

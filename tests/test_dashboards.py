@@ -103,6 +103,16 @@ def test_a_dashboard_loads_from_a_file_in_every_version(board: Json) -> None:
     assert "$$" not in text
 
 
+def test_a_panel_with_a_range_of_its_own_asks_for_all_of_it(panel: Json) -> None:
+    """Grafana 9 and 10 put the range of the dashboard into a query, and that of the panel only
+    into `$timeFilter`."""
+    if last := panel.get("timeFrom"):
+        for target in panel["targets"]:
+            text = target["query"].replace(f"${{__from}}ms - {last}", "$timeFilter")
+            assert "$timeFilter" in text
+            assert "${__from}" not in text
+
+
 def test_panels_stand_side_by_side(board: Json) -> None:
     ids = [panel["id"] for panel in board["panels"]]
     assert len(set(ids)) == len(ids)
@@ -435,6 +445,45 @@ def test_data_sources_hold_no_token(tmp_path: Path) -> None:
     assert provider["providers"][0]["options"]["path"] == "/prov/dashboards"
 
 
+def test_dashboards_of_one_meter_begin_with_the_grid_meter() -> None:
+    """Grafana would take the first of the alphabet: a battery, a bakery."""
+    config = load_config(ROOT / "config" / "demo.toml")
+    made = dashboards(dashboard_options(config))
+    begins = {
+        name: variable["current"]
+        for name, board in made.items()
+        for variable in board["templating"]["list"]
+        if variable["name"] == "meter" and not variable["includeAll"]
+    }
+    assert set(begins) == {"energy.json", "meters.json", "quality.json"}
+    assert all(one["value"] == one["text"] == "grid" for one in begins.values())
+
+
+def test_a_table_names_what_it_has_no_value_of(panel: Json) -> None:
+    """A column without any value has no type for Grafana, which shows such a cell as JSON."""
+    if panel["type"] == "table":
+        assert panel["fieldConfig"]["defaults"]["custom"]["displayMode"] == "color-text"
+
+
+def test_a_meter_without_tariffs_has_its_days_and_hours(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    text = (ROOT / "config" / "demo.toml").read_text(encoding="utf-8")
+    config.write_text(text.replace('"pro380"', '"pro1"'), encoding="utf-8")
+    board = dashboards(dashboard_options(load_config(config)))["energy.json"]
+    steps = [panel for panel in panels(board) if panel["title"].endswith((" day", " hour"))]
+    assert len(steps) >= 4
+    for panel in steps:
+        if panel["title"].startswith(("Import", "Export")):
+            assert "T[1-4]" not in json.dumps(panel["targets"]), panel["title"]
+
+
+def test_bars_stand_on_zero(panel: Json) -> None:
+    """Grafana 9 begins the axis of bars at the lowest of them."""
+    custom = panel["fieldConfig"]["defaults"]["custom"]
+    if custom.get("drawStyle") == "bars":
+        assert custom["axisSoftMin"] == 0
+
+
 def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     many = dashboards(DashboardOptions(meters=60))
     rows = [one for one in many["phases.json"]["panels"] if one["type"] == "row"]
@@ -443,9 +492,16 @@ def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     (meter,) = (v for v in many["phases.json"]["templating"]["list"] if v["name"] == "meter")
     assert meter["multi"]
     assert meter["current"] == {}  # Grafana takes the first one
+    loads = [panel for panel in panels(many["meters.json"]) if "loads" in panel["title"].lower()]
+    assert {panel["title"] for panel in loads} == {"Top loads", "Shares of the loads",
+                                                   "Loads by day"}  # fmt: skip
+    for panel in loads:
+        aliases = {target.get("alias") for target in panel["targets"]}
+        assert "$tag_meter" not in aliases, panel["title"]
     for panel in panels(many["logger.json"]):
         if panel["type"] == "timeseries" and "$tag_meter" in json.dumps(panel["targets"]):
             assert not panel["options"]["legend"]["showLegend"], panel["title"]
-    few = json.dumps(dashboards(DashboardOptions(meters=3)))
-    assert '"repeat"' not in few
+    few = dashboards(DashboardOptions(meters=2))
+    assert '"repeat"' not in json.dumps(few)
+    assert "$tag_meter" in json.dumps(few["meters.json"])
     assert "meters.json" not in dashboards(DashboardOptions(meters=1))

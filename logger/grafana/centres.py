@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from logger.grafana import costs, money
 from logger.grafana.frame import CENTRES, dashboard, variables
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import Json, override, row, shares, table, target
+from logger.grafana.panels import BUY, Json, override, row, shares, table, target
 from logger.grafana.pattern import MONTHS
 from logger.grafana.query import (
     MONTH,
@@ -29,13 +29,14 @@ from logger.grafana.query import (
     month,
     summed,
 )  # fmt: skip
+from logger.grafana.ranking import ranked
 
 _COUNTED = (
     "from the counters, as `report statement --cost-centre` has it. Its meters: `cost_centre` in "
     "the configuration."
 )
 _NOTHING = "no meter of a cost centre counted anything in this year"
-_FEW = 6  # so many names have room beside a ring
+_FEW = 12  # so many names have room beside a ring
 # So many parts a query may have: beyond, costs of the year and of its months are left out.
 _MOST = 400
 _HEIGHT = 11
@@ -66,7 +67,8 @@ def _named(settings: DashboardOptions) -> Json:
     names = {
         str(number): {"text": name, "index": number} for number, name in enumerate(settings.centres)
     }
-    return override("Cost centre", unit="none", mappings=[{"type": "value", "options": names}])
+    texts = [{"type": "value", "options": names}]
+    return override("Cost centre", unit="none", mappings=texts, custom__align="left")
 
 
 def _priced(settings: DashboardOptions) -> int:
@@ -105,11 +107,11 @@ def _sums(settings: DashboardOptions) -> Json:
         "Month and year in which the range shown ends, until the end of that day, "
         f"{_COUNTED}{priced}",
         [_rows(rows, list(headings))],
-        unit="suffix:kWh", decimals=1, width=14, height=_HEIGHT, sort="Drawn in the month",
+        unit="suffix:kWh", decimals=1, width=16, height=_HEIGHT, sort="Drawn in the month",
         columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"), empty=_NOTHING,
         overrides=[
             _named(settings),
-            override("Drawn in the month", custom__displayMode="gradient-gauge", min=0),
+            ranked("Drawn in the month", BUY),
             *(override(headings[name], unit=settings.money, decimals=2)
               for name in ("cost", "costs") if name in headings),
         ],
@@ -126,7 +128,7 @@ def _shares(settings: DashboardOptions) -> Json:
         "What each cost centre drew of what all of them drew, in the month in which the range "
         "shown ends, until the end of that day.",
         asked,
-        unit="suffix:kWh", decimals=1, width=10, height=_HEIGHT, empty=_NOTHING,
+        unit="suffix:kWh", decimals=1, width=8, height=_HEIGHT, empty=_NOTHING,
     )  # fmt: skip
     made["options"]["legend"]["showLegend"] = len(asked) <= _FEW
     return made
@@ -158,7 +160,8 @@ def _months(settings: DashboardOptions, title: str, unit: str, decimals: int) ->
         [_rows(rows, MONTHS)],
         unit=unit, decimals=decimals, height=_HEIGHT, empty=_NOTHING,
         columns={"centre": "Cost centre", **{name: name for name in MONTHS}},
-        hidden=("Time", "time"), overrides=[_named(settings)],
+        hidden=("Time", "time"), custom={"minWidth": 60},
+        overrides=[_named(settings), override("Cost centre", custom__width=150)],
     )  # fmt: skip
 
 

@@ -1,8 +1,10 @@
 """The picture of what flows now between grid, PV, battery and load. Pure.
 
-It is Grafana's canvas panel. Each direction of a flow is a line of its own, which is seen only
-while power flows that way: a canvas before Grafana 11 cannot turn an arrow round. Texts are
-bound to fields of tables, whose names are those of the columns in every version.
+It is Grafana's canvas panel, of the two elements that every version has: boxes and texts. Each
+direction of a flow is an arrow of its own between two boxes, which has a colour only while power
+flows that way. (Grafana's own connections came later than the canvas, and could not turn round
+before Grafana 11.) Texts are bound to fields of tables, whose names are those of the columns in
+every version.
 """
 
 # Queries are text for Grafana, made of our own names only.
@@ -36,9 +38,10 @@ _NOW = "time > now() - 5m"
 _TOTAL = "\"phase\" = 'total'"
 _NONE = "transparent"
 _SILENT = "no reading"
+_NO_LINE: Json = {"color": {"fixed": _NONE}, "width": 0}
 _SOME_W = 1  # from so much on, in W, an arrow is drawn
-# The text of a value is so high, and that of a name, in pixels.
-_VALUE, _NAME = 18, 12
+# The text of a value is so high, that of a name, and an arrow, in pixels.
+_VALUE, _NAME, _ARROW = 20, 13, 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +55,27 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class _Arrow:
-    """A line from one box to another, while the field `when` is above zero; each end as a
-    share of half the box, right and up positive."""
+    """A sign between two boxes, in `colour` while the field `when` is above zero."""
 
-    start: str
-    end: str
+    between: tuple[str, str]
+    place: tuple[int, int, int, int]
     when: str
+    sign: str
     colour: str
-    leaves: tuple[int, int]
-    arrives: tuple[int, int]
 
 
-_GRID = _Node("Grid", (2, 74, 56, 8), BUY)
-_LOAD = _Node("Load", (38, 38, 56, 8), LOAD)
-_SUN = _Node("PV", (38, 38, 4, 60), SUN)
-_STORE = _Node("Battery", (74, 2, 56, 8), CHARGE)
-_LEFT, _RIGHT, _UP, _DOWN = (-1, 0), (1, 0), (0, 1), (0, -1)
+_GRID = _Node("Grid", (2, 72, 62, 5), BUY)
+_LOAD = _Node("Load", (37, 37, 62, 5), LOAD)
+_SUN = _Node("PV", (37, 37, 5, 62), SUN)
+_STORE = _Node("Battery", (72, 2, 62, 5), CHARGE)
+# The gaps between the boxes.
+_BESIDE_GRID, _BESIDE_STORE, _BELOW_SUN = (28, 63, 62, 5), (63, 28, 62, 5), (37, 37, 38, 38)
 _ARROWS = (
-    _Arrow("Grid", "Load", "drawn", BUY, _RIGHT, _LEFT),
-    _Arrow("Load", "Grid", "fed", SELL, _LEFT, _RIGHT),
-    _Arrow("PV", "Load", "produced", SUN, _DOWN, _UP),
-    _Arrow("Load", "Battery", "charged", CHARGE, _RIGHT, _LEFT),
-    _Arrow("Battery", "Load", "discharged", DISCHARGE, _LEFT, _RIGHT),
+    _Arrow(("Grid", "Load"), _BESIDE_GRID, "drawn", "\N{RIGHTWARDS ARROW}", BUY),
+    _Arrow(("Grid", "Load"), _BESIDE_GRID, "fed", "\N{LEFTWARDS ARROW}", SELL),
+    _Arrow(("PV", "Load"), _BELOW_SUN, "produced", "\N{DOWNWARDS ARROW}", SUN),
+    _Arrow(("Battery", "Load"), _BESIDE_STORE, "charged", "\N{RIGHTWARDS ARROW}", CHARGE),
+    _Arrow(("Battery", "Load"), _BESIDE_STORE, "discharged", "\N{LEFTWARDS ARROW}", DISCHARGE),
 )
 
 
@@ -116,43 +118,39 @@ def _place(left: float, right: float, top: float, bottom: float) -> Json:
     }
 
 
-def _writing(size: int, text: Json) -> Json:
-    colour = {"fixed": "text"}
+def _writing(size: int, text: Json, colour: Json) -> Json:
     return {"align": "center", "valign": "middle", "size": size, "color": colour, "text": text}
 
 
-def _box(node: _Node, arrows: list[_Arrow]) -> list[Json]:
+def _element(kind: str, name: str, place: Json, writing: Json, border: Json) -> Json:
+    return {
+        "name": name,
+        "type": kind,
+        "background": {"color": {"fixed": _NONE}},
+        "border": border,
+        "config": writing,
+        **place,
+    }
+
+
+def _box(node: _Node) -> list[Json]:
     """Return the elements of a box: its frame with the value, and its name above that."""
-    left, right, top, bottom = node.place
-    value = {"mode": "field", "field": node.name, "fixed": _SILENT}
-    frame = {
-        "name": node.name,
-        "type": "rectangle",
-        "background": {"color": {"fixed": _NONE}},
-        "border": {"color": {"fixed": node.colour}, "width": 2},
-        "config": _writing(_VALUE, value),
-        "connections": [
-            {
-                "source": dict(zip("xy", arrow.leaves, strict=True)),
-                "target": dict(zip("xy", arrow.arrives, strict=True)),
-                "targetName": arrow.end,
-                "path": "straight",
-                "color": {"field": arrow.when, "fixed": _NONE},
-                "size": {"fixed": 3, "min": 1, "max": 10},
-            }
-            for arrow in arrows
-            if arrow.start == node.name
-        ],
-        **_place(left, right, top, bottom),
-    }
-    name = {
-        "name": f"{node.name}: name",
-        "type": "text",
-        "background": {"color": {"fixed": _NONE}},
-        "config": _writing(_NAME, {"mode": "fixed", "fixed": node.name}),
-        **_place(left, right, top + 1, 100 - top - 11),
-    }
-    return [frame, name]
+    left, right, top, _ = node.place
+    plain = {"fixed": "text"}
+    value = _writing(_VALUE, {"mode": "field", "field": node.name, "fixed": _SILENT}, plain)
+    name = _writing(_NAME, {"mode": "fixed", "fixed": node.name}, plain)
+    line = {"color": {"fixed": node.colour}, "width": 2}
+    above = _place(left, right, top + 1, 100 - top - 11)
+    return [
+        _element("rectangle", node.name, _place(*node.place), value, line),
+        _element("text", f"{node.name}: name", above, name, _NO_LINE),
+    ]
+
+
+def _sign(arrow: _Arrow) -> Json:
+    colour = {"field": arrow.when, "fixed": _NONE}
+    writing = _writing(_ARROW, {"mode": "fixed", "fixed": arrow.sign}, colour)
+    return _element("text", arrow.when, _place(*arrow.place), writing, _NO_LINE)
 
 
 def picture(settings: DashboardOptions) -> Json:
@@ -163,7 +161,7 @@ def picture(settings: DashboardOptions) -> Json:
     if settings.has("battery"):
         nodes.append(_STORE)
     names = {node.name for node in nodes}
-    arrows = [one for one in _ARROWS if {one.start, one.end} <= names]
+    arrows = [one for one in _ARROWS if names.issuperset(one.between)]
     options = {
         "inlineEditing": False,
         "showAdvancedTypes": False,
@@ -173,15 +171,18 @@ def picture(settings: DashboardOptions) -> Json:
         "root": {
             "name": "flow",
             "type": "frame",
-            "elements": [element for node in nodes for element in _box(node, arrows)],
+            "elements": [
+                *(element for node in nodes for element in _box(node)),
+                *(_sign(arrow) for arrow in arrows),
+            ],
         },
     }
     battery = " Battery: positive charges, negative discharges." if settings.has("battery") else ""
     return panel(
         "canvas",
         FLOW,
-        "The newest power of each role within five minutes, whatever range is shown; arrows show "
-        "where it flows. Grid: positive is drawn, negative is fed in."
+        "The newest power of each role within five minutes, whatever range is shown; an arrow "
+        "points to where it flows. Grid: positive is drawn, negative is fed in."
         f"{battery} Load = grid + PV - what goes into a battery. \"{_SILENT}\": see the dashboard "
         "Logger and meters.",
         [

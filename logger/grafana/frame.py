@@ -70,13 +70,17 @@ def _hidden(name: str, value: str) -> Json:
 
 def variables(settings: DashboardOptions, *, meter: str = "") -> list[Json]:
     """Return site and what energy queries need, and if wanted `meter`: "one", "many",
-    or "some", which are all but among many meters only the first to begin with."""
+    or "some", which are all but among many meters only one to begin with. The one to begin with
+    is the grid meter: where a site has none of its name Grafana takes the first."""
     found = [_query("site", "Site", 'SHOW TAG VALUES FROM "energy" WITH KEY = "site"')]
     if meter:
         query = f'SHOW TAG VALUES FROM "energy" WITH KEY = "meter" WHERE {SITE}'
         made = _query("meter", "Meter", query, many=meter != "one")
-        if meter == "some" and settings.crowded:
-            made["current"] = {}
+        name = settings.first
+        if name and meter == "one":
+            made["current"] = {"selected": True, "text": name, "value": name}
+        if meter == "some" and settings.apart:
+            made["current"] = {"selected": True, "text": [name], "value": [name]} if name else {}
         found.append(made)
     found.append(_hidden("tz", settings.zone))
     found.append(_hidden("settle", settings.settle))

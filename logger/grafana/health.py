@@ -105,14 +105,14 @@ def _meters() -> list[Json]:
             "Last seen",
             "The newest counter of each meter within two days, and how long ago it was read.",
             [target(seen, table=True)],
-            width=8, height=7, unit="string", empty=unread,
+            height=7, unit="string", empty=unread,
             columns={
                 "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
                 "kWh": "Import counter",
             },
             overrides=[
                 _wide("Meter", 80),
-                _wide("Role", 60),
+                _wide("Role", 90),
                 {
                     "matcher": {"id": "byName", "options": "Last reading"},
                     "properties": [
@@ -129,7 +129,7 @@ def _meters() -> list[Json]:
             "(F forward, R reverse); power-downs counts how often the meter lost its supply; the "
             "code sets the meaning of the display's total.",
             [target(facts, table=True)],
-            width=16, height=7, columns={"meter": "Meter", **names},
+            height=7, columns={"meter": "Meter", **names},
             hidden=("Time", "time"), unit="string", empty=unread,
             overrides=[
                 _wide(column, width)
@@ -169,7 +169,8 @@ def _rate(field: str, name: str) -> Json:
 
 def health(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
-    common = {"interval": "5m", "points": 300, "width": 12, "height": 7, "decimals": 0}
+    # No decimals given: with 0 Grafana 9 writes `noValue` at each tick that is no whole number.
+    common = {"interval": "5m", "points": 300, "width": 12, "height": 7}
     few = {"axis": {"axisSoftMax": 5}}
     panels = [
         row("Delivery"),
@@ -225,7 +226,7 @@ def health(settings: DashboardOptions) -> Json:
             ],
             unit="percentunit", legend=("mean", "max"), limit_lines=True,
             thresholds=limits((0.8, "red")), defaults={"min": 0, "max": 1},
-            **{key: value for key, value in common.items() if key != "decimals"},
+            **common,
         ),
         curves(
             "Points waiting",

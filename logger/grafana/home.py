@@ -31,7 +31,7 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import DAY, GRID, MONTH, RANGE, SITE, YEAR, Period, role, where
+from logger.grafana.query import DAY, GRID, MONTH, RANGE, SHOWN, SITE, YEAR, Period, role, where
 from logger.grafana.today import today
 
 _TOTAL = "\"phase\" = 'total'"
@@ -41,6 +41,10 @@ _PERIODS: tuple[tuple[str, Period], ...] = (
     (f"Month until {_UNTIL}", MONTH),
     (f"Year until {_UNTIL}", YEAR),
 )
+# Grafana 9 and 10 put the range of the dashboard into a query, not that of the panel: the query
+# reaches back from there by itself. What then lies before the range of the panel is not drawn.
+_LAST = "31d"
+_LATELY = SHOWN.since(f"{SHOWN.start} - {_LAST}")
 _CALENDAR = "From the first reading of the day, month or year in which the range shown ends"
 
 
@@ -172,25 +176,25 @@ def _chart(settings: DashboardOptions) -> Json:
 def _days(settings: DashboardOptions) -> Json:
     asked = []
     if settings.has("grid", "pv"):
-        asked.append(target(balance.self_consumed(step="1d"), "Self-consumed"))
+        asked.append(target(balance.self_consumed(_LATELY, step="1d"), "Self-consumed"))
     elif settings.has("pv"):
-        asked.append(target(balance.counter(balance.PRODUCED, step="1d"), "Produced"))
+        asked.append(target(balance.counter(balance.PRODUCED, _LATELY, step="1d"), "Produced"))
     if settings.has("grid"):
-        asked.append(target(balance.counter(balance.IMPORT, step="1d"), "Imported"))
-        exported = balance.counter(balance.EXPORT, step="1d", sign="-1 * ")
+        asked.append(target(balance.counter(balance.IMPORT, _LATELY, step="1d"), "Imported"))
+        exported = balance.counter(balance.EXPORT, _LATELY, step="1d", sign="-1 * ")
         asked.append(target(exported, "Exported"))
     elif settings.has("load"):
-        asked.append(target(balance.counter(balance.LOADS, step="1d"), "Measured loads"))
+        asked.append(target(balance.counter(balance.LOADS, _LATELY, step="1d"), "Measured loads"))
     if settings.has("battery"):
-        asked.append(target(balance.counter(balance.DISCHARGED, step="1d"), "Discharged"))
-        charged = balance.counter(balance.CHARGED, step="1d", sign="-1 * ")
+        asked.append(target(balance.counter(balance.DISCHARGED, _LATELY, step="1d"), "Discharged"))
+        charged = balance.counter(balance.CHARGED, _LATELY, step="1d", sign="-1 * ")
         asked.append(target(charged, "Charged"))
     return bars(
         "Energy by day",
         "The last 31 days, or the range that was chosen by dragging. Exported and charged stand "
         "below the line. A day after an outage holds what was counted meanwhile.",
         asked,
-        unit="suffix:kWh", decimals=1, last="31d", interval="1d", width=12, height=9, legend=(),
+        unit="suffix:kWh", decimals=1, last=_LAST, interval="1d", width=12, height=9, legend=(),
         overrides=[
             coloured("Self-consumed", OWN), coloured("Imported", BUY),
             coloured("Exported", SELL), coloured("Produced", SUN), coloured("Measured loads", LOAD),

@@ -8,7 +8,10 @@ from logger.grafana import balance, costs, money
 from logger.grafana.frame import METERS, dashboard, to_meter, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
+    BUY,
+    GREY,
     LIVE,
+    LOAD,
     PLAIN,
     Json,
     bars,
@@ -40,15 +43,12 @@ from logger.grafana.query import (
     summed,
     where,
 )  # fmt: skip
+from logger.grafana.ranking import ranked
 
 _TOTAL = "\"phase\" = 'total'"
-_REST = "without a meter"
+_REST, _TOGETHER = "without a meter", "load meters"
 _LOADS = (SITE, role("load"), TOTAL)
 _HEAVIEST = 10
-
-
-def _bar(column: str) -> Json:
-    return override(column, custom__displayMode="gradient-gauge", min=0)
 
 
 def _overview(settings: DashboardOptions) -> Json:
@@ -80,7 +80,7 @@ def _overview(settings: DashboardOptions) -> Json:
         hidden=("Time", "time"), sort="Drawn in the month", empty="nothing counted yet",
         overrides=[
             to_meter(),
-            _bar("Drawn in the month"),
+            ranked("Drawn in the month", BUY),
             *(override(heading, unit=unit, decimals=digits)
               for _, heading, unit, digits in sums.values()),
         ],
@@ -99,9 +99,10 @@ def _live() -> list[Json]:
             "is fed back. The one that was silent for longest stands first.",
             [target(seen, source=LIVE, table=True)],
             unit="string", width=12, height=10, sort="Last seen", falling=False,
+            custom={"minWidth": 80},
             columns={
-                "meter": "Meter", "role": "Role", "W": "Power", "Time": "Last seen",
-                "time": "Last seen",
+                "meter": "Meter", "W": "Power", "Time": "Last seen", "time": "Last seen",
+                "role": "Role",
             },
             empty="no reading for two days: see the dashboard Logger and meters",
             overrides=[
@@ -125,7 +126,7 @@ def _top() -> Json:
             {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "kWh", "desc": True}]}},
             {"id": "limit", "options": {"limitField": _HEAVIEST}},
         ],
-        overrides=[to_meter(), _bar("Energy")], empty="no load meter counted anything",
+        overrides=[to_meter(), ranked("Energy", LOAD)], empty="no load meter counted anything",
     )  # fmt: skip
 
 
@@ -133,16 +134,21 @@ def _loads(settings: DashboardOptions) -> list[Json]:
     if not settings.has("load"):
         return []
     whole = settings.has("grid")
-    each = target(summed([Part("active_import", _LOADS)], by=EACH), "$tag_meter")
-    daily = [target(steps("active_import", "1d", *_LOADS, by=EACH), "$tag_meter")]
-    parts = [each]
-    grey = [by_pattern(f"^{_REST}$", "text")]
+    if settings.crowded:  # nobody can tell so many colours apart, and Top loads names them
+        whose = "all load meters together"
+        parts = [target(balance.counter(balance.LOADS), _TOGETHER)]
+        daily = [target(balance.counter(balance.LOADS, step="1d"), _TOGETHER)]
+    else:
+        whose = "each load meter"
+        parts = [target(summed([Part("active_import", _LOADS)], by=EACH), "$tag_meter")]
+        daily = [target(steps("active_import", "1d", *_LOADS, by=EACH), "$tag_meter")]
+    grey = [by_pattern(f"^{_REST}$", GREY), by_pattern(f"^{_TOGETHER}$", LOAD)]
     if whole:
         parts.append(target(balance.unmetered(), _REST))
         daily.append(target(balance.unmetered(step="1d"), _REST))
     ring = shares(
         "Shares of the loads",
-        "Energy of each load meter in the range shown"
+        f"Energy of {whose} in the range shown"
         + (", and what the site consumed besides: a rest without a meter." if whole else "."),
         parts,
         unit="suffix:kWh", decimals=1, width=12, height=10, overrides=grey,
@@ -150,15 +156,13 @@ def _loads(settings: DashboardOptions) -> list[Json]:
     )  # fmt: skip
     days = bars(
         "Loads by day",
-        "Energy of each load meter by day"
+        f"Energy of {whose} by day"
         + (", and the rest that has none." if whole else "."),
         daily,
         unit="suffix:kWh", decimals=1, width=12, height=10, interval="1d", legend=(),
         overrides=grey,
     )  # fmt: skip
     found = [ring, days]
-    for one in found:
-        one["options"]["legend"]["showLegend"] = not settings.crowded
     if whole:
         found += _unmetered()
     return found
@@ -196,7 +200,7 @@ def _months() -> Json:
         [target(added(parts, SHOWN, select=select, by=EACH), table=True)],
         unit="suffix:kWh", decimals=0, height=11, empty="nothing counted yet",
         columns={"meter": "Meter", **{name: name for name in MONTHS}}, hidden=("Time", "time"),
-        overrides=[to_meter()],
+        custom={"minWidth": 60}, overrides=[to_meter(), override("Meter", custom__width=130)],
     )  # fmt: skip
 
 

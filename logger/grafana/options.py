@@ -13,8 +13,8 @@ from logger.domain.datamodel import ROLES
 
 # A reading so soon after a moment counts as the one at it, if slow jobs are not more often.
 _SETTLE_S = 30.0
-# So many meters have room in one chart and its legend.
-_FEW = 6
+# So many meters have room in one chart and its legend, and so many with all their phases.
+_FEW, _FEW_PHASES = 6, 2
 # What a PRO380 measures.
 _USUAL = frozenset(
     {
@@ -33,7 +33,9 @@ class DashboardOptions:
     `prices` nothing shows money. `roles` and `wirings` are those of the meters, `fields`
     what their models measure, `by_role` what those of one role do: a panel is made for what
     is there. `centres` are the cost centres, each with the names of its meters.
-    `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are.
+    `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are, and
+    `first` the name of the one that a dashboard of one meter begins with.
+    `by_tariff` says that some meter counts the energy of each tariff apart.
     """
 
     site: str = "home"
@@ -49,6 +51,8 @@ class DashboardOptions:
     )
     slow_s: float = 60.0
     meters: int = 4
+    by_tariff: bool = True
+    first: str = ""
     centres: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -70,6 +74,11 @@ class DashboardOptions:
     def crowded(self) -> bool:
         """Whether there are too many meters to show all of them in one chart."""
         return self.meters > _FEW
+
+    @property
+    def apart(self) -> bool:
+        """Whether there are too many meters to show all phases of all of them in one chart."""
+        return self.meters > _FEW_PHASES
 
     @property
     def settle(self) -> str:
@@ -127,6 +136,12 @@ def dashboard_options(config: Config) -> DashboardOptions:
             for role in ROLES
         },
         meters=len(meters),
+        by_tariff=any(
+            register.field == "active_import" and register.tariff not in (None, "total")
+            for table in tables.values()
+            for register in table.registers
+        ),
+        first=next((meter.name for role in ROLES for meter in meters if meter.role == role), ""),
         centres={
             centre: tuple(meter.name for meter in meters if meter.cost_centre == centre)
             for centre in sorted({meter.cost_centre for meter in meters if meter.cost_centre})

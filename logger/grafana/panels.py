@@ -12,8 +12,7 @@ ENERGY: Json = {"type": "influxdb", "uid": "inepro-energy"}
 LIVE: Json = {"type": "influxdb", "uid": "inepro-live"}
 MIXED: Json = {"type": "datasource", "uid": "-- Mixed --"}
 TAG = "inepro-logger"
-# A text in place of a figure, in the colour of plain text: nothing is wrong. Where something
-# is, it is told in the second.
+# Texts in place of a figure: in the colour of plain text, or in the second if something is wrong.
 PLAIN, MISSING = "text", "orange"
 # How an empty cell of a table looks.
 NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
@@ -23,6 +22,7 @@ EMPTY = "nothing was read in this range: choose another, or see the dashboard Lo
 
 # The same thing has the same colour everywhere, readable on a light and a dark ground.
 BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"
+GREY = "#8e8e8e"  # a rest
 CHARGE, DISCHARGE = "dark-green", "light-green"
 PHASE_COLOURS = {"L1": "orange", "L2": "blue", "L3": "green"}
 TARIFF_COLOURS = {"T1": "dark-blue", "T2": "light-blue", "T3": "dark-purple", "T4": "light-purple"}
@@ -203,6 +203,7 @@ def bars(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
         "axisPlacement": "auto",
         "axisLabel": "",
         "axisColorMode": "text",
+        "axisSoftMin": 0,
         "scaleDistribution": {"type": "linear"},
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "off"},
@@ -272,8 +273,13 @@ def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
             "renameByName": {name: text for name, text in columns.items() if name != text},
         },
     }
-    custom = {"align": "auto", "displayMode": "auto", "filterable": False, "inspect": False}
-    more["defaults"] = {"mappings": [NOTHING], **more.get("defaults", {})}
+    # A column without any value has no type, and would be shown as JSON: "null".
+    custom = {"align": "auto", "displayMode": "color-text", "filterable": False, "inspect": False}
+    custom |= more.pop("custom", {})
+    more["defaults"] = {
+        "mappings": [NOTHING], "color": {"mode": "fixed", "fixedColor": PLAIN},
+        **more.get("defaults", {}),
+    }  # fmt: skip
     return panel(
         "table", title, text, targets, options=options, custom=custom,
         transformations=[*before, organize], **more,

@@ -8,6 +8,7 @@ from logger.grafana.frame import to_meter
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import LOAD, Json, lengths, limits, override, table, target
 from logger.grafana.query import EACH, METER, RANGE, SITE, TOTAL, ZONE, Part, summed, where
+from logger.grafana.ranking import ranked
 
 _QUARTERS = "of a quarter hour, netted over the phases (`energy_15m`)"
 # Of the load duration: how much of the time the load is above, and the percentile that this is.
@@ -70,7 +71,7 @@ def demands() -> list[Json]:
             columns={"kW": "Demand", "Time": "Began", "time": "Began"},
             overrides=[
                 override("Began", unit="dateTimeAsLocal"),
-                override("Demand", custom__displayMode="gradient-gauge", min=0),
+                ranked("Demand", LOAD),
             ],
             empty="no quarter hour in this range",
         ),

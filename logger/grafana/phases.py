@@ -12,6 +12,7 @@ from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     LIVE,
     PHASE_COLOURS,
+    PLAIN,
     Json,
     by_pattern,
     curves,
@@ -70,7 +71,8 @@ def _apart(field: str) -> list[Json]:
 
 
 def _colours() -> list[Json]:
-    return [by_pattern(f" {phase}$", colour) for phase, colour in PHASE_COLOURS.items()]
+    whole = {"total": PLAIN}  # else it has the next colour, which is that of a phase
+    return [by_pattern(f" {phase}$", colour) for phase, colour in (PHASE_COLOURS | whole).items()]
 
 
 _COLUMNS = {
@@ -233,7 +235,7 @@ def phases(settings: DashboardOptions) -> Json:
     panels = [_latest(settings)]
     for title, own in groups.items():
         if own:
-            heading = row(title, each="meter" if settings.crowded else "")
+            heading = row(title, each="meter" if settings.apart else "")
             panels += [heading, *spread(own, 3 if len(own) == 3 else 2)]
     return dashboard(
         UID,

@@ -118,7 +118,9 @@ def _frequency(settings: DashboardOptions) -> list[Json]:
 
 
 def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Json:
-    """Return a table of events, newest first."""
+    """Return a table of events, newest first, without the two of each day and meter that say
+    nothing new: changes of tariff."""
+    conditions = (*conditions, "\"kind\" != 'tariff_switched'")
     query = (
         'SELECT "kind", "meter", "phase", "state", "duration_s", "extreme", "text" FROM "event" '
         f"{where(RANGE, SITE, *conditions)} ORDER BY time DESC LIMIT 500"
@@ -170,8 +172,8 @@ def quality(settings: DashboardOptions) -> Json:
         row("Events"),
         events_table(
             "Events",
-            "What the logger noticed: when it began and when it ended, for how long, and the "
-            "worst value (V, Hz, kWh: the text says which).",
+            "What the logger noticed, but changes of tariff: when it began and when it ended, for "
+            "how long, and the worst value (V, Hz, kWh: the text says which).",
         ),
     ]
     return dashboard(

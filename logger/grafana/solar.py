@@ -21,7 +21,6 @@ from logger.grafana.panels import (
     bars,
     coloured,
     curves,
-    lengths,
     limits,
     row,
     stat,
@@ -29,6 +28,7 @@ from logger.grafana.panels import (
 )  # fmt: skip
 from logger.grafana.pattern import MONTHS
 from logger.grafana.query import RANGE, SHOWN, SITE, Period, month, where
+from logger.grafana.ranking import monthly
 
 NO_PV = "nothing counted by a PV meter"
 _NETTING = (
@@ -51,14 +51,13 @@ def _of(counter: tuple[str, str]) -> Energy:
 
 
 def _months(title: str, energy: Energy, colour: str, text: str) -> Json:
-    return lengths(
+    return monthly(
         title,
         f"{text}, in each month of the year that the range ends in, in local time.",
         [target(energy(month(i)), name) for i, name in enumerate(MONTHS, 1)],
-        unit="suffix:kWh", decimals=1, width=12, height=11, thresholds=limits(base=colour),
-        empty="",
-        defaults={"color": {"mode": "thresholds"}, "min": 0},
-    )  # fmt: skip
+        colour,
+        empty=NO_PV,
+    )
 
 
 def _sums(settings: DashboardOptions) -> dict[str, tuple[Energy, str, str]]:
@@ -119,7 +118,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 f"{title} = {_FORMULA[title]}, a ratio of sums over the range shown; blank where "
                 f"the divisor is 0. {_NETTING}",
                 [target(ratio(), title)],
-                width=6, height=6, thresholds=limits(base=colour), **share,
+                width=6, height=2 + len(sums), thresholds=limits(base=colour), **share,
             )
         )  # fmt: skip
     panels += [
@@ -127,8 +126,8 @@ def _panels(settings: DashboardOptions) -> list[Json]:
             "Energy in this range",
             " ".join(f"{name}: {text}" for name, (_, _, text) in sums.items()),
             [target(energy(SHOWN), name) for name, (energy, _, _) in sums.items()],
-            unit="suffix:kWh", decimals=1, width=12, height=6, names=True, rows=True, empty=NO_PV,
-            overrides=colours,
+            unit="suffix:kWh", decimals=1, width=12, height=2 + len(sums), names=True, rows=True,
+            empty=NO_PV, overrides=colours,
         ),
         *power,
         row("Days"),

@@ -18,7 +18,6 @@ from logger.grafana.panels import (
     by_pattern,
     coloured,
     curves,
-    lengths,
     limits,
     row,
     stat,
@@ -43,6 +42,7 @@ from logger.grafana.query import (
     steps,
     where,
 )  # fmt: skip
+from logger.grafana.ranking import monthly
 
 _EACH = '"phase" = \'total\' AND "tariff" =~ /^T[1-4]$/'
 _MISSED = "Energy counted during an outage stands in the first bar after it."
@@ -52,7 +52,9 @@ def _colours() -> list[Json]:
     return [by_pattern(f"{name}$", colour) for name, colour in TARIFF_COLOURS.items()]
 
 
-def _by_tariff(field: str, step: str) -> Json:
+def _by_tariff(field: str, step: str, settings: DashboardOptions) -> Json:
+    if not settings.by_tariff:
+        return target(steps(field, step, SITE, METER, TOTAL), "total")
     return target(steps(field, step, SITE, METER, _EACH, by='"tariff"'), "$tag_tariff")
 
 
@@ -71,16 +73,15 @@ def _change(field: str) -> str:
 
 
 def _months(title: str, field: str, colour: str, text: str) -> Json:
-    return lengths(
+    return monthly(
         title,
         f"{text} of the year that the range ends in, in local time.",
         [
             target(counted(field, SITE, METER, TOTAL, period=month(i)), name)
             for i, name in enumerate(MONTHS, 1)
         ],
-        unit="suffix:kWh", decimals=1, width=12, height=11, thresholds=limits(base=colour),
-        empty="", defaults={"color": {"mode": "thresholds"}, "min": 0},
-    )  # fmt: skip
+        colour,
+    )
 
 
 def _counters(settings: DashboardOptions) -> list[Json]:
@@ -208,6 +209,7 @@ def _market() -> Json:
 
 def tariffs(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
+    whose = ", by the tariff the meter counted it in" if settings.by_tariff else ""
     panels = [
         row("The range shown and the one before"),
         stat(
@@ -224,7 +226,7 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Import, change",
             "Import of this range / import of the range before - 1; blank without an earlier one.",
             [target(_change("active_import"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="no earlier range",
+            unit="percentunit", decimals=1, width=6, height=5, empty="nothing before",
             thresholds=limits((0, "orange"), base="green"),
         ),
         stat(
@@ -241,33 +243,33 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Export, change",
             "Export of this range / export of the range before - 1; blank without an earlier one.",
             [target(_change("active_export"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="no earlier range",
+            unit="percentunit", decimals=1, width=6, height=5, empty="nothing before",
             thresholds=limits((0, "green"), base="orange"),
         ),
         *_further(settings),
-        row("By tariff"),
+        row("By tariff" if settings.by_tariff else "By day and hour"),
         bars(
             "Import by day",
-            f"Energy drawn each day, by the tariff the meter counted it in. {_MISSED}",
-            [_by_tariff("active_import", "1d")],
+            f"Energy drawn each day{whose}. {_MISSED}",
+            [_by_tariff("active_import", "1d", settings)],
             unit="suffix:kWh", decimals=1, width=12, interval="1d", overrides=_colours(),
         ),
         bars(
             "Export by day",
-            f"Energy fed in each day, by tariff. {_MISSED}",
-            [_by_tariff("active_export", "1d")],
+            f"Energy fed in each day{whose}. {_MISSED}",
+            [_by_tariff("active_export", "1d", settings)],
             unit="suffix:kWh", decimals=1, width=12, interval="1d", overrides=_colours(),
         ),
         bars(
             "Import by hour",
-            f"Energy drawn each hour, by tariff. {_MISSED}",
-            [_by_tariff("active_import", "1h")],
+            f"Energy drawn each hour{whose}. {_MISSED}",
+            [_by_tariff("active_import", "1h", settings)],
             unit="suffix:kWh", decimals=2, width=12, interval="1h", overrides=_colours(),
         ),
         bars(
             "Export by hour",
-            f"Energy fed in each hour, by tariff. {_MISSED}",
-            [_by_tariff("active_export", "1h")],
+            f"Energy fed in each hour{whose}. {_MISSED}",
+            [_by_tariff("active_export", "1h", settings)],
             unit="suffix:kWh", decimals=2, width=12, interval="1h", overrides=_colours(),
         ),
         row("Patterns and months"),

@@ -1,0 +1,80 @@
+"""The script that takes pictures of dashboards, against a page that answers as Grafana does."""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tests import grafana_pictures
+
+pytestmark = pytest.mark.long  # Chromium is 113 MB to fetch: not a part of the normal run
+# A box that scrolls, whose panel is still loading until its data is there.
+PAGE = """<!doctype html><meta name="viewport" content="width=device-width">
+<body style="margin: 0"><div class="scrollbar-view" style="height: 100vh;
+overflow: auto"><div class="react-grid-layout" style="height: 2329px">
+<i class="panel-loading"></i></div></div><script>fetch("/data").then(() =>
+document.querySelector("i").remove())</script>"""
+LOGIN = {"user": "admin", "password": "a b#c"}
+
+
+class _Grafana(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def _answer(self, text: str, kind: str = "application/json", status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def do_POST(self) -> None:
+        given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = self.path == "/login" and given == LOGIN
+        self._answer('{"message": "Logged in"}' if right else "{}", status=200 if right else 401)
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if self.path.startswith("/api/search"):
+            self._answer('[{"uid": "inepro-home", "title": "Home"}]')
+        elif self.path.startswith("/data"):
+            self._answer("{}")
+        else:
+            self._answer(PAGE, "text/html")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing to print."""
+
+
+@pytest.fixture
+def grafana() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Grafana)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_picture_is_of_the_whole_page(
+    grafana: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFANA_PASSWORD", LOGIN["password"])
+    grafana_pictures.main([grafana, "--out", str(tmp_path), "--theme", "dark", "--width", "400"])
+    (path,) = tmp_path.iterdir()
+    assert path.name == "home-400-dark.png"
+    assert struct.unpack(">II", path.read_bytes()[16:24]) == (400, 2345)
+    assert "/d/inepro-home?theme=dark&kiosk" in _Grafana.asked
+
+
+def test_a_wrong_password_is_said(
+    grafana: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFANA_PASSWORD", "another")
+    with pytest.raises(SystemExit, match="login: Grafana says 401"):
+        grafana_pictures.main([grafana, "--out", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []
