@@ -56,6 +56,14 @@ def test_backlog(tmp_path: Path) -> None:
     assert found["backlog_newest"]["value"] > 0
 
 
+@pytest.mark.engine
+def test_drain(tmp_path: Path) -> None:
+    found = run(tmp_path, "drain")
+    assert found["drain_ratio"]["value"] > 0
+    assert found["drain_cpu"]["value"] > 0
+    assert 0 < found["drain_memory_slow"]["value"] < 30
+
+
 def test_a_figure_is_the_median_and_knows_its_promise() -> None:
     fast = Figure(name="a", text="a thing", unit="s", runs=[3.0, 1.0, 2.0], at_most=2.0)
     slow = Figure(name="b", text="another", unit="1/s", runs=[10.0], at_least=11.0)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import string
+import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from logger.buffer import Buffer
+from logger.buffer import Buffer, exchange
 from logger.delivery.outlet import BufferOutlet, SecondOutlet
 from logger.domain.datamodel import Lane
 from logger.points.line import Point
@@ -81,4 +85,68 @@ def test_a_mark_touches_the_rows_that_were_sent_and_no_others(buffer: Buffer) ->
     assert buffer.flush(10.0)
     assert _waiting(buffer) == 0
     assert buffer.books().lanes[Lane.FAST].delivered == ROWS
+    outlet.close()
+
+
+def test_what_waits_for_its_mark_keeps_no_text(buffer: Buffer) -> None:
+    for number in range(16):
+        text = "".join(random.choices(string.ascii_letters, k=100_000))
+        tags = {"site": "s", "meter": "m", "kind": "k"}
+        buffer.append([Point("event", tags, {"text": text}, T0 + number)])
+    assert buffer.flush(10.0)
+    outlet = BufferOutlet(buffer, Lane.MAIN)
+    tracemalloc.start()
+    try:
+        after = 0
+        for _ in range(16):
+            (row,) = outlet.oldest(after, 1, 10_000)
+            outlet.settle(Settlement([row]))
+            after = row.id
+        del row
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 600_000  # and not 1,600,000
+    assert buffer.flush(10.0)
+    assert buffer.books().lanes[Lane.MAIN].delivered == 16
+    outlet.close()
+
+
+def test_no_more_is_sent_while_very_many_marks_wait_for_the_medium(
+    buffer: Buffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "MOST_SENT", 8)
+    one = BufferOutlet(buffer, Lane.FAST)
+    other = SecondOutlet(buffer, Lane.FAST, lambda: True)
+    first, second = one.oldest(0, 6, 10_000), other.oldest(0, 6, 10_000)
+    assert len(first) + len(second) == 9
+    assert one.oldest(first[-1].id, 6, 10_000) == other.oldest(0, 6, 10_000) == []
+    one.settle(Settlement(first))
+    assert one.oldest(0, 6, 10_000) == []  # the mark is not on the medium
+    assert buffer.flush(10.0)
+    assert [row.id for row in one.oldest(0, 6, 10_000)] == [10, 11, 12]
+    one.close()
+    other.close()
+
+
+def test_who_waits_for_a_commit_is_not_woken_by_each_request(buffer: Buffer) -> None:
+    looked: list[int] = []
+    there = threading.Event()
+
+    def until() -> bool:
+        looked.append(1)
+        there.set()
+        return False
+
+    seen = buffer.exchange.commits
+    waiter = threading.Thread(target=buffer.exchange.wait, args=(seen, 60.0, until))
+    waiter.start()
+    assert there.wait(60.0)
+    outlet = BufferOutlet(buffer, Lane.FAST)
+    for row in outlet.oldest(0, ROWS, 10_000):
+        outlet.settle(Settlement([row]))
+        outlet.oldest(0, 1, 10_000)  # gives the other thread its turn
+    assert buffer.flush(10.0)
+    waiter.join(60.0)
+    assert len(looked) == 1
     outlet.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -12,10 +13,11 @@ from logger.config.derive import Price, Prices
 from logger.domain.times import midnight_ms
 from logger.report.calendar import Period
 from logger.report.counted import Bounds, Break
-from logger.report.countervalues import CounterValues, Series
+from logger.report.countervalues import CounterValues, Series, counter_values
 from logger.report.energy import cuts, fine, report
 from logger.report.energyrow import EnergyRow
 from logger.report.quarters import Owner, QuarterHour
+from logger.report.source import BufferSource
 from tests.test_report_energy import AMSTERDAM, DAY, HOUR, NO_PRICES, UTC, D, days
 
 START = midnight_ms(dt.date(2026, 11, 2), UTC)
@@ -317,3 +319,20 @@ def test_periods_are_short_when_none_is_longer_than_an_hour() -> None:
     assert not fine([day])
     assert not fine([hour, day])
     assert not fine([Period("10:00", day.day, START, START + HOUR + 1)])
+
+
+def test_of_what_is_read_far_around_a_gap_only_neighbours_are_kept() -> None:
+    """A report that ends days after the last reading looks back over forty days."""
+    day, step = 86_400_000, 300_000
+    times = range(0, 12 * day, step)
+    head = "energy,meter=grid,phase=total,role=grid,site=s,tariff=total"
+    lines = [f"{head} active_export=0,active_import={at // step} {at}" for at in times]
+    random.Random(18).shuffle(lines)
+    source = BufferSource(lambda *_: lines)
+    ends = [0, 4 * day, 16 * day]
+    found = counter_values(source, ends, {"role": ("grid",)})
+    for series, values in found.values.items():
+        assert len(values) < 100, series  # of 3456
+        assert {0, 4 * day, times[-1]} <= {at for at, _ in values}
+    drawn = Series("grid", "grid", "active_import", "total")
+    assert dict(found.values[drawn])[times[-1]] == Decimal(times[-1] // step)

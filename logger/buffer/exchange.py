@@ -20,6 +20,7 @@ SETTLE_ROWS = 1000  # settled rows that are worth a commit of their own
 SETTLE_LAST_ROWS = 100  # the same, at the end of a backlog
 SETTLE_S = 10.0  # how long the mark of a delivery may wait for the next commit
 ROWS_A_COMMIT = 2000
+MOST_SENT = 20_000  # rows that are being sent, or wait for their mark: no more are given out
 PACKING_S = 5.0  # readers wait so long for rows that are being packed
 
 
@@ -57,7 +58,9 @@ class Exchange:
 
     pending: Pending
     interval_s: float
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    changed: threading.Condition = field(init=False)
+    # The same lock, for those who wait for a commit alone: each delivery changes something.
+    news: threading.Condition = field(init=False)
     commit_at: float | None = None
     settle_at: float | None = None
     asked: int = 0  # flushes asked for
@@ -77,6 +80,10 @@ class Exchange:
     )
     ahead: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(Lane, 0))
     readers: set[Reader] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        lock = threading.RLock()
+        self.changed, self.news = threading.Condition(lock), threading.Condition(lock)
 
     # For readings.
 
@@ -143,7 +150,7 @@ class Exchange:
     def settle(self, done: Settlement) -> None:
         """Note what became of rows; they stay claimed until that is committed."""
         with self.changed:
-            self._settled.append(done)
+            self._settled.append(done.light())
             pause = SETTLE_S
             if done.refused or sum(len(each.rows) for each in self._settled) >= SETTLE_ROWS:
                 pause = 0.0
@@ -154,6 +161,11 @@ class Exchange:
         with self.changed:
             if sum(len(each.rows) for each in self._settled) >= SETTLE_LAST_ROWS:
                 self._settle_in(0.0)
+
+    def crowded(self) -> bool:
+        """Return whether so many marks wait for the medium that no more rows are to be sent."""
+        with self.changed:
+            return len(self._busy) >= MOST_SENT
 
     def damage(self, rows: Iterable[StoredRow]) -> None:
         """Rows fail their checksum: they are to be set aside."""
@@ -172,13 +184,13 @@ class Exchange:
         """Wait for a commit after number `seen`, or for `until`, at most `timeout_s`;
         return the number of the last commit."""
         with self.changed:
-            self.changed.wait_for(lambda: self.commits != seen or until(), timeout_s)
+            self.news.wait_for(lambda: self.commits != seen or until(), timeout_s)
             return self.commits
 
     def wake(self) -> None:
         """Make everyone in `wait` look at their `until`."""
         with self.changed:
-            self.changed.notify_all()
+            self.news.notify_all()
 
     def _settle_in(self, pause: float) -> None:
         at = time.monotonic() + pause
@@ -212,7 +224,7 @@ class Exchange:
             self._busy.difference_update(batch.damaged)
             del self.parking[: len(batch.parked)]
             self.commits += 1
-            self.changed.notify_all()
+            self.news.notify_all()
             return bool(self.pending)
 
     def failed(self, batch: Batch) -> None:

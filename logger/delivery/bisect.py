@@ -27,7 +27,11 @@ class SendResult:
 
 
 def send(
-    lines: Sequence[str], write: Write, stopping: Callable[[], bool], known: str = ""
+    lines: Sequence[str],
+    write: Write,
+    stopping: Callable[[], bool],
+    known: str = "",
+    first: Outcome | None = None,
 ) -> SendResult:
     """Write all lines; halve what is refused until the bad lines are alone.
 
@@ -35,7 +39,8 @@ def send(
     server names a fault of lines, or if it took others at that time: a server or proxy that
     refuses everything is a wrong target. `known` is a line that this target took before,
     "" if there is none: to write it again is harmless, and tells the one from the other
-    where all others are refused.
+    where all others are refused. `first` is what became of all of them in one request, if
+    that was tried.
     """
     verdict = SendResult()
     suspects: dict[int, Outcome] = {}
@@ -50,11 +55,14 @@ def send(
         todo.append([index for index in range(len(lines)) if index not in odd])
     fruitless = 0
     while todo:
-        if stopping():
+        if stopping() and first is None:
             break
         part = todo.pop()
         whole = len(part) == len(lines)
-        outcome = write(lines if whole else [lines[index] for index in part])
+        if first is not None:
+            outcome, first = first, None
+        else:
+            outcome = write(lines if whole else [lines[index] for index in part])
         if outcome.kind is OutcomeKind.DELIVERED:
             verdict.accepted.update(part)
             continue

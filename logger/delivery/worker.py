@@ -119,8 +119,17 @@ class Worker:
             raise
 
     def _sent(self, rows: list[StoredRow]) -> SendResult:
+        bodies = [row.body for row in rows]
+        whole = None
+        if not any('"' in body for body in bodies) and not self._stop.is_set():
+            whole = self._attempt(bodies)  # joined as they are: nearly always that is all
+            if whole.kind is OutcomeKind.DELIVERED:
+                self._known = bodies[-1].rpartition("\n")[2]
+                self._settle(rows, {}, SendResult())
+                return SendResult()
+        del bodies
         lines = [line for row in rows for line in row.lines]
-        verdict = send(lines, self._attempt, self._stop.is_set, self._known)
+        verdict = send(lines, self._attempt, self._stop.is_set, self._known, whole)
         if verdict.accepted:
             self._known = lines[max(verdict.accepted)]
         if len(verdict.accepted) == len(lines):  # as nearly always

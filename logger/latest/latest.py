@@ -96,6 +96,9 @@ class Latest:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.meters = {one.name: one for one in meters}
+        planned = self.meters.values()  # a flow of the site is as old as its slowest meter
+        self._fast_s = max((one.fast_s for one in planned), default=0.0)
+        self._slow_s = max((one.slow_s for one in planned), default=0.0)
         self._now_ms, self._clock = now_ms, clock
         self._lock = threading.Lock()
         self._kept: dict[str, dict[Quantity, _Kept]] = {SITE: {}, **{n: {} for n in self.meters}}
@@ -133,9 +136,7 @@ class Latest:
         """Return quantity and unit of a field, and how long its value is recent."""
         if isinstance(record, SiteFlow):
             unit = _SITE_FIELDS[field].unit
-            planned = self.meters.values()
-            slow = unit == _ENERGY_UNIT
-            every = max((one.slow_s if slow else one.fast_s for one in planned), default=0.0)
+            every = self._slow_s if unit == _ENERGY_UNIT else self._fast_s
             return Quantity(field), unit, too_old_s(every)
         one = self.meters[record.meter]
         every = {Sample: one.fast_s, CounterValues: one.slow_s}.get(type(record), one.identity_s)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from logger.domain.records import FieldValue
 
@@ -30,6 +31,7 @@ class Point:
 
 
 _MEASUREMENT = str.maketrans({",": "\\,", " ": "\\ "})
+_NAMES = 4096  # names of measurements, tags and fields come again with each reading
 _KEY = str.maketrans({",": "\\,", " ": "\\ ", "=": "\\="})
 _STRING = str.maketrans({'"': '\\"', "\\": "\\\\"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -40,12 +42,19 @@ def encode(point: Point) -> str:
     no field, an empty tag, NaN, control characters or a final backslash in a name."""
     if not point.fields:
         raise ValueError(f"{point.measurement}: a point needs a field")
-    head = _name(point.measurement, _MEASUREMENT)
-    tags = "".join(
-        f",{_name(key, _KEY)}={_name(value, _KEY)}" for key, value in sorted(point.tags.items())
-    )
-    fields = ",".join(f"{_name(key, _KEY)}={_value(value)}" for key, value in point.fields.items())
-    return f"{head}{tags} {fields} {point.time_ms}"
+    tags = "".join([f",{_key(key)}={_key(value)}" for key, value in sorted(point.tags.items())])
+    fields = ",".join([f"{_key(key)}={_value(value)}" for key, value in point.fields.items()])
+    return f"{_measurement(point.measurement)}{tags} {fields} {point.time_ms}"
+
+
+@lru_cache(_NAMES)
+def _measurement(text: str) -> str:
+    return _name(text, _MEASUREMENT)
+
+
+@lru_cache(_NAMES)
+def _key(text: str) -> str:
+    return _name(text, _KEY)
 
 
 def _name(text: str, escapes: dict[int, str]) -> str:
@@ -55,6 +64,8 @@ def _name(text: str, escapes: dict[int, str]) -> str:
 
 
 def _value(value: FieldValue) -> str:
+    if type(value) is float and math.isfinite(value):  # as nearly always
+        return repr(value)
     match value:
         case bool():
             return "true" if value else "false"

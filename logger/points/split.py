@@ -28,7 +28,7 @@ def stamp_of(line: str) -> int:
 
 def point_of(line: str) -> Point:
     """Return the point of a line that this logger wrote. Raises ValueError."""
-    if _special(line):
+    if special(line):
         return decode(line)
     head, body, stamp = line.split(" ")
     measurement, *tags = head.split(",")
@@ -44,7 +44,7 @@ class LineParser:
     def point(self, line: str, wanted: Collection[str] = ()) -> Point:
         """Return the point of a line that this logger wrote; without the fields that are not
         `wanted`, if any are. Raises ValueError."""
-        if _special(line):
+        if special(line):
             return decode(line)
         head, body, stamp = line.split(" ")
         known = self._heads.get(head)
@@ -60,7 +60,7 @@ class LineParser:
         return Point(*known, fields, int(stamp))
 
 
-def _special(line: str) -> bool:
+def special(line: str) -> bool:
     """Return whether a line has a text or an escape."""
     return "\\" in line or '"' in line
 

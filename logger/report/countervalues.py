@@ -6,7 +6,7 @@ one is missing its neighbours are looked for, wider and wider.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,6 +21,7 @@ from logger.report.source import Source, Tags
 
 # How far to look for the neighbours of a missing one: 20 min, 2 h, 2 d, 40 d, 400 d.
 _REACHES_MS = (1_200_000, 7_200_000, 2 * 86_400_000, 40 * 86_400_000, 400 * 86_400_000)
+_FAR_MS = 2 * 86_400_000  # of what is read so far around, only neighbours are kept
 _FIELDS = ("active_import", "active_export")
 # Of a meter about which nothing is known: as fast as the largest transformers allow.
 _ANY = Bounds(ceiling(Quantity("active_import", "total", "total"), None, 1.5, 3_600_000))
@@ -94,7 +95,8 @@ def counter_values(
     for reach in _REACHES_MS:
         for meter, spans in _lacking(found, boundaries, seen, reach).items():
             own: Tags = {**chosen, "meter": (meter,)} if meter else chosen
-            found.add(_read(source, spans, own))
+            near = None if reach < _FAR_MS else _moments(found, boundaries)
+            found.add(_read(source, spans, own, near))
         seen = reach
     for meter, spans in _odd(found, margin).items():
         found.add(_read(source, spans, {**chosen, "meter": (meter,)}))
@@ -136,10 +138,17 @@ def _lacking(
     return {meter: merged(own) for meter, own in spans.items() if own}
 
 
+def _moments(found: CounterValues, boundaries: Sequence[int]) -> list[int]:
+    return sorted({*boundaries, *(each.at_ms for each in found.breaks)})
+
+
 def _read(
-    source: Source, spans: Iterable[TimeSpan], tags: Tags
+    source: Source, spans: Iterable[TimeSpan], tags: Tags, near: Sequence[int] | None = None
 ) -> dict[Series, dict[int, Decimal]]:
+    """Return what `source` has; if `near` is given, only the first and the last value of each
+    counter between each two of these moments: there may be very many."""
     found: dict[Series, dict[int, Decimal]] = {}
+    ends: dict[tuple[Series, int], tuple[int, int]] = {}
     for point in source.read("energy", list(spans), tags, _FIELDS):
         if not {"meter", "role"} <= point.tags.keys():
             continue
@@ -154,5 +163,14 @@ def _read(
                 point.tags.get("tariff", "total"),
             )
             # A float64 that came from few digits gives them back.
-            found.setdefault(series, {})[point.time_ms] = Decimal(repr(float(value)))
+            at, values = point.time_ms, found.setdefault(series, {})
+            values[at] = Decimal(repr(float(value)))
+            if near is not None:
+                place = (series, bisect_right(near, at))
+                first, last = ends.get(place, (at, at))
+                for other in {first, last} - {min(first, at), max(last, at)}:
+                    del values[other]  # it lies between
+                if first < at < last:
+                    del values[at]
+                ends[place] = min(first, at), max(last, at)
     return found

@@ -19,7 +19,7 @@ from logger.store import parked, recent, schema
 from logger.store.database import Database
 from logger.store.frames import Commit
 from logger.store.ledger import Ledger
-from logger.store.row import NewRow, RowState, Settlement, StoredRow
+from logger.store.row import NewRow, RowState, SentRow, Settlement, StoredRow
 from logger.store.rows import DELIVERED, put, with_body
 
 PACKED_ABOVE = 128 * 1024  # characters in all
@@ -130,10 +130,10 @@ def settle(database: Database, numbers: Collection[int], now_ms: int) -> None:
 
 def still_waiting(
     database: Database, on_top: recent.Recent, done: Iterable[Settlement]
-) -> list[StoredRow]:
+) -> list[StoredRow | SentRow]:
     """Return those of the rows that were sent which wait, unchanged, each once."""
-    found: dict[int, StoredRow] = {}
-    stored: list[StoredRow] = []
+    found: dict[int, StoredRow | SentRow] = {}
+    stored: list[StoredRow | SentRow] = []
     for row in (row for one in done for row in one.rows):
         if row.id in on_top.delivered or row.id in found:
             continue

@@ -63,12 +63,31 @@ class StoredRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SentRow:
+    """What the mark of a delivery has to know of a row: not its text."""
+
+    id: int
+    lane: Lane
+    points: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """What became of rows that were sent: `rows` as they were sent, and for those with
     refused lines the reason by line number. All other lines were acknowledged."""
 
-    rows: Sequence[StoredRow]
+    rows: Sequence[StoredRow | SentRow]
     refused: Mapping[int, Mapping[int, str]] = field(default_factory=dict)
+
+    def light(self) -> Settlement:
+        """Return the same without the text of rows that were acknowledged whole: a slow medium
+        may keep very many marks waiting."""
+        rows = [
+            row if row.id in self.refused else SentRow(row.id, row.lane, row.points, row.crc)
+            for row in self.rows
+        ]
+        return Settlement(rows, self.refused)
 
 
 @dataclass(frozen=True, slots=True)

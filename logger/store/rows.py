@@ -17,6 +17,7 @@ from logger.store.row import (
     COLUMNS,
     NewRow,
     RowState,
+    SentRow,
     Settlement,
     StoredRow,
     as_row,
@@ -33,6 +34,7 @@ __all__ = [
     "COLUMNS",
     "NewRow",
     "RowState",
+    "SentRow",
     "Settlement",
     "StoredRow",
     "as_row",
@@ -197,7 +199,7 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
             continue
         account = ledger.lanes[row.lane]
         reasons = done.refused.get(number, {})
-        if reasons:
+        if reasons and isinstance(row, StoredRow):
             _split(database, ledger, row, reasons, now_ms)
         else:
             whole.append(number)
@@ -211,7 +213,9 @@ def settle(database: Database, ledger: Ledger, done: Settlement, now_ms: int) ->
         )
 
 
-def _settle_all(database: Database, ledger: Ledger, sent: Sequence[StoredRow], now_ms: int) -> bool:
+def _settle_all(
+    database: Database, ledger: Ledger, sent: Sequence[StoredRow | SentRow], now_ms: int
+) -> bool:
     """Mark rows of one lane delivered, at once, if they are all that waits between the
     first and the last of them, unchanged, as nearly always; return whether that was so."""
     lanes = {row.lane for row in sent}

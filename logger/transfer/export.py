@@ -12,17 +12,20 @@ import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from logger.domain.datamodel import MEASUREMENTS
 from logger.domain.errors import ExportError
 from logger.points.line import FieldValue, Point
-from logger.points.parse import decode
+from logger.points.parse import TRUE
+from logger.points.split import LineParser, point_of, special
 
 STDOUT = Path("-")
 _TAGS_FIRST = ("site", "bus", "meter", "role", "phase", "tariff", "kind")
 _OWN = ("time", "measurement")
+_BOOLEANS = {True: "true", False: "false"}
 _GROUP = 20_000  # points a row group of Parquet: what is in memory at once
 PARQUET_HINT = "pip install '.[parquet]' in the checkout"
 
@@ -74,35 +77,97 @@ def _write_text(source: Source, out: IO[str], kind: str) -> int:
             out.write(line + "\n")
             count += 1
         return count
-    columns, tags = _columns(map(decode, source()))
+    columns, tags = _columns(_kinds(source()))
     table = csv.writer(out, lineterminator="\n")
     table.writerow(columns)
+    cells = _Cells(columns, tags)
     for line in source():
-        values = _as_row(decode(line), tags)
-        table.writerow([_text(values.get(name)) for name in columns])
+        table.writerow(cells.of(line))
         count += 1
     return count
 
 
-def _text(value: object) -> object:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
-        case float():
-            return repr(value)
-        case _:
-            return value
+def _kinds(lines: Iterable[str]) -> Iterator[Point]:
+    """Yield points that have all tags and all fields of `lines`, with values of their kinds:
+    few, for nearly all lines are like one before."""
+    parser = LineParser()
+    heads: set[str] = set()
+    known: set[str] = set()
+    for line in lines:
+        if special(line):
+            yield parser.point(line)
+            continue
+        head, body, _ = line.split(" ")
+        # the last character of a value tells its kind
+        found = {part[: part.find("=")] + part[-1] for part in body.split(",")}
+        if head in heads and found <= known:
+            continue
+        heads.add(head)
+        known |= found
+        yield point_of(line)
+
+
+class _Cells:
+    """Gives the cells of lines, by the columns that there are."""
+
+    def __init__(self, columns: Iterable[str], tags: Set[str]) -> None:
+        self._places = {name: place for place, name in enumerate(columns)}
+        self._tags = tags
+        self._heads: dict[str, list[object]] = {}
+        self._fields: dict[str, int] = {}
+
+    def of(self, line: str) -> list[object]:
+        """Return the cells of a line. A float is written as `repr` has it."""
+        if special(line):
+            point = point_of(line)
+            cells = self._of_head(point)
+            for name, value in point.fields.items():
+                cells[self._place(name)] = _BOOLEANS[value] if isinstance(value, bool) else value
+            cells[0] = _time_text(point.time_ms)
+            return cells
+        head, body, stamp = line.split(" ")
+        if head not in self._heads:
+            self._heads[head] = self._of_head(point_of(line))
+        cells = self._heads[head].copy()
+        cells[0] = _time_text(int(stamp))
+        fields = self._fields
+        for part in body.split(","):
+            name, _, text = part.partition("=")
+            place = fields[name] if name in fields else self._place(name)
+            last = text[-1]
+            if last.isdigit():
+                cells[place] = float(text)
+            else:
+                cells[place] = text[:-1] if last == "i" else _BOOLEANS[text in TRUE]
+        return cells
+
+    def _of_head(self, point: Point) -> list[object]:
+        cells: list[object] = [""] * len(self._places)
+        cells[1] = point.measurement
+        for name, value in point.tags.items():
+            cells[self._places[_tag(name)]] = value
+        return cells
+
+    def _place(self, name: str) -> int:
+        place = self._fields[name] = self._places[_column(name, self._tags)]
+        return place
+
+
+def _time_text(time_ms: int) -> str:
+    second, part = divmod(time_ms, 1000)
+    return f"{_second_text(second)}.{part:03d}Z"
+
+
+@lru_cache(1024)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _write_parquet(source: Source, draft: Path) -> int:
     import pyarrow
     import pyarrow.parquet
 
-    columns, tags = _columns(map(decode, source()))
+    columns, tags = _columns(map(LineParser().point, source()))
     kinds = {
         bool: pyarrow.bool_(),
         int: pyarrow.int64(),
@@ -113,7 +178,7 @@ def _write_parquet(source: Source, draft: Path) -> int:
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
     count = 0
     with pyarrow.parquet.ParquetWriter(draft, schema, compression="zstd") as writer:
-        for group in _groups(map(decode, source())):
+        for group in _groups(map(LineParser().point, source())):
             rows = [
                 {
                     name: None

@@ -170,7 +170,8 @@ def _follow(run: _Run, logger: Logger, engine: InfluxServer) -> None:
         now = time.time()
         if not run.newest_s and _newest(engine) > began - 1.5:
             run.newest_s = now - began
-        if now - looked > 0.5:
+        pause = 0.1 if now - began < 10 else 0.5  # a short backlog is over in a second or two
+        if now - looked > pause:
             looked = now
             waiting = logger.state()["buffer"]["waiting"]
             run.waiting.append((now - began, waiting))
@@ -179,7 +180,7 @@ def _follow(run: _Run, logger: Logger, engine: InfluxServer) -> None:
                 return
         if now - began > 600:
             raise RuntimeError(f"{waiting} points still wait: {logger.problems()[-3:]}")
-        time.sleep(0.02 if not run.newest_s else 0.2)
+        time.sleep(0.02)
 
 
 def _newest(engine: InfluxServer) -> float:
@@ -191,6 +192,14 @@ def _curl(engine: InfluxServer, files: list[Path], url: str, place: Path) -> flo
     """Post `files` one after the other over one connection; return the seconds it took."""
     for bucket in ("energy", "live"):
         engine.create_bucket(bucket)
+    took = posted_by_curl(files, url, place)
+    for bucket in ("energy", "live"):
+        engine.drop_bucket(bucket)
+    return took
+
+
+def posted_by_curl(files: list[Path], url: str, place: Path) -> float:
+    """Post `files` to `url` and the bucket that each is named after; return the seconds."""
     parts = [
         f'url = "{url}{file.stem.split("-")[1]}"\ndata-binary = "@{file}"\n'
         'header = "Content-Encoding: gzip"\nfail\nsilent\nshow-error\n'
@@ -199,7 +208,4 @@ def _curl(engine: InfluxServer, files: list[Path], url: str, place: Path) -> flo
     (place / "curl.conf").write_text("next\n".join(parts), encoding="utf-8")
     began = time.perf_counter()
     subprocess.run(["curl", "-K", str(place / "curl.conf")], check=True, stdout=subprocess.DEVNULL)
-    took = time.perf_counter() - began
-    for bucket in ("energy", "live"):
-        engine.drop_bucket(bucket)
-    return took
+    return time.perf_counter() - began
