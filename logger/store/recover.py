@@ -92,13 +92,22 @@ def finish(path: Path, now_ms: int) -> Path | None:
         return aside
 
 
-def orphaned_log(path: Path) -> bool:
-    """Return whether there is a log with rows and no database to it; SQLite would throw the
-    log away."""
-    log = beside(path, "-wal")
+def orphaned(path: Path) -> str:
+    """Return what was left alone by a database that is empty or not there, "" if nothing was.
+
+    SQLite would throw its log away, and a new database would overwrite its journal. A journal
+    says of itself whether the buffer was closed in order: who removes such a one begins anew.
+    """
+    log, journal = beside(path, "-wal"), recent.journal_of(path)
     with mapped(path):
-        size = path.stat().st_size if path.exists() else 0
-        return size == 0 and log.exists() and log.stat().st_size > PAGE
+        there = path.exists()
+        if there and path.stat().st_size:
+            return ""
+        if log.exists() and log.stat().st_size > PAGE:
+            return "empty, but there is a log"
+        last = frames.newest(journal.read_bytes()) if journal.exists() else None
+    left = last is not None and (there or not last.ledger.clean)
+    return "empty, but there is a journal" if left else ""
 
 
 def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
@@ -133,6 +142,7 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
         lost = _balance(database, ledger)
         database.run("DELETE FROM parked WHERE id<=?", ledger.released_id)
         ledger.journal, ledger.folded = load_ledger(database).journal, 0
+        ledger.journal_size = 0
         save_ledger(database, ledger)
     return ledger, lost
 
@@ -141,11 +151,11 @@ def _carry_journal(database: Database, path: Path, old: Ledger | None) -> Ledger
     """Add what the journal holds beyond the books that were found; return the newest books."""
     journal = recent.journal_of(path)
     data = journal.read_bytes() if journal.exists() else b""
-    salt = bytes.fromhex(old.journal) if old is not None else None
-    if old is None and (found := frames.saved(data, None, 0)):
-        salt, old = bytes.fromhex(found[-1].ledger.journal), found[-1].ledger
     if old is None:
-        return None
+        if (last := frames.newest(data)) is None:
+            return None
+        old = last.ledger
+    salt = bytes.fromhex(old.journal)
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     for commit in frames.saved(data, salt, old.folded):
         fresh = zip(commit.rows, commit.counters, strict=True)

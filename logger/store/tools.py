@@ -14,7 +14,7 @@ from pathlib import Path
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferFileError
-from logger.store import extent, fold, journal, recent, rows, schema, seal, wal
+from logger.store import extent, fold, journal, recent, recover, rows, schema, seal, wal
 from logger.store.capacity import ROW_COST, Capacity
 from logger.store.database import Database, mapped
 from logger.store.ledger import Books, Scrub
@@ -67,7 +67,7 @@ def changing(path: Path, *, new: bool = False) -> Iterator[Database]:
     if not placed:
         raise BufferFileError(f"{path.parent}: no such directory", "make it, or see buffer.path")
     with mapped(path):
-        if found := wal.damage(wal.log_of(path)):
+        if found := recover.orphaned(path) or wal.damage(wal.log_of(path)):
             raise BufferCorruptError(f"{path}: {found}", "start the logger: it mends its buffer")
     database = Database.open(path, schema.check_owner)
     try:
@@ -86,7 +86,8 @@ def summary(path: Path) -> FileSummary:
     try:
         schema.check_owner(database)
         with mapped(path):
-            damage = wal.damage(wal.log_of(path)) or journal.damage(database)
+            damage = wal.damage(wal.log_of(path))
+            damage = damage or journal.damage(database) or journal.missing(database)
         with recent.view(database) as on_top:
             ledger = on_top.ledger
             size, free = database.size()
