@@ -12,11 +12,16 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
+from logger.delivery.outlet import BufferOutlet
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
+from logger.store.database import Database
+from logger.store.rows import Settlement
 from logger.store.tools import changing, summary
 from logger.store.verify import verify
-from tests.buffers import Clock, deliver, lines_of, noise, power, rows_of
+from tests import journal_reader
+from tests.buffers import Clock, deliver, lines_of, noise, power, rows_of, take_in
+from tests.running import command
 
 NOW = 1_700_001_000_000
 BEFORE, COMMITS = 10, 20  # commits of a life that ended in order, and of one that did not
@@ -240,3 +245,67 @@ def test_whoever_looks_while_a_commit_fails_sees_the_one_that_follows(
     assert lines(path) == everything(range(62))
     buffer.close()
     assert lines(path) == everything(range(62))
+
+
+def refused(buffer: Buffer) -> None:
+    """Let the first line of the oldest row be refused, and all others be delivered."""
+    outlet = BufferOutlet(buffer, Lane.FAST)
+    rows = outlet.oldest(0, 10**6, 10**9)
+    outlet.settle(Settlement(rows, {rows[0].id: {0: "refused"}}))
+    outlet.close()
+    assert buffer.flush()
+
+
+def test_a_row_that_was_split_does_not_come_again_with_a_rebuild(tmp_path: Path) -> None:
+    """Its image from before the split is still in the log."""
+    buffer = start(tmp_path / "live.sqlite")
+    commit(buffer, range(5))
+    take_in(buffer.path)
+    refused(buffer)
+    path = copy(buffer.path, tmp_path / "buffer.sqlite")
+    buffer.close()
+    data = bytearray(log_of(path).read_bytes())
+    data[100] ^= 1
+    log_of(path).write_bytes(data)
+    again = start(path)
+    (damage,) = again.state().damages
+    books = again.books().total
+    again.close()
+    assert damage.lost == 0
+    assert (books.read, books.delivered, books.set_aside, books.waiting) == (10, 9, 1, 0)
+    found = [line for lines in journal_reader.read(path).values() for line in lines]
+    assert sorted(found) == sorted(everything(range(5)))
+
+
+def test_tables_that_are_older_than_what_the_journal_goes_on_from(tmp_path: Path) -> None:
+    """The log lacks a commit that went into the tables alone."""
+    buffer = start(tmp_path / "live.sqlite")
+    commit(buffer, range(5))
+    take_in(buffer.path)
+    path = copy(buffer.path, tmp_path / "buffer.sqlite")
+    refused(buffer)
+    commit(buffer, range(5, 8))
+    shutil.copyfile(journal_of(buffer.path), journal_of(path))
+    buffer.close()
+    assert any("the tables lack" in problem for problem in verify(path).problems)
+    again = start(path)
+    (damage,) = again.state().damages
+    again.close()
+    assert "the tables lack" in damage.text
+    assert again.books().balanced
+    assert verify(path).ok
+    assert lines(path) == everything(range(8))
+
+
+def test_a_row_with_a_text_for_a_number_is_told_by_commands(tmp_path: Path) -> None:
+    path = tmp_path / "buffer.sqlite"
+    buffer = start(path)
+    commit(buffer, range(3))
+    buffer.close()
+    database = Database.open(path)
+    database.run("UPDATE rows SET last_ms='none' WHERE id=3")
+    database.close()
+    done = command("buffer", "status", "--file", str(path))
+    assert done.returncode == 1
+    assert "start the logger: it mends its buffer" in done.stderr
+    assert "Traceback" not in done.stderr

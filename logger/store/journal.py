@@ -57,7 +57,12 @@ def missing(database: Database) -> str:
 def _look(database: Database) -> str:
     data = _data(database)
     ledger = schema.load_ledger(database)
-    return frames.damage(data, bytes.fromhex(ledger.journal), ledger.folded)
+    if found := frames.damage(data, bytes.fromhex(ledger.journal), ledger.folded):
+        return found
+    commits = recent.above(ledger, recent.commits_of(database))
+    if commits and commits[0].ledger.commit > ledger.commit + 1:
+        return f"the tables lack what was committed before frame {commits[0].seq} of the journal"
+    return ""
 
 
 def _data(database: Database) -> bytes:

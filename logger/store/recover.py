@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
@@ -14,7 +16,7 @@ from logger.store.database import PAGE, Database, mapped
 from logger.store.fold import settle
 from logger.store.ledger import Ledger
 from logger.store.parked import Parked
-from logger.store.rows import RowState
+from logger.store.rows import COLUMNS, RowState, StoredRow, as_row
 from logger.store.salvage import SavedRow, saved
 from logger.store.schema import last_stamp, load_ledger, migrate, save_ledger
 
@@ -30,6 +32,11 @@ ON CONFLICT (id) DO UPDATE SET
   state=CASE WHEN crc=excluded.crc THEN max(state, excluded.state) ELSE excluded.state END,
   points=excluded.points, changed_ms=max(changed_ms, excluded.changed_ms), crc=excluded.crc,
   reason=coalesce(excluded.reason, reason), body=excluded.body"""
+_ALIKE = (
+    f"SELECT {COLUMNS} FROM rows WHERE (lane, first_ms, last_ms) IN "  # noqa: S608
+    "(SELECT lane, first_ms, last_ms FROM rows WHERE state=2) "
+    "ORDER BY lane, first_ms, last_ms, id"
+)
 _SEAL = f"UPDATE rows SET seal={seal.sql()} WHERE id BETWEEN ? AND ?"  # noqa: S608
 
 
@@ -137,6 +144,7 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
         with database.transaction():
             database.run(_SEAL, first, first + _CHUNK - 1)
         database.checkpoint()
+    _forget_split(database)
     with database.transaction():
         ledger = old or load_ledger(database)
         lost = _balance(database, ledger)
@@ -145,6 +153,31 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
         ledger.journal_size = 0
         save_ledger(database, ledger)
     return ledger, lost
+
+
+def _forget_split(database: Database) -> None:
+    """Let go of what is there twice: a row that was split, because some of its lines were
+    refused, is still found where it was, beside its parts."""
+    gone: set[int] = set()
+    for _, found in groupby(map(as_row, database.stream(_ALIKE)), key=_place):
+        alike = list(found)
+        for whole in alike:
+            lines = Counter(whole.lines)
+            parts = [
+                row
+                for row in alike
+                if row.id > whole.id and row.points < whole.points and Counter(row.lines) <= lines
+            ]
+            if parts and sum(row.points for row in parts) >= whole.points:
+                gone.add(whole.id)
+            else:  # without some of them the whole row has what is missing
+                gone.update(row.id for row in parts)
+    with database.transaction():
+        database.many("DELETE FROM rows WHERE id=?", ((number,) for number in gone))
+
+
+def _place(row: StoredRow) -> tuple[Lane, int, int]:
+    return row.lane, row.first_ms, row.last_ms
 
 
 def _carry_journal(database: Database, path: Path, old: Ledger | None) -> Ledger | None:
