@@ -86,6 +86,7 @@ class BufferFile(Committing):
                 self.mark(now_ms)
             self.transact(lambda _, __: 1, now_ms)
             self.move_log()
+            self.database().checkpoint(truncate=True)
             self._log = _identity(wal.log_of(self.path))
 
     def _open(self, now_ms: int) -> None:
