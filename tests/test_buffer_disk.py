@@ -130,6 +130,34 @@ def full_disk(small: Path, leave: int) -> None:
     assert verify(buffer.path).ok
 
 
+@pytest.mark.parametrize("leave", [0, 40_960, 61_440])
+def test_killed_and_the_disk_is_full_at_the_next_start(
+    small: Path, tmp_path: Path, leave: int
+) -> None:
+    """Killed once more then: nothing of the journal was overwritten, and commits went on."""
+    live = reopen(tmp_path / "buffer.sqlite")
+    for number in range(20):
+        live.append(power(number))
+        assert live.flush()
+    for tail in ("", "-wal", ".journal", ".reserve"):
+        shutil.copyfile(f"{live.path}{tail}", small / f"buffer.sqlite{tail}")
+    live.close()
+    filler = fill(small, leave)
+    buffer = reopen(small / "buffer.sqlite")
+    for number in range(20, 23):
+        buffer.append(power(number))
+        assert buffer.flush()
+    for tail in ("", "-wal", ".journal"):
+        shutil.copyfile(f"{buffer.path}{tail}", tmp_path / f"again.sqlite{tail}")
+    filler.unlink()
+    buffer.close()
+    again = reopen(tmp_path / "again.sqlite")
+    assert again.state().damages == ()
+    again.close()
+    assert sorted(lines_of(again.path)) == sorted(all_lines(range(23)))
+    assert lines_of(buffer.path) == lines_of(again.path)
+
+
 def test_a_full_disk_is_in_the_log_once(small: Path, caplog: pytest.LogCaptureFixture) -> None:
     buffer = reopen(small / "buffer.sqlite")
     buffer.append(power(0))

@@ -67,6 +67,11 @@ def test_check_tries_the_place_as_the_user_of_the_service(
     assert f"may not write {state}" in finding(file)["text"]
     state.chmod(0o666)
     assert finding(file)["verdict"] == "ok"
+    journal = tmp_path / "data" / "b.sqlite.journal"
+    journal.touch(0o644)
+    assert f"may not write {journal}" in finding(file)["text"]
+    journal.chmod(0o666)
+    assert finding(file)["verdict"] == "ok"
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])

@@ -245,6 +245,7 @@ class Writer:
             if file.is_open and file.same_file():
                 file.transact(work, now_ms)
                 file.database().checkpoint(truncate=True)
+                file.mark(now_ms, clean=True)
         except (BufferDiskError, BufferCorruptError) as err:
             log.warning("buffer not closed in order: %s", err.message)
         finally:

@@ -59,7 +59,7 @@ class Committing:
                 columns = self.columns
                 ledger = fold.take_in(database, ledger, pending, busy=busy, columns=columns)
                 taken = True
-            ledger.clean = False
+            ledger.clean, ledger.journal_size = False, self.journal.length
             touched = work(database, ledger)
             if touched:
                 if self._unbooked:
@@ -89,6 +89,16 @@ class Committing:
         """Take what the journal holds into the database."""
         if self.journal.pending:
             self.transact(lambda _, __: 0, now_ms)
+
+    def mark(self, now_ms: int, *, clean: bool = False) -> bool:
+        """Write the books alone into the journal, with `clean` as those of a file that is
+        closed in order; False if they do not fit."""
+
+        def work(_: Database, __: Recent, ledger: Ledger) -> Commit:
+            ledger.clean = clean
+            return Commit(0, now_ms, ledger)
+
+        return self.note(work, now_ms)
 
     def note(self, work: Callable[[Database, Recent, Ledger], Commit], now_ms: int) -> bool:
         """Write what `work` makes of the books into the journal; False if it does not fit.

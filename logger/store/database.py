@@ -95,9 +95,11 @@ class Database:
     def open_readonly(cls, path: Path) -> Database:
         """Open an existing file for reading, beside a logger that writes to it."""
         with mapped(path):
-            there = path.exists()
-        if not there:
+            size = path.stat().st_size if path.exists() else None
+        if size is None:
             raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")
+        if not size:  # whoever opens it takes its log away
+            raise BufferCorruptError(f"{path}: is empty", "start the logger: it mends its buffer")
         uri = path.resolve().as_uri()
         with mapped(path):
             try:

@@ -18,6 +18,7 @@ from logger.store import check, limits, recover, replaced, schema, wal
 from logger.store import journal as journals
 from logger.store.commits import Committing
 from logger.store.database import PAGE, Database, mapped
+from logger.store.ledger import Ledger
 from logger.store.medium import Medium
 from logger.store.recent import journal_of
 from logger.store.state import DAMAGES_KEPT, Damage
@@ -41,6 +42,7 @@ class BufferFile(Committing):
         self._rebuilt: list[int] = []  # when, of late
         self._reserve = path.with_name(path.name + ".reserve")
         self._identity: tuple[int, int] | None = None
+        self._log: tuple[int, int] | None = None  # the same of the log
 
     def open(self, now_ms: int) -> None:
         """Open the file, make it, migrate it or mend it. Raises BufferDiskError, and
@@ -51,18 +53,45 @@ class BufferFile(Committing):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         recover.finish(self.path, now_ms)
         try:
-            self._open(now_ms)
-            check.at_start(self, now_ms)
-            self.take_in(now_ms)
-        except BufferCorruptError as err:
-            self._rebuild(err, now_ms)
+            self._begin(now_ms)
+        except BufferDiskError:
+            self.forget()  # what was not checked is not used
+            if not self._reserve.exists():
+                raise
+            with contextlib.suppress(OSError):
+                self._reserve.unlink()
+            try:
+                self._begin(now_ms)
+            except BufferDiskError:
+                self.forget()
+                raise
         if (copy := replaced.kept_copy(self.path)) is not None:
             self._carry_over(copy, now_ms)
         self.keep_reserve()
 
+    def _begin(self, now_ms: int) -> None:
+        try:
+            self._open(now_ms)
+            check.at_start(self, now_ms)
+            self._in_use(now_ms)
+        except BufferCorruptError as err:
+            self._rebuild(err, now_ms)
+
+    def _in_use(self, now_ms: int) -> None:
+        """Note in journal and database that they belong together and are in use, so that one
+        without the other is known. On a full disk the journal goes on alone."""
+        with contextlib.suppress(BufferDiskError):
+            if not self.mark(now_ms):
+                self.take_in(now_ms)
+                self.mark(now_ms)
+            self.transact(lambda _, __: 1, now_ms)
+            self.move_log()
+            self.database().checkpoint(truncate=True)
+            self._log = _identity(wal.log_of(self.path))
+
     def _open(self, now_ms: int) -> None:
-        if recover.orphaned_log(self.path):
-            raise BufferCorruptError(f"{self.path}: empty, but there is a log")
+        if found := recover.orphaned(self.path):
+            raise BufferCorruptError(f"{self.path}: {found}")
         log_file = wal.log_of(self.path)
         with mapped(self.path):
             left = log_file.exists()
@@ -74,20 +103,17 @@ class BufferFile(Committing):
             ledger = schema.load_ledger(database)
             if found := journals.damage(database):
                 raise BufferCorruptError(f"{self.path}: {found}")
-            lost = ledger.folded and not (ledger.clean or journal_of(self.path).exists())
-            status = self.path.stat()
+            lost = journals.missing(database)
+            identity = _identity(self.path)
             if left:
                 # a torn end would lie behind the commits to come and look like damage
                 with contextlib.suppress(BufferDiskError):
                     database.checkpoint(truncate=True)
-        except OSError as err:
-            database.close()
-            raise BufferDiskError(f"{self.path}: {err.strerror}") from err
         except BaseException:
             database.close()
             raise
         if lost:
-            text = f"{self.path}: its journal is gone, and with it what was committed last"
+            text = f"{self.path}: {lost}"
             log.error("buffer: %s", text)
             self.damaged(Damage(now_ms, text, 0))
         try:
@@ -96,7 +122,7 @@ class BufferFile(Committing):
             database.close()
             raise
         self._database = database
-        self._identity = (status.st_dev, status.st_ino)
+        self._identity = identity
         self._medium = Medium(self.path)
         self.epoch += 1
 
@@ -171,25 +197,37 @@ class BufferFile(Committing):
 
     def same_file(self) -> bool:
         """Return whether the file that is open still lies at `path`."""
-        try:
-            status = os.stat(self.path)  # noqa: PTH116 - a stat, every second
-        except OSError:
-            return False
-        return (status.st_dev, status.st_ino) == self._identity
+        found = _identity(self.path)
+        return found is not None and found == self._identity
+
+    def _own(self) -> list[str]:
+        """Return by their endings the files beside `path` that belong to the connection:
+        others came with the file that lies there now."""
+        own = ["-shm"]
+        if self._log is not None and _identity(wal.log_of(self.path)) == self._log:
+            own.append("-wal")
+        if self.journal.present:
+            own.append(".journal")
+        return own
 
     def _replaced(self, now_ms: int) -> None:
         """The file was deleted, or another one lies in its place. What the connection still
         sees goes into the file that is there now. Raises BufferDiskError; then the
         connection is kept, for it has the only copy, or the copy lies beside the file."""
         old = self.database()
-        self.take_in(now_ms)
+
+        def work(_: Database, ledger: Ledger) -> int:
+            ledger.clean = True  # the copy needs no journal
+            return 1
+
+        self.transact(work, now_ms)
         if not self.path.exists():
             log.error("buffer: %s was deleted; it is written again", self.path)
-            replaced.restore_copy(old, self.path)
+            replaced.restore_copy(old, self.path, self._own())
             self.forget()
             self.open(now_ms)
             return
-        replaced.keep_copy(old, self.path)
+        replaced.keep_copy(old, self.path, self._own())
         self.forget()
         self.open(now_ms)
 
@@ -216,6 +254,7 @@ class BufferFile(Committing):
         log.error("buffer: damaged: %s", err.message)
         result = recover.rebuild(self.path, now_ms)
         self._open(now_ms)
+        self._in_use(now_ms)
         done = (
             f"set aside as {result.aside}; carried over {result.waiting} waiting points and "
             f"{result.set_aside} set aside, {result.lost} lost"
@@ -248,3 +287,11 @@ class BufferFile(Committing):
             except OSError:
                 continue
         return total
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a stat, every second
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

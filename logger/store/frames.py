@@ -164,6 +164,22 @@ def damage(data: bytes, salt: bytes, folded: int) -> str:
     return ""
 
 
+def reaches(data: bytes, salt: bytes, folded: int) -> bool:
+    """Return whether there is a commit with the number `folded` or above in a whole journal."""
+    for at in range(0, len(data) - HEAD.size + 1, BLOCK):
+        own, seq = mark_of(data[at : at + HEAD.size])
+        if own == salt and seq >= folded:
+            return True
+    return bool(saved(data, salt, folded - 1))
+
+
+def newest(data: bytes) -> Commit | None:
+    """Return the newest commit of a whole journal whose database is not known."""
+    salt, _ = mark_of(data[: HEAD.size])  # each round begins here
+    found = saved(data, salt, 0) or saved(data, None, 0)
+    return found[-1] if found else None
+
+
 def saved(data: bytes, salt: bytes | None, folded: int) -> list[Commit]:
     """Return all commits above `folded` that can be read, mended ones too, in order."""
     found: dict[int, Commit] = {}

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from logger.store import frames, recent, schema
@@ -29,12 +30,45 @@ def damage(database: Database) -> str:
     return found
 
 
+def missing(database: Database) -> str:
+    """Return why the journal of a database lacks what was committed last, "" if it does not.
+
+    Beside a file that was not closed in order lies a journal of the size that the books name,
+    with the last commit that is in the tables, or later ones. What another journal had is
+    known to nobody. Raises BufferDiskError and BufferCorruptError.
+    """
+    ledger = schema.load_ledger(database)  # before the journal: that goes on meanwhile
+    if ledger.clean or not (ledger.folded or ledger.journal_size):
+        return ""
+    data, salt = _data(database), bytes.fromhex(ledger.journal)
+    why = ""
+    if not data:
+        why = "its journal is gone"
+    elif len(data) < ledger.journal_size:
+        why = f"its journal was cut off: {len(data)} bytes of {ledger.journal_size}"
+    elif not frames.reaches(data, salt, ledger.folded):
+        why = "the journal beside it is not its own, or an older one"
+    if why and ledger.stamped_ms is not None:
+        since = datetime.fromtimestamp(ledger.stamped_ms / 1000, UTC)
+        why = f"{why}; lost is what was committed after {since:%Y-%m-%d %H:%M:%S} UTC"
+    return why
+
+
 def _look(database: Database) -> str:
+    data = _data(database)
+    ledger = schema.load_ledger(database)
+    if found := frames.damage(data, bytes.fromhex(ledger.journal), ledger.folded):
+        return found
+    commits = recent.above(ledger, recent.commits_of(database))
+    if commits and commits[0].ledger.commit > ledger.commit + 1:
+        return f"the tables lack what was committed before frame {commits[0].seq} of the journal"
+    return ""
+
+
+def _data(database: Database) -> bytes:
     path = recent.journal_of(database.path)
     with mapped(path):
-        data = path.read_bytes() if path.exists() else b""
-    ledger = schema.load_ledger(database)
-    return frames.damage(data, bytes.fromhex(ledger.journal), ledger.folded)
+        return path.read_bytes() if path.exists() else b""
 
 
 class Journal:
@@ -51,6 +85,7 @@ class Journal:
         self._tail = recent.tail_of(path)
         self._file: int | None = None
         self._end = 0
+        self._begun = False
 
     @property
     def pending(self) -> Sequence[Commit]:
@@ -62,7 +97,18 @@ class Journal:
         with mapped(self.path):
             self.recent = Recent(ledger, recent.above(ledger, self._tail.refresh()))
             self._open()
-        self._end = 0  # what is pending is taken into the database before the next commit
+        self._begun = bool(self.pending)
+        self._end = sum(commit.size for commit in self._tail.refresh()) if self.pending else 0
+
+    @property
+    def length(self) -> int:
+        """The bytes that the file has, or will have when it begins anew; 0 if nothing of
+        this buffer is in it yet."""
+        length = 0
+        with contextlib.suppress(OSError):
+            if self._file is not None and self._begun:
+                length = min(os.fstat(self._file).st_size, self.size)
+        return length
 
     @property
     def present(self) -> bool:
@@ -93,11 +139,14 @@ class Journal:
             with mapped(self.path):
                 self._open()
         with mapped(self.path):
+            if not self._end:
+                self._shorten()
             self._write(data)
         done = replace(commit, size=len(data))
         self._tail.add(done, self._end)
         self.recent = self.recent.followed_by(done)
         self._end += len(data)
+        self._begun = True
         return done
 
     def close(self) -> None:
@@ -125,15 +174,20 @@ class Journal:
             # nobody may find later what is told to have failed
             with contextlib.suppress(OSError):
                 os.pwrite(self._file, bytes(BLOCK), self._end)
+            self._tail.forget()
             raise
+
+    def _shorten(self) -> None:
+        """Give back what the file has above its size, for `max_size` was lowered."""
+        assert self._file is not None
+        if os.fstat(self._file).st_size > self.size:
+            os.ftruncate(self._file, self.size)
 
     def _open(self) -> None:
         self.close()
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._file = file
         missing = self.size - os.fstat(file).st_size
-        if missing < 0 and not self.pending:  # max_size was lowered
-            os.ftruncate(file, self.size)
         if missing > 0:
             os.pwrite(file, bytes(missing), self.size - missing)
             os.fsync(file)

@@ -123,7 +123,7 @@ class Ledger:
     committed points of its own, None when not known. `next_parked` is the number of the
     next reading without a time, up to `released_id` they became rows. `journal` names the
     journal of this file (8 bytes, hexadecimal), `folded` is the last of its commits that is
-    in the tables (see `frames`).
+    in the tables (see `frames`), `journal_size` the bytes of that file, 0 when not known.
     """
 
     commit: int = 0
@@ -141,6 +141,7 @@ class Ledger:
     counters_id: int = 0
     journal: str = ""
     folded: int = 0
+    journal_size: int = 0
 
     def books(self) -> Books:
         """Return the books as they stand."""
@@ -189,6 +190,7 @@ class Ledger:
             "counters_id": self.counters_id,
             "journal": self.journal,
             "folded": self.folded,
+            "journal_size": self.journal_size,
         }
 
     def dumps(self) -> str:
@@ -216,6 +218,7 @@ class Ledger:
                 int(data.get("counters_id", 0)),
                 bytes.fromhex(data.get("journal", "")).hex(),
                 int(data.get("folded", 0)),
+                int(data.get("journal_size", 0)),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as err:
             raise ValueError(f"not a ledger: {err}") from err

@@ -16,7 +16,7 @@ _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|coda|davfs|glusterfs|lustre|ncpfs|"
     r"fuse\.(sshfs|rclone|s3fs|davfs\d?|glusterfs|cephfs|curlftpfs)"
 )
-_BESIDE = ("-wal", "-shm", ".lock", ".reserve")
+_BESIDE = ("-wal", "-shm", ".journal", ".lock", ".reserve")
 
 
 def check_first(path: Path) -> None:

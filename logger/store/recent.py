@@ -112,6 +112,11 @@ class Tail:
                 self._commits.append(commit)
                 self._end += commit.size
 
+    def forget(self) -> None:
+        """Read everything again: what was written last is told to have failed."""
+        with self._lock:
+            self._begin, self._end, self._commits = (b"", 0), 0, []
+
     def _reopen(self) -> None:
         try:
             status = os.stat(self._path)  # noqa: PTH116 - often

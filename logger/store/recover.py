@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 
 from logger.domain.datamodel import Lane
@@ -14,7 +16,7 @@ from logger.store.database import PAGE, Database, mapped
 from logger.store.fold import settle
 from logger.store.ledger import Ledger
 from logger.store.parked import Parked
-from logger.store.rows import RowState
+from logger.store.rows import COLUMNS, RowState, StoredRow, as_row
 from logger.store.salvage import SavedRow, saved
 from logger.store.schema import last_stamp, load_ledger, migrate, save_ledger
 
@@ -30,6 +32,11 @@ ON CONFLICT (id) DO UPDATE SET
   state=CASE WHEN crc=excluded.crc THEN max(state, excluded.state) ELSE excluded.state END,
   points=excluded.points, changed_ms=max(changed_ms, excluded.changed_ms), crc=excluded.crc,
   reason=coalesce(excluded.reason, reason), body=excluded.body"""
+_ALIKE = (
+    f"SELECT {COLUMNS} FROM rows WHERE (lane, first_ms, last_ms) IN "  # noqa: S608
+    "(SELECT lane, first_ms, last_ms FROM rows WHERE state=2) "
+    "ORDER BY lane, first_ms, last_ms, id"
+)
 _SEAL = f"UPDATE rows SET seal={seal.sql()} WHERE id BETWEEN ? AND ?"  # noqa: S608
 
 
@@ -92,13 +99,22 @@ def finish(path: Path, now_ms: int) -> Path | None:
         return aside
 
 
-def orphaned_log(path: Path) -> bool:
-    """Return whether there is a log with rows and no database to it; SQLite would throw the
-    log away."""
-    log = beside(path, "-wal")
+def orphaned(path: Path) -> str:
+    """Return what was left alone by a database that is empty or not there, "" if nothing was.
+
+    SQLite would throw its log away, and a new database would overwrite its journal. A journal
+    says of itself whether the buffer was closed in order: who removes such a one begins anew.
+    """
+    log, journal = beside(path, "-wal"), recent.journal_of(path)
     with mapped(path):
-        size = path.stat().st_size if path.exists() else 0
-        return size == 0 and log.exists() and log.stat().st_size > PAGE
+        there = path.exists()
+        if there and path.stat().st_size:
+            return ""
+        if log.exists() and log.stat().st_size > PAGE:
+            return "empty, but there is a log"
+        last = frames.newest(journal.read_bytes()) if journal.exists() else None
+    left = last is not None and (there or not last.ledger.clean)
+    return "empty, but there is a journal" if left else ""
 
 
 def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
@@ -128,24 +144,51 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
         with database.transaction():
             database.run(_SEAL, first, first + _CHUNK - 1)
         database.checkpoint()
+    _forget_split(database)
     with database.transaction():
         ledger = old or load_ledger(database)
         lost = _balance(database, ledger)
         database.run("DELETE FROM parked WHERE id<=?", ledger.released_id)
         ledger.journal, ledger.folded = load_ledger(database).journal, 0
+        ledger.journal_size = 0
         save_ledger(database, ledger)
     return ledger, lost
+
+
+def _forget_split(database: Database) -> None:
+    """Let go of what is there twice: a row that was split, because some of its lines were
+    refused, is still found where it was, beside its parts."""
+    gone: set[int] = set()
+    for _, found in groupby(map(as_row, database.stream(_ALIKE)), key=_place):
+        alike = list(found)
+        for whole in alike:
+            lines = Counter(whole.lines)
+            parts = [
+                row
+                for row in alike
+                if row.id > whole.id and row.points < whole.points and Counter(row.lines) <= lines
+            ]
+            if parts and sum(row.points for row in parts) >= whole.points:
+                gone.add(whole.id)
+            else:  # without some of them the whole row has what is missing
+                gone.update(row.id for row in parts)
+    with database.transaction():
+        database.many("DELETE FROM rows WHERE id=?", ((number,) for number in gone))
+
+
+def _place(row: StoredRow) -> tuple[Lane, int, int]:
+    return row.lane, row.first_ms, row.last_ms
 
 
 def _carry_journal(database: Database, path: Path, old: Ledger | None) -> Ledger | None:
     """Add what the journal holds beyond the books that were found; return the newest books."""
     journal = recent.journal_of(path)
     data = journal.read_bytes() if journal.exists() else b""
-    salt = bytes.fromhex(old.journal) if old is not None else None
-    if old is None and (found := frames.saved(data, None, 0)):
-        salt, old = bytes.fromhex(found[-1].ledger.journal), found[-1].ledger
     if old is None:
-        return None
+        if (last := frames.newest(data)) is None:
+            return None
+        old = last.ledger
+    salt = bytes.fromhex(old.journal)
     highest = int(database.value("SELECT coalesce(max(id), 0) FROM rows"))
     for commit in frames.saved(data, salt, old.folded):
         fresh = zip(commit.rows, commit.counters, strict=True)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from logger.store import parked
 from logger.store.database import Database, mapped
 from logger.store.ledger import Ledger
 from logger.store.parked import Parked
-from logger.store.recover import SIDE_FILES, beside, remove, sync_directory
+from logger.store.recover import beside, remove, sync_directory
 from logger.store.rows import COLUMNS, NewRow, RowState, as_row, insert
 from logger.store.schema import load_ledger
 
 _KEPT = ".replaced"  # the copy of a file in whose place another one was put
 
 
-def restore_copy(database: Database, path: Path) -> None:
-    """Write what an open connection still sees to `path`: its file was deleted."""
-    _copy(database, path, path)
+def restore_copy(database: Database, path: Path, own: Sequence[str]) -> None:
+    """Write what an open connection still sees to `path`: its file was deleted. The files
+    beside `path` with the endings `own` go: they belong to the connection."""
+    _copy(database, path, path, own)
 
 
-def keep_copy(database: Database, path: Path) -> None:
+def keep_copy(database: Database, path: Path, own: Sequence[str]) -> None:
     """Write what an open connection still sees beside `path`, where another file lies now;
-    see `kept_copy`. The log beside `path` goes: it belongs to the connection."""
-    _copy(database, path, beside(path, _KEPT))
+    see `kept_copy` and `restore_copy`."""
+    _copy(database, path, beside(path, _KEPT), own)
 
 
 def kept_copy(path: Path) -> Path | None:
@@ -40,13 +42,13 @@ def forget_copy(path: Path) -> None:
         sync_directory(path.parent)
 
 
-def _copy(database: Database, path: Path, target: Path) -> None:
+def _copy(database: Database, path: Path, target: Path, own: Sequence[str]) -> None:
     with mapped(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = beside(path, ".rebuild-draft")
         remove(draft)
         database.copy_to(draft)
-        for side in SIDE_FILES:
+        for side in own:
             beside(path, side).unlink(missing_ok=True)
         draft.replace(target)
         sync_directory(path.parent)

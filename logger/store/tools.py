@@ -14,7 +14,7 @@ from pathlib import Path
 
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferFileError
-from logger.store import extent, fold, journal, recent, rows, schema, seal, wal
+from logger.store import check, extent, fold, journal, recent, recover, rows, schema, seal, wal
 from logger.store.capacity import ROW_COST, Capacity
 from logger.store.database import Database, mapped
 from logger.store.ledger import Books, Scrub
@@ -67,17 +67,31 @@ def changing(path: Path, *, new: bool = False) -> Iterator[Database]:
     if not placed:
         raise BufferFileError(f"{path.parent}: no such directory", "make it, or see buffer.path")
     with mapped(path):
-        if found := wal.damage(wal.log_of(path)):
+        if found := recover.orphaned(path) or wal.damage(wal.log_of(path)):
             raise BufferCorruptError(f"{path}: {found}", "start the logger: it mends its buffer")
     database = Database.open(path, schema.check_owner)
     try:
         schema.migrate(database)
         if found := journal.damage(database):
             raise BufferCorruptError(f"{path}: {found}", "start the logger: it mends its buffer")
-        yield database
+        with _believed(path):
+            yield database
     finally:
         database.checkpoint()
         database.close()
+
+
+@contextmanager
+def _believed(path: Path) -> Iterator[None]:
+    """A damaged row with a text for a number comes as the error of whoever uses it: say what
+    it is. Raises BufferCorruptError."""
+    try:
+        yield
+    except (TypeError, ValueError) as err:
+        if not (found := check.whole(path)):
+            raise
+        text = f"{path}: {found}"
+        raise BufferCorruptError(text, "start the logger: it mends its buffer") from err
 
 
 def summary(path: Path) -> FileSummary:
@@ -86,8 +100,9 @@ def summary(path: Path) -> FileSummary:
     try:
         schema.check_owner(database)
         with mapped(path):
-            damage = wal.damage(wal.log_of(path)) or journal.damage(database)
-        with recent.view(database) as on_top:
+            damage = wal.damage(wal.log_of(path))
+            damage = damage or journal.damage(database) or journal.missing(database)
+        with _believed(path), recent.view(database) as on_top:
             ledger = on_top.ledger
             size, free = database.size()
             rate = extent.growth(database)
@@ -189,7 +204,7 @@ def refused(database: Database) -> Iterator[Refused]:
     """Yield the rows that are set aside, oldest first."""
     sql = f"SELECT reason, changed_ms, {COLUMNS} FROM rows WHERE state=2 ORDER BY id"  # noqa: S608
     for reason, since, *values in database.stream(sql):
-        yield Refused(as_row(values), str(reason or ""), int(since))
+        yield Refused(as_row(values), str(reason or ""), since if isinstance(since, int) else 0)
 
 
 def add(database: Database, new: Sequence[NewRow], now_ms: int, progress: Progress) -> int:

@@ -58,7 +58,7 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Verific
         return Verification(0, 0, (*problems, err.message), None)
     try:
         check_owner(database)
-        if found := journal.damage(database):
+        if found := journal.damage(database) or journal.missing(database):
             problems = (*problems, found)
         with recent.view(database) as on_top:
             report = _verify(database, on_top, progress)
