@@ -137,9 +137,19 @@ def test_an_answer_of_another_unit_is_not_believed() -> None:
 
     with scripted(script) as line:
         bus = tcp_bus(line, timeout=0.3)
-        with pytest.raises(GarbledError):
+        with pytest.raises(GarbledError, match="got 09 03"):
             bus.read(1, FAST)
+        assert bus.sharing.traffic.frames == 0  # its number is that of our question
         bus.close()
+
+
+def test_a_port_behind_rfc2217_that_is_not_there_is_named_once() -> None:
+    bus = Bus(bus_config(f"rfc2217://127.0.0.1:{free_port()}"))
+    with pytest.raises(PortError) as caught:
+        bus.read(1, FAST)
+    assert "ign_set_control" not in caught.value.message
+    assert caught.value.message.count("rfc2217://") == 1
+    assert "refused" in caught.value.message
 
 
 def test_the_rest_of_a_late_frame_does_not_spoil_the_next() -> None:

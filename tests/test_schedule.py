@@ -80,7 +80,6 @@ def test_the_most_urgent_task_goes_first_and_none_is_queued_twice() -> None:
     assert names.index("fast") < names.index("slow")  # it has the earlier deadline
     assert names.count("fast") < 12
     assert tasks[2].missed >= 1  # turns that passed while the line was busy are counted
-    assert tasks[3].missed == 0
 
 
 def test_missed_turns_are_counted_exactly() -> None:

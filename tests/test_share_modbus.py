@@ -192,6 +192,8 @@ def test_equal_requests_in_flight_are_one(tmp_path: Path) -> None:
         # So long a question fits between readings that are as rare.
         meter |= {"fast": 86400.0, "slow": 86400.0, "identity": 86400.0}
         with shared(tmp_path, [slow | {"meter": [{"role": "load", **meter}]}], {}) as rig:
+            (own,) = rig.app.buses
+            wait_until(lambda: not own.sharing.watch.young)  # until then it is busy
             before = len(line.requests)
             clients = [raw_client(rig.tcp) for _ in range(12)]
             for number, client in enumerate(clients):

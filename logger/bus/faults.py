@@ -70,7 +70,8 @@ def explain(config: BusConfig, err: Exception) -> PortError:
 def _unconnected(where: str, place: Network, err: Exception) -> PortError:
     if place.scheme != "listen":
         return PortError(
-            f"{where}: no connection: {err}", "is the gateway switched on, host and port right?"
+            f"{where}: no connection: {_reason(err)}",
+            "is the gateway switched on, host and port right?",
         )
     if isinstance(err, TimeoutError):
         return PortError(
@@ -147,6 +148,11 @@ def _let_in(port: str) -> str:
         f"add the user to the group of the port: sudo usermod -aG {group.gr_name} {user}, "
         "then log in again"
     )
+
+
+def _reason(err: Exception) -> str:
+    """Return what `err` says, without the address that pyserial repeats with its options."""
+    return str(err).rpartition("?ign_set_control: ")[2]
 
 
 def _errno(err: Exception) -> int | None:

@@ -36,12 +36,14 @@ class Mbap:
     `number` is where its numbers begin: another master on a gateway that copies answers
     should have others. `late` collects answers that came too late, `foreign` whose answers
     to others were dropped, which `dropped` counts; `junk` is what came since the last
-    question and is no Modbus TCP.
+    question and is no Modbus TCP, or an answer to it in the name of another unit, which is
+    no sign of another master.
     """
 
     def __init__(self, wire: Wire, number: int = 0) -> None:
         self._wire = wire
         self._number = number  # of the last question
+        self._unit = 0  # whom that was for
         self._asked: deque[int] = deque(maxlen=_REMEMBERED)
         self._answered: deque[int] = deque(maxlen=_REMEMBERED)
         self._came = b""  # not a whole frame yet
@@ -96,6 +98,7 @@ class Mbap:
         body = data[:-_CHECKSUM]
         self._number = self._number % 0xFFFF + 1
         self._asked.append(self._number)
+        self._unit = body[0]
         self._frames = self._answer = self.junk = b""
         head = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
         self._wire.write(head + body)
@@ -137,7 +140,9 @@ class Mbap:
             self._skip()
 
     def _sort(self, number: int, body: bytes) -> None:
-        if number == self._number:
+        if number == self._number and body[0] != self._unit:
+            self.junk = (self.junk + body)[-_JUNK:]  # a gateway that names its meters otherwise
+        elif number == self._number:
             if body != self._answer:  # else it came twice
                 self._answer = body
                 self._answered.append(number)

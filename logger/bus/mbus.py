@@ -200,7 +200,8 @@ class MbusBus(Bus):
             self._reopening.heard()
             return heard
         self.stats.silent += 1
-        self._heard_nothing()
+        if self._reopening.silent():
+            self._port.drop()
         raise silent(self.config, place, what, self._patience_s(timeout_s))
 
     def _repeated(self, frame: bytes, timeout_s: float | None) -> Heard:

@@ -160,28 +160,30 @@ class Sharing:
             else:
                 self.overheard(stray, sure=late.calm(now))
         for one in port.asked:
-            self.overheard(one, answer=False)
+            self.overheard(one)
         return came_late
 
-    def overheard(self, one: Unsolicited, *, sure: bool = True, answer: bool = True) -> None:
-        """Note an answer that nobody here asked for, or a request (not `answer`).
+    def overheard(self, one: Unsolicited, *, sure: bool = True) -> None:
+        """Note an answer that nobody here asked for, or somebody else's request: the answer
+        to that may have passed for the one to ours, where ours was lost.
 
         An answer that is not `sure` may be a late one to a question of our own.
         """
         if sure:
             self.traffic.heard(one.address, one.count, self._clock())
-        self._spoil(one, sure=sure, answer=answer)
+        self._spoil(one, sure=sure)
 
     def _again(self, stray: Unsolicited) -> None:
-        """Note that the last answer came again: by itself it is no sign of another master."""
+        """Note that the last answer came again: by itself it is no sign of another master,
+        though it may be one: who asks twice in a row gets the same twice."""
         if self.repeats.habit:
             self.traffic.forget()  # the second answers were taken for somebody else's
-        self._spoil(stray, sure=True, answer=True)
+        self._spoil(stray, sure=True)
 
-    def _spoil(self, one: Unsolicited, *, sure: bool, answer: bool) -> None:
+    def _spoil(self, one: Unsolicited, *, sure: bool) -> None:
         if self._fitting is not None and self._fitting[:2] == (one.address, one.count):
             self._fitting = (one.address, one.count, self._fitting[2] + 1)
-        for mark in self._marks if answer else ():
+        for mark in self._marks:
             if mark.address == one.address and one.count in mark.lengths:
                 mark.spoiled = True
                 mark.sure |= sure
@@ -216,18 +218,22 @@ class Sharing:
         self._marks.append(mark)
         return mark
 
-    def doubtful(self, mark: Mark, timeout_s: float, *, rare: bool) -> bool:
+    def doubtful(self, mark: Mark, timeout_s: float, *, rare: bool, at_once: bool = False) -> bool:
         """End a job; tell whether an answer may have been one to somebody else's question.
 
-        `rare` tells that there is time to listen, as the job is done now and then only.
+        `rare` tells that there is time to listen, as the job is done now and then only. A
+        job that is `held` now has to be told to the watch, unless it is to end `at_once`.
         """
         short = min(mark.lengths, default=_SHORT + 1) <= _SHORT
         open_question = bool(mark.lengths) and not mark.spoiled
+        quiet_s = 0.0
         if open_question and (rare or short or self.traffic.wary(self._clock())):
             self.settle(timeout_s / 4)
         elif open_question and self.watch.wanted is not None:
-            self.watch.listen_on(self._quiet_s(timeout_s / 4))
-        if self.watch.keep(mark):
+            quiet_s = self._quiet_s(timeout_s / 4)
+            if self.watch.listen_on(quiet_s):
+                quiet_s = 0.0
+        if not at_once and self.watch.keep(mark, short=short, quiet_s=quiet_s):
             return False
         self._marks.remove(mark)
         if mark.spoiled:

@@ -75,7 +75,7 @@ class Bus:
 
     @property
     def unsolicited(self) -> Sequence[Unsolicited]:
-        """The answers to other questions that came by during the last transaction."""
+        """The answers to other questions that came by meanwhile."""
         return self._port.unsolicited
 
     @property
@@ -136,6 +136,8 @@ class Bus:
             with contextlib.suppress(PortError):  # the next question will say so
                 self._port.listen(quiet_s, at_most_s)
                 self._note_strays()
+        else:
+            time.sleep(quiet_s)  # nothing comes before the next question
 
     def unsure(self, address: int) -> bool:
         """Return whether late answers of the meter at `address` may come: `resynchronise` first."""
@@ -193,7 +195,8 @@ class Bus:
         self._ready(_COMES_WITHIN_S)
 
     def close(self) -> None:
-        """Close the port; it may be used again afterwards."""
+        """Close the port; it may be used again. What is still held is let go of before."""
+        self.sharing.watch.finish()
         self._port.close()
 
     def _transact(
@@ -277,18 +280,14 @@ class Bus:
             self._reopening.answered()
         if isinstance(found, SilentError):
             self.stats.silent += 1
-            if not answered:
-                self._heard_nothing()
+            if not answered and self._reopening.silent():
+                self._port.drop()
         elif isinstance(found, RefusedError):
             self.stats.refused += 1
         else:
             self._reopening.heard()
             self.stats.garbled += 1
         return found
-
-    def _heard_nothing(self) -> None:
-        if self._reopening.silent():
-            self._port.drop()
 
 
 def _words(instrument: minimalmodbus.Instrument, block: Block) -> list[int]:

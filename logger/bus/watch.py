@@ -1,9 +1,18 @@
-"""The first moments on a line: nothing is believed before others would have been heard.
+"""What was read is held until an answer to another master would have been noticed.
 
-The answer to another master's question may be the first thing that comes, and then there
-is no trace of that master yet. Most ask about once a second: what was read in the first
-moments is kept until they have gone by, and believed if no answer came meanwhile that
-could have taken the place of one to our question.
+The answer to another master's first question may come in the place of ours, and then there
+is no trace of that master yet. There are three traces to wait for:
+
+- Our own answer, left over: it comes in the quiet after the job or, where the next job
+  begins at once, before that one's first answer. So a job that had no quiet is held until
+  the next one is over.
+- The other's next question, where a gateway has lost ours: most ask about once a second. A
+  job of short questions, of the lengths that others ask in, is held for `seconds`. Long
+  ones are not: who asks for as many registers from another start is not met with, and all
+  readings would be late by a second.
+- In the first `seconds` on a line nothing of it is known: everything read is held.
+
+What is held has its moment already; it is later in the buffer, and for those who follow it.
 """
 
 from __future__ import annotations
@@ -19,17 +28,23 @@ _LOOK_S = 0.02
 class Mark:
     """A job begins: the lengths asked for since, and whether others had answers of one.
 
-    `sure` tells that those were no late ones to questions of our own.
+    `sure` tells that those were no late ones to questions of our own. A job that is `held`
+    is believed from `until` on, if the line was quiet for `quiet_s` or more was asked than
+    `asked` questions.
     """
 
     address: int
     lengths: set[int] = field(default_factory=set)
     spoiled: bool = False
     sure: bool = False
+    held: bool = False
+    until: float = 0.0
+    quiet_s: float = 0.0
+    asked: int = 0
 
 
 class Watch:
-    """Watches the line for `seconds` from the first question on; 0 for not at all.
+    """Watches the line for `seconds` from the first question on; 0 where answers have numbers.
 
     `wanted` tells whether something waits for the line; it is None where jobs are done
     one after the other: then each takes the time that it needs to be believed. `marks`
@@ -47,46 +62,86 @@ class Watch:
         self._marks = marks
         self._listen = listen
         self._clock = clock
+        self._asked = 0
         self._until: float | None = None
         self._held: list[tuple[Mark, Callable[[bool], None]]] = []
 
     def begin(self) -> None:
         """Note that something is asked."""
+        self._asked += 1
         if self._until is None:
             self._until = self._clock() + self.seconds
+
+    @property
+    def young(self) -> bool:
+        """Whether the line was not watched for long enough yet."""
+        return bool(self.seconds) and (self._until is None or self._left_s > 0)
 
     @property
     def _left_s(self) -> float:
         return 0.0 if self._until is None else max(self._until - self._clock(), 0.0)
 
-    def listen_on(self, seconds: float) -> None:
-        """Listen for so long, or until something waits for the line."""
+    def listen_on(self, seconds: float) -> bool:
+        """Listen for so long, or until something waits for the line; return whether so long."""
         until = self._clock() + seconds
-        while self._clock() < until and not (self.wanted is not None and self.wanted()):
+        while self._clock() < until:
+            if self.wanted is not None and self.wanted():
+                return False
             self._listen(_LOOK_S, _LOOK_S)
+        return True
 
-    def keep(self, mark: Mark) -> bool:
-        """End a job, as far as it can be; return whether it is to be watched on, by `hold`."""
-        if mark.spoiled or not self._left_s:
+    def keep(self, mark: Mark, *, short: bool, quiet_s: float) -> bool:
+        """End a job, as far as it can be; return whether it is to be watched on, by `hold`.
+
+        `short` tells that others may ask in its lengths, `quiet_s` how long the line has
+        still to be listened to for what was left over.
+        """
+        if mark.spoiled or not mark.lengths or not self.seconds:
             return False
         if self.wanted is None:
             self.listen_on(self._left_s)
             return False
-        return True
+        left_s = max(self._left_s, self.seconds if short else 0.0)
+        if left_s or quiet_s:
+            mark.held, mark.asked, mark.quiet_s = True, self._asked, quiet_s
+            mark.until = self._clock() + left_s
+        return mark.held
 
     def hold(self, mark: Mark, then: Callable[[bool], None]) -> None:
         """Call `then` when it is known whether the job of `mark` can be believed.
 
-        That is at once, or behind a later job, when the line has been watched for long
-        enough. Call it behind each job.
+        That is at once, or behind a later job. Call it behind each job.
         """
         self._held.append((mark, then))
-        self.listen_on(self._left_s)
-        if self._left_s:
-            return
-        held, self._held = self._held, []
-        for one, told in held:
-            watched = one in self._marks
-            if watched:
-                self._marks.remove(one)
-            told(not (watched and one.spoiled))
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Listen for those that are held, while nothing waits for the line, and let go of
+        those that need it no more, in their order."""
+        now = self._clock()
+        left = [max(mark.until - now, mark.quiet_s) for mark, _ in self._held if mark.held]
+        if left and self.listen_on(max(left)):
+            for mark, _ in self._held:
+                mark.quiet_s = 0.0
+        while self._held and self._is_known(self._held[0][0]):
+            self._let_go()
+
+    def finish(self) -> None:
+        """Let go of all that is held: no more is asked. What was read in the first moments
+        on a line is not believed."""
+        if left := [mark.quiet_s for mark, _ in self._held if mark.quiet_s]:
+            self._listen(max(left), max(left))
+        while self._held:
+            self._held[0][0].spoiled |= self.young
+            self._let_go()
+
+    def _is_known(self, mark: Mark) -> bool:
+        if mark.spoiled or not mark.held:
+            return True
+        return self._clock() >= mark.until and (not mark.quiet_s or self._asked > mark.asked)
+
+    def _let_go(self) -> None:
+        mark, told = self._held.pop(0)
+        if mark in self._marks:
+            self._marks.remove(mark)
+        told(not (mark.held and mark.spoiled))

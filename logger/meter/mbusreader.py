@@ -152,9 +152,10 @@ class MbusReader(Reader):
         round: the identity job, which is to run soon, has to say so first.
         """
         known = self._state.serial
-        self.wants_identity = job is not Job.IDENTITY and known not in ("", serial)
-        if not self.wants_identity:
+        if job is Job.IDENTITY or known in ("", serial):
+            self._wanted.discard(Job.IDENTITY)
             return None
+        self._wanted.add(Job.IDENTITY)
         return BusError(
             f"meter {self.meter.name}: serial number {serial} answers, it was {known}: nothing "
             "of it is logged before its identity was read",

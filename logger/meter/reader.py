@@ -43,7 +43,7 @@ class Reader(ABC):
         self.last_ms: float | None = None
         self.last_good: int | None = None
         self.last_of: dict[Job, int] = {}  # when each job last gave values, ms UTC
-        self.wants_identity = False  # whether its identity job should run soon
+        self._wanted: set[Job] = set()  # the jobs that should run soon
         self.error: BusError | None = None  # of the last job, or that the model is wrong
         self._clock = clock
         self._foreign = foreign or meter.accept_model
@@ -81,6 +81,10 @@ class Reader(ABC):
     @abstractmethod
     def read(self, job: Job, round_ms: int) -> Reading:
         """Do `job` once. Never raises for what happens on the line: that is in the reading."""
+
+    def wants(self) -> Sequence[Job]:
+        """Return the jobs that should run soon."""
+        return tuple(self._wanted)
 
     def hand_on(self, reading: Reading, then: Callable[[Reading], None]) -> None:
         """Call `then` with the last `reading`, when it is known whether it can be believed."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from logger.bus import Bus
-from logger.bus.sharing import TRIES, mixed_up
-from logger.bus.watch import Mark
+from logger.bus.sharing import TRIES
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import (
     BusError,
@@ -19,17 +18,19 @@ from logger.domain.errors import (
     SilentError,
     StrangerError,
 )
-from logger.domain.quantity import SERIAL, SOFTWARE_VERSION, Quantity
+from logger.domain.quantity import Quantity
 from logger.meter.adapt import AdaptivePlan
+from logger.meter.believed import Believed
 from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
 from logger.meter.reader import Reader
 from logger.meter.reading import Failure, Reading, doubted, inverted
+from logger.meter.remembered import Remembered
 from logger.meter.requester import Heard, JobAborted, Requester
-from logger.meter.state import MeterState, StateStore
+from logger.meter.state import StateStore
 from logger.meter.transformers import ct_problem
-from logger.models import Job, Model
+from logger.models import Job, Model, Value
 from logger.models.plan import Block, plans
 
 log = logging.getLogger(__name__)
@@ -63,9 +64,10 @@ class MeterReader(Reader):
         super().__init__(bus, meter, model, clock, foreign=foreign)
         self._bus = bus
         self._now_ms = now_ms
-        self._states = states
         self._requester = Requester(bus, meter, model, clock)
         self._plan = AdaptivePlan(plans(model), {job: model.of_job(job) for job in Job})
+        port = bus.config.port
+        self._remembered = Remembered(meter, model, port, self._plan, states)
         self._explorer = Explorer(
             meter.name,
             model,
@@ -73,18 +75,16 @@ class MeterReader(Reader):
             self._requester,
             now_ms=now_ms,
             clock=clock,
-            changed=self._remember,
+            changed=self._remembered.keep,
             lasting=states is not None,
         )
-        self._state = MeterState(
-            meter=meter.name, model=model.name, address=meter.address, port=bus.config.port
-        )
-        self._restore()
         self._meaning = DataTypeGuard(model, meter.name)
         self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
         self._refusing_since: float | None = None
-        self._mark = Mark(meter.address)  # of the last job
+        self._believed = Believed(bus, meter.address)
+        self._requester.heard = self._believed.take
+        self._counts = (0, 0)  # of the last job: questions answered and failed
 
     @property
     def wrong(self) -> BusError | None:
@@ -112,7 +112,7 @@ class MeterReader(Reader):
 
     def tell(self, heard: Heard) -> None:
         """Let `heard` hear of the words of every block that is read, on the worker's thread."""
-        self._requester.heard = heard
+        self._believed.heard = heard
 
     def fetch(self, block: Block, timeout_s: float) -> Sequence[int]:
         """Return the words of `block`, in one question out of turn for somebody else.
@@ -120,7 +120,8 @@ class MeterReader(Reader):
         Raises BusError, at once for a meter that is silent or whose port is closed.
         """
         self._not_away()
-        return self._requester.ask_once(block, timeout_s)
+        ask = partial(self._requester.ask_once, block, timeout_s)
+        return self._believed.once(ask, timeout_s)
 
     def write(self, address: int, words: Sequence[int], function: int, timeout_s: float) -> None:
         """Write `words` from register `address` on, for somebody else. Raises BusError."""
@@ -140,6 +141,8 @@ class MeterReader(Reader):
         """
         requester = self._requester
         requester.requests = requester.answered = requester.failed = 0
+        self._believed.nothing()
+        self._wanted.discard(job)
         blocks = self._plan.blocks(job)
         this = Round(job, self._clock(), repeats=1 + len(blocks) // 10)
         if requester.pause.lasts(this.started) and self.error is not None and blocks:
@@ -151,34 +154,51 @@ class MeterReader(Reader):
         self._doubt(this)
         requester.last = []  # frees a list for each meter
         reading = self._reading(this, round_ms)
-        self._account(reading, requester.answered, requester.failed)
-        return inverted(reading) if self.meter.invert else reading
+        reading = inverted(reading) if self.meter.invert else reading
+        self._counts = (requester.answered, requester.failed)
+        if not self._believed.held:
+            self._conclude(reading, *self._counts)
+        return reading
 
     def _do_certainly(self, this: Round) -> None:
         """Do the job, again if answers to another master's questions came in between."""
-        sharing, address = self._bus.sharing, self.meter.address
-        patience_s = self.meter.timeout or self._bus.config.timeout
+        believed, patience_s = self._believed, self.meter.timeout or self._bus.config.timeout
         for _ in range(TRIES):
-            mark = self._mark = sharing.begin(address)
+            believed.begin()
             try:
                 self._do(this)
             except JobAborted as over:
                 this.failures.append(Failure(over.block, over.error))
             this.ended = self._clock()
-            if not sharing.doubtful(mark, patience_s, rare=this.job is Job.IDENTITY):
+            if not believed.doubtful(patience_s, rare=this.job is Job.IDENTITY):
                 return
             this.builder.forget()
             this.builder.rejected.clear()
             this.failures.clear()
-            if not mark.sure:
+            if not believed.mark.sure:
                 break  # the meter is just slow: asked more it would be slower
-        this.failures.append(Failure(self._plan.full[this.job][0], mixed_up(address)))
+        this.failures.append(Failure(self._plan.full[this.job][0], believed.error))
 
     def hand_on(self, reading: Reading, then: Callable[[Reading], None]) -> None:
-        """Call `then` with the last `reading`, without its values if they are not believed."""
-        error = mixed_up(self.meter.address)
-        told = lambda sure: then(reading if sure else doubted(reading, error))  # noqa: E731
-        self._bus.sharing.watch.hold(self._mark, told)
+        """Call `then` with the last `reading`, without its values if they are not believed:
+        then the job is to be done again soon."""
+        held, (answered, failed) = self._believed.held, self._counts
+
+        def told(sure: bool) -> None:
+            if held and sure:
+                self._conclude(reading, answered, failed)
+            elif held:
+                self._wanted.add(reading.job)
+                self._conclude(doubted(reading, self._believed.error), 0, answered + failed)
+            then(reading if sure else doubted(reading, self._believed.error))
+
+        self._believed.hold(told)
+
+    def _conclude(self, reading: Reading, answered: int, failed: int) -> None:
+        """Take what is believed of a job for the meter's."""
+        if reading.job is Job.IDENTITY:
+            self._know(reading.values)
+        self._account(reading, answered, failed)
 
     def _do(self, this: Round) -> None:
         if not self._can_mean(this):
@@ -240,48 +260,18 @@ class MeterReader(Reader):
         return True
 
     def _identify(self, this: Round) -> None:
-        """Take note of who answered the identity job."""
-        values = this.builder.values
-        self._meaning.identified(values)
+        """See whether the numbers of who answered the identity job mean what they should."""
+        self._meaning.identified(this.builder.values)
         if self._meaning.wrong is not None:
             this.failures.append(Failure(self._meaning.block, self._meaning.wrong))
+
+    def _know(self, values: Mapping[Quantity, Value]) -> None:
+        """Take note of who answered the identity job."""
         problem = ct_problem(self.model, values)
         if problem and problem != self._ct_problem:
             log.warning("meter %s: %s", self.meter.name, problem)
         self._ct_problem = problem
-        known = (self._state.serial, self._state.software_version)
-        serial, firmware = (str(values.get(one, "")) for one in (SERIAL, SOFTWARE_VERSION))
-        if not serial or (serial, firmware or known[1]) == known:
-            return
-        if known[0] and serial != known[0]:
-            log.warning(
-                "meter %s: another meter: serial number %s, it was %s",
-                self.meter.name,
-                serial,
-                known[0],
-            )
-        if known[0]:
-            self._plan.forget()
-        self._state = replace(self._state, serial=serial, software_version=firmware or known[1])
-        self._remember()
-
-    def _restore(self) -> None:
-        known = self._states.load(self.meter.name) if self._states is not None else None
-        if known is None or known.model != self.model.name:
-            return
-        here = (self._state.address, self._state.port)
-        same = (known.address, known.port) == here
-        # What a device at another place did not answer says nothing of this one.
-        if same and (known.serial or SERIAL not in self.model.by_quantity):
-            self._plan.restore(known.cuts)
-        self._state = replace(known, address=here[0], port=here[1])
-
-    def _remember(self) -> None:
-        """Keep what was found out; that something answers nothing is never kept."""
-        cuts = {block: cut for block, cut in self._plan.cuts.items() if cut.parts}
-        self._state = replace(self._state, cuts=cuts)
-        if self._states is not None:
-            self._states.save(self._state)
+        self._remembered.identified(values)
 
     def _reading(self, this: Round, round_ms: int) -> Reading:
         return Reading(

@@ -109,7 +109,7 @@ class App:
         health = Task(_HEALTH, _HEALTH, config.intervals.slow, self._report)
         self.schedule = Schedule([*self._read_tasks(), health])
         for one in self.buses:
-            one.sharing.watch.wanted = partial(self.schedule.waiting, one.name)
+            one.sharing.watch.wanted = self.schedule.when_idle(one.name, one.sharing.watch.go_on)
         self.delivery: Delivery | None = None
         self._server_time: ServerTime | None = None
         if config.influxdb is not None:
@@ -152,8 +152,8 @@ class App:
         if self._mqtt is not None:
             yield "mqtt", self._mqtt
         if (share := self.config.share.modbus) is not None:
-            lend, now_ms = self.schedule.lend, self.clock.now_ms
-            self._share, hear = server_of(self.config, share, self.readers, lend, now_ms)
+            lent = self.schedule.lend, self.clock.now_ms
+            self._share, hear = server_of(self.config, share, self.readers, *lent)
             self._listeners.append(hear)
             yield "share modbus", self._share
 
@@ -239,12 +239,12 @@ class App:
             self.schedule.clock_stepped()
         if self._server_time is not None and self.clock.trusted:
             self._server_time.stop()
-        asking = {one.meter.name for one in self.readers if one.wants_identity}
-        for name in self.intake.wanted() | asking:
-            now = time.monotonic()
-            if now - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
-                self._asked[name] = now
-                self.schedule.soon(f"{Job.IDENTITY} job of {name}")
+        asking = {f"{Job.IDENTITY} job of {name}" for name in self.intake.wanted()}
+        asking |= {f"{job} job of {one.meter.name}" for one in self.readers for job in one.wants()}
+        for name in asking:
+            if time.monotonic() - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
+                self._asked[name] = time.monotonic()
+                self.schedule.soon(name)
         return self._watch.refresh()
 
     def stop(self) -> None:

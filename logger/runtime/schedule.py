@@ -63,6 +63,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._name = ""
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self.idle: Callable[[], None] | None = None  # done when nothing waits
         self.doing = ""  # the name of the running task
         # Monotonic: when the last turn came, and when this thread last had or ended one.
         self.came = self._moved = 0.0
@@ -163,6 +164,8 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                 self._moved = time.monotonic()
             try:
                 run()
+                if self.idle is not None and not self.wanted:
+                    self.idle()
             except Exception:  # a fault in one task must not end the thread of a bus
                 log.exception("%s failed", self.doing)
             with self._wakeup:
@@ -216,9 +219,14 @@ class Schedule:
         """Let `run` have the thread of a worker when none of its tasks waits."""
         self._workers[name].lend(run)
 
-    def waiting(self, bus: str) -> bool:
-        """Return whether anything waits for the worker of `bus`."""
-        return self._workers[f"bus {bus}"].wanted
+    def when_idle(self, bus: str, do: Callable[[], None]) -> Callable[[], bool]:
+        """Let the worker of `bus` do something behind each turn, if nothing waits for it.
+
+        Returns what tells whether anything waits.
+        """
+        worker = self._workers[f"bus {bus}"]
+        worker.idle = do
+        return lambda: worker.wanted
 
     def doing(self, name: str) -> str:
         """Return the name of the task that a worker is doing, "" if none."""
