@@ -123,7 +123,10 @@ def main(given: Sequence[str] | None = None) -> None:
     options = parser.parse_args(given)
     url = options.url.rstrip("/")
     options.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as profile, Browser(Path(profile)) as browser:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        Browser(Path(profile)) as browser,
+    ):
         log_in(browser, url)
         for uid in boards(browser, url):
             if options.only and uid not in options.only:

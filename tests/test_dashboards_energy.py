@@ -172,7 +172,7 @@ def test_hours_of_the_heatmap_are_those_of_the_report(house: House) -> None:
 
 def test_before_the_first_reading_the_heatmap_is_empty(house: House) -> None:
     found = house.shown("energy: Hour by day", "2026-09-20", "2026-10-03")
-    early = moment("2026-10-01")
+    early = moment("2026-10-02") - 1  # the right edge of the cells of the day before
     cells = {(hour, at) for hour, values in found.items() for at in values if at <= early}
     assert cells == {(f"{hour:02}:00", early) for hour in range(13, 24)}
 

@@ -15,6 +15,8 @@ from logger.grafana.query import METER, SHOWN, SITE, TOTAL, ZONE, Part, added, b
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BEYOND = "2d"
 _WHEN = bounds(SHOWN, _BEYOND)
+# Wider: of steps whose first is stamped before the range around them the engine gives none.
+_AROUND = ("time >= ${__from}ms - 40d", "time < ${__to}ms + 5d")
 _ANY = '"k" > 0.0000001'  # what is left of a difference of equal sums is nothing
 _ENDS, _MINUS = ("first", "last"), "-1 * "
 
@@ -41,7 +43,8 @@ def _within(length: str, function: str, series: str, sign: str = "") -> str:
 
 
 def _hour(hour: int, zone: str) -> str:
-    """Return, for each day, the energy drawn in one hour of it, stamped with midnight.
+    """Return, for each day, the energy drawn in one hour of it, stamped with the last
+    millisecond of that day: Grafana takes the time of a cell as its right edge.
 
     Of the hours of a stretch the engine can name the first and the last. So an hour is
     found as one of a pair, that as one of two pairs, these as one half of eight hours, and
@@ -71,8 +74,20 @@ def _hour(hour: int, zone: str) -> str:
     # Signs are put apart and added here: the engine gives the first and the last of a day of
     # 25 hours different times, and no row that has both.
     whole = ", ".join(f"({cell})" for cell in cells)
-    added_up = f'SELECT sum("k") AS "k" FROM {whole} {where(*_WHEN)} GROUP BY time(1d) fill(none)'
-    return f'SELECT "k" AS "kWh" FROM ({added_up} {ZONE}) {where(*_WHEN, _ANY)} {ZONE}'
+    added_up = (
+        f'SELECT -1 * sum("k") AS "k" FROM {whole} {where(*_WHEN)} GROUP BY time(1d) fill(none) '
+        f"{ZONE}"
+    )
+    # The engine stamps a day with its beginning, and a rise with where it ends: the rise from the
+    # negative energy of a day to a nought at its end. The fall before it is left out.
+    ends = (
+        f'SELECT 0 * count("{part.counter}") AS "k" FROM "energy" '
+        f"{where(*_WHEN, *part.conditions)} GROUP BY time(1d, -1ms) fill(0) {ZONE}"
+    )
+    # In order of time, which a difference over both at once is not.
+    both = f'SELECT "k" FROM ({added_up}), ({ends}) {where(*_AROUND)} {ZONE}'
+    stamped = f'SELECT non_negative_difference("k") AS "k" FROM ({both}) {where(*_AROUND)} {ZONE}'
+    return f'SELECT "k" AS "kWh" FROM ({stamped}) {where(*_AROUND, _ANY)} {ZONE}'
 
 
 def heatmap(zone: str) -> Json:

@@ -36,6 +36,7 @@ _SO_FAR = Period(DAY.start, ("${__to}ms",), DAY.number, DAY.scale)
 _YESTERDAY = Period(f"{DAY.start} - 1d", ("${__to}ms - 1d",), DAY.number, DAY.scale)
 _MONTH_SO_FAR = Period(MONTH.start, ("${__to}ms",), MONTH.number, MONTH.scale)
 _TOTAL = "\"phase\" = 'total'"
+_WIDER = "time > now() - 25h"
 _BASE = 5  # the percentile that is the base load
 
 
@@ -97,7 +98,9 @@ def _base(settings: DashboardOptions) -> str:
         'GROUP BY time(5m), "meter" fill(none)'
     )
     whole = f'SELECT sum("p") AS "s" FROM ({steps}) {where(last)} GROUP BY time(5m) fill(none)'
-    return f'SELECT round(percentile("s", {_BASE})) AS "W" FROM ({whole}) {where(last)}'
+    # The first step is stamped before the range begins, and the engine gives nothing at all where
+    # the range around it is no wider.
+    return f'SELECT round(percentile("s", {_BASE})) AS "W" FROM ({whole}) {where(_WIDER)}'
 
 
 def _demand(settings: DashboardOptions) -> Json:
