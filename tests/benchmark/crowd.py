@@ -6,7 +6,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,7 +118,12 @@ def ten_thousand(short: bool) -> Result:
 
 
 def _many(
-    name: str, count: int, numbers: int, warm_s: float, seconds: float, promises: dict[str, float]
+    name: str,
+    count: int,
+    numbers: int,
+    warm_s: float,
+    seconds: float,
+    promises: Mapping[str, float],
 ) -> Result:
     """Read `count` meters on so many lines; what happens in the first `warm_s`, when all are
     new, does not count but for memory."""
