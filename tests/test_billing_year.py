@@ -113,7 +113,7 @@ def played(case: Case) -> Past:
     counters: dict[str, dict[int, tuple[Decimal, Decimal]]] = {name: {} for name in METERS}
     points: list[Point] = []
     for name, (_, role, size, _) in METERS.items():
-        more = {"ct_ratio": "50000005", "meter_amps": 5} if size > 1 else {}
+        more: dict[str, Any] = {"ct_ratio": "50000005", "meter_amps": 5} if size > 1 else {}
         points += derive.feed(identity(start * 1000, f"0000{len(name)}", 1, name, role, more))
     for at in range(start, end + 2 * STEP_S, STEP_S):
         flows = world.parts(at, parts)

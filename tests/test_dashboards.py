@@ -286,15 +286,21 @@ def test_without_prices_nothing_shows_money() -> None:
         assert word not in made
 
 
-def test_imported_prices_are_shown_and_no_amounts() -> None:
-    """A part of the cost would pass for all of it."""
+def test_at_imported_prices_amounts_are_those_of_quarter_hours() -> None:
+    """No query joins two measurements: the engine gives each a series of its own."""
     moved = Price.model_validate({"since": date(2026, 4, 1), "buy_formula": {"vat": 0.2}})
     made = dashboards(DashboardOptions(prices=Prices(valid=[*PRICES.valid, moved])))
     titles = {panel["title"] for board in made.values() for panel in panels(board)}
-    assert "Imported prices" in titles
-    assert not [title for title in titles if "Cost" in title or "Money, " in title]
-    query = next(p for p in panels(made["energy.json"]) if p["title"] == "Imported prices")
-    assert unknown_names(query["targets"][0]["query"]) == set()
+    assert {"Imported prices", "Energy with a price", "Cost of the meters"} <= titles
+    money = [
+        target["query"]
+        for board in made.values()
+        for panel in panels(board)
+        if panel["fieldConfig"]["defaults"].get("unit") == "suffix:EUR"
+        for target in panel["targets"]
+    ]
+    assert len(money) > 10
+    assert all({*re.findall(r'FROM "(\w+)"', query)} == {"cost_15m"} for query in money)
 
 
 def test_limits_come_from_the_configuration() -> None:

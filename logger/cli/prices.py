@@ -135,21 +135,20 @@ def recompute(
     [[prices.valid]], or for what was logged before there were prices. Without --from: since the
     first price of the configuration. Imports do so by themselves."""
     from logger.config import load_config
-    from logger.domain.errors import ConfigError
     from logger.prices import kept
 
     loaded = load_config(config)
-    if not pricerows.needed(loaded):
-        raise ConfigError(
-            "no entry of [[prices.valid]] has a formula: dashboards take all from counters",
-            "nothing has to be recomputed",
-        )
     start, end = limits(first, last, loaded.site.timezone, now_ms())
-    span = (pricecosts.since(loaded) if start is None else start, now_ms() if end is None else end)
-    spots = kept.load(kept.beside(loaded.buffer.path), loaded.prices.currency)
-    count = pricecosts.write(loaded, spots, span, as_json=as_json) if span[0] < span[1] else 0
+    count = 0
+    if needed := pricerows.needed(loaded):
+        first_ms = pricecosts.since(loaded) if start is None else start
+        span = (first_ms, now_ms() if end is None else end)
+        spots = kept.load(kept.beside(loaded.buffer.path), loaded.prices.currency)
+        count = pricecosts.write(loaded, spots, span, as_json=as_json)
     if as_json:
         emit({"costs": count})
+    elif not needed:
+        typer.echo("no entry of [[prices.valid]] has a formula: dashboards take all from counters")
     else:
         typer.echo(f"the costs of {count} quarter hours of meters were made")
 

@@ -137,7 +137,7 @@ def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked)
     from logger.cli.table import Table
     from logger.report.amounts import cells, heads, kwh
     from logger.report.statement import NOTE
-    from logger.report.statementpage import moment, remarks
+    from logger.report.statementpage import moment, remarks, swapped
 
     out = console()
     for one in found:
@@ -165,6 +165,8 @@ def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked)
                 *cells(row, every),
             )  # fmt: skip
         out.print(fitting(table))
+        for exchange in one.exchanges:
+            out.print(plain(swapped(exchange, zone)))
         for charge in one.charges:
             span = " to ".join(moment(at, zone) for at in charge.span)
             out.print(plain(f"demand {span}: {charge.text(currency)}"))

@@ -24,22 +24,20 @@ def energy(row: EnergyRow, currency: str) -> Plain:
         "period": row.label,
         "start": _iso(row.start_ms),
         "end": _iso(row.end_ms),
-        "import_kwh": _number(row.grid_import),
-        "export_kwh": _number(row.grid_export),
-        **{
-            f"import_{name.lower()}_kwh": _number(row.tariffs[name]) for name in sorted(row.tariffs)
-        },
-        "import_netted_kwh": _number(row.import_netted),
-        "export_netted_kwh": _number(row.export_netted),
-        "pv_kwh": _number(row.pv),
-        "self_consumed_kwh": _number(row.self_consumed),
-        "load_kwh": _number(row.load),
-        "charge_kwh": _number(row.charge),
-        "discharge_kwh": _number(row.discharge),
-        "self_consumption": _number(row.self_consumption),
-        "self_sufficiency": _number(row.self_sufficiency),
+        "import_kwh": number(row.grid_import),
+        "export_kwh": number(row.grid_export),
+        **{f"import_{name.lower()}_kwh": number(row.tariffs[name]) for name in sorted(row.tariffs)},
+        "import_netted_kwh": number(row.import_netted),
+        "export_netted_kwh": number(row.export_netted),
+        "pv_kwh": number(row.pv),
+        "self_consumed_kwh": number(row.self_consumed),
+        "load_kwh": number(row.load),
+        "charge_kwh": number(row.charge),
+        "discharge_kwh": number(row.discharge),
+        "self_consumption": number(row.self_consumption),
+        "self_sufficiency": number(row.self_sufficiency),
         **amounts(row, currency),
-        "divided_kwh": _number(row.divided),
+        "divided_kwh": number(row.divided),
         "sure": row.sure,
     }
 
@@ -48,13 +46,13 @@ def amounts(row: EnergyRow, currency: str) -> Plain:
     """Return the money of a row, and how much of it is missing."""
     told = row.net is not None or row.missing
     return {
-        "cost": _number(row.cost),
-        "revenue": _number(row.revenue),
-        "standing_charge": _number(row.standing),
-        "demand_charge": _number(row.demand_charge),
-        "net": _number(row.net),
+        "cost": number(row.cost),
+        "revenue": number(row.revenue),
+        "standing_charge": number(row.standing),
+        "demand_charge": number(row.demand_charge),
+        "net": number(row.net),
         "currency": currency if told else None,
-        "unpriced_kwh": _number(row.unpriced) if told else None,
+        "unpriced_kwh": number(row.unpriced) if told else None,
         "quarters_without_price": row.missing,
     }
 
@@ -119,7 +117,8 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _number(value: Decimal | None) -> float | None:
+def number(value: Decimal | None) -> float | None:
+    """Return a sum as JSON knows it."""
     return None if value is None else float(value)
 
 

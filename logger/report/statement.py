@@ -49,6 +49,16 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A counter when the meter was swapped: the last reading (time, kWh) of the old meter, and
+    the first of the new one."""
+
+    name: str
+    last: tuple[int, Decimal]
+    first: tuple[int, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A stretch in which a part of the energy (kWh) is estimated, or nothing is known."""
 
@@ -71,6 +81,7 @@ class Statement:
     events: tuple[Event, ...]
     estimates: tuple[Estimate, ...]
     charges: tuple[Charge, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
 
     @property
     def sure(self) -> bool:
@@ -120,6 +131,7 @@ def statement(
         own,
         tuple(_estimates(tuple(quarters.values()), found, span)),
         tuple(charged),
+        tuple(_exchanges(found, span)),
     )
 
 
@@ -139,12 +151,24 @@ def _together(hours: Mapping[Owner, QuarterHours]) -> QuarterHours:
 
 def _registers(found: CounterValues, span: TimeSpan) -> Iterable[Register]:
     for series, values in sorted(_as_grid(found).values.items()):
-        name = "import" if series.quantity == "active_import" else "export"
-        if series.tariff != "total":
-            name = f"{name}_{series.tariff.lower()}"
         begin, end = (_reading(values, at) for at in span)
         if begin[0] <= end[0]:
-            yield Register(name, begin, end)
+            yield Register(_name(series), begin, end)
+
+
+def _exchanges(found: CounterValues, span: TimeSpan) -> Iterable[Exchange]:
+    counters = sorted(_as_grid(found).values.items())
+    for meter, at_ms in sorted({(one.meter, one.at_ms) for one in found.breaks if one.swapped}):
+        for series, values in counters:
+            place = bisect_left(values, (at_ms, Decimal("-Infinity")))
+            inside = series.meter == meter and span[0] <= at_ms < span[1]
+            if inside and 0 < place < len(values):
+                yield Exchange(_name(series), values[place - 1], values[place])
+
+
+def _name(series: Series) -> str:
+    name = "import" if series.quantity == "active_import" else "export"
+    return name if series.tariff == "total" else f"{name}_{series.tariff.lower()}"
 
 
 def _reading(values: Sequence[tuple[int, Decimal]], at_ms: int) -> tuple[int, Decimal]:

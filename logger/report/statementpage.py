@@ -15,8 +15,8 @@ from logger.domain.timespan import TimeSpan
 from logger.report.amounts import cells, heads, kwh, remark
 from logger.report.daychain import Checked
 from logger.report.energyrow import EnergyRow
-from logger.report.shape import amounts
-from logger.report.statement import NOTE, Statement
+from logger.report.shape import amounts, number
+from logger.report.statement import NOTE, Exchange, Statement
 
 Plain = dict[str, Any]
 STYLE = """
@@ -60,6 +60,12 @@ def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
             }
             for one in found.registers
         ],
+        "swaps": [
+            {"register": one.name,
+             "last": _iso(one.last[0], zone), "last_kwh": float(one.last[1]),
+             "first": _iso(one.first[0], zone), "first_kwh": float(one.first[1])}
+            for one in found.exchanges
+        ],
         "rows": [_row(row, currency) for row in found.rows],
         "total": _row(found.total, currency),
         "events": [
@@ -87,13 +93,11 @@ def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
 def _row(row: EnergyRow, currency: str) -> Plain:
     return {
         "period": row.label,
-        "import_kwh": _number(row.grid_import),
-        **{
-            f"import_{name.lower()}_kwh": _number(row.tariffs[name]) for name in sorted(row.tariffs)
-        },
-        "export_kwh": _number(row.grid_export),
+        "import_kwh": number(row.grid_import),
+        **{f"import_{name.lower()}_kwh": number(row.tariffs[name]) for name in sorted(row.tariffs)},
+        "export_kwh": number(row.grid_export),
         **amounts(row, currency),
-        "divided_kwh": _number(row.divided),
+        "divided_kwh": number(row.divided),
         "sure": row.sure,
     }
 
@@ -169,8 +173,7 @@ def page(
     ]
     if len(statements) > 1:
         parts.append(_sum(statements, currency))
-    for found in statements:
-        parts.append(_section(found, zone, currency, chain, verified))
+    parts += [_section(found, zone, currency, chain, verified) for found in statements]
     return "\n".join([*parts, "</body></html>\n"])
 
 
@@ -221,9 +224,11 @@ def _section(
     ]  # fmt: skip
     names = ["period", "import", *tariffs, "export", *heads(every, currency)]
     parts.append(_table("energy, kWh", names, rows[:-1], rows[-1]))
+    parts += [f"<p>{escape(swapped(one, zone))}.</p>" for one in found.exchanges]
     if found.charges:
-        spans = [[moment(at, zone) for at in one.span] for one in found.charges]
-        lines = [[*own, one.text(currency)] for own, one in zip(spans, found.charges, strict=True)]
+        lines = [
+            [*(moment(at, zone) for at in one.span), one.text(currency)] for one in found.charges
+        ]
         parts.append(_table("demand charges", ["from", "to", "remark"], lines))
     told = [
         [one.kind.replace("_", " "), moment(one.start_ms, zone),
@@ -281,8 +286,10 @@ def moment(at_ms: int, zone: ZoneInfo) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, zone):%Y-%m-%d %H:%M:%S%z}"
 
 
-def _number(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
+def swapped(one: Exchange, zone: ZoneInfo) -> str:
+    """Return the readings at a swap for people."""
+    old, new = (f"{value} kWh on {moment(at, zone)}" for at, value in (one.last, one.first))
+    return f"{one.name} at the swap: old meter {old}, new meter {new}"
 
 
 def _iso(at_ms: int, zone: ZoneInfo) -> str:
