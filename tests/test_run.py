@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import struct
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from logger.domain.errors import StatusError
 from logger.points.parse import decode
+from logger.runtime.status import ask
 from logger.simulate import Served, VirtualClock, VirtualLine, virtual_site
 from tests import journal_reader
 from tests.configs import configuration
@@ -229,18 +231,19 @@ def test_killed_twenty_times_no_committed_point_is_missing(tmp_path: Path, targe
     line = Line(paced=False)
     committed: set[str] = set()
 
-    def answered(count: int) -> bool:
-        return line.line.answered >= count
+    def counters_delivered() -> bool:
+        with contextlib.suppress(StatusError):
+            return int(ask(buffer)["delivery"]["main"]["delivered"]) >= 20
+        return False
 
     with line.line:
         config = configure(tmp_path, line, target)
         buffer = tmp_path / "state" / "buffer.sqlite"
         for turn in range(20):
-            enough = line.line.answered + 5
             logger = RunningLogger(config).start()
             wait_until(buffer.exists)
             if turn % 2:  # in the midst of reading, however slowly a busy machine starts
-                wait_until(partial(answered, enough))
+                wait_until(counters_delivered)
             time.sleep(chance.uniform(0.2, 2.5))  # a random moment
             logger.kill()
             committed |= kept(buffer)
