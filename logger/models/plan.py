@@ -5,8 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from logger.models.register import MAX_REGISTERS_PER_REQUEST, Job, Model, Register
+
+_KEPT = 64  # models whose plans are kept: a site has many meters of few models
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,6 +61,7 @@ def plan(
     return tuple(blocks)
 
 
+@lru_cache(maxsize=_KEPT)
 def plans(model: Model) -> Mapping[Job, tuple[Block, ...]]:
     """Return the blocks of each job of `model`, as few as `plan` finds.
 
@@ -77,7 +82,7 @@ def plans(model: Model) -> Mapping[Job, tuple[Block, ...]]:
                 break
         found[job] = fewest
         taken |= {block.count for block in fewest}
-    return found
+    return MappingProxyType(found)
 
 
 def values_in(model: Model, block: Block) -> Sequence[tuple[int, int]]:
@@ -89,6 +94,7 @@ def values_in(model: Model, block: Block) -> Sequence[tuple[int, int]]:
     ]
 
 
+@lru_cache(maxsize=_KEPT)
 def probes(model: Model, most: int = 5) -> tuple[Block, ...]:
     """Return short blocks of different lengths that every meter of `model` answers.
 

@@ -187,6 +187,9 @@ class Model:
     # Plausible range by field, in the unit of the value; outside it nothing is believed.
     limits: Mapping[str, tuple[Decimal, Decimal]] = dataclasses.field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.max_block))  # the whole table would take a millisecond
+
     def limited(self, longest_block: int | None) -> Model:
         """Return the model for a line that carries no longer blocks; None is no limit."""
         if longest_block is None or longest_block >= self.max_block:
