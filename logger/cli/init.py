@@ -80,7 +80,7 @@ def _kept(config: Path, env: Path | None) -> Config | None:
     what is not must be possible to make: before any question."""
     from logger.config import load_config
     from logger.config.answers import variables
-    from logger.config.files import may_be_made, writing
+    from logger.disk.newfiles import may_be_made, writing
     from logger.domain.errors import ConfigError
     from logger.grafana import demands
 
@@ -199,8 +199,8 @@ def _write(given: Answers, config: Path, env: Path | None) -> None:
     import secrets
 
     from logger.config.answers import configuration, environment
-    from logger.config.files import NewFile, write_new
     from logger.config.load import checked
+    from logger.disk.newfiles import NewFile, write_new
     from logger.survey import machine
 
     new = []

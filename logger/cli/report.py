@@ -170,7 +170,7 @@ def quality(
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
-    from logger.config.files import writing
+    from logger.disk.newfiles import writing
     from logger.domain.errors import ReportError
     from logger.report import quality as report
     from logger.report import shape

@@ -71,7 +71,7 @@ def scan(
     from dataclasses import asdict
 
     from logger.config.addresses import MBUS_BAUDRATE
-    from logger.config.files import may_be_made
+    from logger.disk.newfiles import may_be_made
     from logger.domain.errors import ConfigError
     from logger.models import available
     from logger.models import load as load_model
@@ -124,8 +124,8 @@ def _write(
 ) -> None:
     """Write a configuration that was checked before."""
     from logger.cli.ask import places
-    from logger.config.files import NewFile, write_new
     from logger.config.load import checked
+    from logger.disk.newfiles import NewFile, write_new
     from logger.domain.times import hour_of
     from logger.survey import draft, machine, roles
 

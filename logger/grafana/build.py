@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from logger.config.files import writing
+from logger.disk.newfiles import writing
 from logger.grafana import (
     alerts,
     centres,

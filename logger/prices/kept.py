@@ -22,6 +22,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
 
+from logger.disk.durable import replace
 from logger.domain.errors import PriceError
 from logger.domain.limits import QUARTER_MS
 from logger.domain.spot import Kind, Spot, Spots, quarters, runs
@@ -79,17 +80,9 @@ def save(path: Path, spots: Spots, currency: str) -> None:
         for (start, end), price in runs(spot)
     ]
     text = "\n".join([_HEAD.format(currency), *lines, _seal(lines), ""])
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with draft.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-        _sync(path.parent)
+        replace(path, (text,))
     except OSError as err:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise PriceError(
             f"{path}: cannot be written: {err.strerror}; the prices are as they were",
             f"is there room, and may this user write into {path.parent}?",
@@ -154,12 +147,3 @@ def _damaged(path: Path, what: str) -> PriceError:
     return PriceError(
         f"{path}: damaged: {what}", "move it away and import the prices again: no point is lost"
     )
-
-
-def _sync(directory: Path) -> None:
-    """Let a rename survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

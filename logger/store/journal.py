@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from logger.disk.durable import sync_directory
 from logger.store import frames, recent, schema
 from logger.store.database import Database, mapped
 from logger.store.frames import BLOCK, Commit
@@ -191,8 +192,4 @@ class Journal:
         if missing > 0:
             os.pwrite(file, bytes(missing), self.size - missing)
             os.fsync(file)
-            directory = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync_directory(self.path.parent)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
+from logger.disk.durable import sync_directory
 from logger.domain.datamodel import Lane
 from logger.store import frames, parked, recent, seal
 from logger.store.database import PAGE, Database, mapped
@@ -286,12 +286,3 @@ def remove(path: Path) -> None:
     """Remove a buffer file and those that belong to it."""
     for tail in ("", *SIDE_FILES):
         beside(path, tail).unlink(missing_ok=True)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames last through a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

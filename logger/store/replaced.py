@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from logger.disk.durable import sync_directory
 from logger.store import parked
 from logger.store.database import Database, mapped
 from logger.store.ledger import Ledger
 from logger.store.parked import Parked
-from logger.store.recover import beside, remove, sync_directory
+from logger.store.recover import beside, remove
 from logger.store.rows import COLUMNS, NewRow, RowState, as_row, insert
 from logger.store.schema import load_ledger
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import zlib
 from pathlib import Path
 from typing import Any
+
+from logger.disk.durable import replace
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +43,11 @@ class StateFile:
 
     def save(self, state: dict[str, Any]) -> bool:
         """Replace the file, and return whether it is safely on disk."""
-        fresh = self.path.with_name(self.path.name + ".new")
+        text = _text(state)  # written as it is summed: a second text costs memory
+        head = f'{{"crc32": {zlib.crc32(text.encode())}, "state": '
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with fresh.open("w", encoding="utf-8") as file:
-                text = _text(state)  # written as it is summed: a second text costs memory
-                file.write(f'{{"crc32": {zlib.crc32(text.encode())}, "state": ')
-                file.write(text)
-                file.write("}")
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
-            _flush_directory(self.path.parent)
+            replace(self.path, (head, text, "}"))
         except OSError as err:
             if not self._failing:
                 log.warning("%s cannot be written: %s", self.path, err.strerror or err)
@@ -69,15 +63,6 @@ class StateFile:
             self.path.replace(self.path.with_name(self.path.name + ".unreadable"))
         except OSError as err:
             log.warning("%s: %s", self.path, err.strerror or err)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Put the new name on the medium: it has to survive a power cut too."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _checksum(state: dict[str, Any]) -> int:
