@@ -92,9 +92,34 @@ def test_a_store_says_how_long_it_lasts(path: Path, clock: Clock) -> None:
     found = report(path, LARGE, store=True)
     assert found["days_left"] == pytest.approx(state.days_left, rel=0.1)
     assert "it is the store" in found["problems"][0]
+    file = path.parent / "logger.toml"
+    text = CONFIG.format(size=LARGE).replace("state/buffer.sqlite", str(path))
+    file.write_text(text, encoding="utf-8")
+    shown = command("buffer", "status", "--config", str(file)).stdout
+    assert "no [influxdb], this file is the store" in shown
     # what the user lets go by age never fills it
     assert report(path, LARGE, store=True, max_age_ms=DAY_MS // 24)["days_left"] is None
     assert report(path, LARGE)["days_left"] is None
+
+
+def test_the_rate_of_a_store_is_that_of_readings_not_of_windows_and_prices(
+    path: Path, clock: Clock
+) -> None:
+    """A price of the day, or a window, is written with a time long before."""
+    buffer = Buffer(path, commit_interval_s=60.0, now_ms=clock, max_size=LARGE, store=True)
+    buffer.open()
+    prices = [
+        Point("price", {"kind": "buy", "site": "s"}, {"spot": 0.1}, T0 - hours * 3_600_000)
+        for hours in range(9)
+    ]
+    for number in range(120):
+        clock.ms = T0 + number * 1000
+        buffer.append(wide(number) + (prices if number == 60 else []))
+        assert buffer.flush()
+    buffer.close()
+    # each second 1500 characters of base64, which hold 1125 bytes of noise
+    rate = report(path, LARGE, store=True)["bytes_per_day"]
+    assert rate == pytest.approx(1125 * 86_400, rel=0.2)
 
 
 def test_days_left_are_told_once_each_and_again_after_a_relief(

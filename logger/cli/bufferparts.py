@@ -156,7 +156,8 @@ def books_table(found: dict[str, Any], zone: str) -> None:
     if found["room_to_make"]:
         console.print(f"{found['room_to_make'] / 1e6:.1f} MB above its limit: room is to be made")
     if found["store"]:
-        console.print(f"no [influxdb], this file is the store: {until_full_of(found)}")
+        text = f"no [influxdb], this file is the store: {until_full_of(found)}"
+        console.print(plain(text), soft_wrap=True)
     if found["in_memory"]:
         console.print(f"{found['in_memory']:,} of the waiting points are still in memory")
     for day, count in found["written"].items():

@@ -40,8 +40,11 @@ def extremes(database: Database) -> tuple[int | None, int | None]:
 def growth(database: Database) -> float | None:
     """Return the bytes a day that come at present to a file that is the store, by the newest
     rows; None if these are too few. What is not packed yet counts as if it were. Imported
-    rows, whose time is not that of their coming, do not count."""
-    total, first, last = 0.0, 0, 0
+    rows, whose time is not that of their coming, do not count. How long the rows took to come
+    is told by those of the fast lane, which carry the time of their reading: the others have
+    the beginning of a window or of the day whose prices they are."""
+    total, last = 0.0, 0
+    spans: dict[Lane, tuple[int, int]] = {}
     texts: dict[Lane, list[str]] = {lane: [] for lane in Lane}  # to be packed later
     with recent.view(database) as on_top:
         for lane, size, text, first_ms, last_ms, changed_ms in _newest_first(database, on_top):
@@ -50,15 +53,17 @@ def growth(database: Database) -> float | None:
             if last and last_ms < last - _DAY_MS:
                 break
             last = max(last, last_ms)
-            first = min(first or first_ms, first_ms)
+            begin, end = spans.get(lane, (first_ms, last_ms))
+            spans[lane] = min(begin, first_ms), max(end, last_ms)
             if text is None:
                 total += size + ROW_COST
             else:
                 texts[lane].append(text)
-    if last - first < _SPAN_MS:
+    begin, end = spans.get(Lane.FAST) or spans.get(Lane.MAIN) or (0, 0)
+    if end - begin < _SPAN_MS:
         return None
     total += sum(_packed(lane, found) for lane, found in texts.items())
-    return total / (last - first) * _DAY_MS
+    return total / (end - begin) * _DAY_MS
 
 
 def _newest_first(
