@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,25 @@ def test_check_tries_the_place_as_the_user_of_the_service(
     found = finding(file, "--user", "nobody")
     assert found["verdict"] == "fail"
     assert "user nobody may not write" in found["text"]
+    (tmp_path / "data").mkdir(0o755)
+    for one in (tmp_path, *tmp_path.parents):
+        if one.stat().st_uid == os.geteuid():
+            one.chmod(one.stat().st_mode | 0o001)
+    # A directory that is the buffer's own may be given away, one of others, or above it, never.
+    assert (
+        f"sudo chown -R nobody {tmp_path / 'data'}," in finding(file, "--user", "nobody")["remedy"]
+    )
+    (tmp_path / "data" / "letters").touch()
+    assert "chown" not in finding(file, "--user", "nobody")["remedy"]
+    deeper = write(tmp_path, "data/deeper/b.sqlite")
+    hint = finding(deeper, "--user", "nobody")["remedy"]
+    assert f"sudo install -d -o nobody {tmp_path / 'data' / 'deeper'}," in hint
+    (tmp_path / "data").chmod(0o700)
+    (tmp_path / "data" / "deeper").mkdir()
+    assert "chown" not in finding(deeper, "--user", "nobody")["remedy"]
+    shutil.rmtree(tmp_path / "data")
+    file = write(tmp_path, "data/b.sqlite")
+    found = finding(file, "--user", "nobody")
     unit = tmp_path / "inepro-logger.service"
     unit.write_text(f"ExecStart=inepro-logger run --config {file}\nUser=nobody\n", encoding="utf-8")
     monkeypatch.setattr(survey, "UNITS", (unit,))
@@ -123,7 +143,8 @@ def test_config_check_knows_what_run_trips_over(tmp_path: Path) -> None:
     file = tmp_path / "logger.toml"
     given = {"path": str(tmp_path / "b.sqlite"), "max_size": "4MiB"}
     port = "/dev/serial/by-id/usb-nowhere"
-    file.write_text(configuration(("g", "grid"), port=port, buffer=given), encoding="utf-8")
+    meters = ("g", "grid"), ("p", "pv")
+    file.write_text(configuration(*meters, port=port, buffer=given), encoding="utf-8")
     done = command("config", "check", "--config", str(file), "--json")
     port_warning, room_warning = json.loads(done.stdout)["warnings"]
     assert f"no {port} here" in port_warning

@@ -401,6 +401,8 @@ def test_the_clock_and_the_disk_are_judged(tmp_path: Path) -> None:
     # Four points of power each 5 s; six of energy and the tariff each minute; one an hour.
     assert surroundings.points_a_day(config, models) == pytest.approx(4 * 17280 + 7 * 1440 + 24)
     assert surroundings.room(tmp_path, 10**6, config, models).verdict is Severity.WARN
+    # As packed: 2.5 MB a day where the buffer is the store.
+    assert " at 2.5 MB a day" in surroundings.room(tmp_path, 10**11, config, models).text
     assert surroundings.room(tmp_path, 10**11, config, models).verdict is Severity.OK
     assert _verdicts(surroundings.disk(config, models))
 

@@ -16,6 +16,7 @@ _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|9p|afs|ceph|coda|davfs|glusterfs|lustre|ncpfs|"
     r"fuse\.(sshfs|rclone|s3fs|davfs\d?|glusterfs|cephfs|curlftpfs)"
 )
+_READ_ONLY = "is read-only"
 _BESIDE = ("-wal", "-shm", ".journal", ".lock", ".reserve")
 
 
@@ -34,10 +35,12 @@ def check_first(path: Path) -> None:
             f"buffer.path: {path} cannot be made: {directory} is no directory", "choose another one"
         )
     if not os.access(directory, os.W_OK | os.X_OK):
-        why = "is read-only" if read_only(directory) else "is closed to this user"
+        why = _READ_ONLY if read_only(directory) else "is closed to this user"
         raise ConfigError(
             f"buffer.path: {path} cannot be made: {directory} {why}",
-            f"another buffer.path; or ls -ld {directory} shows who may write there",
+            f'sudo install -d -o "$USER" {path.parent} makes it for you; or another buffer.path'
+            if directory != path.parent and why != _READ_ONLY
+            else f"another buffer.path; or ls -ld {directory} shows who may write there",
         )
 
 

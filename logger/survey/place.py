@@ -20,6 +20,9 @@ UNITS = tuple(
     for directory in ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 )
 
+# Where the buffer of the service is.
+_USUAL = Path("/var/lib/inepro-logger/buffer.sqlite")
+
 
 def service_user(file: Path) -> str:
     """Return the user of the service that runs with the configuration `file`, empty when
@@ -64,10 +67,33 @@ def buffer(config: Config, user: str) -> Iterator[Finding]:
             f"user {name} may not write {closed}, which the buffer {path} needs",
             "mount it for writing, or choose another buffer.path"
             if place.read_only(place.nearest(closed))
-            else f"sudo chown -R {name} {closed}, or another buffer.path",
+            else _remedy(path, closed, name),
         )
     else:
         yield ok("machine", "buffer", f"{path}: user {name} may write it")
+
+
+def _remedy(path: Path, closed: Path, name: str) -> str:
+    """Return what lets user `name` write the buffer `path`, to which `closed` is closed.
+
+    No command is told that would give away more than what is the buffer's own.
+    """
+    directory = place.nearest(path.parent)
+    if closed in directory.parents:
+        return f"a buffer.path that is not below {closed}, such as {_USUAL}"
+    if directory != path.parent:
+        return f"sudo install -d -o {name} {path.parent}, or another buffer.path"
+    if closed == directory and not _only_of(path):
+        return f"a buffer.path in a directory of its own, such as {_USUAL}"
+    return f"sudo chown -R {name} {closed}, or another buffer.path"
+
+
+def _only_of(path: Path) -> bool:
+    """Whether nothing but the buffer `path` and what belongs to it is in its directory."""
+    try:
+        return all(one.name.startswith(path.name) for one in path.parent.iterdir())
+    except OSError:
+        return False
 
 
 def _user(name: str) -> tuple[int, frozenset[int], str]:

@@ -18,9 +18,11 @@ from logger.store.state import STORE_HINT
 from logger.store.tools import summary
 from logger.survey.finding import Finding, fail, note, ok, warn
 
-# What a point takes in the buffer with its row and index: 250 bytes in a file of 33,000
-# points of a PRO380.
-_BYTES_A_POINT = 250
+# What a point takes in the buffer once it is packed, with what is derived of it, bytes. A meter
+# read every 5 s makes 79,000 points a day, 2.5 MB where the buffer is the store and a fifth of
+# its 18.8 MB of text where a database takes them (docs/performance.md, "What bounds each figure").
+_BYTES_A_POINT = 48
+_BYTES_A_POINT_OF_STORE = 32
 _ENOUGH_DAYS, _LITTLE_DAYS = 90, 14
 _DAY_S = 86_400
 
@@ -129,8 +131,13 @@ def points_a_day(config: Config, models: Mapping[str, Model]) -> float:
 
 
 def days_of_room(size: int, config: Config, models: Mapping[str, Model]) -> float:
-    """Return for how many days of points `size` bytes of the buffer are enough."""
-    return size / (points_a_day(config, models) * _BYTES_A_POINT)
+    """Return for how many days of points a buffer of `size` bytes is enough."""
+    return Capacity(size).aim / _bytes_a_day(config, models)
+
+
+def _bytes_a_day(config: Config, models: Mapping[str, Model]) -> float:
+    a_point = _BYTES_A_POINT_OF_STORE if config.influxdb is None else _BYTES_A_POINT
+    return points_a_day(config, models) * a_point
 
 
 def disk(config: Config, models: Mapping[str, Model]) -> Iterator[Finding]:
@@ -163,7 +170,7 @@ def room(
     Without a database all of what is used stays there.
     """
     store = config.influxdb is None
-    a_day = points_a_day(config, models) * _BYTES_A_POINT
+    a_day = _bytes_a_day(config, models)
     if store and bytes_a_day:
         a_day = bytes_a_day
     limit = Capacity(config.buffer.max_size)
@@ -171,7 +178,7 @@ def room(
     days = usable / a_day
     text = (
         f"{directory}: {free / 1e9:.1f} GB free, {config.buffer.max_size / 1e9:.1f} GB allowed: "
-        f"about {days:.0f} days of points at {a_day / 1e6:.0f} MB a day"
+        f"about {days:.0f} days of points at {a_day / 1e6:.1f} MB a day"
     )
     if not store:
         if days < _LITTLE_DAYS:
