@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from serial import Serial
 from typer.testing import CliRunner, Result
 
 from logger import models
@@ -319,6 +320,22 @@ def test_the_written_configuration_loads_and_reads(tmp_path: Path) -> None:
         again = _cli("--port", port, "--range", "1", "--write", str(file))
     assert isinstance(again.exception, ExportError)
     assert "exists already" in str(again.exception)
+
+
+def test_a_port_that_cannot_be_opened_says_what_to_type() -> None:
+    there = (meter("pro380", 1),)
+    with VirtualLine(there, clock=lambda: NOW, paced=False, parity="N") as line:
+        path = line.start_pty()
+        unset = _cli("--port", path, "--range", "1").exception
+        assert isinstance(unset, PortError)
+        assert "does not take 9600 8E1: Invalid argument" in unset.message
+        assert "--parity none" in unset.hint
+        assert _cli("--port", path, "--range", "1", "--parity", "none").exit_code == 0
+        with Serial(path, exclusive=True):
+            taken = _cli("--port", path, "--range", "1", "--parity", "none").exception
+        assert isinstance(taken, PortError)
+        assert "in use by another program" in taken.message
+        assert "Ctrl-C in its terminal" in taken.hint
 
 
 def test_the_table_is_for_people_and_nobody_is_an_exit_code() -> None:

@@ -372,6 +372,9 @@ def test_a_statement_equals_the_ledger_and_its_readings(shell: Shell, world: Wor
     assert "meter_silent" in {one["kind"] for one in own["events"]}
     assert not own["sure"]
     assert any(one["import_kwh"] for one in own["estimates"])
+    page = shell("report", "statement", *DAY_18, "--meter", HOUSE)
+    assert f"{len(own['estimates'])} part" in page
+    assert own["estimates"][0]["text"] in page
 
 
 def test_cost_centres_choose_meters(shell: Shell) -> None:

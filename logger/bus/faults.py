@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import getpass
 import grp
+import os
 import stat
 from pathlib import Path
 
@@ -53,14 +54,17 @@ def explain(config: BusConfig, err: Exception) -> PortError:
     if number in {errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK}:
         return PortError(
             f"{where}: in use by another program",
-            "stop that program first; the logger itself: systemctl stop inepro-logger",
+            "stop that program first. A logger: Ctrl-C in its terminal, or systemctl stop "
+            "inepro-logger; while it runs, inepro-logger status and live show what it reads",
         )
     if number == errno.EINVAL or isinstance(err, ValueError):
         return PortError(
             f"{where}: does not take {config.baudrate} "
-            f"8{config.parity[0].upper()}{config.stopbits}: {err}",
+            f"8{config.parity[0].upper()}{config.stopbits}"
+            + (f": {err}" if number is None else f": {os.strerror(number)}"),
             lacks_parity(config)
-            or 'parity = "none" (a pseudo-terminal has none), or another baud rate'
+            or 'parity = "none" (--parity none for scan): a pseudo-terminal has no parity bit; or '
+            "another baud rate"
             if config.parity != "none"
             else "another baud rate",
         )

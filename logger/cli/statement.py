@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from logger.report.daychain import Checked
     from logger.report.statement import Statement
 
+# So many parts that are estimated or missing are named on a terminal.
+_PARTS = 5
+
 
 def statement(
     config: ConfigOption = DEFAULT_CONFIG,
@@ -172,6 +175,10 @@ def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked)
             out.print(plain(f"demand {span}: {charge.text(currency)}"))
         for remark in remarks(one):
             out.print(f"? {plain(remark)}")
+        for part in one.estimates[:_PARTS]:
+            out.print(plain(f"  {' to '.join(moment(at, zone) for at in part.span)}: {part.text}"))
+        if len(one.estimates) > _PARTS:
+            out.print(f"  and {len(one.estimates) - _PARTS} more: --html or --json has all")
         if one.meter in chain.digests:
             day, digest = chain.digests[one.meter]
             out.print(f"digest of {plain(day)}: {plain(digest)}")

@@ -29,13 +29,14 @@ def _show(state: dict[str, Any]) -> None:
     from logger.cli.console import console as on_output
     from logger.cli.console import fitting, plain
     from logger.cli.table import Table
+    from logger.derive.events import span
 
     console = on_output()
     console.soft_wrap = True
-    hours = (state["now"] - state["started"]) / 3_600_000
+    running = (state["now"] - state["started"]) / 1000
     console.print(
         f"inepro-logger {state['version']}, site [bold]{plain(state['site'])}[/], process "
-        f"{state['pid']}, running for {hours:.1f} h, {state['readings']} readings"
+        f"{state['pid']}, running for {span(running)}, {state['readings']} readings"
     )
     table = Table("meter", "bus", "role", "age", "read", "answered", "errors", "missed")
     for meter in state["meters"]:

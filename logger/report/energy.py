@@ -181,7 +181,8 @@ def _saved(quarters: Mapping[Owner, QuarterHours], shown: Sequence[Period]) -> d
         for start, quarter in own.items():
             place = bisect_right(starts, start) - 1
             if place >= 0 and start < shown[place].end_ms:
-                common = Decimal(repr(quarter.common))
+                # A difference of floats: its last digits are none of the meter's.
+                common = Decimal(repr(round(quarter.common, 9)))
                 found[starts[place]] = found.get(starts[place], _ZERO) + common
     return found
 

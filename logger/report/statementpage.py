@@ -145,7 +145,8 @@ def remarks(found: Statement) -> list[str]:
     kinds = [one.kind.replace("_", " ") for one in found.events]
     said = [f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds)]
     if found.estimates:
-        said.append(f"{len(found.estimates)} parts estimated or missing")
+        count = len(found.estimates)
+        said.append(f"{count} part{'s' * (count != 1)} estimated or missing")
     if found.total.divided:
         said.append(f"{found.total.divided:.2f} kWh divided by time")
     if text := remark(found.total):
