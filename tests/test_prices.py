@@ -14,13 +14,25 @@ from hypothesis import strategies as st
 from logger.domain.errors import BufferFileError, PriceError
 from logger.domain.spot import Kind, gaps, runs
 from logger.prices import kept
-from tests.price_shell import QUARTER, Shell
+from tests.price_shell import QUARTER, VIENNESE, Shell
 from tests.price_texts import AWATTAR, ENERGY_CHARTS
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
+
+
+def test_prices_without_a_formula_count_for_nothing_and_it_is_told(shell: Shell) -> None:
+    file = shell.directory / "market.csv"
+    file.write_text(
+        "time;price (EUR/MWh)\n2026-01-01 00:00;85.12\n2026-01-01 01:00;-3.50\n", encoding="utf-8"
+    )
+    told = "nothing counts with these prices yet"
+    assert told in shell.run("prices", "import", str(file), *VIENNESE).output
+    with shell.config.open("a", encoding="utf-8") as config:
+        config.write("[[prices.valid]]\nsince = 2026-01-01\nbuy_formula = { factor = 1.0 }\n")
+    assert told not in shell.run("prices", "import", str(file), *VIENNESE).output
 
 
 def test_a_later_import_replaces_and_says_so(shell: Shell) -> None:

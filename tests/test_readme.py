@@ -146,7 +146,8 @@ def quarter_hour(site: str) -> Point:
 
 
 def start(line: str, place: Place) -> subprocess.Popen[str]:
-    words = [re.sub(r"/dev/serial/by-id/.*", place.port, word) for word in shlex.split(line)[1:]]
+    there = r"/dev/serial/by-id/.*|^socket://127\.0\.0\.1:5020$"
+    words = [re.sub(there, place.port, word) for word in shlex.split(line)[1:]]
     return subprocess.Popen(
         [sys.executable, "-m", "logger", *words],
         cwd=place.directory,
@@ -165,7 +166,7 @@ def reads(place: Place) -> int:
 
 
 def needs_logger(line: str) -> bool:
-    return shlex.split(line)[1] in {"status"}
+    return shlex.split(line)[1] in {"status", "live"}
 
 
 def said(process: subprocess.Popen[str], what: str) -> str:

@@ -67,6 +67,11 @@ def show_import(
         typer.echo(f"{found.empty} lines have no price", err=True)
     if missing := sum(end - start for start, end in gaps(found.spot)) // 900_000:
         typer.echo(f"{missing} quarter hours between them have none: prices show", err=True)
+    if not pricerows.needed(loaded):
+        typer.echo(
+            "no entry of [[prices.valid]] has a formula: nothing counts with these prices yet",
+            err=True,
+        )
 
 
 def points_as_rows(loaded: Config, kind: Kind, spot: Spot) -> list[NewRow]:
