@@ -243,15 +243,16 @@ class Sharing:
     def certain(self, address: int, timeout_s: float, work: Callable[[], _T]) -> _T:
         """Return what `work` finds out about a meter when no answer of others was in it.
 
-        It is done again else. Raises SharedLineError after three times, and what `work`
-        raises.
+        It is done again else. Nothing of it is held: who asks for it waits. Raises
+        SharedLineError after three times, and what `work` raises.
         """
+        at_once = self.watch.wanted is not None
         for _ in range(TRIES):
             mark = self.begin(address)
             try:
                 found = work()
             finally:
-                doubtful = self.doubtful(mark, timeout_s, rare=True)
+                doubtful = self.doubtful(mark, timeout_s, rare=True, at_once=at_once)
             if not doubtful:
                 return found
         raise mixed_up(address)

@@ -31,6 +31,13 @@ class Believed:
         return mixed_up(self._address)
 
     @property
+    def _early(self) -> BusError:
+        return BusError(
+            f"address {self._address}: the line was closed before it was known whether others "
+            "use it, too: nothing of this job is kept"
+        )
+
+    @property
     def held(self) -> bool:
         """Whether it is still to be seen if the last job can be believed."""
         return self.mark.held
@@ -57,14 +64,15 @@ class Believed:
             self._tell(self._words)
         return doubtful
 
-    def hold(self, then: Callable[[bool], None]) -> None:
-        """Call `then` when it is known whether the last job is believed; its words go first."""
+    def hold(self, then: Callable[[BusError | None], None]) -> None:
+        """Call `then` when it is known whether the last job is believed, with why it is not;
+        its words go first."""
         mark, words = self.mark, self._words
 
         def told(sure: bool) -> None:
             if sure and mark.held:
                 self._tell(words)
-            then(sure)
+            then(None if sure else self._early if mark.early else self.error)
 
         self._sharing.watch.hold(mark, told)
 
