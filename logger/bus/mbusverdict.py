@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from logger.bus.faults import shown
+from logger.bus.hints import parity_text
 from logger.config import Bus as BusConfig
 from logger.config.addresses import MBUS_EVERYBODY, MBUS_SELECTED
 from logger.domain.errors import GarbledError, SilentError
@@ -39,7 +40,7 @@ class UnreadableError(GarbledError):
 
 def silent(config: BusConfig, place: Place, what: str, patience_s: float) -> SilentError:
     """Return the error of a question that nobody answers."""
-    line = f"the speed {config.baudrate} baud with {config.parity} parity"
+    line = f"the speed {config.baudrate} baud with {parity_text(config)}"
     if config.network is not None and config.network.scheme != "rfc2217":
         line += " in the level converter"
     return SilentError(

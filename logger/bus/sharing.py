@@ -255,13 +255,22 @@ class Sharing:
                 doubtful = self.doubtful(mark, timeout_s, rare=True, at_once=at_once)
             if not doubtful:
                 return found
-        raise mixed_up(address)
+        raise mixed_up(address, sure=mark.sure)
 
 
-def mixed_up(address: int) -> SharedLineError:
-    """Return the error of a job whose answers may be those to another master's questions."""
+def mixed_up(address: int, *, sure: bool) -> SharedLineError:
+    """Return the error of a job whose answers may be those to another master's questions.
+
+    Where that is not `sure` they may as well be late ones to questions of our own.
+    """
+    if sure:
+        return SharedLineError(
+            f"address {address}: answers to another master's questions came between: nothing of "
+            "this job is believed",
+            "shared = true in its [[bus]] makes it read so that they are told apart",
+        )
     return SharedLineError(
-        f"address {address}: answers to another master's questions came between: nothing of "
-        "this job is believed",
-        "shared = true in its [[bus]] makes it read so that they are told apart",
+        f"address {address}: an answer came late, or was one to another master's question: "
+        "nothing of this job is believed",
+        "raise the timeout; if others ask on this line, too: shared = true in its [[bus]]",
     )

@@ -27,8 +27,8 @@ class Believed:
 
     @property
     def error(self) -> BusError:
-        """Say why nothing of a job is believed."""
-        return mixed_up(self._address)
+        """Say why nothing of the last job is believed."""
+        return mixed_up(self._address, sure=self.mark.sure)
 
     @property
     def _early(self) -> BusError:
@@ -72,7 +72,8 @@ class Believed:
         def told(sure: bool) -> None:
             if sure and mark.held:
                 self._tell(words)
-            then(None if sure else self._early if mark.early else self.error)
+            why = self._early if mark.early else mixed_up(self._address, sure=mark.sure)
+            then(None if sure else why)
 
         self._sharing.watch.hold(mark, told)
 
