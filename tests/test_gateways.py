@@ -508,3 +508,26 @@ def test_a_gateway_that_connects_to_this_machine_is_read_whenever_it_comes() -> 
     bus.close()
     for one in (first, third):
         one.hang_up()
+
+
+@pytest.mark.parametrize("gateways", [1, 2])
+def test_two_gateways_that_end_each_others_connection_are_told(
+    gateways: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that hangs up and comes again is none of them."""
+    port = free_port()
+    bus = Bus(bus_config(f"listen://127.0.0.1:{port}", meter_config(), timeout=0.1), Clock())
+    with pytest.raises(PortError):
+        bus.read(1, FAST)
+    there: list[DialIn] = []
+    for _ in range(8):
+        if gateways == 1 and there:
+            there.pop().hang_up()
+        there.append(DialIn(port))
+        assert bus.read(1, FAST, 5.0) == expected(FAST)
+    bus.close()
+    for one in there:
+        one.hang_up()
+    said = [one for one in caplog.messages if "more than one gateway" in one]
+    assert len(said) == gateways - 1
+    assert all(f"listen://127.0.0.1:{port}" in one and "[[bus]] of its own" in one for one in said)

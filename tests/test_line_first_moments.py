@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from logger.bus import WATCH_S, Bus, bus_of
+from logger.bus.hints import no_answer
 from logger.meter.reading import Reading
 from logger.meter.session import MeterReader
 from logger.models import Job, load
@@ -160,3 +161,28 @@ def test_the_time_of_a_job_is_without_what_was_listened_for() -> None:
     assert reading.values
     assert clock.now > Clock().now
     assert reading.elapsed_ms == 0
+
+
+def test_an_answer_that_may_be_a_late_one_is_not_told_as_another_masters() -> None:
+    """Shortly after a question got none: the timeout is named, too."""
+
+    def script(request: bytes) -> Iterator[bytes]:
+        if asked(request) != FAST:
+            yield ours(request)
+        elif sum(asked(one) == FAST for one in line.requests) > 1:
+            yield ours(request) + theirs(request, FAST)
+
+    with ScriptedLine(script) as line:
+        bus = Bus(bus_config(line.port, meter_config(), timeout=0.5))
+        bus.sharing.watch.wanted = lambda: False
+        reading = line_of(line, bus).read(Job.FAST, NOW_MS)
+        bus.close()
+    assert not reading.values
+    error = reading.failures[-1].error
+    assert "an answer came late, or was one to another master's question" in str(error)
+    assert "raise the timeout" in str(error)
+
+
+def test_a_line_without_parity_is_told_as_one_says_it() -> None:
+    config = bus_config("rfc2217://127.0.0.1:2217", meter_config(), parity="none")
+    assert "baud with no parity" in no_answer(config, 1)

@@ -9,17 +9,19 @@ import pytest
 
 from logger.bus import WATCH_S, Bus
 from logger.domain.errors import RefusedError
-from logger.domain.quantity import SERIAL
+from logger.domain.quantity import SERIAL, Quantity
+from logger.latest.latest import SITE
 from logger.meter.reading import Reading
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
 from logger.models import Job, load
 from logger.models.plan import Block
 from logger.runtime.app import App
+from logger.simulate import VirtualMeter
 from logger.simulate.writing import Refusal
 from tests.gateways import asked, refused
-from tests.lines import ScriptedLine, answer_to, bus_config, meter_config, seal
-from tests.readers import NOW, NOW_MS, Clock, fixed_meter, truth
+from tests.lines import Script, ScriptedLine, answer_to, bus_config, meter_config, seal
+from tests.readers import NOW, NOW_MS, Clock, fixed_meter, real_meter, truth
 from tests.running import wait_until
 from tests.share_rig import bus, config_of
 from tests.test_line_first_moments import FAST, RIGHT, SLOW, ours, theirs, wrong
@@ -233,3 +235,81 @@ def test_a_running_logger_reads_again_what_it_did_not_believe(tmp_path: Path) ->
             app.stop()
     assert not slow()[0].values
     assert not any(map(wrong, readings))
+
+
+@pytest.mark.parametrize("job", [Job.FAST, Job.SLOW])
+def test_a_site_has_its_load_though_one_meter_is_held_for_longer_than_an_interval(
+    tmp_path: Path, job: Job
+) -> None:
+    """A legacy PRO380 at the grid, whose short questions are held for 1.25 s."""
+    grid, roof = real_meter("pro380-legacy"), real_meter()
+    flow = Quantity("load_power" if job is Job.FAST else "load_energy")
+
+    def script(meter: VirtualMeter) -> Script:
+        def answered(request: bytes) -> Iterator[bytes]:
+            place = asked(request)
+            try:
+                yield answer_to(request, meter.read_words(place.address, place.count, NOW))
+            except Refusal as refusal:
+                yield refused(request, refusal.code)
+
+        return answered
+
+    with ScriptedLine(script(grid)) as one, ScriptedLine(script(roof)) as two:
+        buses = [
+            bus(name, f"socket://127.0.0.1:{line.port}", [meter], timeout=4.0)
+            for name, line, meter in (
+                ("a", one, {"name": "house", "model": "pro380-legacy", "address": 1}),
+                ("b", two, {"name": "roof", "model": "pro380", "address": 1}),
+            )
+        ]
+        for made, role in zip(buses, ("grid", "pv"), strict=True):
+            made["meter"][0]["role"] = role
+        intervals = {"fast": 3600.0, "slow": 3600.0, "identity": 3600.0, str(job): 1.0}
+        for made in buses:
+            made["baudrate"] = 115200
+        app = App(config_of(tmp_path, buses, None, intervals))
+        app.start()
+        try:
+            wait_until(lambda: not app.refresh() and app.latest.value(SITE, flow) is not None)
+        finally:
+            app.stop()
+
+
+def test_the_model_is_not_judged_by_an_answer_to_somebody_else_in_the_first_moments() -> None:
+    """A product code of a GROW, where a PRO380 has none: nothing of it would be logged."""
+    code, said = Block(0x4025, 1), 0
+
+    def script(request: bytes) -> Iterator[bytes]:
+        nonlocal said
+        theirs = asked(request) == code and not said
+        said += theirs
+        yield answer_to(request, [0x0701]) if theirs else right(request)
+
+    clock, taken = Clock(), list[Reading]()
+    with ScriptedLine(script) as line:
+        reader = reader_of(line, clock)
+        watch = reader._bus.sharing.watch
+        watch.seconds, watch._until = 0.2, None
+        reader.hand_on(reader.read(Job.IDENTITY, NOW_MS), taken.append)
+        assert said
+        assert reader.wrong is None
+        clock.now += LATE_S
+        reader.hand_on(reader.read(Job.FAST, NOW_MS), taken.append)
+        reader._bus.close()
+        assert not reader._bus.sharing._marks  # nothing of it is waited for any more
+    assert [bool(one.values) for one in taken] == [True, True]
+
+
+def test_a_line_closed_in_its_first_moments_does_not_speak_of_another_master() -> None:
+    taken = list[Reading]()
+    with ScriptedLine(lambda request: [right(request)]) as line:
+        reader = reader_of(line, Clock())
+        reader._bus.sharing.watch._until = None
+        reader.hand_on(reader.read(Job.FAST, NOW_MS), taken.append)
+        assert taken == []
+        reader._bus.close()
+    (reading,) = taken
+    assert not reading.values
+    assert "closed before it was known" in str(reading.failures[-1].error)
+    assert "another master" not in str(reader.error)

@@ -214,3 +214,19 @@ def test_scan_ends_on_a_line_that_brings_noise_to_every_question() -> None:
         assert len(line.requests) < 60
     (one,) = found
     assert "the search by number was given up" in one.note
+
+
+def test_a_meter_that_is_busy_for_a_moment_is_asked_again_and_else_says_so() -> None:
+    """A general application error instead of its data."""
+    busy = long(RSP_UD, 1, frames.CI_ERROR, b"\x08")
+    turns = itertools.count()
+    good = telegram("12345678")
+    (reading,) = rounds(asking(lambda _: [good if next(turns) else busy]), [Job.SLOW])
+    assert complete(reading)
+    assert reading.values
+    (reading,) = rounds(asking(lambda _: [busy]), [Job.SLOW])
+    assert not reading.values
+    error = reading.failures[-1].error
+    assert "it reports an error: it is too busy to answer" in error.message
+    assert "not ready yet" in error.hint
+    assert "another maker" not in error.hint

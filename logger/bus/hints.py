@@ -13,18 +13,23 @@ from logger.config.ports import Network
 _FACTORY = "the meters' factory setting is 9600 baud, even parity, one stop bit"
 
 
+def parity_text(config: BusConfig) -> str:
+    """Return the parity of `config` as one says it."""
+    return "no parity" if config.parity == "none" else f"{config.parity} parity"
+
+
 def no_answer(config: BusConfig, address: int) -> str:
     """Say what to try when nobody answers at `address`."""
     place = config.network
     if place is None:
         return (
             f"is the meter powered, its address {address}, the line {config.baudrate} baud with "
-            f"{config.parity} parity, A and B not swapped?"
+            f"{parity_text(config)}, A and B not swapped?"
         )
     if place.scheme == "rfc2217":
         return (
             f"is the meter powered, its address {address}, the line {config.baudrate} baud with "
-            f"{config.parity} parity? Those are set from here"
+            f"{parity_text(config)}? Those are set from here"
         )
     return (
         f"is the meter powered, its address {address}, speed and parity of the line right in the "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from logger.bus.faults import shown
+from logger.bus.hints import parity_text
 from logger.config import Bus as BusConfig
 from logger.config.addresses import MBUS_EVERYBODY, MBUS_SELECTED
 from logger.domain.errors import GarbledError, SilentError
-from logger.mbus.frames import CI_VARIABLE, Frame, Place
+from logger.mbus.frames import CI_ERROR, CI_VARIABLE, Frame, Place
 from logger.mbus.records import Telegram, parse
 
 COLLISION = (
@@ -30,7 +31,8 @@ class UnreadableError(GarbledError):
     """
 
     def __init__(self, config: BusConfig, place: Place, reason: str, frame: Frame) -> None:
-        super().__init__(_text(config, place, "reading", reason, frame.raw), FOREIGN)
+        hint = BUSY if frame.information == CI_ERROR else FOREIGN
+        super().__init__(_text(config, place, "reading", reason, frame.raw), hint)
         self.reason = reason
         numbered = frame.information in _NUMBERED and len(frame.data) >= _NUMBER
         self.serial = frame.data[_NUMBER - 1 :: -1].hex().upper() if numbered else ""
@@ -38,7 +40,7 @@ class UnreadableError(GarbledError):
 
 def silent(config: BusConfig, place: Place, what: str, patience_s: float) -> SilentError:
     """Return the error of a question that nobody answers."""
-    line = f"the speed {config.baudrate} baud with {config.parity} parity"
+    line = f"the speed {config.baudrate} baud with {parity_text(config)}"
     if config.network is not None and config.network.scheme != "rfc2217":
         line += " in the level converter"
     return SilentError(

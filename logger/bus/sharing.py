@@ -243,24 +243,34 @@ class Sharing:
     def certain(self, address: int, timeout_s: float, work: Callable[[], _T]) -> _T:
         """Return what `work` finds out about a meter when no answer of others was in it.
 
-        It is done again else. Raises SharedLineError after three times, and what `work`
-        raises.
+        It is done again else. Nothing of it is held: who asks for it waits. Raises
+        SharedLineError after three times, and what `work` raises.
         """
+        at_once = self.watch.wanted is not None
         for _ in range(TRIES):
             mark = self.begin(address)
             try:
                 found = work()
             finally:
-                doubtful = self.doubtful(mark, timeout_s, rare=True)
+                doubtful = self.doubtful(mark, timeout_s, rare=True, at_once=at_once)
             if not doubtful:
                 return found
-        raise mixed_up(address)
+        raise mixed_up(address, sure=mark.sure)
 
 
-def mixed_up(address: int) -> SharedLineError:
-    """Return the error of a job whose answers may be those to another master's questions."""
+def mixed_up(address: int, *, sure: bool) -> SharedLineError:
+    """Return the error of a job whose answers may be those to another master's questions.
+
+    Where that is not `sure` they may as well be late ones to questions of our own.
+    """
+    if sure:
+        return SharedLineError(
+            f"address {address}: answers to another master's questions came between: nothing of "
+            "this job is believed",
+            "shared = true in its [[bus]] makes it read so that they are told apart",
+        )
     return SharedLineError(
-        f"address {address}: answers to another master's questions came between: nothing of "
-        "this job is believed",
-        "shared = true in its [[bus]] makes it read so that they are told apart",
+        f"address {address}: an answer came late, or was one to another master's question: "
+        "nothing of this job is believed",
+        "raise the timeout; if others ask on this line, too: shared = true in its [[bus]]",
     )

@@ -7,15 +7,22 @@ says so before the next question (`gone`), and raises ConnectionError when it is
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import socket
 
+from logger.bus.elapsed import elapsed
 from logger.config.ports import Network
+
+log = logging.getLogger(__name__)
 
 _CONNECT_S = 5.0
 _CHUNK = 4096
 # A gateway that vanished without a word is noticed after 30 + 3 * 10 s of silence.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+# So many good connections that ended for newer ones, in so many seconds, are no gateway
+# that comes again; it is told once in so many seconds.
+_TURNS, _TURNS_S, _TELL_S = 4, 60.0, 3600.0
 
 
 class SocketWire:
@@ -95,12 +102,30 @@ def connect(place: Network, timeout: float) -> SocketWire:
     return SocketWire(line, timeout)
 
 
+class DialledIn(SocketWire):
+    """A connection that a gateway made to `listener`, from `host`."""
+
+    def __init__(
+        self, connected: socket.socket, timeout: float, listener: Listener, host: str
+    ) -> None:
+        super().__init__(connected, timeout)
+        self._listener, self._host = listener, host
+
+    def close(self) -> None:
+        """Close the connection; if it was good, a newer one may have taken its place."""
+        if self._listener.arrived and not self.gone:
+            self._listener.replaced(self._host)
+        super().close()
+
+
 class Listener:
     """Waits for a gateway that connects to this machine; the newest connection counts."""
 
     def __init__(self, place: Network) -> None:
         self._place = place
         self._socket: socket.socket | None = None
+        self._turns: list[tuple[float, str]] = []  # when good connections ended for newer ones
+        self._told_at = -_TELL_S
 
     @property
     def arrived(self) -> bool:
@@ -118,13 +143,29 @@ class Listener:
             self._socket = socket.create_server(here, family=family)
         if not select.select([self._socket], [], [], patience_s)[0]:
             raise TimeoutError("no gateway has connected yet")
-        line, _ = self._socket.accept()
+        line, peer = self._socket.accept()
         while self.arrived:  # the one before it is a connection that the gateway gave up
             with contextlib.suppress(OSError):
-                newer, _ = self._socket.accept()
+                newer, peer = self._socket.accept()
                 line.close()
                 line = newer
-        return SocketWire(line, timeout)
+        return DialledIn(line, timeout, self, peer[0])
+
+    def replaced(self, host: str) -> None:
+        """Note that a good connection from `host` ends, as another one has come; where that
+        goes on, two gateways end each other's."""
+        now = elapsed()
+        self._turns = [*self._turns, (now, host)][-_TURNS:]
+        first, _ = self._turns[0]
+        if len(self._turns) < _TURNS or now - first > _TURNS_S or now - self._told_at < _TELL_S:
+            return
+        self._told_at = now
+        log.warning(
+            "%s: more than one gateway seems to connect to it (from %s), and each ends the "
+            "connection of the other: give each a port and a [[bus]] of its own",
+            self._place.spoken_as("listen"),
+            ", ".join(sorted({one for _, one in self._turns})),
+        )
 
     def close(self) -> None:
         """Wait no longer."""

@@ -30,7 +30,7 @@ class Mark:
 
     `sure` tells that those were no late ones to questions of our own. A job that is `held`
     is believed from `until` on, if the line was quiet for `quiet_s` or more was asked than
-    `asked` questions.
+    `asked` questions; it is `early` if the line was closed before that could be known.
     """
 
     address: int
@@ -38,6 +38,7 @@ class Mark:
     spoiled: bool = False
     sure: bool = False
     held: bool = False
+    early: bool = False
     until: float = 0.0
     quiet_s: float = 0.0
     asked: int = 0
@@ -90,6 +91,12 @@ class Watch:
             self._listen(_LOOK_S, _LOOK_S)
         return True
 
+    def outlast(self) -> bool:
+        """Listen for what is left of the first moments, whatever waits; tell if any was."""
+        if left_s := self._left_s if self.seconds else 0.0:
+            self._listen(left_s, left_s)
+        return left_s > 0
+
     def keep(self, mark: Mark, *, short: bool, quiet_s: float) -> bool:
         """End a job, as far as it can be; return whether it is to be watched on, by `hold`.
 
@@ -132,7 +139,8 @@ class Watch:
         if left := [mark.quiet_s for mark, _ in self._held if mark.quiet_s]:
             self._listen(max(left), max(left))
         while self._held:
-            self._held[0][0].spoiled |= self.young
+            mark, _ = self._held[0]
+            mark.early = mark.held and self.young and not mark.spoiled
             self._let_go()
 
     def _is_known(self, mark: Mark) -> bool:
@@ -144,4 +152,4 @@ class Watch:
         mark, told = self._held.pop(0)
         if mark in self._marks:
             self._marks.remove(mark)
-        told(not (mark.held and mark.spoiled))
+        told(not (mark.held and (mark.spoiled or mark.early)))

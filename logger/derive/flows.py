@@ -25,6 +25,9 @@ from logger.models.register import Job
 
 _NEEDED = {Job.FAST: (POWER_TOTAL,), Job.SLOW: (IMPORT_TOTAL, EXPORT_TOTAL)}
 _MAX_ROUNDS = 8  # rounds kept open; a meter further behind is not of the same moment
+# A meter of a round may be read so late, or an interval where that is longer; what is read
+# may be held for so long before it comes here (`bus.watch`).
+_LATE_MS, _HELD_MS = 2000, 2000
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ class SiteFlows:
         values = tuple(v for one in needed if isinstance(v := reading.values.get(one), Decimal))
         current = rounds.setdefault(due, _Round())
         interval = info.fast_ms if reading.job is Job.FAST else info.slow_ms
-        if len(values) == len(needed) and reading.taken_ms - due < max(interval, 2000):
+        if len(values) == len(needed) and reading.taken_ms - due < max(interval, _LATE_MS):
             current.values[reading.meter] = values
             current.taken_ms = max(current.taken_ms, reading.taken_ms)
         found: list[SiteFlow] = []
@@ -84,10 +87,8 @@ class SiteFlows:
         """Return the flows of rounds whose missing meters will not answer any more."""
         found: list[SiteFlow] = []
         for job, rounds in self._open.items():
-            patience = max(
-                (m.fast_ms if job is Job.FAST else m.slow_ms for m in self._meters.values()),
-                default=0,
-            )
+            intervals = (m.fast_ms if job is Job.FAST else m.slow_ms for m in self._meters.values())
+            patience = max((_LATE_MS, *intervals)) + _HELD_MS
             late = [due for due in rounds if due + patience < now_ms]
             if late:
                 found += self._close_until(job, max(late))

@@ -28,6 +28,8 @@ PRIMARY = range(251)
 SELECTED, EVERYBODY = 253, 254
 # Control information: select by secondary address, data for the meter, variable data.
 CI_SELECT, CI_DATA, CI_VARIABLE = 0x52, 0x51, 0x72
+# A control information of answers: the meter reports an error.
+CI_ERROR = 0x70
 # A control information that sets the baud rate, by the rate.
 CI_BAUDRATE = {300: 0xB8, 600: 0xB9, 1200: 0xBA, 2400: 0xBB, 4800: 0xBC, 9600: 0xBD}
 _HEAD, _TAIL = 4, 2

@@ -16,7 +16,7 @@ import struct
 from dataclasses import dataclass
 from decimal import Decimal
 
-from logger.mbus.frames import CI_VARIABLE, Frame
+from logger.mbus.frames import CI_ERROR, CI_VARIABLE, Frame
 
 _HEADER = 12
 _EXTENDED = 0x80
@@ -30,6 +30,18 @@ _FLOAT, _VARIABLE = 0x05, 0x0D
 SIZES = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 6, 7: 8, 8: 0, 9: 1, 10: 2, 11: 3, 12: 4, 14: 6}
 _BCD = frozenset((9, 10, 11, 12, 14))
 _INTEGER = frozenset((1, 2, 3, 4, 6, 7))
+# General application errors (EN 13757-3), by the byte behind the control information.
+_ERRORS = {
+    0: "unspecified",
+    1: "it does not know this control information",
+    2: "the buffer is too short",
+    3: "too many records",
+    4: "a record ends too early",
+    5: "too many extensions of a DIF",
+    6: "too many extensions of a VIF",
+    8: "it is too busy to answer",
+    9: "it was read too often",
+}
 _FLOAT_END = 3.4028235e38  # above there is no float32
 _TEXT_BELOW = 0xC0  # length bytes below it: so many characters
 
@@ -146,6 +158,9 @@ def manufacturer_code(name: str) -> int:
 
 def parse(frame: Frame) -> Telegram:
     """Return what `frame` says. Raises ValueError with the reason if it makes no sense."""
+    if frame.information == CI_ERROR:
+        code = frame.data[0] if frame.data else 0
+        raise ValueError(f"it reports an error: {_ERRORS.get(code, f'code {code}')}")
     if frame.information != CI_VARIABLE:
         raise ValueError(
             f"control information {frame.information:02X}: only variable data (72) are understood"

@@ -27,8 +27,15 @@ class Believed:
 
     @property
     def error(self) -> BusError:
-        """Say why nothing of a job is believed."""
-        return mixed_up(self._address)
+        """Say why nothing of the last job is believed."""
+        return mixed_up(self._address, sure=self.mark.sure)
+
+    @property
+    def _early(self) -> BusError:
+        return BusError(
+            f"address {self._address}: the line was closed before it was known whether others "
+            "use it, too: nothing of this job is kept"
+        )
 
     @property
     def held(self) -> bool:
@@ -57,14 +64,16 @@ class Believed:
             self._tell(self._words)
         return doubtful
 
-    def hold(self, then: Callable[[bool], None]) -> None:
-        """Call `then` when it is known whether the last job is believed; its words go first."""
+    def hold(self, then: Callable[[BusError | None], None]) -> None:
+        """Call `then` when it is known whether the last job is believed, with why it is not;
+        its words go first."""
         mark, words = self.mark, self._words
 
         def told(sure: bool) -> None:
             if sure and mark.held:
                 self._tell(words)
-            then(sure)
+            why = self._early if mark.early else mixed_up(self._address, sure=mark.sure)
+            then(None if sure else why)
 
         self._sharing.watch.hold(mark, told)
 

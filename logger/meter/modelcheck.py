@@ -51,7 +51,10 @@ class ModelCheck:
             code is None and (self._judged is not None or not lacking)
         ):
             return
-        product = self.another_kind = self._has_another_product(serial)
+        product = self._has_another_product(serial)
+        if product and self._bus.sharing.watch.outlast():  # it may have been said by others
+            product = self._has_another_product(serial)
+        self.another_kind = product
         number = None if code is None else int(code, 16) if isinstance(code, str) else int(code)
         if not (product or self._doubtful(number, lacking)):
             self.wrong, self._judged = None, (number, serial)
@@ -61,6 +64,7 @@ class ModelCheck:
     def _ask(self, number: int | None, serial: str, lacking: bool) -> None:
         models = [load_model(name) for name in available()]
         others = [model for model in models if model.name != self._model.name]
+        self._bus.sharing.watch.outlast()
         try:
             found = identify(self._bus, self._meter.address, [*others, self._model])
         except (PortError, SharedLineError):

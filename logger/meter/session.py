@@ -184,13 +184,14 @@ class MeterReader(Reader):
         then the job is to be done again soon."""
         held, (answered, failed) = self._believed.held, self._counts
 
-        def told(sure: bool) -> None:
-            if held and sure:
-                self._conclude(reading, answered, failed)
+        def told(error: BusError | None) -> None:
+            known = reading if error is None else doubted(reading, error)
+            if held and error is None:
+                self._conclude(known, answered, failed)
             elif held:
                 self._wanted.add(reading.job)
-                self._conclude(doubted(reading, self._believed.error), 0, answered + failed)
-            then(reading if sure else doubted(reading, self._believed.error))
+                self._conclude(known, 0, answered + failed)
+            then(known)
 
         self._believed.hold(told)
 
