@@ -199,8 +199,10 @@ class Database:
         return pages * PAGE, free * PAGE
 
     def shrink(self, pages: int) -> None:
-        """Give up to `pages` unused pages back to the file system."""
-        self.rows(f"PRAGMA incremental_vacuum({pages})")
+        """Give up to `pages` unused pages back to the file system. Not in a transaction."""
+        with mapped(self.path):
+            # `execute` ends a statement without columns at its first step, which is one page
+            self._connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def integrity(self, limit: int | str = 20) -> list[str]:
         """Return what SQLite finds wrong with the file, at most `limit` findings, or with
