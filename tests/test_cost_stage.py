@@ -115,9 +115,9 @@ def test_the_running_logger_keeps_them(tmp_path: Path) -> None:
     try:
         for passed in range(0, 31 * MINUTE, MINUTE):
             at = begin + passed
-            app.intake.accept(slow(at, *counters(T0 + passed)))
+            app.intake.accept(slow(at, *counters(T0 + passed)), app.clock.offset_ms)
             for offset in range(0, MINUTE, 10_000):
-                app.intake.accept(fast(at + offset + 200))
+                app.intake.accept(fast(at + offset + 200), app.clock.offset_ms)
     finally:
         app.stop()
     lines = StoredLines(config.buffer.path)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from logger.derive import Derive
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import SAVE_EVERY_MS, Intake
 from logger.points.line import Point
+from logger.store.parked import Parked
 from logger.store.statefile import StateFile
 from tests.derive_rig import T0, fast, identity, info, slow
 from tests.running import PATIENCE_S
@@ -52,14 +56,15 @@ def test_readings_pass_while_the_state_is_on_its_way_to_the_disk(tmp_path: Path)
     intake = Intake(Derive([info()], "home"), clock, store, file, "boot")
     intake.open(None, 0)
     for part in (identity(T0), slow(T0, 10.0, 1.0), fast(T0)):
-        intake.accept(part)
+        intake.accept(part, clock.offset_ms)
     at_s[0] += SAVE_EVERY_MS / 1000 + 1
     file.slow.set()
     refresh = threading.Thread(target=intake.refresh, daemon=True)
     refresh.start()
     assert file.writing.wait(PATIENCE_S)
     before = len(store.points)
-    passed = threading.Thread(target=intake.accept, args=(fast(T0 + 700_000),), daemon=True)
+    given = (fast(T0 + 700_000), clock.offset_ms)
+    passed = threading.Thread(target=intake.accept, args=given, daemon=True)
     passed.start()
     passed.join(PATIENCE_S)
     waited = passed.is_alive()
@@ -68,3 +73,54 @@ def test_readings_pass_while_the_state_is_on_its_way_to_the_disk(tmp_path: Path)
     assert not waited, "a reading waited for the disk"
     assert len(store.points) > before
     assert file.load() is not None
+
+
+class Shelved(Kept):
+    """A store that keeps readings without a time, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shelf: list[Parked] = []
+
+    def park(self, one: Parked) -> bool:
+        self.shelf.append(replace(one, id=len(self.shelf) + 1))
+        return True
+
+    def parked(self, after: int, limit: int) -> list[Parked]:
+        return self.shelf[after : after + limit]
+
+
+@pytest.mark.parametrize("waiting", [False, True], ids=["none waits", "one waits"])
+@pytest.mark.parametrize("trusted", [False, True], ids=["not set", "a step"])
+def test_what_was_held_while_the_clock_was_set_has_its_right_time(
+    tmp_path: Path, trusted: bool, waiting: bool
+) -> None:
+    """A reading is stamped when it is taken, and handed on when it is believed."""
+    behind_s, mono = 60.0, [500.0]
+    right = [False]
+
+    def wall() -> float:
+        return T0 / 1000 + mono[0] - behind_s * (not right[0])
+
+    machine = Machine(wall=wall, mono=lambda: mono[0], kept=lambda: trusted, boot=lambda: "boot")
+    clock = Clock(machine, stamped_ms=T0 + 400_000, not_before_ms=0)
+    if not trusted:  # begun by this clock, the run would be older than what is kept
+        clock.learn(T0 + 499_000)
+    assert clock.trusted == trusted
+    store = Shelved()
+    intake = Intake(Derive([info()], "home"), clock, store, StateFile(tmp_path / "s.json"), "boot")
+    intake.open(None, 0)
+    if waiting and not trusted:
+        intake.accept(fast(clock.now_ms()), clock.offset_ms)
+    mono[0] += 5
+    taken, offset_ms = fast(clock.now_ms()), clock.offset_ms
+    right[0] = True
+    for _ in range(4):  # a step has to last for a second
+        mono[0] += 1
+        intake.refresh()
+    assert clock.trusted
+    intake.accept(taken, offset_ms)
+    intake.refresh()
+    times = [point.time_ms for point in store.points if point.measurement == "power"]
+    assert times[-1] == T0 + 505_300  # such readings are taken 0.3 s after they are due
+    assert min(times) >= T0 + 440_000

@@ -371,7 +371,7 @@ def test_an_interrupted_scan_shows_what_it_found(tmp_path: Path) -> None:
     there = [meter("pro380", 2, serial="22091039")]
     with VirtualLine(there, clock=lambda: NOW, paced=False) as line:
         port = f"socket://127.0.0.1:{line.start_tcp()}"
-        command = [sys.executable, "-m", "logger", "scan", "--port", port, "--patience", "200ms"]
+        command = [sys.executable, "-m", "logger", "scan", "--port", port, "--patience", "3s"]
         process = subprocess.Popen(
             [*command, "--write", str(file)],
             stdout=subprocess.PIPE,

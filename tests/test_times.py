@@ -227,6 +227,7 @@ def test_every_option_for_a_time_knows_the_words(config: Path) -> None:
         "buffer export --to", "buffer replay --from", "buffer replay --to",
         "simulate --start", "simulate-past --from", "prices list --from", "prices list --to",
         "prices remove --from", "prices remove --to",
+        "prices recompute --from", "prices recompute --to",
     }  # fmt: skip
     for command, option in found:
         more = {

@@ -120,6 +120,11 @@ class Clock:
         """Return the time; it never goes back except by a step that `check` reports."""
         return int(self._at(self._mono()) * 1000)
 
+    @property
+    def offset_ms(self) -> int:
+        """What the time is ahead of `mono`: a step changes it, and what was stamped before."""
+        return self.stamp_ms(0)
+
     def moment_ms(self, stamp_ms: int) -> int:
         """Return the moment, in milliseconds of `mono`, that got `stamp_ms`."""
         start, time_s, _ = self._base

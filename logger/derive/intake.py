@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from logger.derive import Derive
-from logger.derive.clock import Clock, Step
+from logger.derive.clock import STEP_S, Clock, Step
 from logger.derive.info import SavedState
 from logger.derive.parking import Parking, Released, Shelf
-from logger.meter.reading import Reading
+from logger.meter.reading import Reading, moved
 from logger.points.line import Point
 from logger.prices.money import PriceList
 from logger.store.state import BufferState, Damage
@@ -67,9 +67,16 @@ class Intake:
         self._state.save(self._derive.state())
         self._release()
 
-    def accept(self, reading: Reading) -> None:
-        """Turn `reading` and what follows from it into points for the buffer."""
+    def accept(self, reading: Reading, offset_ms: int) -> None:
+        """Turn `reading` and what follows from it into points for the buffer.
+
+        It was stamped when the clock was `offset_ms` ahead of the moments since boot: it may
+        have been held while the clock was set.
+        """
         with self._lock:
+            gone_ms = self._clock.offset_ms - offset_ms
+            if abs(gone_ms) >= 1000 * STEP_S:
+                reading = moved(reading, gone_ms)
             if not self._ready:
                 if reading.values:
                     self._parking.add(reading)

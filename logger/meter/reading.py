@@ -64,6 +64,16 @@ def doubted(reading: Reading, error: BusError) -> Reading:
     return replace(reading, values={}, moments={}, failures=failures)
 
 
+def moved(reading: Reading, by_ms: int) -> Reading:
+    """Return `reading` as a clock that is ahead by `by_ms` would have stamped it."""
+    return replace(
+        reading,
+        taken_ms=reading.taken_ms + by_ms,
+        round_ms=reading.round_ms + by_ms,
+        moments={quantity: at + by_ms for quantity, at in reading.moments.items()},
+    )
+
+
 def parts(reading: Reading) -> tuple[Reading, ...]:
     """Return a reading whose values lie apart in time as several, each with its moment.
 

@@ -280,15 +280,15 @@ class App:
             time.sleep(0.02)
 
     def _read(self, reader: Reader, job: Job, due_ms: int) -> None:
-        reader.hand_on(reader.read(job, due_ms), self._take)
+        reader.hand_on(reader.read(job, due_ms), partial(self._take, self.clock.offset_ms))
 
-    def _take(self, reading: Reading) -> None:
+    def _take(self, offset_ms: int, reading: Reading) -> None:
         self.overview.readings += bool(reading.values)
         if reading.values and reading.meter not in self._heard:
             self._heard.add(reading.meter)
             log.info("meter %s: answers", reading.meter)
         for part in parts(reading):
-            self.intake.accept(part)
+            self.intake.accept(part, offset_ms)
         for hear in self._listeners:
             hear(reading)
 
