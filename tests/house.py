@@ -153,9 +153,9 @@ class House:
     def centres(self, title: str, first: str, end: str) -> dict[str, dict[str, float]]:
         """Return what a table of cost centres shows, by the names that stand for numbers."""
         (panel,) = (p for p in panels(self.boards["centres.json"]) if p["title"] == title)
-        (named,) = (o for o in panel["fieldConfig"]["overrides"]
-                    if o["matcher"]["options"] == "Cost centre")  # fmt: skip
-        (mappings,) = (i["value"] for i in named["properties"] if i["id"] == "mappings")
+        (mappings,) = (i["value"] for o in panel["fieldConfig"]["overrides"]
+                       if o["matcher"]["options"] == "Cost centre"
+                       for i in o["properties"] if i["id"] == "mappings")  # fmt: skip
         (target,) = panel["targets"]
         values = variables_of(self.boards["centres.json"], site=self.site, meter="grid")
         query = expand(target["query"], Range(moment(first), moment(end)), 60_000, values)
