@@ -90,10 +90,14 @@ class Shelved(Kept):
         return self.shelf[after : after + limit]
 
 
-@pytest.mark.parametrize("waiting", [False, True], ids=["none waits", "one waits"])
-@pytest.mark.parametrize("trusted", [False, True], ids=["not set", "a step"])
+@pytest.mark.parametrize("during", [False, True], ids=["held", "being read"])
+@pytest.mark.parametrize(
+    ("trusted", "waiting"),
+    [(False, False), (False, True), (True, False)],
+    ids=["not set", "not set, others wait", "a step"],
+)
 def test_what_was_held_while_the_clock_was_set_has_its_right_time(
-    tmp_path: Path, trusted: bool, waiting: bool
+    tmp_path: Path, trusted: bool, waiting: bool, during: bool
 ) -> None:
     """A reading is stamped when it is taken, and handed on when it is believed."""
     behind_s, mono = 60.0, [500.0]
@@ -110,15 +114,18 @@ def test_what_was_held_while_the_clock_was_set_has_its_right_time(
     store = Shelved()
     intake = Intake(Derive([info()], "home"), clock, store, StateFile(tmp_path / "s.json"), "boot")
     intake.open(None, 0)
-    if waiting and not trusted:
+    if waiting:
         intake.accept(fast(clock.now_ms()), clock.offset_ms)
     mono[0] += 5
-    taken, offset_ms = fast(clock.now_ms()), clock.offset_ms
+    offset_ms = clock.offset_ms
+    taken = fast(clock.now_ms())
     right[0] = True
     for _ in range(4):  # a step has to last for a second
         mono[0] += 1
         intake.refresh()
     assert clock.trusted
+    if during:  # its answers came when the clock was right already
+        taken = replace(taken, taken_ms=clock.now_ms() - 3700)
     intake.accept(taken, offset_ms)
     intake.refresh()
     times = [point.time_ms for point in store.points if point.measurement == "power"]

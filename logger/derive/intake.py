@@ -70,13 +70,13 @@ class Intake:
     def accept(self, reading: Reading, offset_ms: int) -> None:
         """Turn `reading` and what follows from it into points for the buffer.
 
-        It was stamped when the clock was `offset_ms` ahead of the moments since boot: it may
-        have been held while the clock was set.
+        The clock was `offset_ms` ahead of the moments since boot when the job began: it may
+        have been set since, while the meter was read or the reading was held.
         """
         with self._lock:
             gone_ms = self._clock.offset_ms - offset_ms
             if abs(gone_ms) >= 1000 * STEP_S:
-                reading = moved(reading, gone_ms)
+                reading = moved(reading, gone_ms, self._clock.now_ms())
             if not self._ready:
                 if reading.values:
                     self._parking.add(reading)

@@ -64,13 +64,18 @@ def doubted(reading: Reading, error: BusError) -> Reading:
     return replace(reading, values={}, moments={}, failures=failures)
 
 
-def moved(reading: Reading, by_ms: int) -> Reading:
-    """Return `reading` as a clock that is ahead by `by_ms` would have stamped it."""
+def moved(reading: Reading, by_ms: int, now_ms: int) -> Reading:
+    """Return `reading` as stamped by the clock of now, which was set by `by_ms` since the job
+    began. A stamp is from before that if it is in the future, or would not be when moved."""
+
+    def stamp(at_ms: int) -> int:
+        return max((at for at in (at_ms, at_ms + by_ms) if at <= now_ms), default=at_ms)
+
     return replace(
         reading,
-        taken_ms=reading.taken_ms + by_ms,
-        round_ms=reading.round_ms + by_ms,
-        moments={quantity: at + by_ms for quantity, at in reading.moments.items()},
+        taken_ms=stamp(reading.taken_ms),
+        round_ms=stamp(reading.round_ms),
+        moments={quantity: stamp(at) for quantity, at in reading.moments.items()},
     )
 
 

@@ -100,9 +100,7 @@ class App:
         self.latest = Latest(planned(config), self.clock.now_ms)
         infos = [self._info(reader) for reader in self.readers]
         site, take = config.site, self.latest.take
-        derive = Derive(
-            infos, site.name, config.events, config.counters, take, site.timezone
-        )  # fmt: skip
+        derive = Derive(infos, site.name, config.events, config.counters, take, site.timezone)
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
         self._prices = PriceWatch(config, self.intake.prices)
@@ -280,7 +278,8 @@ class App:
             time.sleep(0.02)
 
     def _read(self, reader: Reader, job: Job, due_ms: int) -> None:
-        reader.hand_on(reader.read(job, due_ms), partial(self._take, self.clock.offset_ms))
+        take = partial(self._take, self.clock.offset_ms)
+        reader.hand_on(reader.read(job, due_ms), take)
 
     def _take(self, offset_ms: int, reading: Reading) -> None:
         self.overview.readings += bool(reading.values)
