@@ -96,7 +96,7 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxServer]:
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house with its dashboards and reports; its tests are one xdist group."""
+    """A house with its dashboards and reports."""
     with filled_house(tmp_path_factory.mktemp("house")) as found:
         yield found
 

@@ -14,7 +14,7 @@ from tests.engines import InfluxServer
 from tests.grafana_rules import fires
 from tests.report_rig import write_influx
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("use")]
+pytestmark = pytest.mark.engine
 
 ZONE = "Europe/Amsterdam"
 BOARDS = dashboards(DashboardOptions(zone=ZONE))

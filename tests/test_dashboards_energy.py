@@ -20,7 +20,7 @@ from tests.house import (
     moment,
 )
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.engine
 
 ENERGY = {
     "Imported": "import_kwh", "Exported": "export_kwh", "Produced": "pv_kwh",

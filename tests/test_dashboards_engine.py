@@ -19,7 +19,7 @@ from tests.grafana_queries import Json, Range, expand, interval, panels, shown, 
 from tests.grafana_rules import Labels, fires
 from tests.virtual_month import DAYS, END, START, ZONE, Month
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("month")]
+pytestmark = pytest.mark.engine
 
 NOW = END * 1000
 PRICES = Prices(

@@ -17,7 +17,7 @@ from tests.house import (
     moment,
 )
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.engine
 
 LOADS = ("kitchen", "car")
 

@@ -40,6 +40,7 @@ def show_import(
     from zoneinfo import ZoneInfo
 
     from logger.cli.console import plain
+    from logger.domain.limits import QUARTER_MS
     from logger.domain.spot import gaps
 
     for line in found.bad[:_SHOWN_BAD]:
@@ -53,7 +54,7 @@ def show_import(
         typer.echo("nothing imported: no line has a price")
         return
     place = ZoneInfo(loaded.site.timezone)
-    span = (min(found.spot), max(found.spot) + 900_000)
+    span = (min(found.spot), max(found.spot) + QUARTER_MS)
     low, high = min(found.spot.values()), max(found.spot.values())
     typer.echo(
         f"{taken} quarter hours, {pricerows.between(span, place)}: {low:f} to {high:f} "
@@ -65,7 +66,7 @@ def show_import(
         typer.echo(f"the costs of {costs} quarter hours of meters were made anew")
     if found.empty:
         typer.echo(f"{found.empty} lines have no price", err=True)
-    if missing := sum(end - start for start, end in gaps(found.spot)) // 900_000:
+    if missing := sum(end - start for start, end in gaps(found.spot)) // QUARTER_MS:
         typer.echo(f"{missing} quarter hours between them have none: prices show", err=True)
     if not pricerows.needed(loaded):
         typer.echo(

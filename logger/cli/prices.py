@@ -159,6 +159,7 @@ def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
     from zoneinfo import ZoneInfo
 
     from logger.config import load_config
+    from logger.domain.limits import QUARTER_MS
     from logger.domain.spot import gaps
     from logger.prices import kept
 
@@ -176,7 +177,7 @@ def show(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
         if not found:
             typer.echo(f"{path}: no prices yet: inepro-logger prices import FILE")
         for kind, spot in spots.items():
-            held = (min(spot), max(spot) + 900_000)
+            held = (min(spot), max(spot) + QUARTER_MS)
             low, high = min(spot.values()), max(spot.values())
             mean = sum(spot.values()) / len(spot)
             typer.echo(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from logger.domain.limits import QUARTER_MS
 from logger.domain.times import day_of, midnight_ms, next_day
 from logger.domain.timespan import TimeSpan
 
-_QUARTER_MS, _HOUR_MS = 900_000, 3_600_000
+_HOUR_MS = 3_600_000
 
 
 class By(StrEnum):
@@ -45,7 +46,7 @@ def periods(first: dt.date, last: dt.date, by: By, zone: ZoneInfo) -> list[Perio
         )
         start, end = midnight_ms(day, zone), midnight_ms(after, zone)
         if by in {By.QUARTER, By.HOUR}:
-            step = _HOUR_MS if by is By.HOUR else _QUARTER_MS
+            step = _HOUR_MS if by is By.HOUR else QUARTER_MS
             found += _hours(day, start, end, zone, step)
         else:
             found.append(Period(_label(day, by), day, start, end))
