@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ DAYS = ("--from", FIRST, "--to", LAST)
 WORLD = world(FIRST, LAST)
 
 
-def config(valid: str) -> str:
-    text = configuration(("grid", "grid"), zone=str(ZONE), buffer={"path": "{path}/buffer.sqlite"})
+def config(valid: str, *more: tuple[str, str]) -> str:
+    place = {"path": "{path}/buffer.sqlite"}
+    text = configuration(("grid", "grid"), *more, zone=str(ZONE), buffer=place)
     return f"{text}[[prices.valid]]\nsince = 2026-01-01\n{valid}"
 
 
@@ -87,6 +89,24 @@ def test_standing_charges_are_those_of_the_days_with_readings(stored: Path) -> N
     found = energy(own, "--from", "2026-10-25", "--to", "2026-10-25", "--by", "hour")["rows"]
     assert len(found) == 25
     assert found[0]["standing_charge"] == pytest.approx((0.25 + 0.3) / 25, abs=1e-12)
+
+
+@pytest.mark.parametrize("valid", ["buy = 0.3\n", FORMULA], ids=["fixed", "moving"])
+def test_standing_charges_know_the_grid_meter_only(tmp_path: Path, valid: str) -> None:
+    """A roof that was logged longer pays nothing; fixed prices need no quarter hours for that."""
+    grid = [q for q in WORLD if day("2026-10-25") <= q.at < day("2026-10-27") - 900]
+    roof = [
+        replace(one, tags={**one.tags, "meter": "roof", "role": "pv"})
+        for one in points(world("2026-10-23", "2026-10-28"))
+    ]
+    write_buffer(tmp_path / "buffer.sqlite", [*roof, *points(grid)])
+    own = Shell(tmp_path, config(valid + "standing_day = 0.25\n", ("roof", "pv")))
+    found = energy(own, "--from", "2026-10-23", "--to", "2026-10-28")
+    charged = {row["period"]: row["standing_charge"] for row in found["rows"]}
+    assert {one for one, charge in charged.items() if charge} == {"2026-10-25", "2026-10-26"}
+    assert found["total"]["standing_charge"] == pytest.approx(0.5, abs=1e-9)
+    part = energy(own, "--from", "2026-10-26", "--to", "2026-10-28")["total"]
+    assert part["standing_charge"] == pytest.approx(0.25, abs=1e-9)
 
 
 @pytest.mark.parametrize("rule", ["", "norway", "belgium"])
