@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socket
 import threading
@@ -39,16 +40,23 @@ def over_modbus_tcp(meter: VirtualMeter, request: bytes) -> bytes:
 
 
 @contextmanager
-def datagrams(answer: Callable[[bytes], bytes]) -> Iterator[int]:
-    """Answer every datagram twice on a UDP port."""
+def datagrams(
+    answer: Callable[[bytes], bytes], held: Callable[[], bool] = lambda: False
+) -> Iterator[int]:
+    """Answer every datagram twice on a UDP port; where one is `held`, its second answer
+    comes upon the next question, before the answer to that."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
         line.bind(("127.0.0.1", 0))
         number = int(line.getsockname()[1])
 
         def serve() -> None:
+            kept = b""
             while (came := line.recvfrom(512))[0]:
-                for _ in range(2):
-                    line.sendto(answer(came[0]), came[1])
+                said = answer(came[0])
+                second, now = (b"", said) if held() else (said, b"")
+                for one in filter(None, (kept, said, second)):
+                    line.sendto(one, came[1])
+                kept = now
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -105,6 +113,34 @@ def test_answers_that_come_twice_cost_no_value(
         assert bus.sharing.repeats.habit == (kind != "tcp")  # there the number tells
         bus.close()
     assert sum("answers come twice" in one for one in caplog.messages) == (kind != "tcp")
+
+
+def test_a_second_answer_that_comes_late_is_no_other_master(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when it is waited for no longer, and is as long as the one to the next question."""
+    monkeypatch.setattr(sharing, "_SECOND_S", 0.05)
+    meter = fixed_meter("pro380-legacy")
+    right, table, one = truth(meter), load("pro380-legacy"), meter_config(1, "pro380-legacy")
+    late, turns = threading.Event(), itertools.cycle(range(97))
+    port = datagrams(
+        lambda request: answer_of(meter, request), lambda: late.is_set() and next(turns) == 9
+    )
+    with caplog.at_level(logging.INFO), port as number:
+        bus = Bus(bus_config(f"udp://127.0.0.1:{number}", one, timeout=2.0))
+        reader = MeterReader(bus, one, table, lambda: NOW_MS)
+        while bus.shared or not bus.sharing.repeats.habit:
+            reader.read(Job.IDENTITY, NOW_MS)
+        late.set()
+        caplog.clear()
+        for _ in range(4):
+            for job in JOBS:
+                reading = reader.read(job, NOW_MS)
+                assert reading.values == {k: right[k] for k in reading.values}
+        assert not bus.shared
+        assert not bus.sharing.traffic.frames
+        bus.close()
+    assert not [one for one in caplog.messages if "another master asks" in one]
 
 
 def test_it_takes_some_answers_in_a_row_of_different_bytes() -> None:

@@ -18,13 +18,14 @@ from logger import models
 from logger.config import Config
 from logger.derive import MeterInfo
 from logger.domain.errors import MqttError
-from logger.domain.records import MeterFacts, Sample
+from logger.domain.records import MeterFacts, Sample, SiteFlow
 from logger.latest import Latest, planned
 from logger.mqtt import MqttOutput, try_broker
+from logger.mqtt.names import Topics
 from logger.mqtt.standing import STEADY_S, Standing
-from tests.engines.mosquitto import PASSWORD, USER, Broker
+from tests.engines.mosquitto import PASSWORD, USER, Broker, Ear
 from tests.engines.process import free_port
-from tests.running import command
+from tests.running import command, wait_until
 
 NOW_MS = 1_795_000_000_000
 
@@ -160,6 +161,25 @@ def output(directory: Path, **mqtt: Any) -> Iterator[tuple[MqttOutput, Latest]]:
         yield made, latest
     finally:
         made.stop()
+
+
+def test_a_site_without_flows_is_told_about_nowhere(tmp_path: Path) -> None:
+    """Its demand is known as soon as a quarter hour was read from its beginning."""
+    demand = SiteFlow(NOW_MS, {"demand": 1.25, "demand_forecast": 2.5})
+    topics = Topics("energy", "home")
+    with Broker(tmp_path / "broker") as broker, Ear(broker) as ear:
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        with output(tmp_path, url=url, prefix="energy") as (_, latest):
+
+            def take(volts: float) -> None:
+                sample = Sample("grid", "grid", NOW_MS, "L1", "", {"voltage": volts})
+                latest.take([demand, sample])
+                wait_until(lambda: str(volts) in ear.last.get(topics.state("grid"), ""))
+
+            for volts in (230.5, 231.5, 232.5):
+                take(volts)
+        told = {one for one in ear.last if one.startswith("energy/")}
+    assert told == {topics.logger, topics.state("grid"), topics.status("grid")}
 
 
 def test_a_broker_that_takes_nothing_is_sent_nothing_more(tmp_path: Path) -> None:

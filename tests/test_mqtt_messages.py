@@ -94,7 +94,7 @@ def test_the_description_of_the_flows(battery: bool) -> None:
 def test_every_flow_of_the_data_model_is_described() -> None:
     told = {quantity.field for quantity in entities.of_site(battery=True)}
     lacking = set(MEASUREMENTS["site"].fields) - told
-    # Those of a quarter hour are no flows, and `latest` has none of them.
+    # Those of a quarter hour are no flows.
     assert lacking == {"demand", "demand_forecast"}, "a line of _SITE in logger/mqtt/entities.py"
 
 

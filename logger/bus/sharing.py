@@ -153,7 +153,9 @@ class Sharing:
             late = late_answers[stray.address]
             if self.repeats.habit and self.repeats.again(stray.frame):
                 continue
-            if late.late(stray.count):
+            if self.repeats.belated(stray.frame):
+                self._spoil(stray, sure=False)
+            elif late.late(stray.count):
                 came_late |= stray.address == address
             elif self.repeats.again(stray.frame):
                 self._again(stray)

@@ -108,6 +108,8 @@ class MqttOutput:
 
     def _hear(self, name: str) -> None:
         """Note that there are new values; on the thread of a bus."""
+        if name not in self._board.subjects:
+            return  # a site without flows, which has a demand all the same
         with self._lock:
             known = name in self._changed
             self._changed.add(name)
