@@ -155,6 +155,13 @@ def search(
     return Heard(b"", echoes, *seen)
 
 
+def lacking(request: bytes, size: int, heard: bytes) -> int:
+    """Return how many bytes the answer of `size` bytes to a read lacks, where `heard` is the
+    begin of it for all that can be seen at its first bytes; 0 where only `search` can tell."""
+    wanted = _wanted(request, size, heard) if heard and request[1] == READ else 0
+    return 0 if _other_size(heard) else max(wanted - len(heard), 0)
+
+
 def overheard(heard: bytes, request: bytes = b"") -> Heard:
     """Return what `heard` holds that answers nothing of ours; `request` is our last one."""
     return search(request or bytes(_REQUEST_SIZE), len(heard) + 1, heard, old=len(heard))

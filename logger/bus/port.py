@@ -11,6 +11,7 @@ import errno
 import logging
 import termios
 from dataclasses import replace
+from functools import partial
 from secrets import randbelow
 from typing import cast
 
@@ -19,7 +20,7 @@ from logger.bus.device import open_serial, send
 from logger.bus.echo import Echo
 from logger.bus.elapsed import elapsed
 from logger.bus.faults import explain
-from logger.bus.frames import HEARTBEAT, Heard, Unsolicited, overheard, search
+from logger.bus.frames import HEARTBEAT, Heard, Unsolicited, lacking, overheard, search
 from logger.bus.mbap import Mbap
 from logger.bus.sockets import connect, listener
 from logger.bus.waiting import Waiting
@@ -29,8 +30,7 @@ from logger.domain.errors import PortError
 
 log = logging.getLogger(__name__)
 
-# How long one look at the port lasts at most; a read ends by its own deadlines.
-_SLICE_S = 0.05
+_SLICE_S = 0.05  # how long one look at the port lasts at most
 # A frame is over when nothing came for this long. The standard says 1.5 characters,
 # but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
@@ -52,8 +52,7 @@ class Port:
         self._place = config.network
         self._listener = listener(self._place)
         self._wire: Wire | None = None
-        self._opened_at = 0.0
-        self.heard = False  # whether an answer came since the port was opened
+        self._opened_at, self.heard = 0.0, False  # whether an answer came since the port was opened
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
         self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
@@ -66,8 +65,7 @@ class Port:
         self.took_s = 0.0  # from the last request to the end of its answer
         self.unsolicited: tuple[Unsolicited, ...] = ()
         self.asked: tuple[Unsolicited, ...] = ()  # what another master asked meanwhile
-        self._tail = b""  # the begin of a frame of somebody else
-        self._tail_at = 0.0  # when it came
+        self._tail, self._tail_at = b"", 0.0  # the begin of a frame of somebody else; when it came
 
     @property
     def port(self) -> str:
@@ -103,8 +101,8 @@ class Port:
             return cast("Wire", opened)
         if self._listener is not None:
             return self._listener.accept(_SLICE_S, patience_s)
-        line = connect(place, _SLICE_S)
-        return Mbap(line, randbelow(0xFFFF)) if place.scheme == "tcp" else line
+        wire = connect(place, _SLICE_S)
+        return Mbap(wire, randbelow(0xFFFF)) if place.scheme == "tcp" else wire
 
     def close(self) -> None:
         """Close the port; the next transaction opens it again."""
@@ -118,7 +116,7 @@ class Port:
         try:
             if wire is not None:
                 wire.close()
-        except _FAULTS as err:  # it went away: that is closed too
+        except _FAULTS as err:  # it went away, which closes it too
             log.debug("bus %s: closing %s: %s", self._config.name, self.port, err)
 
     @property
@@ -219,19 +217,22 @@ class Port:
         waiting = Waiting(self.request, size, self.timeout, gap_s, until, latest, self._patient)
         old, before = len(self._tail), self.unsolicited
         heard, found = self._tail, Heard(missing=size)
-        self.latency_s = None
+        self.latency_s, guessed, look = None, 0, partial(search, self.request, size)
         while True:
             try:
                 more = self.receive(found.missing if len(heard) > old else min(size, 3))
             except PortError:
                 if len(heard) == old:
                     raise
-                now = elapsed()
+                now, found = elapsed(), look(heard, self.echo.there, old)
                 break  # closed behind the answer, good or bad
             now = elapsed()
-            if more:
-                heard += more
-                found = search(self.request, size, heard, self.echo.there, old)
+            heard += more
+            if more and not old and (guessed := lacking(self.request, size, heard)):
+                found = Heard(missing=guessed)  # most often; a search costs more
+            elif more or guessed:
+                found, guessed = look(heard, self.echo.there, old), 0
+            if more or found.others > waiting.others:
                 others = found.others or found.begun or old
                 if not others and len(heard) > found.echoes * len(self.request):
                     self.latency_s = self.latency_s or max(now - sent, 0.0)

@@ -31,11 +31,11 @@ class Waiting:
     until: float
     latest: float
     patient: bool
-    _others: int = 0
+    others: int = 0  # how many frames of others came
 
     def heard(self, found: Heard, heard: bytes, now: float) -> None:
         """Note what all that was `heard` until `now` holds."""
-        before, self._others = self._others, found.others
+        before, self.others = self.others, found.others
         mine = found.missing < self.size
         if found.others > before:
             if before < _PUT_OFF:
