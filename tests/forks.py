@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import logger
 from tests.running import ROOT
 
 
@@ -53,12 +54,13 @@ def run(calls: Sequence[Call]) -> list[Result]:
 
 
 def _main() -> None:
-    for module in (
-        "influxdb_client.service.write_service",
-        "logger.runtime.app",
-        "logger.survey.check",
-    ):
+    for module in ("influxdb_client.service.write_service", "rich.progress", "rich.table"):
         importlib.import_module(module)
+    for room in logger.__path__:  # most of the time of a command is what it loads
+        for file in sorted(Path(room).rglob("*.py")):
+            name = ".".join(("logger", *file.relative_to(room).with_suffix("").parts))
+            if not name.endswith("__main__"):
+                importlib.import_module(name.removesuffix(".__init__"))
     calls = [Call(**one) for one in json.loads(sys.stdin.read())]
     json.dump([asdict(_run(call)) for call in calls], sys.stdout)
 
