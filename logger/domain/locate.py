@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 # A path of table names, positions in arrays (from 0), and a key.
 Location = tuple[str | int, ...]
@@ -13,6 +15,7 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]+\")\s*=")
 _ARRAY = re.compile(r"[^=]*=\s*\[\s*(?:#.*)?")
 
 
+@lru_cache(maxsize=1)  # a file is asked about many times in a row
 def key_lines(text: str) -> Mapping[Location, int]:
     """Return the line of each key, table header and inline table that begins a line of an
     array, as far as plain TOML style goes."""
@@ -43,7 +46,7 @@ def key_lines(text: str) -> Mapping[Location, int]:
             found.setdefault(place, number)
             if _ARRAY.fullmatch(line):
                 array = place
-    return found
+    return MappingProxyType(found)
 
 
 def line_of(text: str, location: Location) -> int | None:
