@@ -41,7 +41,8 @@ FAST = frozenset(f"test_{name}.py" for name in _FAST.split())
 # The files that take longest, begun first: one begun last would keep one process at work
 # while the others have nothing left (with `--no-loadscope-reorder`, as the README has it).
 _LENGTHY = """
-run stack soak watch buffer_crash clock_run first_use past gateways share_hammer
+secrets stack readme sandbox watch run soak service shared_line clock_run mbus_scan wheel
+reader_noise delivery_answers derive_year dashboards_engine
 """
 LENGTHY = tuple(f"test_{name}.py" for name in _LENGTHY.split())
 

@@ -195,12 +195,10 @@ def test_energy_is_the_report_of_the_command(logger: tuple[App, str]) -> None:
 def test_the_stream_gives_all_then_what_changes(logger: tuple[App, str]) -> None:
     app, url = logger
     answer = urllib3.request("GET", f"{url}/api/stream", preload_content=False, timeout=60)
-    text = ""
-    for part in answer.stream(65536, decode_content=True):
-        text += part.decode()
-        if text.count("event: state") >= 3:
-            break
-    assert app.state()["http"]["pages"] == 1
+    text, parts = "", answer.stream(65536, decode_content=True)
+    while text.count("event: state") < 3:
+        text += next(parts).decode()
+    assert app.state()["http"]["pages"] == 1  # `parts` lives: without it the connection ends
     answer.close()
     first, second, *_ = re.findall(r"^data: (.*)$", text, re.MULTILINE)
     assert [one["name"] for one in json.loads(first)["meters"]] == ["grid", ODD]
