@@ -145,6 +145,8 @@ class CounterGuard:
         if counter.foreign:
             return True
         rise = value - counter.value
+        if not rise:
+            return False
         if rise < 0 and (quantity.field in RISING or quantity.field == RESETTABLE):
             return True
         last_digit = 2 * max(float32_step(value), float32_step(counter.value), Decimal("0.01"))
