@@ -21,6 +21,7 @@ from logger.bus.elapsed import elapsed
 from logger.bus.faults import explain
 from logger.bus.frames import HEARTBEAT, Heard, Unsolicited, overheard, search
 from logger.bus.mbap import Mbap
+from logger.bus.rivals import Rivals
 from logger.bus.sockets import connect, listener
 from logger.bus.waiting import Waiting
 from logger.bus.wire import Wire
@@ -51,6 +52,7 @@ class Port:
         self._config = config
         self._place = config.network
         self._listener = listener(self._place)
+        self.rivals = Rivals() if self._listener is None else self._listener.rivals
         self._wire: Wire | None = None
         self._opened_at = 0.0
         self.heard = False  # whether an answer came since the port was opened
@@ -66,8 +68,7 @@ class Port:
         self.took_s = 0.0  # from the last request to the end of its answer
         self.unsolicited: tuple[Unsolicited, ...] = ()
         self.asked: tuple[Unsolicited, ...] = ()  # what another master asked meanwhile
-        self._tail = b""  # the begin of a frame of somebody else
-        self._tail_at = 0.0  # when it came
+        self._tail, self._tail_at = b"", 0.0  # the begin of a frame of others, and when it came
 
     @property
     def port(self) -> str:
