@@ -197,8 +197,8 @@ class Bus:
 
     def close(self) -> None:
         """Close the port; it may be used again. What is still held is let go of before."""
-        self.sharing.watch.finish()
-        self._port.close()
+        with contextlib.closing(self._port):
+            self.sharing.watch.finish()
 
     def _transact(
         self,
