@@ -173,7 +173,7 @@ class Port:
     def listen(self, quiet_s: float, at_most_s: float) -> None:
         """Listen to the line until it was quiet for `quiet_s`; nothing was asked."""
         came, until, end = b"", elapsed() + quiet_s, elapsed() + at_most_s
-        self._look_for(min(_SLICE_S, quiet_s / 2))
+        self._look_for(min(_SLICE_S, quiet_s))
         while (now := elapsed()) < min(until, end) and len(came) < _LONGEST_DRAIN:
             if more := self.receive(_LONGEST):
                 came += more
