@@ -35,14 +35,12 @@ _SLICE_S = 0.05
 # A frame is over when nothing came for this long. The standard says 1.5 characters,
 # but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
-# How much longer than its deadline a frame may take because the processor was busy.
-_HELD_UP_S = 0.5
+_HELD_UP_S = 0.5  # so much longer than its deadline a frame may take on a busy processor
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
 _LONGEST, _DRAINS, _LONGEST_DRAIN, _BUSY = 1024, 64, 65536, 8192  # others may be busy
 # What a port raises that cannot go on; termios.error is no OSError.
 _FAULTS = (OSError, termios.error)
-# A connection closed after so long without a question was closed for being idle.
-_IDLE_S = 2.0
+_IDLE_S = 2.0  # a connection closed after so long without a question was so for being idle
 
 
 class Port:
@@ -77,7 +75,7 @@ class Port:
 
     @property
     def baudrate(self) -> int:
-        """The line's speed, from which the silence between frames follows."""
+        """The line's speed: the silence between frames follows."""
         return self._config.baudrate
 
     @property
@@ -139,8 +137,10 @@ class Port:
 
     @property
     def strange(self) -> bytes:
-        """What came where Modbus TCP was expected and is none, or no whole frame."""
-        return self._wire.junk + self._wire.begun if isinstance(self._wire, Mbap) else b""
+        """What came and is no Modbus TCP where that was expected, or no whole frame."""
+        if isinstance(self._wire, Mbap):
+            return self._wire.junk + self._wire.begun
+        return self._tail if self._tail[:2] == self.request[:2] else b""
 
     @property
     def speaks_rtu(self) -> bool:
