@@ -239,6 +239,28 @@ def test_a_meter_of_another_model_gives_no_point_until_that_is_accepted(
         assert accepted.error is None
 
 
+def test_a_meter_that_comes_back_is_asked_soon_who_it_is(tmp_path: Path) -> None:
+    """It may be another one: values that both tables have at one place would go on."""
+    with scene(tmp_path, timeout=1.0) as there:
+        reader = there.reader()
+        assert whole(there.round(reader))
+        assert reader.wants() == ()
+        there.gateway.mood = lambda _request: b""
+        for _ in range(3):
+            there.round(reader, pause_s=5)
+        assert reader.away
+        assert reader.wants() == ()
+        there.gateway.meter = real_meter("ambition-2pu-ct")
+        there.gateway.mood = lambda _request: None
+        there.clock.now += 60
+        reader.read(Job.FAST, NOW_MS)
+        assert not reader.away
+        assert reader.wants() == (Job.IDENTITY,)
+        reader.read(Job.IDENTITY, NOW_MS)
+        assert reader.wants() == ()
+        assert "it is a Ambition 2PU CT" in reader.wrong_model
+
+
 def test_values_that_cannot_be_true_are_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -258,6 +280,7 @@ def test_values_that_cannot_be_true_are_told_once(
             assert not readings[1].values
             assert not readings[2].values
         assert isinstance(reader.error, EncodingError)
+        assert reader.wants() == (Job.IDENTITY,)
     said = [one for one in caplog.messages if "cannot be true" in one]
     assert 1 <= len(said) <= 2
 

@@ -94,7 +94,8 @@ def refused(where: str, code: int) -> BusError:
     if code in _GATEWAY_SILENCE:
         return SilentError(
             f"{where}: the gateway says that the meter does not answer",
-            "is the meter powered and its address right? Speed and parity are set in the gateway",
+            "is the meter powered and its address right? Speed and parity are set in the gateway, "
+            "and how long it waits for an answer: that may be too short for this meter",
         )
     return RefusedError(
         f"{where}: the meter refused with exception {code} ({EXCEPTIONS.get(code, 'unknown')})",

@@ -22,6 +22,7 @@ from logger.bus.elapsed import elapsed
 from logger.bus.faults import explain
 from logger.bus.frames import HEARTBEAT, Heard, Unsolicited, lacking, overheard, search
 from logger.bus.mbap import Mbap
+from logger.bus.rivals import Rivals
 from logger.bus.sockets import connect, listener
 from logger.bus.waiting import Waiting
 from logger.bus.wire import Wire
@@ -34,14 +35,12 @@ _SLICE_S = 0.05  # how long one look at the port lasts at most
 # A frame is over when nothing came for this long. The standard says 1.5 characters,
 # but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
-# How much longer than its deadline a frame may take because the processor was busy.
-_HELD_UP_S = 0.5
+_HELD_UP_S = 0.5  # so much longer than its deadline a frame may take on a busy processor
 # No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
 _LONGEST, _DRAINS, _LONGEST_DRAIN, _BUSY = 1024, 64, 65536, 8192  # others may be busy
 # What a port raises that cannot go on; termios.error is no OSError.
 _FAULTS = (OSError, termios.error)
-# A connection closed after so long without a question was closed for being idle.
-_IDLE_S = 2.0
+_IDLE_S = 2.0  # a connection closed after so long without a question was so for being idle
 
 
 class Port:
@@ -51,6 +50,7 @@ class Port:
         self._config = config
         self._place = config.network
         self._listener = listener(self._place)
+        self.rivals = Rivals() if self._listener is None else self._listener.rivals
         self._wire: Wire | None = None
         self._opened_at, self.heard = 0.0, False  # whether an answer came since the port was opened
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
@@ -65,7 +65,7 @@ class Port:
         self.took_s = 0.0  # from the last request to the end of its answer
         self.unsolicited: tuple[Unsolicited, ...] = ()
         self.asked: tuple[Unsolicited, ...] = ()  # what another master asked meanwhile
-        self._tail, self._tail_at = b"", 0.0  # the begin of a frame of somebody else; when it came
+        self._tail, self._tail_at = b"", 0.0  # the begin of a frame of others, and when it came
 
     @property
     def port(self) -> str:
@@ -74,7 +74,7 @@ class Port:
 
     @property
     def baudrate(self) -> int:
-        """The line's speed, from which the silence between frames follows."""
+        """The line's speed: the silence between frames follows."""
         return self._config.baudrate
 
     @property
@@ -136,8 +136,10 @@ class Port:
 
     @property
     def strange(self) -> bytes:
-        """What came where Modbus TCP was expected and is none, or no whole frame."""
-        return self._wire.junk + self._wire.begun if isinstance(self._wire, Mbap) else b""
+        """What came and is no Modbus TCP where that was expected, or no whole frame."""
+        if isinstance(self._wire, Mbap):
+            return self._wire.junk + self._wire.begun
+        return self._tail if self._tail[:2] == self.request[:2] else b""
 
     @property
     def speaks_rtu(self) -> bool:
@@ -170,7 +172,7 @@ class Port:
     def listen(self, quiet_s: float, at_most_s: float) -> None:
         """Listen to the line until it was quiet for `quiet_s`; nothing was asked."""
         came, until, end = b"", elapsed() + quiet_s, elapsed() + at_most_s
-        self._look_for(min(_SLICE_S, quiet_s / 2))
+        self._look_for(min(_SLICE_S, quiet_s))
         while (now := elapsed()) < min(until, end) and len(came) < _LONGEST_DRAIN:
             if more := self.receive(_LONGEST):
                 came += more

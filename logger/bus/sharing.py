@@ -269,7 +269,8 @@ def mixed_up(address: int, *, sure: bool) -> SharedLineError:
         return SharedLineError(
             f"address {address}: answers to another master's questions came between: nothing of "
             "this job is believed",
-            "shared = true in its [[bus]] makes it read so that they are told apart",
+            "shared = true in its [[bus]] makes it read so that they are told apart; without "
+            "another master, two meters may have this address",
         )
     return SharedLineError(
         f"address {address}: an answer came late, or was one to another master's question: "

@@ -12,6 +12,7 @@ import select
 import socket
 
 from logger.bus.elapsed import elapsed
+from logger.bus.rivals import Rivals
 from logger.config.ports import Network
 
 log = logging.getLogger(__name__)
@@ -20,9 +21,8 @@ _CONNECT_S = 5.0
 _CHUNK = 4096
 # A gateway that vanished without a word is noticed after 30 + 3 * 10 s of silence.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-# So many good connections that ended for newer ones, in so many seconds, are no gateway
-# that comes again; it is told once in so many seconds.
-_TURNS, _TURNS_S, _TELL_S = 4, 60.0, 3600.0
+# Gateways that end each other's connection are told once in so many seconds.
+_TELL_S = 3600.0
 
 
 class SocketWire:
@@ -124,7 +124,7 @@ class Listener:
     def __init__(self, place: Network) -> None:
         self._place = place
         self._socket: socket.socket | None = None
-        self._turns: list[tuple[float, str]] = []  # when good connections ended for newer ones
+        self.rivals = Rivals()
         self._told_at = -_TELL_S
 
     @property
@@ -152,20 +152,13 @@ class Listener:
         return DialledIn(line, timeout, self, peer[0])
 
     def replaced(self, host: str) -> None:
-        """Note that a good connection from `host` ends, as another one has come; where that
-        goes on, two gateways end each other's."""
+        """Note that a good connection from `host` ends, as another one has come."""
         now = elapsed()
-        self._turns = [*self._turns, (now, host)][-_TURNS:]
-        first, _ = self._turns[0]
-        if len(self._turns) < _TURNS or now - first > _TURNS_S or now - self._told_at < _TELL_S:
-            return
-        self._told_at = now
-        log.warning(
-            "%s: more than one gateway seems to connect to it (from %s), and each ends the "
-            "connection of the other: give each a port and a [[bus]] of its own",
-            self._place.spoken_as("listen"),
-            ", ".join(sorted({one for _, one in self._turns})),
-        )
+        self.rivals.ended(host, now)
+        problems = self.rivals.problems(now)
+        if problems and now - self._told_at >= _TELL_S:
+            self._told_at = now
+            log.warning("%s: %s", self._place.spoken_as("listen"), *problems)
 
     def close(self) -> None:
         """Wait no longer."""

@@ -46,6 +46,7 @@ class Bus:
         self.stats = BusStats()
         self._clock = clock
         self._port = Port(config)
+        self.rivals = self._port.rivals  # gateways that connect to here
         self._instrument: minimalmodbus.Instrument | None = None
         self._reopening = Reopening(config.name, config.port, config.reopen_after, clock)
         self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
@@ -196,8 +197,8 @@ class Bus:
 
     def close(self) -> None:
         """Close the port; it may be used again. What is still held is let go of before."""
-        self.sharing.watch.finish()
-        self._port.close()
+        with contextlib.closing(self._port):
+            self.sharing.watch.finish()
 
     def _transact(
         self,

@@ -9,6 +9,12 @@ from logger.bus.port import Port
 from logger.config import Bus as BusConfig
 from logger.domain.errors import BusError, GarbledError, SilentError
 
+_NUMBERED = "answers with other transaction identifiers than that of the question"
+_RENUMBERS = (
+    "the gateway does not return the identifier of a question, or sends what others asked for to "
+    "all: set it to pass RTU frames (socket://) if it can do that"
+)
+
 
 def judge(
     config: BusConfig, port: Port, where: str, address: int, reason: str
@@ -24,6 +30,8 @@ def judge(
     if not reason:
         if not strange and not port.unsolicited:
             text = f"{where}: no answer within {port.timeout:g} s"
+            if port.asked and config.network is not None and config.network.scheme == "tcp":
+                return SilentError(f"{text}, but {_NUMBERED}", _RENUMBERS), False
             return SilentError(
                 text, lacks_parity(config) or hints.no_answer(config, address)
             ), False

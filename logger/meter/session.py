@@ -145,6 +145,7 @@ class MeterReader(Reader):
         self._wanted.discard(job)
         blocks = self._plan.blocks(job)
         this = Round(job, self._clock(), repeats=1 + len(blocks) // 10)
+        away = self.away
         if requester.pause.lasts(this.started) and self.error is not None and blocks:
             this.failures.append(Failure(blocks[0], self.error))
             return self._reading(this, round_ms)
@@ -152,6 +153,8 @@ class MeterReader(Reader):
         if job is Job.IDENTITY:
             self._identify(this)
         self._doubt(this)
+        if away and not self.away and job is not Job.IDENTITY:
+            self._wanted.add(Job.IDENTITY)  # the meter may have been replaced meanwhile
         requester.last = []  # frees a list for each meter
         reading = self._reading(this, round_ms)
         reading = inverted(reading) if self.meter.invert else reading
@@ -231,6 +234,7 @@ class MeterReader(Reader):
                 f"the values of the {this.job} job cannot be true: {first.quantity}: {first.reason}"
             )
             failures.append(Failure(block, EncodingError(text, "is it another model?")))
+            self._wanted.add(Job.IDENTITY)
         error = failures[-1].error if failures else None
         if values or not isinstance(error, RefusedError):
             if values or isinstance(error, SilentError):

@@ -36,6 +36,7 @@ from logger.runtime.prices import PriceWatch
 from logger.runtime.schedule import Schedule
 from logger.runtime.service import Service
 from logger.runtime.status import StatusServer, socket_path
+from logger.runtime.stopping import end, end_all
 from logger.runtime.task import Task
 from logger.runtime.watch import Watch
 from logger.share.build import server_of
@@ -48,7 +49,7 @@ from logger.web import Parts, WebServer
 log = logging.getLogger(__name__)
 
 # How long parts may take to stop, and all of them: below the five seconds promised.
-_STOP_WORKERS_S, _STOP_DELIVERY_S, _STOP_S = 2.0, 1.0, 4.5
+_STOP_WORKERS_S, _STOP_BUSES_S, _STOP_DELIVERY_S, _STOP_S = 2.0, 1.5, 1.0, 4.5
 _STOP_CLOSE_S = 0.5  # of these, kept for the buffer to close
 # A meter that is asked for its identity out of turn is not asked again for this long.
 _ASK_AGAIN_S = 30.0
@@ -250,13 +251,12 @@ class App:
         until = time.monotonic() + _STOP_S
         if self._server_time is not None:
             self._server_time.stop()
-        for service in self._services.values():
-            service.stop()
+        for name, service in self._services.items():
+            end(name, service.stop)
         if not self.schedule.stop(_STOP_WORKERS_S):
             log.warning("a bus is still waiting for an answer; it is left behind")
-        for bus in self.buses:
-            bus.close()
-        self.intake.close()
+        end_all({f"bus {bus.name}": bus.close for bus in self.buses}, _STOP_BUSES_S)
+        end("the derived values", self.intake.close)
         kept = _STOP_CLOSE_S + (_STOP_DELIVERY_S if self.delivery is not None else 0.0)
         flushed = self.buffer.flush(max(0.0, until - kept - time.monotonic()))
         if self.delivery is not None:

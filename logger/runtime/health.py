@@ -74,6 +74,7 @@ class BusHealth:
     echo: bool
     shared: bool = False  # whether another master was heard lately
     foreign: int = 0  # frames of others
+    problems: Sequence[str] = ()  # what is wrong with the line itself
 
 
 def meter_problems(meters: Sequence[MeterHealth], started_ms: int, now_ms: int) -> list[str]:
@@ -106,6 +107,11 @@ def _jobs_without(meter: MeterHealth, started_ms: int, now_ms: int) -> list[str]
             when = "since the start" if one.last_good is None else f"for {age_s:.0f} s"
             found.append(f"no {_GIVES[job]} {when}")
     return found
+
+
+def bus_problems(buses: Sequence[BusHealth]) -> list[str]:
+    """Return a sentence for everything that is wrong with a line itself."""
+    return [f"bus {bus.name} ({bus.port}): {text}" for bus in buses for text in bus.problems]
 
 
 def buffer_problems(state: BufferState) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from logger import __version__
 from logger.buffer import Buffer
 from logger.bus import Bus
+from logger.bus.elapsed import elapsed
 from logger.config import Config
 from logger.delivery import Delivery
 from logger.meter.reader import Reader
@@ -115,6 +116,7 @@ class Overview:
                 echo=bus.echo,
                 shared=bus.shared,
                 foreign=bus.sharing.traffic.frames,
+                problems=bus.rivals.problems(elapsed()),
             )
             for bus in self._buses
         ]
@@ -123,8 +125,9 @@ class Overview:
         """Return what `status` shows: everything, and `problems` in words, with those in
         `stalled` that the logger has with its own threads."""
         now = self._now_ms()
-        meter_list = self.meters()
+        meter_list, bus_list = self.meters(), self.buses()
         problems = [*stalled]
+        problems += health.bus_problems(bus_list)
         problems += health.meter_problems(meter_list, self._started_ms, now)
         if not clock_trusted:
             problems.append("the clock of this machine is not set: readings wait for their time")
@@ -142,7 +145,7 @@ class Overview:
             "problems": problems,
             "readings": self.readings,
             "meters": [health.as_json(meter, now) for meter in meter_list],
-            "buses": [asdict(bus) for bus in self.buses()],
+            "buses": [asdict(bus) for bus in bus_list],
             "buffer": {"path": str(self._config.buffer.path), **asdict(buffer)},
             "delivery": {lane.value: asdict(lane_state) for lane, lane_state in lanes.items()},
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from logger.bus import Bus, MbusBus, bus_of, busload
 from logger.bus.faults import lacks_parity
 from logger.bus.hints import no_answer
+from logger.bus.rivals import REMEDY
 from logger.config import Bus as BusConfig
 from logger.config import Config
 from logger.config import Meter as MeterConfig
@@ -56,8 +57,21 @@ def check_bus(
     if line.stats.answered or line.stats.refused:
         heard = "the adapter echoes what is sent; it is skipped" if line.echo else "none"
         yield (note if line.echo else ok)(bus.name, "local echo", heard)
+    yield from _rivals(bus, line)
     yield from _others(bus, line)
     yield from load(config, bus, models)
+
+
+def _rivals(bus: BusConfig, line: Bus) -> Iterator[Finding]:
+    """Say whether gateways ended each other's connection during this check."""
+    if not (count := line.rivals.count):
+        return
+    text = f"a good connection ended for a newer one (from {line.rivals.hosts})"
+    if count == 1:
+        text += ": the gateway came again, or there are two of them"
+        yield warn(bus.name, "gateways", text, f"if there are two: {REMEDY}")
+    else:
+        yield fail(bus.name, "gateways", f"{count} times {text}: there are two of them", REMEDY)
 
 
 def _others(bus: BusConfig, line: Bus) -> Iterator[Finding]:
