@@ -175,6 +175,7 @@ def test_it_says_what_the_meters_said(logger: tuple[App, str]) -> None:
         ("from=today&to=yesterday", "not before"),
         ("from=1971", "longer than"),
         ("from=2020&by=hour", "more than"),
+        ("from=2026-01&to=2026-06&by=quarter", "more than"),
         ("source=memory", "none of buffer"),
     ],
 )
