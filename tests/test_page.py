@@ -192,7 +192,7 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         assert texts(browser, "#meters td:first-child") == sorted(
             (one["name"] for one in own), key=lambda name: name != "never heard"
         )
-        demand = "Demand of this quarter hour: 1.25 kW so far, forecast 0.00 kW"
+        demand = "Demand of this quarter hour: 1.25\u00a0kW so far, forecast 0.00\u00a0kW"
         assert texts(browser, "#demand:not([hidden])") == ([demand] if kind == "three" else [])
         labels = texts(browser, "#flow text[y]")
         assert [one for one in labels if one in ("PV", "Grid", "Load", "Battery")] == nodes
