@@ -5,7 +5,7 @@ from __future__ import annotations
 from logger.config import Config
 from logger.domain.quantity import IMPORT_TOTAL, POWER_TOTAL, Quantity
 from logger.domain.records import CounterValues, Event, MeterFacts, Record, Sample, SiteFlow
-from logger.latest import SITE, Latest, planned
+from logger.latest import SITE, Latest, Planned, planned
 
 NOW_MS = 1_795_000_000_000
 CONFIG = Config.model_validate(
@@ -85,6 +85,21 @@ def test_the_flows_of_the_site_stand_under_a_name_of_their_own() -> None:
     assert clocks.latest.available(SITE)
     clocks.passed_s = 31.0
     assert not clocks.latest.available(SITE)
+
+
+def test_a_demand_is_as_old_as_the_step_it_is_told_in_not_as_the_readings() -> None:
+    quick = Latest(
+        [Planned(name="grid", role="grid", fast_s=1.0, slow_s=60.0, identity_s=3600.0)],
+        lambda: NOW_MS,
+        lambda: passed_s,
+    )
+    passed_s = 0.0
+    quick.take([SiteFlow(NOW_MS, {"demand": 1.5, "demand_forecast": 2.5})])
+    passed_s = 20.9  # told next in the step after the next, and read late
+    assert quick.available(SITE)
+    assert all(one.fresh and one.unit == "kW" for one in quick.of(SITE).values())
+    passed_s = 31.0
+    assert not quick.available(SITE)
 
 
 def test_what_waited_for_its_time_is_not_new_and_other_records_are_none() -> None:

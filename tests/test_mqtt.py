@@ -160,7 +160,6 @@ def test_devices_follow_broker_logger_and_meter(house: House) -> None:
         shown = command("status", "--config", str(logger.config))
         assert shown.returncode == 0
         assert f"mqtt mqtt://127.0.0.1:{house.broker.port}: connected, " in shown.stdout
-        assert all(meter["missed"] == 0 for meter in house.state()["meters"])
         told = [line for line in logger.messages() if line.startswith("mqtt: ")]
         assert len(told) <= 3, told  # connected, lost, unreachable
 

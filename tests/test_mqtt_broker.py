@@ -4,6 +4,7 @@ broker does costs nothing."""
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from logger.derive import MeterInfo
 from logger.domain.errors import MqttError
 from logger.domain.records import MeterFacts, Sample, SiteFlow
 from logger.latest import Latest, planned
-from logger.mqtt import MqttOutput, try_broker
+from logger.mqtt import MqttOutput, messages, names, try_broker
 from logger.mqtt.names import Topics
 from logger.mqtt.standing import STEADY_S, Standing
 from tests.engines.mosquitto import PASSWORD, USER, Broker, Ear
@@ -30,7 +31,7 @@ from tests.running import command, wait_until
 NOW_MS = 1_795_000_000_000
 
 
-def config(**mqtt: Any) -> Config:
+def config(role: str = "grid", **mqtt: Any) -> Config:
     return Config.model_validate(
         {
             "site": {"name": "home"},
@@ -38,7 +39,7 @@ def config(**mqtt: Any) -> Config:
                 {
                     "name": "line",
                     "port": "socket://127.0.0.1:1",
-                    "meter": [{"name": "grid", "model": "pro380", "address": 1, "role": "grid"}],
+                    "meter": [{"name": "grid", "model": "pro380", "address": 1, "role": role}],
                 }
             ],
             "mqtt": mqtt,
@@ -148,12 +149,12 @@ def answering(answer: bytes, *, hold: bool = False) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def output(directory: Path, **mqtt: Any) -> Iterator[tuple[MqttOutput, Latest]]:
-    loaded = config(**mqtt)
+def output(directory: Path, role: str = "grid", **mqtt: Any) -> Iterator[tuple[MqttOutput, Latest]]:
+    loaded = config(role, **mqtt)
     assert loaded.mqtt is not None
     latest = Latest(planned(loaded), lambda: NOW_MS)
     info = MeterInfo(
-        name="grid", role="grid", model=models.load("pro380"), fast_ms=5000, slow_ms=60_000
+        name="grid", role=role, model=models.load("pro380"), fast_ms=5000, slow_ms=60_000
     )
     made = MqttOutput(loaded, loaded.mqtt, [info], latest, directory, lambda: NOW_MS)
     made.start()
@@ -163,17 +164,46 @@ def output(directory: Path, **mqtt: Any) -> Iterator[tuple[MqttOutput, Latest]]:
         made.stop()
 
 
-def test_a_site_without_flows_is_told_about_nowhere(tmp_path: Path) -> None:
-    """Its demand is known as soon as a quarter hour was read from its beginning."""
-    demand = SiteFlow(NOW_MS, {"demand": 1.25, "demand_forecast": 2.5})
+DEMAND = SiteFlow(NOW_MS, {"demand": 1.25, "demand_forecast": 2.5})
+
+
+def test_a_site_with_nothing_but_a_grid_meter_tells_its_demand(tmp_path: Path) -> None:
+    """Which is unknown, and not unavailable, until a quarter hour was read from its beginning:
+    what Home Assistant has no value for is told with each reading."""
     topics = Topics("energy", "home")
     with Broker(tmp_path / "broker") as broker, Ear(broker) as ear:
         url = f"mqtt://127.0.0.1:{broker.port}"
+
+        def said() -> dict[str, Any]:
+            return dict(json.loads(ear.last.get(topics.state(""), "{}")))
+
         with output(tmp_path, url=url, prefix="energy") as (_, latest):
+            latest.take([Sample("grid", "grid", NOW_MS, "L1", "", {"voltage": 230.5})])
+            wait_until(lambda: ear.last.get(topics.status("")) == "online" and said())
+            assert said() == {"site": "home"}
+            device = messages.site("home").id
+            topic = names.discovery_topic("homeassistant", device)
+            wait_until(lambda: topic in ear.last)
+            found = json.loads(ear.last[topic])
+            assert sorted(found["components"]) == ["demand", "demand_forecast"]
+            assert {one["topic"] for one in found["availability"]} == {
+                topics.logger,
+                topics.status(""),
+            }
+            latest.take([DEMAND])
+            wait_until(lambda: said().get("demand") == 1.25)
+            assert said()["demand_forecast"] == 2.5
+
+
+def test_a_site_without_a_grid_meter_is_told_about_nowhere(tmp_path: Path) -> None:
+    topics = Topics("energy", "home")
+    with Broker(tmp_path / "broker") as broker, Ear(broker) as ear:
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        with output(tmp_path, "load", url=url, prefix="energy") as (_, latest):
 
             def take(volts: float) -> None:
-                sample = Sample("grid", "grid", NOW_MS, "L1", "", {"voltage": volts})
-                latest.take([demand, sample])
+                sample = Sample("grid", "load", NOW_MS, "L1", "", {"voltage": volts})
+                latest.take([DEMAND, sample])
                 wait_until(lambda: str(volts) in ear.last.get(topics.state("grid"), ""))
 
             for volts in (230.5, 231.5, 232.5):

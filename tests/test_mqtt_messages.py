@@ -55,7 +55,7 @@ def check(data: dict[str, Any]) -> None:
     assert set(data["device"]) <= DEVICE
     sensors = data["components"]
     ids = [one["unique_id"] for one in sensors.values()]
-    assert len(ids) == len(set(ids)) > 5
+    assert len(ids) == len(set(ids)) > 1
     assert len({one["name"] for one in sensors.values()}) == len(sensors)
     for key, one in sensors.items():
         assert set(one) <= SENSOR, key
@@ -86,20 +86,29 @@ def test_descriptions_of_every_model_are_as_home_assistant_takes_them(model: str
 
 @pytest.mark.parametrize("battery", [True, False])
 def test_the_description_of_the_flows(battery: bool) -> None:
-    found = entities.of_site(battery=battery)
+    found = entities.of_site(["grid", "pv", *(["battery"] if battery else [])])
     check(description(found))
     assert (Quantity("battery_power") in found) is battery
 
 
-def test_every_flow_of_the_data_model_is_described() -> None:
-    told = {quantity.field for quantity in entities.of_site(battery=True)}
+def test_a_site_without_a_pv_meter_has_its_demand_alone() -> None:
+    found = entities.of_site(["grid", "load", "battery"])
+    assert set(found) == {Quantity("demand"), Quantity("demand_forecast")}
+    check(description(found))
+    for one in found.values():
+        assert (one["device_class"], one["unit_of_measurement"]) == ("power", "kW")
+    assert not entities.site_is_told(["pv", "load"])
+    assert not entities.site_is_told(["grid", "grid", "pv"])
+
+
+def test_every_field_of_the_site_is_described() -> None:
+    told = {quantity.field for quantity in entities.of_site(["grid", "pv", "battery"])}
     lacking = set(MEASUREMENTS["site"].fields) - told
-    # Those of a quarter hour are no flows.
-    assert lacking == {"demand", "demand_forecast"}, "a line of _SITE in logger/mqtt/entities.py"
+    assert not lacking, "a line of _SITE in logger/mqtt/entities.py"
 
 
 def test_sensors_that_a_device_has_no_more_are_told_once() -> None:
-    text = messages.description(messages.site("home"), entities.of_site(battery=False), "s", (), 9)
+    text = messages.description(messages.site("home"), entities.of_site(["grid", "pv"]), "s", (), 9)
     found = json.loads(messages.description_without(text, ["battery_power"]))["components"]
     assert found.pop("battery_power") == {"platform": "sensor"}
     assert found == json.loads(text)["components"]

@@ -136,7 +136,8 @@ SITES: dict[str, tuple[list[dict[str, Any]], dict[str, float], list[str]]] = {
     "three": (
         [meter("grid", "grid", 3, -1500.0), meter("roof", "pv", 3, -4000.0),
          meter("cellar <i>", "battery", 3, 800.0)],
-        {"grid_power": -1500.0, "pv_power": 4000.0, "battery_power": 800.0, "load_power": 1700.0},
+        {"grid_power": -1500.0, "pv_power": 4000.0, "battery_power": 800.0, "load_power": 1700.0,
+         "demand": 1.254, "demand_forecast": 0.0},
         ["PV", "Grid", "Load", "Battery"],
     ),
     "sixty": (
@@ -191,6 +192,8 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         assert texts(browser, "#meters td:first-child") == sorted(
             (one["name"] for one in own), key=lambda name: name != "never heard"
         )
+        demand = "Demand of this quarter hour: 1.25\u00a0kW so far, forecast 0.00\u00a0kW"
+        assert texts(browser, "#demand:not([hidden])") == ([demand] if kind == "three" else [])
         labels = texts(browser, "#flow text[y]")
         assert [one for one in labels if one in ("PV", "Grid", "Load", "Battery")] == nodes
         assert browser.value("document.getElementById('search-part').hidden") == (len(own) < 12)

@@ -67,6 +67,9 @@ def written(tmp_path: Path, more: str = "") -> Path:
         ('listen = ["udp://127.0.0.1:502"]', "others are answered on tcp://"),
         ('listen = ["127.0.0.1:502"]', "how does it speak"),
         ('listen = ["tcp://127.0.0.1:502", "tcp://127.0.0.1:502"]', "named twice"),
+        ('listen = ["/dev/ttyS9"]', "is the port of bus 'line'"),
+        ('listen = ["tcp://127.0.0.1:15", "socket://localhost:15"]', "port 15 is that of"),
+        ('listen = ["tcp://0.0.0.0:15", "tcp://127.0.0.1:15"]', "port 15 is that of"),
         ('writes = "allow"', "needs writers"),
         ('writers = ["10.0.0.1"]', "may write nothing"),
         ('writes = "allow"\nwriters = ["somebody"]', "a writer is an address"),
@@ -91,6 +94,28 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, more: str, complaint: 
     with pytest.raises(ConfigError, match=re.escape(complaint)) as caught:
         load_config(written(tmp_path, more))
     assert re.search(r"logger\.toml:\d+: share\.modbus", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("port", "more", "complaint"),
+    [
+        ("/dev/ttyS9", '[share.modbus]\nlisten = ["tcp://0.0.0.0:9470"]\n[http]', "http.port"),
+        ("/dev/ttyS9", "[metrics]\n[http]\nport = 9469", "http.port"),
+        ("tcp://127.0.0.1:1502", "[share.modbus]", "would read itself"),
+        ("listen://0.0.0.0:1502", "[share.modbus]", "is that of bus 'line', too"),
+        ("listen://0.0.0.0:1502", '[share.modbus]\nlisten = ["tcp://[::1]:1502"]', ""),
+        ("tcp://192.168.1.2:1502", '[share.modbus]\n[metrics]\nhost = "::"\n[http]', ""),
+    ],
+)
+def test_no_place_is_used_twice(tmp_path: Path, port: str, more: str, complaint: str) -> None:
+    path = tmp_path / "logger.toml"
+    line = HEAD.partition('[[bus]]\nname = "pipes"')[0].replace("/dev/ttyS9", port)
+    path.write_text(line + more, encoding="utf-8")
+    if complaint:
+        with pytest.raises(ConfigError, match=re.escape(complaint)):
+            load_config(path)
+    else:
+        load_config(path)
 
 
 def test_two_meters_at_one_address_need_units(tmp_path: Path) -> None:

@@ -175,6 +175,7 @@ def test_it_says_what_the_meters_said(logger: tuple[App, str]) -> None:
         ("from=today&to=yesterday", "not before"),
         ("from=1971", "longer than"),
         ("from=2020&by=hour", "more than"),
+        ("from=2026-01&to=2026-06&by=quarter", "more than"),
         ("source=memory", "none of buffer"),
     ],
 )
@@ -239,7 +240,8 @@ def test_a_token_opens_and_its_cookie_too(tmp_path: Path) -> None:
         assert "access-control-allow-origin" not in other.headers
         assert get(f"{url}/login", method="POST", body='{"token": "wrong"}').status == 403
         assert get(f"{url}/login", method="POST", body="x" * 5000).status == 413
-        assert get(f"{url}/login", method="POST", body="{").status == 400
+        for body in ("{", '{"token": "\\ud800"}', '{"token": 1}', "[]"):
+            assert get(f"{url}/login", method="POST", body=body).status == 400
         done = get(f"{url}/login", method="POST", body=json.dumps({"token": TOKEN}))
         cookie = done.headers["set-cookie"]
         assert done.status == 204

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from logger.config.addresses import MBUS_EVERYBODY, MBUS_FAST_S, MBUS_SELECTED, address_fault
+from logger.config.places import used_twice
 from logger.config.section import MisplacedError
 from logger.domain import times
 
@@ -24,6 +25,7 @@ def clashes(data: Data) -> Iterator[MisplacedError]:
     yield from _buses(data)
     yield from _meters(data)
     yield from _silence(data)
+    yield from used_twice(data, list(sections(data, "bus")))
 
 
 def sections(data: object, name: str) -> Iterator[tuple[int, Data]]:

@@ -271,6 +271,9 @@ class Config(Section):
             "intervals": {"slow": self.intervals.slow},
             "bus": [bus.model_dump() for bus in self.bus],
             "alerts": self.alerts.model_dump(exclude_unset=True),
+            "share": self.share.model_dump(exclude_unset=True),
+            "metrics": self.metrics and self.metrics.model_dump(),
+            "http": self.http and self.http.model_dump(),
         }
         for found in clashes(data):
             raise found

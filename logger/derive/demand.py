@@ -17,10 +17,9 @@ from logger.config.derive import Events
 from logger.derive.energyquarters import EnergyQuarters
 from logger.derive.events import EventKind, event, span
 from logger.derive.info import MeterInfo, SavedState, finite, whole
-from logger.domain.limits import QUARTER_MS
+from logger.domain.limits import DEMAND_STEP_MS, QUARTER_MS
 from logger.domain.records import Event, SiteFlow
 
-_EVERY_MS = 10_000
 _BACK = 0.95  # of the limit: below it the event ends
 _MS_PER_HOUR = 3_600_000
 
@@ -67,7 +66,7 @@ class LiveDemand:
         """Return what there is to say after a reading of the power of `meter`."""
         if self._info is None or meter != self._info.name:
             return []
-        if at_ms // _EVERY_MS == self._given_ms // _EVERY_MS:
+        if at_ms // DEMAND_STEP_MS == self._given_ms // DEMAND_STEP_MS:
             return []
         found = quarters.running(meter)
         if found is None:

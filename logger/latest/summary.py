@@ -53,7 +53,8 @@ def of_meter(latest: Latest, name: str) -> dict[str, Any]:
 
 
 def of_site(latest: Latest) -> dict[str, Any]:
-    """Return the flows of the site; without a grid and a PV meter there are none."""
+    """Return the flows of the site and its demand; without exactly one grid meter there
+    are none."""
     found = latest.of(SITE)
     values = {quantity.field: one.value for quantity, one in found.items() if one.fresh}
     return {**_seen(latest, SITE, found.values()), "values": values}

@@ -53,11 +53,14 @@ class Board:
         self._clock = clock
         self._started = clock()
         self.topics = names.Topics(mqtt.prefix, self._site)
-        roles = [info.role for info in infos]
-        flows = roles.count("grid") == 1 and "pv" in roles
-        self._battery = "battery" in roles
-        # Whoever has a state: the meters, and the site if it has flows.
-        self.subjects = (*self._infos, *([SITE] if flows else []))
+        self._roles = [info.role for info in infos]
+        told = entities.site_is_told(self._roles)
+        # Whoever has a state: the meters, and the site with its demand and flows.
+        self.subjects = (*self._infos, *([SITE] if told else []))
+        # The grid meter of a site that has nothing but a demand, which is unknown at first,
+        # and not unavailable while that meter is there.
+        alone = told and not entities.has_flows(self._roles)
+        self._lone = next((i.name for i in infos if alone and i.role == "grid"), None)
         self._made: dict[str, tuple[Device, Description]] = {}
         self._about: dict[str, tuple[str, str]] = {}  # serial number and firmware
         for name in self._infos:
@@ -76,10 +79,18 @@ class Board:
             found |= {self.topics.state(name), self.topics.status(name)}
         return found
 
+    def renewed(self, name: str) -> tuple[str, ...]:
+        """Return whose state is to be sent when there are new values of `name`."""
+        if name not in self.subjects:
+            return ()
+        return (name, SITE) if name == self._lone else (name,)
+
     def status(self, name: str) -> str:
-        """Return whether a meter is there, "" while that cannot be told yet."""
+        """Return whether a meter or the site is there, "" while that cannot be told yet."""
         if self._latest.available(name):
             return ONLINE
+        if name == SITE and self._lone is not None:
+            return self.status(self._lone)
         waited_s = self._clock() - self._started
         return OFFLINE if waited_s > too_old_s(self._fast_s[name]) else ""
 
@@ -112,7 +123,7 @@ class Board:
 
     def _describe(self, name: str, device: Device) -> Description:
         if name == SITE:
-            found = entities.of_site(battery=self._battery)
+            found = entities.of_site(self._roles)
         else:
             info = self._infos[name]
             found = entities.of_meter(info.model, info.wiring)

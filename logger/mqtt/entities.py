@@ -8,7 +8,7 @@ know one are fewer than those that know devices described in one message (2024.1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,10 @@ _SITE: Mapping[str, _Kind] = {
     "battery_discharge": _Kind("Energy out of the battery", "energy", _RISING, 2),
     "self_consumed": _Kind("Self-consumed energy", "energy", "total", 2),
     "load_energy": _Kind("Load energy", "energy", "total", 2),
+    "demand": _Kind("Demand", "power", _MEASURED, 2),
+    "demand_forecast": _Kind("Demand forecast", "power", _MEASURED, 2),
 }
+_DEMAND = ("demand", "demand_forecast")
 
 
 def of_meter(model: Model, wiring: Wiring) -> dict[Quantity, dict[str, Any]]:
@@ -100,13 +103,26 @@ def of_meter(model: Model, wiring: Wiring) -> dict[Quantity, dict[str, Any]]:
     return found
 
 
-def of_site(*, battery: bool) -> dict[Quantity, dict[str, Any]]:
-    """Return the entities of a site with a grid and a PV meter, and a battery or not."""
+def site_is_told(roles: Sequence[str]) -> bool:
+    """Return whether there is anything to tell of a site with meters of these roles: with
+    exactly one grid meter it has a demand."""
+    return roles.count("grid") == 1
+
+
+def has_flows(roles: Sequence[str]) -> bool:
+    """Return whether there are flows between meters of these roles."""
+    return roles.count("grid") == 1 and "pv" in roles
+
+
+def of_site(roles: Sequence[str]) -> dict[Quantity, dict[str, Any]]:
+    """Return the entities of a site with exactly one grid meter: its demand, and its flows
+    as far as its meters, whose roles these are, tell them."""
+    flows, battery = has_flows(roles), "battery" in roles
     fields = MEASUREMENTS["site"].fields
     return {
         Quantity(name): _entity(kind, Quantity(name), fields[name].unit)
         for name, kind in _SITE.items()
-        if battery or not name.startswith("battery")
+        if name in _DEMAND or (flows and (battery or not name.startswith("battery")))
     }
 
 

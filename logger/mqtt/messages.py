@@ -109,7 +109,7 @@ def meter(name: str, model: str, serial: str, firmware: str, fallback: str) -> D
 
 
 def site(name: str) -> Device:
-    """Return the device of a site: its flows."""
+    """Return the device of a site: its demand and its flows."""
     return Device(
         id=f"inepro_logger_{names.identifier(name)}",
         name=name,

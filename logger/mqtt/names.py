@@ -67,7 +67,7 @@ class Topics:
         return f"{self._base}/check"
 
     def status(self, meter: str) -> str:
-        """Whether a meter gives values; for "" whether the site has flows."""
+        """Whether a meter gives values; for "" whether the site does."""
         return f"{self._place(meter)}/status"
 
     def state(self, meter: str) -> str:

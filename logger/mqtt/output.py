@@ -108,11 +108,10 @@ class MqttOutput:
 
     def _hear(self, name: str) -> None:
         """Note that there are new values; on the thread of a bus."""
-        if name not in self._board.subjects:
-            return  # a site without flows, which has a demand all the same
+        renewed = self._board.renewed(name)
         with self._lock:
-            known = name in self._changed
-            self._changed.add(name)
+            known = self._changed.issuperset(renewed)
+            self._changed.update(renewed)
         if not known:
             self._wake()
 

@@ -44,7 +44,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A meter, or the site's flows (`name` ""): its values, and after how many seconds without
+    """A meter, or the site (`name` ""): its values, and after how many seconds without
     a new one it is not there."""
 
     name: str
@@ -117,7 +117,8 @@ def web_of(http: Http, host: str, here: str) -> Web:
 
 
 def subjects_of(config: Config, models: Mapping[str, Model]) -> list[Subject]:
-    """Return all meters with what they measure and count, and the site if it has flows."""
+    """Return all meters with what they measure and count, and the site if it has a
+    demand or flows."""
     meters = [meter for bus in config.bus for meter in bus.meter]
     own = slugs([meter.name for meter in meters] + ["site"])
     fast_s = {one.name: one.fast_s for one in planned(config)}
@@ -133,10 +134,10 @@ def subjects_of(config: Config, models: Mapping[str, Model]) -> list[Subject]:
         for meter, slug in zip(meters, own, strict=False)
     ]
     roles = [meter.role for meter in meters]
-    if roles.count("grid") == 1 and "pv" in roles:
-        flows = entities.of_site(battery="battery" in roles)
+    if entities.site_is_told(roles):
+        own_values = entities.of_site(roles)
         gone_s = round(too_old_s(max(fast_s.values()))) + _LATE_S
-        values = [Value(quantity, names.key(quantity), one) for quantity, one in flows.items()]
+        values = [Value(quantity, names.key(quantity), one) for quantity, one in own_values.items()]
         found.append(Subject(SITE, config.site.name, own[-1], "", gone_s, values))
     return found
 

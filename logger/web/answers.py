@@ -9,14 +9,15 @@ from zoneinfo import ZoneInfo
 from logger.config import Config
 from logger.derive.events import EventKind
 from logger.domain import times
+from logger.domain.limits import QUARTER_MS
 from logger.domain.timespan import TimeSpan
 from logger.latest import Latest, iso, of_meter, of_site
 from logger.report.calendar import By, Period, touched
 from logger.report.stored import default_span
 
-_LEAST_MS = {By.HOUR: 3_600_000}
+_LEAST_MS = {By.QUARTER: QUARTER_MS, By.HOUR: 3_600_000}
 _DAY_MS = 86_400_000
-_MOST_PERIODS = 9000  # more than a year of hours
+_MOST_PERIODS = 9000  # more than a year of hours, or three months of quarter hours
 _LONGEST_MS = 20 * 366 * _DAY_MS
 
 

@@ -149,6 +149,7 @@ class _Handlers:
             body = await asyncio.wait_for(_body(request), _LOGIN_S)
             data = json.loads(body)
             token = data["token"] if isinstance(data, dict) else None
+            str(token).encode()  # JSON can hold halves of characters, which are no text
         except TimeoutError:
             raise HTTPException(408, "the body did not come") from None
         except (ValueError, KeyError, ClientDisconnect, RecursionError):

@@ -153,7 +153,7 @@ def description(*, token: bool, metrics: bool) -> dict[str, Any]:
     late = errors | {503: "not now: the reason is said"}
     paths = {
         "/api/status": _get("How the logger is; for monitors", "Status", errors, unwell=True),
-        "/api/site": _get("The site and its flows, W and kWh", "Site", errors),
+        "/api/site": _get("The site: its flows, W and kWh, and its demand, kW", "Site", errors),
         "/api/meters": _get(
             "All meters in short: recent values by field/phase/tariff", "Meters", errors
         ),

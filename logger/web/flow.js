@@ -90,7 +90,15 @@ export function flow(site, meters) {
       part.moving.style.animationDuration = `${speed}s`;
     }
   }
+  demand(site.values ?? {});
   phases(meters);
+}
+
+// Of the quarter hour that runs, once it was read from its beginning.
+function demand({ demand: soFar, demand_forecast: forecast }) {
+  const known = typeof soFar === "number" && typeof forecast === "number";
+  document.getElementById("demand").hidden = !known;
+  replace("demand", known ? `Demand of this quarter hour: ${number(soFar, 2, "kW")} so far, forecast ${number(forecast, 2, "kW")}` : "");
 }
 
 function phases(meters) {
