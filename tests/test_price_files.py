@@ -154,6 +154,14 @@ def test_currency_and_unit_are_checked(shell: Shell, tmp_path: Path) -> None:
     dear = "time;price (CHF/MWh)\n2026-01-01 00:00;1\n2026-01-01 01:00;1\n"
     found = shell.take(dear, *VIENNESE, code=1)
     assert "the price is in CHF, prices.currency is EUR" in found["bad"][0]
+    # A field of its own tells as well, whatever the unit that was named.
+    for text, words in (
+        (NORDPOOL.replace('"EUR"', '"SEK"'), ("--unit", "EUR/MWh", "--only", "AT")),
+        (ENTSOE_EXPORT.replace("EUR", "SEK"), ("--only", "AT")),
+        (ENTSOE_OLD.replace('"EUR"', '"SEK"'), ()),
+    ):
+        found = shell.take(text, *words, code=1)
+        assert "the price is in SEK, prices.currency is EUR" in found["bad"][0]
     bare = "time;price\n2026-01-01 00:00;1\n2026-01-01 01:00;1\n"
     found = shell.take(bare, *VIENNESE, code=1)
     assert "in what unit is the price? Add --unit EUR/MWh" in found["bad"][0]

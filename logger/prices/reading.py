@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from logger.domain.errors import PriceError
 from logger.domain.limits import QUARTER_MS
 from logger.domain.spot import quarters
+from logger.prices.entsoe import document, is_xml
 from logger.prices.stamps import Stamp, parsed, resolved
 from logger.prices.tables import Cells, Table, table
 from logger.prices.units import Unit, decimal_comma, given, nothing, number, unit_in
@@ -75,7 +76,7 @@ def read(file: Path, how: How) -> Taken:
     try:
         text = _text(content)
     except UnicodeDecodeError as err:
-        raise PriceError(f"{file}: not UTF-8 text: {err}", "is it CSV or JSON?") from err
+        raise PriceError(f"{file}: not UTF-8 text: {err}", "is it CSV, JSON or XML?") from err
     try:
         return taken(text, how)
     except ValueError as err:
@@ -91,7 +92,10 @@ def _text(content: bytes) -> str:
 
 def taken(text: str, how: How) -> Taken:
     """Return the prices in a text. Raises ValueError for what concerns all of it."""
-    found = table(text, how.column, how.only, how.currency)
+    if is_xml(text):
+        found = document(text, how.column, how.only)
+    else:
+        found = table(text, how.column, how.only, how.currency)
     zone = _zone(found, how)
     result = Taken(zone=zone or "")
     rows = [_Row(cells) for cells in found.cells]
@@ -136,12 +140,12 @@ class _Units:
         self._currency = how.currency
         self.text = ""
 
-    def of(self, text: str | None) -> Unit:
+    def of(self, text: str | None, named: str) -> Unit:
         stated = unit_in(text) if text else self._common
         unit = self._told or stated
         if unit is None:
             raise ValueError("in what unit is the price? Add --unit EUR/MWh or --unit ct/kWh")
-        currency = unit.currency or (stated.currency if stated else "")
+        currency = named or unit.currency or (stated.currency if stated else "")
         if currency and currency != self._currency and len(self._currency) == 3:
             raise ValueError(
                 f"the price is in {currency}, prices.currency is {self._currency}: "
@@ -155,7 +159,7 @@ def _take(row: _Row, result: Taken, known: dict[int, _Row], units: _Units, *, co
     """Put the price of a row into `result`, or say why not."""
     assert row.end is not None
     try:
-        unit = units.of(row.cells.unit)
+        unit = units.of(row.cells.unit, row.cells.currency)
         price = number(str(row.cells.price), comma=comma) * unit.factor
     except ValueError as err:
         row.bad = str(err)
