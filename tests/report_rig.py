@@ -28,7 +28,7 @@ def write_buffer(path: Path, points: Sequence[Point]) -> None:
         if buffer.state().in_memory > 20_000:
             assert buffer.flush(PATIENCE_S)
     assert buffer.flush(PATIENCE_S)
-    assert not buffer.state().dropped
+    assert not buffer.books().total.dropped
     buffer.close()
 
 
