@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 64 * 1024**2  # of text: some decades of quarter hours
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _LAST = (0, 1, 1000, 60_000)
+_MINUTE = re.compile(r"\d:(\d\d)")
 _STEPS = frozenset({QUARTER_MS, 2 * QUARTER_MS, _HOUR_MS})
 
 
@@ -271,9 +273,11 @@ def _lengths(rows: Sequence[_Row], how: How) -> None:
     for row in rows:
         if row.end is not None:
             continue
-        # What begins at a quarter to is no price of an hour.
-        longest = QUARTER_MS if row.start // QUARTER_MS % 2 else _HOUR_MS
-        longest = min(longest, 2 * QUARTER_MS) if row.start % _HOUR_MS else longest
+        # What begins at a quarter to is no price of an hour, by the clock of the file.
+        minute = _MINUTE.search(row.cells.start)
+        begun = int(minute[1]) * 60_000 if minute else row.start
+        longest = QUARTER_MS if begun // QUARTER_MS % 2 else _HOUR_MS
+        longest = min(longest, 2 * QUARTER_MS) if begun % _HOUR_MS else longest
         near = [one for one in (before.get(row.start), steps.get(row.start)) if one in _STEPS]
         if how.length_ms is not None:
             usual = min(how.length_ms, steps.get(row.start, how.length_ms))

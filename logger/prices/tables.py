@@ -134,6 +134,13 @@ def _cells(number: int, row: Mapping[str, str], found: Layout) -> Cells:
     return Cells(number, start, end, row.get(found.price), unit, _currency(row))
 
 
+def _currency_around(data: Any) -> str:
+    """Return the currency that an object around the prices, or beside them, names."""
+    if not isinstance(data, dict):
+        return ""
+    return _currency(data) or next(filter(None, map(_currency_around, data.values())), "")
+
+
 def _currency(row: Mapping[str, object]) -> str:
     """Return what a field called so names; empty if there is none."""
     named = next((v for k, v in row.items() if last(k).lower() in _CURRENCY), None)
@@ -166,7 +173,7 @@ def _json(text: str, column: str | None, only: Sequence[str], currency: str) -> 
         raise ValueError("no list of prices with their times in it")
     found = layout(names, column, currency)
     unit = found.unit.text if found.unit else _beside(data)
-    common = _currency(data) if isinstance(data, dict) else ""
+    common = _currency_around(data)
     cells = [
         _cells(number, row if not common else {"currency": common, **row}, found)
         for number, row in enumerate(rows, start=1)
