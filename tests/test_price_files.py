@@ -154,6 +154,15 @@ def test_currency_and_unit_are_checked(shell: Shell, tmp_path: Path) -> None:
     dear = "time;price (CHF/MWh)\n2026-01-01 00:00;1\n2026-01-01 01:00;1\n"
     found = shell.take(dear, *VIENNESE, code=1)
     assert "the price is in CHF, prices.currency is EUR" in found["bad"][0]
+    # A field of its own tells as well, whatever the unit that was named.
+    for text, words in (
+        (NORDPOOL.replace('"EUR"', '"SEK"'), ("--unit", "EUR/MWh", "--only", "AT")),
+        (AWATTAR.replace('"object"', '"meta":{"currency":"SEK"},"object"'), ()),
+        (ENTSOE_EXPORT.replace("EUR", "SEK"), ("--only", "AT")),
+        (ENTSOE_OLD.replace('"EUR"', '"SEK"'), ()),
+    ):
+        found = shell.take(text, *words, code=1)
+        assert "the price is in SEK, prices.currency is EUR" in found["bad"][0]
     bare = "time;price\n2026-01-01 00:00;1\n2026-01-01 01:00;1\n"
     found = shell.take(bare, *VIENNESE, code=1)
     assert "in what unit is the price? Add --unit EUR/MWh" in found["bad"][0]
@@ -224,6 +233,21 @@ def test_a_price_holds_no_longer_than_its_neighbours(shell: Shell) -> None:
     assert [(one["from"][11:16], one["to"][11:16]) for one in shown["gaps"]] == [
         ("00:30", "00:45"), ("01:30", "02:30"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("zone", "stamps"),
+    [
+        ("Asia/Kolkata", ("2026-01-01 00:00", "2026-01-01 01:00")),
+        ("Asia/Kathmandu", ("2026-01-01 00:00", "2026-01-01 01:00")),
+        ("UTC", ("2026-01-01T00:00+05:45", "2026-01-01T01:00+05:45")),
+    ],
+)
+def test_an_hour_of_an_odd_offset_is_an_hour(
+    shell: Shell, zone: str, stamps: tuple[str, str]
+) -> None:
+    text = f"time;price (EUR/MWh)\n{stamps[0]};5\n{stamps[1]};6\n"
+    assert shell.take(text, "--zone", zone)["quarter_hours"] == 8
 
 
 def test_hours_become_quarters_within_a_file(shell: Shell) -> None:

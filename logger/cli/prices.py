@@ -31,7 +31,7 @@ _SHOWN_GAPS = 10
 @app.command("import")
 def import_(
     source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV or JSON, also compressed by gzip.")
+        Path, typer.Argument(metavar="FILE", help="CSV, JSON or XML, also compressed by gzip.")
     ],
     zone: Annotated[
         str | None,
@@ -64,8 +64,8 @@ def import_(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Take prices from a file: CSV or JSON of ENTSO-E, energy-charts.info, aWATTar, SMARD, Nord
-    Pool, Tibber and others. Prices that are there already are replaced. With a bad line
+    """Take prices from a file: CSV, JSON or XML of ENTSO-E, energy-charts.info, aWATTar, SMARD,
+    Nord Pool, Tibber and others. Prices that are there already are replaced. With a bad line
     nothing is taken, unless --skip-bad."""
     from logger.config import load_config
     from logger.prices import kept

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from zoneinfo import ZoneInfo
 from logger.domain.errors import PriceError
 from logger.domain.limits import QUARTER_MS
 from logger.domain.spot import quarters
+from logger.prices.entsoe import document, is_xml
 from logger.prices.stamps import Stamp, parsed, resolved
 from logger.prices.tables import Cells, Table, table
 from logger.prices.units import Unit, decimal_comma, given, nothing, number, unit_in
@@ -27,6 +29,7 @@ _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 64 * 1024**2  # of text: some decades of quarter hours
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _LAST = (0, 1, 1000, 60_000)
+_MINUTE = re.compile(r"\d:(\d\d)")
 _STEPS = frozenset({QUARTER_MS, 2 * QUARTER_MS, _HOUR_MS})
 
 
@@ -75,7 +78,7 @@ def read(file: Path, how: How) -> Taken:
     try:
         text = _text(content)
     except UnicodeDecodeError as err:
-        raise PriceError(f"{file}: not UTF-8 text: {err}", "is it CSV or JSON?") from err
+        raise PriceError(f"{file}: not UTF-8 text: {err}", "is it CSV, JSON or XML?") from err
     try:
         return taken(text, how)
     except ValueError as err:
@@ -91,7 +94,10 @@ def _text(content: bytes) -> str:
 
 def taken(text: str, how: How) -> Taken:
     """Return the prices in a text. Raises ValueError for what concerns all of it."""
-    found = table(text, how.column, how.only, how.currency)
+    if is_xml(text):
+        found = document(text, how.column, how.only)
+    else:
+        found = table(text, how.column, how.only, how.currency)
     zone = _zone(found, how)
     result = Taken(zone=zone or "")
     rows = [_Row(cells) for cells in found.cells]
@@ -136,12 +142,12 @@ class _Units:
         self._currency = how.currency
         self.text = ""
 
-    def of(self, text: str | None) -> Unit:
+    def of(self, text: str | None, named: str) -> Unit:
         stated = unit_in(text) if text else self._common
         unit = self._told or stated
         if unit is None:
             raise ValueError("in what unit is the price? Add --unit EUR/MWh or --unit ct/kWh")
-        currency = unit.currency or (stated.currency if stated else "")
+        currency = named or unit.currency or (stated.currency if stated else "")
         if currency and currency != self._currency and len(self._currency) == 3:
             raise ValueError(
                 f"the price is in {currency}, prices.currency is {self._currency}: "
@@ -155,7 +161,7 @@ def _take(row: _Row, result: Taken, known: dict[int, _Row], units: _Units, *, co
     """Put the price of a row into `result`, or say why not."""
     assert row.end is not None
     try:
-        unit = units.of(row.cells.unit)
+        unit = units.of(row.cells.unit, row.cells.currency)
         price = number(str(row.cells.price), comma=comma) * unit.factor
     except ValueError as err:
         row.bad = str(err)
@@ -267,9 +273,11 @@ def _lengths(rows: Sequence[_Row], how: How) -> None:
     for row in rows:
         if row.end is not None:
             continue
-        # What begins at a quarter to is no price of an hour.
-        longest = QUARTER_MS if row.start // QUARTER_MS % 2 else _HOUR_MS
-        longest = min(longest, 2 * QUARTER_MS) if row.start % _HOUR_MS else longest
+        # What begins at a quarter to is no price of an hour, by the clock of the file.
+        minute = _MINUTE.search(row.cells.start)
+        begun = int(minute[1]) * 60_000 if minute else row.start
+        longest = QUARTER_MS if begun // QUARTER_MS % 2 else _HOUR_MS
+        longest = min(longest, 2 * QUARTER_MS) if begun % _HOUR_MS else longest
         near = [one for one in (before.get(row.start), steps.get(row.start)) if one in _STEPS]
         if how.length_ms is not None:
             usual = min(how.length_ms, steps.get(row.start, how.length_ms))

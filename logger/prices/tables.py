@@ -19,18 +19,21 @@ from logger.prices.units import unit_in
 
 _HEAD_LINES = 10  # a head may follow a title
 _DELIMITERS = ";\t,"
+_CURRENCY = frozenset({"currency", "waehrung", "währung", "valuta", "devise"})
 Row = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A price as written: where (a line, or the number of the object), times, value, unit."""
+    """A price as written: where (a line, or the number of the object), times, value, unit; the
+    currency if a field of its own names it."""
 
     number: int
     start: str
     end: str | None
     price: str | None
     unit: str | None
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,21 @@ def _cells(number: int, row: Mapping[str, str], found: Layout) -> Cells:
     if found.end is not None:
         end = row.get(found.end) or None
     unit = next((v for k, v in row.items() if last(k).lower() == "unit" and unit_in(v)), None)
-    return Cells(number, start, end, row.get(found.price), unit)
+    return Cells(number, start, end, row.get(found.price), unit, _currency(row))
+
+
+def _currency_around(data: Any) -> str:
+    """Return the currency that an object around the prices, or beside them, names."""
+    if not isinstance(data, dict):
+        return ""
+    return _currency(data) or next(filter(None, map(_currency_around, data.values())), "")
+
+
+def _currency(row: Mapping[str, object]) -> str:
+    """Return what a field called so names; empty if there is none."""
+    named = next((v for k, v in row.items() if last(k).lower() in _CURRENCY), None)
+    word = named.strip().upper() if isinstance(named, str) else ""
+    return word if len(word) == 3 and word.isalpha() else ""
 
 
 def _json(text: str, column: str | None, only: Sequence[str], currency: str) -> Table:
@@ -156,8 +173,9 @@ def _json(text: str, column: str | None, only: Sequence[str], currency: str) -> 
         raise ValueError("no list of prices with their times in it")
     found = layout(names, column, currency)
     unit = found.unit.text if found.unit else _beside(data)
+    common = _currency_around(data)
     cells = [
-        _cells(number, row, found)
+        _cells(number, row if not common else {"currency": common, **row}, found)
         for number, row in enumerate(rows, start=1)
         if found.start in row and chosen(row, rest)
     ]
