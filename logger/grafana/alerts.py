@@ -18,8 +18,6 @@ from logger.grafana.rule import TIME, Rules, ask, place, reduce, step, threshold
 from logger.grafana.userules import uses
 
 FOLDER, GROUP = "Energy alerts", "inepro-logger"
-# Without data there is no label: Grafana would send the text as it stands here for `$labels.site`.
-_SITE = '{{ with index $labels "site" }}{{ . }}{{ else }}all sites{{ end }}'
 _DAY, _WEEK, _MONTH = 86400, 7 * 86400, 30 * 86400
 
 
@@ -71,9 +69,9 @@ def _life(rules: Rules, settings: DashboardOptions) -> None:
             reduce("B", "A"),
             threshold("C", "B", "lt", 1),
         ],
-        f"{_SITE}: nothing has come "
+        "{{ if $labels.site }}{{ $labels.site }}{{ else }}all sites{{ end }}: nothing has come "
         f"from the logger for {minutes}, or InfluxDB does not answer",
-        f"{_SITE}: data comes again",
+        "{{ if $labels.site }}{{ $labels.site }}{{ else }}all sites{{ end }}: data comes again",
         "Either the logger is down, or InfluxDB is, or the way between them. A running logger "
         "keeps every point in its buffer and delivers it later: inepro-logger status. A site "
         "without data for 30 days is forgotten.",
