@@ -205,7 +205,8 @@ class House:
         (panel,) = (p for p in panels(self.boards[f"{board}.json"]) if p["title"] == title)
         values = variables_of(self.boards[f"{board}.json"], site=self.site, meter="grid")
         found: dict[str, dict[str, float]] = {}
-        times, common = set(), {}
+        times: set[int] = set()
+        common: dict[str, float] = {}
         for target in panel["targets"]:
             if target["datasource"] != ENERGY:
                 continue  # nothing but counters was read here

@@ -91,7 +91,8 @@ def _overview(settings: DashboardOptions) -> Json:
     select = ", ".join(f'sum("{short}") AS "{name}"' for short, (name, *_) in sums.items())
     headings = {name: heading for name, heading, *_ in sums.values()}
     asked = [target(added(parts, MONTH, select=select, by=EACH), table=True)]
-    grouped, shared, live, compared = list(headings), [], "", ""
+    shared: list[Json] = []
+    grouped, live, compared = list(headings), "", ""
     columns = {"meter": "Meter"}
     if settings.measures("active_power"):
         live = " Power: the newest reading within two days; negative is fed back."
