@@ -35,11 +35,14 @@ _BUSY = """(() => {
   const work = ['.panel-loading', '[aria-label="Panel loading bar"]', '[data-testid="Spinner"]'];
   return work.map(one).reduce((a, b) => a + b);
 })()"""
-# Where the content ends: the page itself never scrolls, a box in it does.
+# Where the content ends: the page itself never scrolls, a box in it does. On a phone panels stand
+# below each other, while the grid around them keeps the height that they have on a desk.
 _END = """(() => {
   const grid = document.querySelector('.react-grid-layout');
   const top = grid.closest('.scrollbar-view, main, body').scrollTop;
-  return Math.ceil(grid.getBoundingClientRect().bottom + top) + 16;
+  const all = [grid, ...grid.querySelectorAll('.react-grid-item')];
+  const end = Math.max(...all.map((one) => one.getBoundingClientRect().bottom));
+  return Math.ceil(end + top) + 16;
 })()"""
 _SHOWN = f"""new Promise((done) => setTimeout(done, {_PAUSE_MS})).then(() => [
   document.body.innerText.length, document.querySelectorAll('canvas, svg').length,

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from logger.cli import app
 from logger.config import load_config
 from logger.grafana import dashboard_options, dashboards
+from logger.grafana.panels import ENERGY
 from logger.points.line import Point
 from tests.engines import InfluxServer, Translator
 from tests.grafana_queries import Json, Range, expand, interval, panels, variables_of
@@ -198,18 +199,28 @@ class House:
         return found
 
     def table(self, name: str, first: str, end: str) -> dict[str, dict[str, float]]:
-        """Return what a table shows for each meter, by column."""
+        """Return what a table shows for each meter, by column; what no meter is named with
+        stands in each row, as Grafana merges answers of one time."""
         board, _, title = name.partition(": ")
         (panel,) = (p for p in panels(self.boards[f"{board}.json"]) if p["title"] == title)
         values = variables_of(self.boards[f"{board}.json"], site=self.site, meter="grid")
-        (target,) = panel["targets"]
-        query = expand(target["query"], Range(moment(first), moment(end)), 60_000, values)
-        found = {}
-        for series in self.engine.query(query, self.database):
-            (row,) = series["rows"]
-            row.pop("time")
-            found[series["tags"]["meter"]] = {k: v for k, v in row.items() if v is not None}
-        return found
+        found: dict[str, dict[str, float]] = {}
+        times: set[int] = set()
+        common: dict[str, float] = {}
+        for target in panel["targets"]:
+            if target["datasource"] != ENERGY:
+                continue  # nothing but counters was read here
+            query = expand(target["query"], Range(moment(first), moment(end)), 60_000, values)
+            for series in self.engine.query(query, self.database):
+                (row,) = series["rows"]
+                times.add(row.pop("time"))
+                row = {k: v for k, v in row.items() if v is not None}
+                if meter := series["tags"].get("meter"):
+                    found[meter] = row
+                else:
+                    common |= row
+        assert len(times) == 1
+        return {meter: row | common for meter, row in found.items()}
 
     def counted(self, meter: str, first: str, end: str, counter: str = "active_import") -> float:
         """Return what a counter rose by from the reading at `first` to the one at `end`."""

@@ -31,6 +31,7 @@ def test_the_table_of_meters_is_the_report(house: House) -> None:
     assert found["grid"] == {
         "today": exactly(today["import_kwh"]), "month": exactly(total["import_kwh"]),
         "fed": exactly(total["export_kwh"]), "cost": exactly(total["cost"]),
+        "kWh": exactly(total["load_kwh"]),  # what the share is of
     }  # fmt: skip
     assert found["east"]["fed"] + found["west"]["fed"] == exactly(total["pv_kwh"])
     for name in LOADS:

@@ -15,11 +15,13 @@ import pytest
 from tests import grafana_pictures
 
 pytestmark = pytest.mark.long  # Chromium is 113 MB to fetch: not a part of the normal run
-# A box that scrolls, whose panel is still loading until its data is there.
+# A box that scrolls, whose panel is still loading until its data is there, and reaches beyond the
+# grid around it, as on a phone.
 PAGE = """<!doctype html><meta name="viewport" content="width=device-width">
 <body style="margin: 0"><div class="scrollbar-view" style="height: 100vh;
 overflow: auto"><div class="react-grid-layout" style="height: 2329px">
-<i class="panel-loading"></i></div></div><script>fetch("/data").then(() =>
+<div class="react-grid-item" style="height: 2400px"><i class="panel-loading"></i></div></div></div>
+<script>fetch("/data").then(() =>
 document.querySelector("i").remove())</script>"""
 LOGIN = {"user": "admin", "password": "a b#c"}
 
@@ -67,7 +69,7 @@ def test_a_picture_is_of_the_whole_page(
     grafana_pictures.main([grafana, "--out", str(tmp_path), "--theme", "dark", "--width", "400"])
     (path,) = tmp_path.iterdir()
     assert path.name == "home-400-dark.png"
-    assert struct.unpack(">II", path.read_bytes()[16:24]) == (400, 2345)
+    assert struct.unpack(">II", path.read_bytes()[16:24]) == (400, 2416)
     assert "/d/inepro-home?theme=dark&kiosk" in _Grafana.asked
 
 

@@ -84,10 +84,12 @@ def _earlier(parts: list[Part], period: Period, select: str, having: str) -> str
     return f'SELECT "kWh" FROM ({query}) {where(having)} {ZONE}' if having else query
 
 
-def unmetered(period: Period = SHOWN, *, step: str = "") -> str:
-    """Return what the site consumed and no load meter counted; nothing without a grid meter."""
+def unmetered(period: Period = SHOWN, *, step: str = "", drawn: bool = False) -> str:
+    """Return what the site consumed and no load meter counted; nothing without a grid meter,
+    and with `drawn` only what is above zero: a ring has no place for less."""
     parts = [*_consumed(), _part(LOADS, d=_MINUS)]
-    return summed(parts, period, select=_OF_GRID, step=step, having=_HAS_GRID)
+    having = f'{_HAS_GRID} AND "kWh" > 0' if drawn else _HAS_GRID
+    return summed(parts, period, select=_OF_GRID, step=step, having=having)
 
 
 def own(period: Period = SHOWN) -> str:

@@ -4,6 +4,8 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from logger.grafana import balance, costs, money
 from logger.grafana.frame import METERS, dashboard, to_meter, variables
 from logger.grafana.options import DashboardOptions
@@ -49,69 +51,119 @@ _TOTAL = "\"phase\" = 'total'"
 _REST, _TOGETHER = "without a meter", "load meters"
 _LOADS = (SITE, role("load"), TOTAL)
 _HEAVIEST = 10
+_SHARE, _WHOLE = "Share", "kWh"
+_POWER_NOW = (
+    f'SELECT last("active_power") AS "W" FROM "power" '
+    f'{where("time > now() - 2d", SITE, _TOTAL)} GROUP BY "meter", "role"'
+)
+# What two meters may count apart because one is read up to half a minute later: 6 kW for 30 s.
+_SLACK = 0.05
+# A meter without a reading has the time of its sums, which is that of the epoch.
+_LONG_AGO = {
+    "type": "range",
+    "options": {"from": 0, "to": 86_400_000, "result": {"text": "not for 2 days"}},
+}
 
 
 def _overview(settings: DashboardOptions) -> Json:
-    """Return the table of all meters: one query, so that a row is one meter."""
+    """Return the table of all meters, a row for each: sums from the counters, the newest reading,
+    and the share of what was consumed.
+
+    Grafana puts three answers together. `merge` joins on the columns that all of them have, which
+    is the time: the sums and the whole have the same one, so the whole stands in each row. The
+    newest readings have their own, and meet the sums where rows are grouped by meter.
+    """
     parts: list[tuple[Part, Period]] = [
         (Part("active_import", (SITE, TOTAL), {"t": ""}), DAY),
         (Part("active_import", (SITE, TOTAL), {"m": ""}), MONTH),
         (Part("active_export", (SITE, TOTAL), {"e": ""}), MONTH),
     ]
     sums = {
-        "t": ("today", "Drawn on the day", "suffix:kWh", 1),
-        "m": ("month", "Drawn in the month", "suffix:kWh", 1),
-        "e": ("fed", "Fed back in the month", "suffix:kWh", 1),
+        "t": ("today", "Day", "suffix:kWh", 1),
+        "m": ("month", "Month", "suffix:kWh", 1),
+        "e": ("fed", "Fed back", "suffix:kWh", 1),
     }
     priced = ""
     if settings.priced and not settings.moving:
         priced = " Cost = energy of each tariff x its price at the time."
         parts += money.parts_of_cost(settings, "c", SITE, period=MONTH)
-        sums["c"] = ("cost", "Cost in the month", settings.money, 2)
+        sums["c"] = ("cost", "Cost", settings.money, 2)
     select = ", ".join(f'sum("{short}") AS "{name}"' for short, (name, *_) in sums.items())
-    columns = {name: heading for name, heading, *_ in sums.values()}
+    headings = {name: heading for name, heading, *_ in sums.values()}
+    asked = [target(added(parts, MONTH, select=select, by=EACH), table=True)]
+    shared: list[Json] = []
+    grouped, live, compared = list(headings), "", ""
+    columns = {"meter": "Meter"}
+    if settings.measures("active_power"):
+        live = " Power: the newest reading within two days; negative is fed back."
+        columns |= {_newest("W"): "Power"}
+        grouped += ["W", "role", "Time", "time"]
+    columns |= {_newest(name): heading for name, heading in headings.items() if name != "fed"}
+    if whole := _whole(settings):
+        compared = f" {_SHARE} = Month / {whole[1]} in it."
+        asked.append(target(whole[0], table=True))
+        grouped.append(_WHOLE)
+        shared.append(_ratio(_newest("month"), _newest(_WHOLE)))
+        columns["share"] = _SHARE
+    columns[_newest("fed")] = headings["fed"]
+    if live:
+        asked.append(target(_POWER_NOW, source=LIVE, table=True))
+        columns |= {_newest(one): "Last seen" for one in ("Time", "time")}
+        columns[_newest("role")] = "Role"
+    hidden = [_newest(_WHOLE)] if live else [_newest(_WHOLE), "Time", "time"]
     return table(
         "All meters",
-        "Day and month in which the range shown ends, until the end of that day, from the "
-        "counters. The heaviest of the month stands first; a click on a heading sorts, a click on "
-        f"a name leads to that meter.{priced}",
-        [target(added(parts, MONTH, select=select, by=EACH), table=True)],
-        unit="suffix:kWh", decimals=1, height=11, columns={"meter": "Meter", **columns},
-        hidden=("Time", "time"), sort="Drawn in the month", empty="nothing counted yet",
+        "Energy drawn on the day and in the month in which the range shown ends, until the end of "
+        "that day, from the counters; cost, share and what was fed back are of the month. The "
+        "heaviest stands first; a click on a heading sorts, a click on a name leads to that "
+        f"meter.{live}{compared}{priced}",
+        asked,
+        unit="suffix:kWh", decimals=1, height=11, columns=columns, hidden=hidden,
+        sort=headings["month"], empty="nothing counted yet", custom={"minWidth": 80},
+        before=[{"id": "merge", "options": {}}, _by_meter(grouped), *shared],
         overrides=[
             to_meter(),
-            ranked("Drawn in the month", BUY),
+            override("Meter", custom__minWidth=100),
+            override("Power", unit="suffix:W", decimals=0),
+            override("Last seen", unit="dateTimeFromNow", mappings=[_LONG_AGO]),
+            override(_SHARE, unit="percentunit", decimals=1),
+            ranked(headings["month"], BUY, custom__minWidth=130),
             *(override(heading, unit=unit, decimals=digits)
               for _, heading, unit, digits in sums.values()),
         ],
     )  # fmt: skip
 
 
-def _live() -> list[Json]:
-    seen = (
-        f'SELECT last("active_power") AS "W" FROM "power" '
-        f'{where("time > now() - 2d", SITE, _TOTAL)} GROUP BY "meter", "role"'
-    )
-    return [
-        table(
-            "Power now",
-            "The newest reading of each meter within two days and how long ago it was; negative "
-            "is fed back. The one that was silent for longest stands first.",
-            [target(seen, source=LIVE, table=True)],
-            unit="string", width=12, height=10, sort="Last seen", falling=False,
-            custom={"minWidth": 80},
-            columns={
-                "meter": "Meter", "W": "Power", "Time": "Last seen", "time": "Last seen",
-                "role": "Role",
-            },
-            empty="no reading for two days: see the dashboard Logger and meters",
-            overrides=[
-                to_meter(),
-                override("Power", unit="suffix:W", decimals=0),
-                override("Last seen", unit="dateTimeFromNow"),
-            ],
-        )
-    ]  # fmt: skip
+def _whole(settings: DashboardOptions) -> tuple[str, str] | None:
+    """Return the query of what a share is of, and its name; none where nothing is consumed."""
+    if settings.has("grid"):
+        return balance.consumed(MONTH), "what the site consumed"
+    if settings.has("load"):
+        return balance.counter(balance.LOADS, MONTH), "what all load meters counted"
+    return None
+
+
+def _newest(name: str) -> str:
+    """Return the name that Grafana gives the last value of a column, where rows are grouped."""
+    return f"{name} (lastNotNull)"
+
+
+def _by_meter(names: Sequence[str]) -> Json:
+    """Return the step that leaves one row for each meter."""
+    last = {"aggregations": ["lastNotNull"], "operation": "aggregate"}
+    fields: Json = {"meter": {"aggregations": [], "operation": "groupby"}}
+    return {"id": "groupBy", "options": {"fields": fields | dict.fromkeys(names, last)}}
+
+
+def _ratio(left: str, right: str) -> Json:
+    """Return the step that adds the column `share`."""
+    return {
+        "id": "calculateField",
+        "options": {
+            "mode": "binary", "alias": "share", "timeSeries": False, "replaceFields": False,
+            "binary": {"left": left, "operator": "/", "right": right},
+        },
+    }  # fmt: skip
 
 
 def _top() -> Json:
@@ -144,7 +196,7 @@ def _loads(settings: DashboardOptions) -> list[Json]:
         daily = [target(steps("active_import", "1d", *_LOADS, by=EACH), "$tag_meter")]
     grey = [by_pattern(f"^{_REST}$", GREY), by_pattern(f"^{_TOGETHER}$", LOAD)]
     if whole:
-        parts.append(target(balance.unmetered(), _REST))
+        parts.append(target(balance.unmetered(drawn=True), _REST))
         daily.append(target(balance.unmetered(step="1d"), _REST))
     ring = shares(
         "Shares of the loads",
@@ -157,23 +209,35 @@ def _loads(settings: DashboardOptions) -> list[Json]:
     days = bars(
         "Loads by day",
         f"Energy of {whose} by day"
-        + (", and the rest that has none." if whole else "."),
+        + (", and the rest that has none; slightly below zero where load meters were read later "
+           "at midnight than the grid meter, which the next day makes good." if whole else "."),
         daily,
         unit="suffix:kWh", decimals=1, width=12, height=10, interval="1d", legend=(),
         overrides=grey,
     )  # fmt: skip
     found = [ring, days]
     if whole:
-        found += _unmetered()
+        found += _unmetered(settings)
     return found
 
 
-def _unmetered() -> list[Json]:
+def _nothing_left(settings: DashboardOptions) -> Json:
+    """Return the mapping that shows a rest slightly below zero as none."""
+    none = {"text": "0.0 kWh", "color": PLAIN}
+    return {
+        "type": "range",
+        "options": {"from": -_SLACK * settings.meters, "to": 0, "result": none},
+    }
+
+
+def _unmetered(settings: DashboardOptions) -> list[Json]:
     return [
         stat(
             f"Rest without a meter, {text}",
             "Consumed = imported - exported + produced + discharged - charged, less what all load "
-            "meters counted. Below zero: a load meter is counted twice, or belongs elsewhere.",
+            "meters counted. Below zero: a load meter is counted twice, or belongs elsewhere. "
+            f"Until -{_SLACK * settings.meters:g} kWh it is nothing: meters are not read in the "
+            "same second.",
             [target(balance.unmetered(period), "Rest")],
             unit="suffix:kWh",
             decimals=1,
@@ -181,6 +245,7 @@ def _unmetered() -> list[Json]:
             height=4,
             empty="nothing counted",
             thresholds=limits((0, PLAIN), base="red"),
+            defaults={"mappings": [_nothing_left(settings)]},
         )
         for text, period in (("range shown", SHOWN), ("day", DAY), ("month", MONTH))
     ]
@@ -207,10 +272,7 @@ def _months() -> Json:
 def meters(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     loads = _loads(settings)
-    second = [
-        *(_live() if settings.measures("active_power") else []),
-        *([_top()] if settings.has("load") else []),
-    ]
+    second = [_top()] if settings.has("load") else []
     second += [reactive(settings)] if settings.measures("reactive_import") else []
     return dashboard(
         METERS,

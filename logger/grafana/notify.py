@@ -13,6 +13,9 @@ TELEGRAM = ("ALERT_TELEGRAM_TOKEN", "ALERT_TELEGRAM_CHAT")
 
 _TITLE = '{{ template "inepro.title" . }}'
 _MESSAGE = '{{ template "inepro.message" . }}'
+# So many alerts of one kind are told one by one; more are named in one line, with the first in
+# full: a voltage is wrong at all meters at once, and a message of Telegram ends at 4096 letters.
+_FEW = 5
 TEMPLATE = """\
 {{ define "inepro.title" -}}
 {{ if not .Alerts.Firing }}Over: {{ end }}{{ .CommonLabels.alertname }}
@@ -24,23 +27,46 @@ TEMPLATE = """\
 {{- if .Labels.meter }}&var-meter={{ urlquery .Labels.meter }}{{ end }}{{ end }}
 {{- end }}
 
-{{ define "inepro.message" -}}
-{{ range .Alerts.Firing -}}
+{{ define "inepro.one" -}}
 {{ if .Annotations.summary }}{{ .Annotations.summary }}{{ else }}{{ .Labels.alertname }}{{ end }}
 alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{ .Annotations.description }}
 {{ template "inepro.link" . }}
+{{- end }}
 
-{{ end -}}
-{{ range .Alerts.Resolved -}}
+{{ define "inepro.over" -}}
 over: {{ if .Annotations.over }}{{ .Annotations.over }}{{ else }}{{ .Labels.alertname }}{{ end }}
 alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04" }}
 over since {{ .EndsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{ template "inepro.link" . }}
-
-{{ end -}}
 {{- end }}
-"""
+
+{{ define "inepro.place" -}}
+{{ if .Labels.meter }}{{ .Labels.meter }}
+{{- if .Labels.phase }} {{ .Labels.phase }}{{ end }}{{ else }}{{ .Labels.site }}{{ end }}
+{{- end }}
+
+{{ define "inepro.message" -}}
+{{ if gt (len .Alerts.Firing) FEW -}}
+{{ len .Alerts.Firing }} at once:
+{{- range .Alerts.Firing }} {{ template "inepro.place" . }},{{ end }} of which the first:
+{{ template "inepro.one" (index .Alerts.Firing 0) }}
+
+{{ else }}{{ range .Alerts.Firing -}}
+{{ template "inepro.one" . }}
+
+{{ end }}{{ end -}}
+{{ if gt (len .Alerts.Resolved) FEW -}}
+over at {{ len .Alerts.Resolved }} places:
+{{- range .Alerts.Resolved }} {{ template "inepro.place" . }},{{ end }} of which the first:
+{{ template "inepro.over" (index .Alerts.Resolved 0) }}
+
+{{ else }}{{ range .Alerts.Resolved -}}
+{{ template "inepro.over" . }}
+
+{{ end }}{{ end -}}
+{{- end }}
+""".replace("FEW", str(_FEW))
 
 
 def literal(text: str) -> str:
@@ -107,7 +133,7 @@ def notifications(settings: DashboardOptions, given: Mapping[str, str]) -> Json:
             {
                 "orgId": 1,
                 "receiver": NAME,
-                "group_by": ["grafana_folder", "alertname"],
+                "group_by": ["grafana_folder", "alertname", "site"],
                 "group_wait": "30s",
                 "group_interval": "5m",
                 "repeat_interval": _duration(settings.alerts.repeat),

@@ -140,7 +140,7 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
         overrides=[
             _column("Time", 190, unit="dateTimeAsLocal"), _column("Kind", 150),
             _column("Meter", 80), _column("Phase", 65),
-            _column("State", 65), _column("Duration", 90, unit="dtdurations", decimals=1),
+            _column("State", 65), _column("Duration", 125, unit="dtdurations", decimals=1),
             _column("Extreme", 85, decimals=1), _column("What", None, minWidth=260),
         ],
     )  # fmt: skip
