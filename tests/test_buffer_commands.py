@@ -117,6 +117,15 @@ def test_status_of_a_missing_or_damaged_file(shell: Shell, store: Buffer, tmp_pa
     assert "set aside" in shell.json("status", code=1)["problems"][0]
 
 
+def test_a_meter_without_digests_has_no_days_to_check(shell: Shell, store: Buffer) -> None:
+    tags = "energy_15m,meter=cellar,role=load,site=home"
+    own = [decode(f"{tags} import=1.5,complete=true {n * 900_000}") for n in range(1, 9)]
+    store.append(own)
+    store.flush(60.0)
+    found = shell.json("verify")
+    assert (found["ok"], found["days"], found["days_unchecked"]) == (True, 0, 0)
+
+
 def test_verify_finds_one_changed_byte(shell: Shell, store: Buffer, tmp_path: Path) -> None:
     assert shell.json("verify") == {
         "ok": True,

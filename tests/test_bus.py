@@ -11,6 +11,7 @@ babble                             | GarbledError within a bounded time
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -173,6 +174,31 @@ def test_a_late_answer_settles_its_question_and_those_before(
         else:
             with pytest.raises(GarbledError, match="earlier question"):
                 bus.read(1, Block(0x1000, 2))
+        bus.close()
+
+
+def test_questions_of_one_length_are_believed_again_however_often_they_are_put() -> None:
+    """Where other masters ask for all lengths but one no other question tells more. Put once
+    a second, each left its own answer in doubt, and the meter was never believed again."""
+    answers: list[bytes] = []
+    clock = Clock()
+
+    def script(request: bytes) -> Iterable[bytes]:
+        answers.append(honest(request))
+        if len(answers) > 1:
+            yield answers[-1]
+
+    with scripted(script) as line:
+        bus = Bus(bus_config(line.port, timeout=5.0), clock)
+        with pytest.raises(SilentError):
+            bus.read(1, Block(0x1000, 1), 0.05)
+        for _ in range(20):
+            clock.now += 1.0
+            with contextlib.suppress(GarbledError):
+                assert bus.read(1, Block(0x1000, 1)) == words_at(0x1000, 1)
+                break
+        else:
+            pytest.fail("a meter that answers is not believed")
         bus.close()
 
 

@@ -36,10 +36,9 @@ _SLICE_S = 0.05  # how long one look at the port lasts at most
 # but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
 _HELD_UP_S = 0.5  # so much longer than its deadline a frame may take on a busy processor
-# No transaction brings more: 256 bytes of answer, its echo, a late answer before it.
-_LONGEST, _DRAINS, _LONGEST_DRAIN, _BUSY = 1024, 64, 65536, 8192  # others may be busy
-# What a port raises that cannot go on; termios.error is no OSError.
-_FAULTS = (OSError, termios.error)
+# 256 bytes of answer, its echo, a late answer before it; others may be busy.
+_LONGEST, _DRAINS, _LONGEST_DRAIN, _BUSY = 1024, 64, 65536, 8192
+_FAULTS = (OSError, termios.error)  # what ends a port; termios.error is no OSError
 _IDLE_S = 2.0  # a connection closed after so long without a question was so for being idle
 
 
@@ -56,15 +55,14 @@ class Port:
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
         self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
-        self.heard_at = 0.0  # when the last answer was complete
-        self.late_s = 0.0  # how long the last answer took if its frame outlasted its deadline
+        # When the last answer was complete; how long it took if it outlasted its deadline.
+        self.heard_at = self.late_s = 0.0
         self.timeout: float = config.timeout
         self.echo = Echo(config)
         self.last_answer = b""
         self.latency_s: float | None = None
         self.took_s = 0.0  # from the last request to the end of its answer
-        self.unsolicited: tuple[Unsolicited, ...] = ()
-        self.asked: tuple[Unsolicited, ...] = ()  # what another master asked meanwhile
+        self.unsolicited = self.asked = cast("tuple[Unsolicited, ...]", ())  # those of others
         self._tail, self._tail_at = b"", 0.0  # the begin of a frame of others, and when it came
 
     @property

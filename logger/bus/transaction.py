@@ -34,11 +34,10 @@ _T = TypeVar("_T")
 
 
 class Bus:
-    """One line. Not thread-safe: one worker owns it.
+    """One line. Not thread-safe: one worker owns it. `clock` is monotonic, in seconds.
 
     The port is opened by the first transaction, and again after an error, at growing
     intervals up to 30 s; until then a transaction fails at once with the last reason.
-    `clock` is monotonic, in seconds.
     """
 
     def __init__(self, config: BusConfig, clock: Callable[[], float] = time.monotonic) -> None:
@@ -106,8 +105,9 @@ class Bus:
         return self.sharing.read(address, block, timeout_s, values)
 
     def _read(self, address: int, block: Block, timeout_s: float | None) -> list[int]:
-        late, what = self._late_answers[address], f"reading {block}"
-        asked = self._clock()
+        late, what, asked = self._late_answers[address], f"reading {block}", self._clock()
+        if late.waits(block.count, asked):
+            raise self._doubtful(address, what)
         try:
             words = self._transact(address, what, timeout_s, lambda meter: _words(meter, block))
         except KeyboardInterrupt:
@@ -120,25 +120,25 @@ class Bus:
                 late.failed(block.count, asked)
             raise
         if late.ambiguous(block.count, asked):
-            late.late(block.count)
-            late.failed(block.count, asked)
+            late.doubted(block.count, asked)
             self.stats.garbled += 1
-            raise GarbledError(
-                f"{self._where(address, what)}: the answer may belong to an earlier question",
-                "the meter answers later than the timeout: raise the timeout",
-            )
+            raise self._doubtful(address, what)
         late.answered()
         self.sharing.answered(self._port, self.config.timeout)
         return words
 
+    def _doubtful(self, address: int, what: str) -> GarbledError:
+        text = f"{self._where(address, what)}: the answer may belong to an earlier question"
+        return GarbledError(text, "the meter answers later than the timeout: raise the timeout")
+
     def _listen(self, quiet_s: float, at_most_s: float) -> None:
         """Listen until the line was quiet for `quiet_s`."""
-        if self._port.is_open:
-            with contextlib.suppress(PortError):  # the next question will say so
-                self._port.listen(quiet_s, at_most_s)
-                self._note_strays()
-        else:
+        if not self._port.is_open:
             time.sleep(quiet_s)  # nothing comes before the next question
+            return
+        with contextlib.suppress(PortError):  # the next question will say so
+            self._port.listen(quiet_s, at_most_s)
+            self._note_strays()
 
     def unsure(self, address: int) -> bool:
         """Return whether late answers of the meter at `address` may come: `resynchronise` first."""

@@ -67,8 +67,8 @@ def verify(
                 "points": found.points,
                 "problems": problems,
                 "damaged": damaged,
-                "days": sum(chain.days.values()) - len(chain.unchecked),
-                "days_unchecked": len(chain.unchecked),
+                "days": chain.checked_days,
+                "days_unchecked": chain.unchecked_days,
                 "first_bad_day": next((one.day for one in chain.faults), None),
             }
         )
@@ -76,8 +76,8 @@ def verify(
         typer.echo(f"{place.path}: {found.rows} rows, {found.points} points")
         if damaged:
             typer.secho(f"  {damaged} points were lost to damage and are booked so", fg="red")
-        if checked := sum(chain.days.values()) - len(chain.unchecked):
-            typer.echo(f"  {checked} days of meters were checked by their digests")
+        if chain.checked_days:
+            typer.echo(f"  {chain.checked_days} days of meters were checked by their digests")
         for problem in problems:
             typer.secho(f"  {printable(problem)}", fg="red")
         typer.echo("everything agrees" if not problems else f"{len(problems)} problems")

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from logger.config import Config
-    from logger.domain.spot import Spot, Spots
+    from logger.domain.spot import Kind, Spot, Spots
     from logger.domain.timespan import TimeSpan
     from logger.points.line import Point
     from logger.report.source import Source
@@ -24,6 +24,24 @@ def since(config: Config) -> int:
 
     first = min(one.since for one in config.prices.valid)
     return midnight_ms(first, ZoneInfo(config.site.timezone))
+
+
+def late(config: Config, kind: Kind, old: Spot, new: Spot, until_ms: int) -> TimeSpan | None:
+    """Return the span of which costs are to be made anew when `new` prices of a kind have come,
+    with what an earlier import left to do, and note it: this one may end before they are."""
+    from logger.cli import pricerows
+    from logger.prices import kept
+
+    place = kept.beside(config.buffer.path)
+    spans = [kept.owed(place)]
+    if kind in pricerows.needed(config):
+        spans.append(changed(old, new, until_ms))
+    found = [span for span in spans if span is not None]
+    if not found:
+        return None
+    span = (min(start for start, _ in found), max(end for _, end in found))
+    kept.owe(place, span)
+    return span
 
 
 def changed(old: Spot, new: Spot, until_ms: int) -> TimeSpan | None:

@@ -91,14 +91,14 @@ def import_(
         with kept.changing(place):
             old = kept.load(place, loaded.prices.currency)
             new, changed = kept.merged(old, wanted, found.spot)
+            late = pricecosts.late(loaded, wanted, old.get(wanted, {}), found.spot, now_ms())
             kept.save(place, new, loaded.prices.currency)
         with (
             tools.changing(loaded.buffer.path, new=True) as database,
             bar("writing points", as_json) as progress,
         ):
             points = tools.add(database, rows, now_ms(), progress)
-        late = pricecosts.changed(old.get(wanted, {}), found.spot, now_ms())
-        if late is not None and wanted in pricerows.needed(loaded):
+        if late is not None:
             costs = _late_costs(loaded, new, late, as_json=as_json)
     taken = 0 if refused else len(found.spot)
     if as_json:
@@ -111,9 +111,10 @@ def import_(
 def _late_costs(loaded: Config, spots: Spots, span: TimeSpan, *, as_json: bool) -> int:
     """Make costs of the past anew; what cannot be read now is told, and can wait."""
     from logger.domain.errors import LoggerError
+    from logger.prices import kept
 
     try:
-        return pricecosts.write(loaded, spots, span, as_json=as_json)
+        count = pricecosts.write(loaded, spots, span, as_json=as_json)
     except LoggerError as err:
         typer.secho(
             f"the prices are kept, the costs in dashboards are as they were: {err}; "
@@ -122,6 +123,8 @@ def _late_costs(loaded: Config, spots: Spots, span: TimeSpan, *, as_json: bool) 
             err=True,
         )
         return 0
+    kept.paid(kept.beside(loaded.buffer.path), span)
+    return count
 
 
 @app.command()
@@ -145,6 +148,7 @@ def recompute(
         span = (first_ms, now_ms() if end is None else end)
         spots = kept.load(kept.beside(loaded.buffer.path), loaded.prices.currency)
         count = pricecosts.write(loaded, spots, span, as_json=as_json)
+        kept.paid(kept.beside(loaded.buffer.path), span)
     if as_json:
         emit({"costs": count})
     elif not needed:

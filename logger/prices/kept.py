@@ -26,6 +26,7 @@ from logger.disk.durable import replace
 from logger.domain.errors import PriceError
 from logger.domain.limits import QUARTER_MS
 from logger.domain.spot import Kind, Spot, Spots, quarters, runs
+from logger.domain.timespan import TimeSpan
 
 _HEAD = "# inepro-logger prices, {} a kWh"
 _FORM = "%Y-%m-%dT%H:%MZ"
@@ -104,6 +105,39 @@ def changing(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def owed(path: Path) -> TimeSpan | None:
+    """Return the span of which the costs are still to be made, with the prices at `path`: an
+    import ended before they were. None if there is none, or nobody can tell."""
+    try:
+        first, last = _owing(path).read_text(encoding="utf-8").split()
+        return int(first), int(last)
+    except (OSError, ValueError):
+        return None
+
+
+def owe(path: Path, span: TimeSpan) -> None:
+    """Note that the costs of `span` are still to be made. Raises PriceError."""
+    try:
+        replace(_owing(path), (f"{span[0]} {span[1]}\n",))
+    except OSError as err:
+        raise PriceError(
+            f"{_owing(path)}: cannot be written: {err.strerror}; the prices are as they were",
+            f"is there room, and may this user write into {path.parent}?",
+        ) from err
+
+
+def paid(path: Path, span: TimeSpan) -> None:
+    """Note that the costs of `span` are made: if more are still to be made they stay noted."""
+    due = owed(path)
+    if due is not None and span[0] <= due[0] and due[1] <= span[1]:
+        with contextlib.suppress(OSError):
+            _owing(path).unlink(missing_ok=True)
+
+
+def _owing(path: Path) -> Path:
+    return path.with_name(f"{path.name}.owed")
 
 
 def merged(old: Spots, kind: Kind, new: Spot) -> tuple[Spots, int]:

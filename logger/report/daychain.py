@@ -53,6 +53,16 @@ class Checked:
     faults: list[Fault] = field(default_factory=list)
     unchecked: list[Fault] = field(default_factory=list)
 
+    @property
+    def unchecked_days(self) -> int:
+        """How many of the days could not be checked; a meter without digests has no days."""
+        return sum(bool(one.day) for one in self.unchecked)
+
+    @property
+    def checked_days(self) -> int:
+        """How many days agree with their digests, or do not."""
+        return sum(self.days.values()) - self.unchecked_days
+
 
 _Key = tuple[str, str]  # site, meter
 _Quarters = Mapping[_Key, Mapping[int, Point]]
