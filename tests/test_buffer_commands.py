@@ -119,7 +119,9 @@ def test_status_of_a_missing_or_damaged_file(shell: Shell, store: Buffer, tmp_pa
 
 def test_a_meter_without_digests_has_no_days_to_check(shell: Shell, store: Buffer) -> None:
     tags = "energy_15m,meter=cellar,role=load,site=home"
-    own = [decode(f"{tags} import=1.5,complete=true {n * 900_000}") for n in range(1, 9)]
+    own = [
+        decode(f"{tags} import=1.5,complete=true {n * 900_000}") for n in range(1980041, 1980049)
+    ]
     store.append(own)
     store.flush(60.0)
     found = shell.json("verify")
