@@ -106,6 +106,15 @@ class Terminal:
         """Press Ctrl-C."""
         os.write(self._master, b"\x03")
 
+    def interrupt_until_end(self) -> None:
+        """Press Ctrl-C until the program has ended: a prompt that is about to read notices
+        the first one only with the next key."""
+        until = time.monotonic() + PATIENCE_S
+        while not self._over and time.monotonic() < until:
+            self.interrupt()
+            if select.select([self._master], [], [], 1.0)[0]:
+                self._read(until)
+
     def end(self) -> int:
         """Read to the end and return the exit code; 130 for an end by SIGINT."""
         until = time.monotonic() + PATIENCE_S

@@ -3,9 +3,11 @@ what it points to is read from a running logger, by Modbus, MQTT and HTTP."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
+import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from typer.testing import CliRunner
 from logger.cli import app as commands
 from logger.config import load_config
 from logger.domain.quantity import Quantity
+from logger.domain.records import SiteFlow
 from logger.runtime.app import App
 from logger.simulate import VirtualLine, virtual_site
 from tests.engines.mosquitto import Broker, Ear
@@ -149,9 +152,30 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 lambda: sum("active_import" in text for text in list(ear.last.values())) == 3
             )
             wait_until(lambda: any("load_energy" in text for text in list(ear.last.values())))
-            yield House(app, path, ear, modbus)
+            with demand(app):
+                wait_until(lambda: any('"demand"' in text for text in list(ear.last.values())))
+                yield House(app, path, ear, modbus)
         finally:
             app.stop()
+
+
+@contextlib.contextmanager
+def demand(app: App) -> Iterator[None]:
+    """Give the site a demand all the time: it has none before a quarter hour begins."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(1.0):
+            at_ms = app.clock.now_ms()
+            app.latest.take([SiteFlow(at_ms, {"demand": 1.25, "demand_forecast": 2.5})])
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def jq(expression: str, text: str) -> str:

@@ -224,7 +224,7 @@ class Port:
             except PortError:
                 if len(heard) == old:
                     raise
-                now, found = elapsed(), look(heard, self.echo.there, old)
+                now = elapsed()
                 break  # closed behind the answer, good or bad
             now = elapsed()
             heard += more
@@ -243,6 +243,7 @@ class Port:
             ended = waiting.over(found, more, now) and (now >= waiting.latest or not begun)
             if ended or found.junk > _LONGEST or len(heard) > _BUSY:
                 break
+        found = look(heard, self.echo.there, old) if guessed else found
         if found.frame and now > waiting.latest + _HELD_UP_S:
             self.late_s = now - sent
             found = replace(found, frame=b"", rubbish=found.rubbish + found.frame)
@@ -251,8 +252,7 @@ class Port:
         self._tail, self._tail_at = heard[-found.begun :] if found.begun else b"", now
         self.unsolicited = before + found.unsolicited + self._late()
         self.asked += found.asked + self._foreign()
-        rubbish = found.rubbish if found.rubbish.strip(HEARTBEAT) else b""
-        self.last_answer = found.frame or rubbish
+        self.last_answer = found.frame or (found.rubbish.strip(HEARTBEAT) and found.rubbish)
         self.heard |= bool(found.frame)
         return found.frame
 
