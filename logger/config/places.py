@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from logger.config.http import Http
+from logger.config.metrics import Metrics
 from logger.config.ports import Network, network
-from logger.config.section import MisplacedError
+from logger.config.section import MisplacedError, Section
+from logger.config.share import LISTEN
 
 Data = Mapping[str, Any]
 _SHARE = ("share", "modbus", "listen")
-# By section of the file: host and port unless given.
-_USUAL = {"metrics": ("127.0.0.1", 9469), "http": ("127.0.0.1", 9470)}
-_SHARE_USUAL = ("tcp://127.0.0.1:1502",)
+_SERVERS: Mapping[str, type[Section]] = {"metrics": Metrics, "http": Http}
 _EVERYWHERE = {"0.0.0.0": ".", "::": ":"}  # noqa: S104 - compared with, not listened on
 
 
@@ -65,10 +66,10 @@ def used_twice(data: Data, buses: list[tuple[int, Data]]) -> Iterator[MisplacedE
                     "give it a port of its own",
                 )
         used.append(_Used("[share.modbus]", _host(found.host), found.number, _SHARE))
-    for name, (host, number) in _USUAL.items():
-        section = data.get(name)
+    for name, kind in _SERVERS.items():
+        section, usual = data.get(name), kind.model_fields
         if isinstance(section, Mapping):
-            own = (section.get("host", host), section.get("port", number))
+            own = [section.get(key, usual[key].default) for key in ("host", "port")]
             if isinstance(own[0], str) and type(own[1]) is int:
                 used.append(_Used(f"[{name}]", _host(own[0]), own[1], (name, "port")))
     for at, one in enumerate(used):
@@ -86,7 +87,7 @@ def _listen(data: Data) -> list[str]:
     section = share.get("modbus") if isinstance(share, Mapping) else None
     if not isinstance(section, Mapping):
         return []
-    found = section.get("listen", _SHARE_USUAL)
+    found = section.get("listen", [LISTEN])
     return [one for one in found if isinstance(one, str)] if isinstance(found, list | tuple) else []
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Map = Literal["meter", "pro380", "sunspec", "sunspec-float"]
 # A port below 1024 needs a right that the logger has no other use for.
-_LISTEN = "tcp://127.0.0.1:1502"
+LISTEN = "tcp://127.0.0.1:1502"
 _HERE = ("tcp", "socket")
 _PLACE = ("share", "modbus")
 
@@ -59,7 +59,7 @@ class ModbusShare(Section):
     device of this machine, which then has `baudrate`, `parity` and `stopbits`.
     """
 
-    listen: list[str] = Field(default_factory=lambda: [_LISTEN], min_length=1)
+    listen: list[str] = Field(default_factory=lambda: [LISTEN], min_length=1)
     baudrate: Annotated[int, Field(ge=300, le=115200)] = 9600
     parity: Literal["even", "odd", "none"] = "even"
     stopbits: Literal[1, 2] = 1
