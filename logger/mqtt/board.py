@@ -57,6 +57,7 @@ class Board:
         told = entities.site_is_told(self._roles)
         # Whoever has a state: the meters, and the site with its demand and flows.
         self.subjects = (*self._infos, *([SITE] if told else []))
+        self._told = frozenset(self.subjects)
         # The grid meter of a site that has nothing but a demand, which is unknown at first,
         # and not unavailable while that meter is there.
         alone = told and not entities.has_flows(self._roles)
@@ -81,7 +82,7 @@ class Board:
 
     def renewed(self, name: str) -> tuple[str, ...]:
         """Return whose state is to be sent when there are new values of `name`."""
-        if name not in self.subjects:
+        if name not in self._told:
             return ()
         return (name, SITE) if name == self._lone else (name,)
 
