@@ -1,8 +1,8 @@
 """Prices in the XML of ENTSO-E's transparency platform: a Publication_MarketDocument, A44. Pure.
 
-Its curve types, by "The introduction of different time series possibilities (CurveType) within
-ENTSO-E electronic documents": A01 tells every position; A03 tells those at which the value changes,
-and it holds until the next one, or the end of the period. Without a type it is A01.
+Its curve types, as programs that read the platform describe them: A01 tells every position; A03
+tells those at which the value changes, and it holds until the next one, or the end of the period.
+A document without a type is read as A01, which makes nothing up.
 """
 
 from __future__ import annotations
