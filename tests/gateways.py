@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +18,11 @@ from logger.meter.state import StateStore
 from logger.models import Job
 from logger.models.plan import Block
 from logger.simulate.writing import Refusal
-from tests.lines import ScriptedLine, answer_to, bus_config, meter_config, seal
+from tests.lines import ScriptedLine, answer_to, bus_config, meter_config, seal, words_at
 from tests.readers import NOW, NOW_MS, Clock, complete, real_meter
+
+FAST = Block(0x5002, 48)
+SHORT = Block(0x4000, 2)
 
 
 class Gateway:
@@ -104,3 +109,50 @@ def scene(tmp_path: Path, gateway: Gateway | None = None, **bus: Any) -> Iterato
     finally:
         there.bus.close()
         gateway.line.close()
+
+
+def expected(block: Block) -> list[int]:
+    return words_at(block.address, block.count)
+
+
+def as_rtu(request: bytes) -> bytes:
+    """Return the RTU form of a Modbus TCP frame."""
+    return seal(*request[6:])
+
+
+def as_tcp(request: bytes, answer: bytes, number: int | None = None) -> bytes:
+    """Return the RTU frame `answer` as the Modbus TCP answer to `request`."""
+    head = request[:2] if number is None else number.to_bytes(2, "big")
+    body = answer[:-2]
+    return head + bytes(2) + len(body).to_bytes(2, "big") + body
+
+
+def tcp_bus(line: ScriptedLine, **more: object) -> Bus:
+    return Bus(bus_config(f"tcp://127.0.0.1:{line.port}", **({"timeout": 5.0} | more)), Clock())
+
+
+@contextmanager
+def datagrams(script: object) -> Iterator[int]:
+    """Answer datagrams on a port as `script` says."""
+    assert callable(script)
+    line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    line.bind(("127.0.0.1", 0))
+    number = int(line.getsockname()[1])
+
+    def serve() -> None:
+        while True:
+            request, peer = line.recvfrom(512)
+            if not request:
+                return
+            for piece in script(request):
+                line.sendto(piece, peer)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield number
+    finally:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+            end.sendto(b"", ("127.0.0.1", number))
+        thread.join()
+        line.close()

@@ -3,191 +3,27 @@ what it points to is read from a running logger, by Modbus, MQTT and HTTP."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import subprocess
-import threading
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
 import paho.mqtt.client as paho
 import pytest
-import urllib3
 import yaml
-from pymodbus.client import ModbusTcpClient
 from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
-from typer.testing import CliRunner
 
-from logger.cli import app as commands
-from logger.config import load_config
 from logger.domain.quantity import Quantity
-from logger.domain.records import SiteFlow
-from logger.runtime.app import App
-from logger.simulate import VirtualLine, virtual_site
-from tests.engines.mosquitto import Broker, Ear
-from tests.engines.process import free_port, program
-from tests.running import wait_until
-
-# A summer day at noon, that lasts: what is read twice is the same twice.
-DAY = 1_782_037_800.0
-GRID, ROOF, FLAT = "Küche [1] #2/+", 'Dach "Süd" <b>: %s', "東京"
-METERS = {GRID: (1, "pro380", "grid"), ROOF: (2, "pro380", "pv"), FLAT: (3, "grow-800", "load")}
-
-CONFIG = """
-[site]
-name = "Haus/1"
-[intervals]
-fast = "2s"
-slow = "5s"
-identity = "20s"
-[[bus]]
-name = "line"
-port = "socket://127.0.0.1:{line}"
-{meters}
-[buffer]
-path = "state/buffer.sqlite"
-[mqtt]
-url = "mqtt://127.0.0.1:{broker}"
-discovery = false
-[http]
-port = {http}
-[share.modbus]
-listen = ["tcp://127.0.0.1:{modbus}"]
-max_age = "10m"
-counters_max_age = "10m"
-"""
-UNITS = [(1, GRID, "meter"), (2, ROOF, "meter"), (3, FLAT, "meter"), (101, ROOF, "sunspec-float"),
-         (102, ROOF, "sunspec"), (103, FLAT, "pro380")]  # fmt: skip
-
-
-@dataclass
-class House:
-    """A running logger with all ways open, and what reads it."""
-
-    app: App
-    config: Path
-    ear: Ear
-    modbus: int
-
-    def told(self, name: str) -> str:
-        done = CliRunner().invoke(commands, ["share", "--config", str(self.config), "--for", name])
-        assert done.exit_code == 0, done.output
-        return done.output
-
-    def truth(self, meter: str, quantity: Quantity) -> float:
-        found = self.app.latest.value(meter, quantity)
-        assert isinstance(found, int | float), (meter, quantity)
-        return float(found)
-
-    def register(self, unit: int, address: int, kind: str, function: str = "holding") -> float:
-        with ModbusTcpClient("127.0.0.1", port=self.modbus, timeout=60, retries=0) as client:
-            kinds = {name.name.lower(): name for name in client.DATATYPE}
-            found = kinds[kind.lower()]
-            assert function == "holding"
-            while True:
-                answer = client.read_holding_registers(
-                    address, count=found.value[1], device_id=unit
-                )
-                if not answer.isError():
-                    break
-                assert answer.exception_code == 6, (unit, address, answer)
-            value = client.convert_from_registers(answer.registers, found)
-            assert isinstance(value, int | float)
-            return float(value)
-
-    def get(self, url: str) -> str:
-        answer = urllib3.request("GET", url, retries=False, timeout=60)
-        assert answer.status == 200, (url, answer.data)
-        return answer.data.decode()
-
-
-def quoted(name: str) -> str:
-    return json.dumps(name, ensure_ascii=True)
+from tests.share_rig import Secrets
+from tests.told_house import FLAT, GRID, METERS, ROOF, UNITS, House, jq, near, running
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    place = tmp_path_factory.mktemp("told")
-    site = virtual_site(7, start=DAY, meters={1: "grid", 2: "pv"})
-    flat = virtual_site(7, start=DAY, meters={3: "load"}, model="grow-800")
-    line = VirtualLine([*site.meters, *flat.meters], clock=lambda: DAY, paced=False)
-    modbus, path = free_port(), place / "logger.toml"
-    with line, Broker(place / "broker") as broker, Ear(broker) as ear:
-        meters = "".join(
-            f"[[bus.meter]]\nname = {quoted(name)}\nmodel = {quoted(model)}\naddress = {address}\n"
-            f'role = "{role}"\n' + ('wiring = "1P2W"\n' if name == FLAT else "")
-            for name, (address, model, role) in METERS.items()
-        )
-        text = CONFIG.format(
-            line=line.start_tcp(),
-            meters=meters,
-            broker=broker.port,
-            http=free_port(),
-            modbus=modbus,
-        )
-        for unit, name, kind in UNITS:
-            text += f'[[share.modbus.unit]]\nid = {unit}\nmeter = {quoted(name)}\nmap = "{kind}"\n'
-        path.write_text(text, encoding="utf-8")
-        app = App(load_config(path))
-        app.start()
-        try:
-            wait_until(
-                lambda: (
-                    all(
-                        app.latest.value(name, Quantity("active_import", "total", "total"))
-                        is not None
-                        and app.latest.value(name, Quantity("active_power", "total")) is not None
-                        for name in METERS
-                    )
-                    and app.latest.value("", Quantity("load_energy")) is not None
-                    and app.state()["share"]["listening"]
-                )
-            )
-            wait_until(
-                lambda: sum("active_import" in text for text in list(ear.last.values())) == 3
-            )
-            wait_until(lambda: any("load_energy" in text for text in list(ear.last.values())))
-            with demand(app):
-                wait_until(lambda: any('"demand"' in text for text in list(ear.last.values())))
-                yield House(app, path, ear, modbus)
-        finally:
-            app.stop()
-
-
-@contextlib.contextmanager
-def demand(app: App) -> Iterator[None]:
-    """Give the site a demand all the time: it has none before a quarter hour begins."""
-    over = threading.Event()
-
-    def go_on() -> None:
-        while not over.wait(1.0):
-            at_ms = app.clock.now_ms()
-            app.latest.take([SiteFlow(at_ms, {"demand": 1.25, "demand_forecast": 2.5})])
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def jq(expression: str, text: str) -> str:
-    done = subprocess.run(
-        [program("jq", "jq"), expression], input=text, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-def near(value: float, other: float) -> bool:
-    """The same to the digits of a float32, or of an integer with a scale."""
-    return abs(value - other) <= 1e-5 * max(1.0, abs(other))
+    with running(tmp_path_factory.mktemp("told")) as found:
+        yield found
 
 
 # evcc
@@ -357,13 +193,6 @@ def judged(told: Mapping[str, Any], row: Mapping[str, Any]) -> None:
 # Home Assistant
 
 
-class Secrets(yaml.SafeLoader):
-    """Knows `!secret`, as Home Assistant does."""
-
-
-Secrets.add_constructor("!secret", lambda loader, node: f"secret {node.value}")
-
-
 def test_home_assistant_gets_every_value_every_way(house: House) -> None:
     found = yaml.load(house.told("home-assistant"), Secrets)
     assert set(found) == {"modbus", "mqtt", "rest"}
@@ -481,82 +310,3 @@ def test_iobroker_gets_every_value_every_way(house: House) -> None:
         assert len(found) == 1, (name, expression)
         if name == "kuche_1_2.active_power":
             assert float(found[0]) == house.truth(GRID, Quantity("active_power", "total"))
-
-
-# What is open, and what is not.
-
-
-def ways(path: Path, *arguments: str) -> str:
-    done = CliRunner().invoke(commands, ["share", "--config", str(path), *arguments])
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-HEAD = """
-[site]
-name = "home"
-[[bus]]
-name = "line"
-port = "/dev/ttyS9"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-"""
-SECRET = "a-token-of-readers-0123456789"
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Callable[[str], Path]:
-    (tmp_path / "secret").write_text(SECRET, encoding="utf-8")
-
-    def write(more: str) -> Path:
-        path = tmp_path / "logger.toml"
-        path.write_text(HEAD + more, encoding="utf-8")
-        return path
-
-    return write
-
-
-def test_only_what_is_open_is_told(written: Callable[[str], Path]) -> None:
-    path = written('[mqtt]\nurl = "mqtt://broker.lan"\n')
-    whole = ways(path)
-    assert "502" not in whole
-    assert "http://" not in whole
-    assert yaml.safe_load(ways(path, "--for", "evcc"))["meters"][0]["name"] == "grid"
-    assert "nothing. The devices show up by themselves" in ways(path, "--for", "home-assistant")
-    assert "mbmd reads Modbus" in ways(path, "--for", "mbmd")
-    refused = CliRunner().invoke(commands, ["share", "--config", str(path), "--over", "http"])
-    assert "has no such section" in str(refused.exception)
-    path = written('[mqtt]\nurl = "mqtt://broker.lan"\n[http]\n[share.modbus]\n')
-    found = yaml.safe_load(ways(path, "--for", "evcc", "--over", "http"))["meters"]
-    assert [one["power"]["source"] for one in found] == ["http"]
-
-
-def test_secrets_are_left_to_the_reader_and_who_is_not_reached_is_told(
-    written: Callable[[str], Path],
-) -> None:
-    path = written(
-        '[mqtt]\nurl = "mqtts://127.0.0.1"\nuser = "me"\npassword_file = "secret"\n'
-        'discovery = false\n[http]\nhost = "0.0.0.0"\ntoken_file = "secret"\n'
-        '[share.modbus]\nlisten = ["tcp://127.0.0.1:1502"]\n'
-    )
-    whole = ways(path, "--host", "pi.lan")
-    assert SECRET not in whole
-    assert "# [share.modbus] answers this machine only" in whole
-    assert "# [http] answers" not in whole
-    assert "127.0.0.1:1883" not in whole
-    inputs = tomllib.loads(
-        ways(path, "--for", "telegraf", "--host", "pi.lan", "--over", "mqtt", "--over", "http")
-    )["inputs"]
-    assert inputs["mqtt_consumer"][0]["servers"] == ["ssl://pi.lan:8883"]
-    assert inputs["mqtt_consumer"][0]["username"] == "me"
-    assert inputs["http"][0]["token"] == "${INEPRO_LOGGER_HTTP_TOKEN}"
-    assert inputs["http"][0]["urls"] == ["http://pi.lan:9470/api/meters"]
-    found = yaml.load(ways(path, "--for", "home-assistant"), Secrets)
-    assert found["rest"][0]["headers"] == {"Authorization": "secret inepro_logger_token"}
-    http = yaml.safe_load(ways(path, "--for", "evcc", "--over", "http"))["meters"][0]
-    assert http["power"]["auth"] == {"type": "bearer", "token": "TOKEN"}
-    assert 'headers="Authorization=Bearer TOKEN"' in ways(path, "--for", "openhab")
-    assert "It sends no token" in ways(path, "--for", "iobroker")

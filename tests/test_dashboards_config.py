@@ -1,0 +1,208 @@
+"""What dashboards show of a configuration: prices, limits, meters, roles, wirings."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from logger import models
+from logger.config import load_config
+from logger.config.derive import Price, Prices
+from logger.domain.datamodel import MEASUREMENTS
+from logger.grafana import DashboardOptions, Source, dashboard_options, dashboards, files
+from logger.grafana.alerts import rules
+from tests.boards import BOARDS, PRICES, ROOT
+from tests.grafana_queries import Json, panels
+
+
+def test_prices_and_time_zone_come_from_the_configuration() -> None:
+    prices = Prices(
+        currency="SEK",
+        valid=[
+            Price.model_validate({"since": date(2024, 1, 1), "buy": 3.5, "sell": 0.7}),
+            Price.model_validate(
+                {"since": date(2025, 7, 1), "buy": 2.25, "buy_t2": 1.5, "sell": 0.9}
+            ),
+        ],
+    )
+    made = dashboards(DashboardOptions(zone="Australia/Adelaide", prices=prices))["energy.json"]
+    values = {v["name"]: v["query"] for v in made["templating"]["list"]}
+    assert values["tz"] == made["timezone"] == "Australia/Adelaide"
+    cost = next(panel for panel in panels(made) if panel["title"] == "Cost in this range")
+    query = cost["targets"][0]["query"]
+    for factor in ("3.5 * ", "2.25 * ", "-0.75 * "):
+        assert factor in query
+    money = next(panel for panel in panels(made) if panel["title"] == "Cost by day")
+    assert money["fieldConfig"]["defaults"]["unit"] == "suffix:SEK"
+
+
+def test_without_prices_nothing_shows_money() -> None:
+    made = json.dumps(dashboards(DashboardOptions()))
+    for word in ("price", "Money", "Cost", "currency"):
+        assert word not in made
+
+
+def test_at_imported_prices_amounts_are_those_of_quarter_hours() -> None:
+    """No query joins two measurements: the engine gives each a series of its own."""
+    moved = Price.model_validate({"since": date(2026, 4, 1), "buy_formula": {"vat": 0.2}})
+    made = dashboards(DashboardOptions(prices=Prices(valid=[*PRICES.valid, moved])))
+    titles = {panel["title"] for board in made.values() for panel in panels(board)}
+    assert {"Imported prices", "Energy with a price", "Cost of the meters"} <= titles
+    money = [
+        target["query"]
+        for board in made.values()
+        for panel in panels(board)
+        if panel["fieldConfig"]["defaults"].get("unit") == "suffix:EUR"
+        for target in panel["targets"]
+    ]
+    assert len(money) > 10
+    assert all({*re.findall(r'FROM "(\w+)"', query)} == {"cost_15m"} for query in money)
+
+
+def test_limits_come_from_the_configuration() -> None:
+    text = json.dumps(BOARDS["quality.json"])
+    assert "253.0" in text
+    changed = DashboardOptions().events.model_copy(update={"voltage_high": 249.5})
+    assert "249.5" in json.dumps(dashboards(DashboardOptions(events=changed))["quality.json"])
+
+
+CONFIG = """\
+[site]
+name = "s"
+[buffer]
+path = "/tmp/none.sqlite"
+[[bus]]
+name = "b"
+port = "/dev/ttyUSB0"
+protocol = "{protocol}"
+"""
+METER = """\
+[[bus.meter]]
+name = "meter{address}"
+address = {address}
+model = "{model}"
+role = "{role}"
+wiring = "{wiring}"
+"""
+
+
+def made_for(path: Path, *meters: tuple[str, str, str]) -> tuple[DashboardOptions, dict[str, Json]]:
+    """Return options and dashboards for meters of a model, a role and a wiring."""
+    text = CONFIG.format(protocol=models.load(meters[0][0]).protocol)
+    for address, (model, role, wiring) in enumerate(meters, start=1):
+        text += METER.format(address=address, model=model, role=role, wiring=wiring)
+    (path / "logger.toml").write_text(text, encoding="utf-8")
+    options = dashboard_options(load_config(path / "logger.toml"))
+    assert files(options, Source(), PurePosixPath("/x"), {})  # with rules that find their panels
+    return options, dashboards(options)
+
+
+def titles(boards: dict[str, Json], name: str) -> set[str]:
+    return {panel["title"] for panel in panels(boards[name])}
+
+
+@pytest.mark.parametrize("model", models.available())
+def test_no_panel_asks_for_what_the_meter_does_not_measure(tmp_path: Path, model: str) -> None:
+    options, boards = made_for(tmp_path, (model, "grid", "3P4W"))
+    known = {*MEASUREMENTS["power"].fields, *MEASUREMENTS["energy"].fields, "tariff"}
+    for name, board in boards.items():
+        for panel in panels(board):
+            assert panel["targets"], (name, panel["title"])
+            if name == "logger.json":
+                continue
+            for target in panel["targets"]:
+                fields = set(re.findall(r'(?:mean|last|first|max|min)\("(\w+)"\)', target["query"]))
+                asked = fields & known - {"tariff"}
+                assert asked <= options.fields, (name, panel["title"])
+    assert "pv.json" not in boards
+    assert not {"PV", "Load", "Battery"} & titles(boards, "home.json")
+
+
+def test_a_meter_without_a_neutral_has_voltages_between_phases(tmp_path: Path) -> None:
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"))
+    assert "Voltage between phases" in titles(boards, "home.json") & titles(boards, "phases.json")
+    assert "Voltage" not in titles(boards, "home.json") | titles(boards, "phases.json")
+    assert "Voltage between phases within 358.5 to 438.2 V" in titles(boards, "quality.json")
+    made = rules(DashboardOptions(wirings=frozenset({"3P3W"})), list(boards.values()))
+    (high,) = (r for r in made["groups"][0]["rules"] if r["uid"] == "inepro-line-voltage-high")
+    assert high["data"][-1]["model"]["conditions"][0]["evaluator"]["params"] == [438.2]
+
+
+def test_what_a_grow_measures_besides_is_shown(tmp_path: Path) -> None:
+    _, boards = made_for(tmp_path, ("grow-701", "grid", "3P4W"))
+    assert {
+        "Neutral current", "Temperature", "Distortion of the voltage",
+        "Distortion of the current",
+    } <= titles(boards, "phases.json")  # fmt: skip
+    assert "Apparent energy" in titles(boards, "energy.json")
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P4W"))
+    assert "Temperature" not in titles(boards, "phases.json")
+
+
+def test_a_site_shows_the_roles_that_it_has(tmp_path: Path) -> None:
+    _, boards = made_for(
+        tmp_path,
+        ("pro380", "grid", "3P4W"),
+        ("pro380", "pv", "3P4W"),
+        ("pro380", "battery", "3P4W"),
+    )
+    assert "Energy flow now" in titles(boards, "home.json")
+    assert "Charged" in json.dumps(boards["pv.json"])
+    _, boards = made_for(tmp_path, ("pro1", "pv", "1P2W"))
+    assert titles(boards, "pv.json") == {"Produced", "Produced by day", "Produced by month"}
+    assert {"PV", "Power"} <= titles(boards, "home.json")
+    shown = {t.get("alias") for panel in panels(boards["home.json"]) for t in panel["targets"]}
+    assert shown == {"PV", "Produced"}
+
+
+def test_dashboards_of_one_meter_begin_with_the_grid_meter() -> None:
+    """Grafana would take the first of the alphabet: a battery, a bakery."""
+    config = load_config(ROOT / "config" / "demo.toml")
+    made = dashboards(dashboard_options(config))
+    begins = {
+        name: variable["current"]
+        for name, board in made.items()
+        for variable in board["templating"]["list"]
+        if variable["name"] == "meter" and not variable["includeAll"]
+    }
+    assert set(begins) == {"energy.json", "meters.json", "quality.json"}
+    assert all(one["value"] == one["text"] == "grid" for one in begins.values())
+
+
+def test_a_meter_without_tariffs_has_its_days_and_hours(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    text = (ROOT / "config" / "demo.toml").read_text(encoding="utf-8")
+    config.write_text(text.replace('"pro380"', '"pro1"'), encoding="utf-8")
+    board = dashboards(dashboard_options(load_config(config)))["energy.json"]
+    steps = [panel for panel in panels(board) if panel["title"].endswith((" day", " hour"))]
+    assert len(steps) >= 4
+    for panel in steps:
+        if panel["title"].startswith(("Import", "Export")):
+            assert "T[1-4]" not in json.dumps(panel["targets"]), panel["title"]
+
+
+def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
+    many = dashboards(DashboardOptions(meters=60))
+    rows = [one for one in many["phases.json"]["panels"] if one["type"] == "row"]
+    assert rows
+    assert {one.get("repeat") for one in rows} == {"meter"}
+    (meter,) = (v for v in many["phases.json"]["templating"]["list"] if v["name"] == "meter")
+    assert meter["multi"]
+    assert meter["current"] == {}  # Grafana takes the first one
+    loads = [panel for panel in panels(many["meters.json"]) if "loads" in panel["title"].lower()]
+    assert {panel["title"] for panel in loads} == {"Top loads", "Shares of the loads",
+                                                   "Loads by day"}  # fmt: skip
+    for panel in loads:
+        aliases = {target.get("alias") for target in panel["targets"]}
+        assert "$tag_meter" not in aliases, panel["title"]
+    for panel in panels(many["logger.json"]):
+        if panel["type"] == "timeseries" and "$tag_meter" in json.dumps(panel["targets"]):
+            assert not panel["options"]["legend"]["showLegend"], panel["title"]
+    few = dashboards(DashboardOptions(meters=2))
+    assert '"repeat"' not in json.dumps(few)
+    assert "$tag_meter" in json.dumps(few["meters.json"])
+    assert "meters.json" not in dashboards(DashboardOptions(meters=1))
