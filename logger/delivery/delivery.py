@@ -3,7 +3,6 @@ does not stop the other."""
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -19,8 +18,6 @@ from logger.delivery.worker import Worker
 from logger.domain.datamodel import Lane
 from logger.influx.write import Client, WriteTarget
 from logger.store.rows import LEASE_MS
-
-log = logging.getLogger(__name__)
 
 _LOOK_S = 30.0  # the longest time without a look into the buffer
 # A backlog longer than this is sent by two: one waits for the server, one prepares.

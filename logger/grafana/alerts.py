@@ -18,7 +18,7 @@ from logger.grafana.rule import TIME, Rules, ask, place, reduce, step, threshold
 from logger.grafana.userules import uses
 
 FOLDER, GROUP = "Energy alerts", "inepro-logger"
-_DAY, _WEEK, _MONTH = 86400, 7 * 86400, 30 * 86400
+_DAY, _MONTH = 86400, 30 * 86400
 
 
 def _recent(function: str, field: str, conditions: str, by: str, seconds: float) -> str:

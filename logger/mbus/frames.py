@@ -22,7 +22,6 @@ FRAME_COUNT_BIT = 0x20
 # What a meter answers with; it may set the bits "access demand" and "data flow control".
 RSP_UD = 0x08
 _RSP_UD_FLAGS = 0x30
-_FROM_MASTER = 0x40
 # Addresses: of a meter, of the selected meter, of every meter (and all answer).
 PRIMARY = range(251)
 SELECTED, EVERYBODY = 253, 254

@@ -6,7 +6,7 @@ nothing here writes by itself, a command asks for it.
 """
 
 from logger.settings.change import Change, prepare
-from logger.settings.names import accepted, advice, aliases, find, listed, shown
+from logger.settings.names import accepted, advice, find, listed, shown
 from logger.settings.work import Changer, Outcome, read_settings
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Outcome",
     "accepted",
     "advice",
-    "aliases",
     "find",
     "listed",
     "prepare",

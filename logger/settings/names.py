@@ -25,11 +25,6 @@ _NOT_SETTINGS = ("direction_", "quadrant", "checksum")
 _HOW_READ = re.compile(r"manual|table|digits|example|register|\d\.\d")
 
 
-def aliases() -> dict[str, str]:
-    """Return other names of settings, and the keys they stand for."""
-    return dict(_ALIASES)
-
-
 def settable(model: Model) -> list[Register]:
     """Return the registers of `model` that its manual lets be written."""
     return [register for register in model.registers if register.write and not register.refuse]

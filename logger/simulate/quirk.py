@@ -59,14 +59,6 @@ class Quirk:
         return b""
 
 
-def _block(pdu: bytes) -> tuple[int, int] | None:
-    """Return first and end address of a read request."""
-    if len(pdu) != 5 or pdu[0] != READ:
-        return None
-    first = int.from_bytes(pdu[1:3], "big")
-    return first, first + int.from_bytes(pdu[3:5], "big")
-
-
 def block(pdu: bytes) -> tuple[int, int] | None:
     """Return first and end address of a read request, None for any other request."""
     if len(pdu) != 5 or pdu[0] != READ:

@@ -40,11 +40,6 @@ _DAMAGED_TABLES = ("no such table", "no such column", "no such index", "already 
 _DISK_HINT = "check space, mount options and permissions; the logger goes on by itself"
 
 
-def sqlite_version() -> str:
-    """Return the version of the SQLite library in use."""
-    return sqlite3.sqlite_version
-
-
 class Database:
     """One connection to a buffer file, for one thread at a time.
 
