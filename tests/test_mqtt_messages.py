@@ -97,8 +97,6 @@ def test_a_site_without_a_pv_meter_has_its_demand_alone() -> None:
     check(description(found))
     for one in found.values():
         assert (one["device_class"], one["unit_of_measurement"]) == ("power", "kW")
-    assert not entities.site_is_told(["pv", "load"])
-    assert not entities.site_is_told(["grid", "grid", "pv"])
 
 
 def test_every_field_of_the_site_is_described() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from logger.cli import INTERRUPTED
 from logger.cli.moments import lasting, now_ms
 from logger.cli.options import JsonOption
 from logger.cli.quiet import quiet
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from logger.models import Model
 
 # The exit code of a program that was interrupted (128 and the number of SIGINT).
-_INTERRUPTED = 130
 
 
 def scan(
@@ -111,7 +111,7 @@ def scan(
     if stopped is not None:
         unwritten = f"; {write} was not written" if write is not None else ""
         typer.echo(f"stopped at address {stopped}{unwritten}", err=True)
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if write is not None:
         asking = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
         _write(write, port, found, {model.name: model for model in models}, asking=asking)

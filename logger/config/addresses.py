@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from logger.mbus import frames
+
 # On Modbus a meter has 1 to 247. On M-Bus (EN 13757-2) it has 0 to 250; 253 is whoever is
 # selected, 254 everybody.
 MODBUS = range(1, 248)
-MBUS_LAST, MBUS_SELECTED, MBUS_EVERYBODY = 250, 253, 254
+MBUS_LAST, MBUS_SELECTED, MBUS_EVERYBODY = 250, frames.SELECTED, frames.EVERYBODY
 # The usual speed of M-Bus, and how often a meter there is read unless it says so itself.
 MBUS_BAUDRATE, MBUS_FAST_S = 2400, 10.0
 

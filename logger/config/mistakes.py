@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from logger.config.section import MisplacedError
 from logger.config.sections import Config
+from logger.domain.datamodel import ROLES
 from logger.domain.errors import ConfigError, nearest, suggestion
 from logger.domain.locate import Location, line_of
 
@@ -20,6 +21,7 @@ _WHOLE_FILE = (
     "inepro-logger init asks for what it needs and writes a whole file; "
     "inepro-logger scan --port PORT --write FILE writes one with the meters it finds"
 )
+_QUOTED_ROLES = [f'"{role}"' for role in ROLES]
 # Keys that a file cannot do without, as they are written.
 _EXAMPLES: Mapping[str, str] = {
     "site": 'a section [site] with name = "home"',
@@ -29,7 +31,7 @@ _EXAMPLES: Mapping[str, str] = {
     "port": 'port = "/dev/serial/by-id/..." or "tcp://HOST:502"; inepro-logger scan lists adapters',
     "model": 'model = "pro380"; inepro-logger models lists them',
     "address": "address = 1, as the meter's display or inepro-logger scan shows it",
-    "role": 'role = "grid", "pv", "battery" or "load"',
+    "role": f"role = {', '.join(_QUOTED_ROLES[:-1])} or {_QUOTED_ROLES[-1]}",
     "url": 'url = "http://localhost:8086"',
     "bucket": 'bucket = "energy"',
 }

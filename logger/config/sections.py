@@ -27,6 +27,7 @@ from logger.config.mqtt import Mqtt
 from logger.config.section import MisplacedError, Section
 from logger.config.share import Share, check_units
 from logger.config.types import FilePath, Name, Seconds, Size
+from logger.domain.datamodel import Role
 from logger.domain.errors import ConfigError, nearest
 from logger.domain.wiring import Wiring
 from logger.texts import keep, keep_login
@@ -74,7 +75,7 @@ class Meter(Section):
     accept_model: bool = False
     address: Annotated[int, Field(ge=0, le=MBUS_EVERYBODY)]
     secondary: Annotated[str, Field(pattern=r"^[0-9]{8}$")] | None = None
-    role: Literal["grid", "pv", "battery", "load"]
+    role: Role
     invert: bool = False
     # Whose energy it measures: `report statement --cost-centre` takes all with this name.
     cost_centre: Name | None = None

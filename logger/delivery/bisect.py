@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from logger.influx.outcome import Outcome, OutcomeKind
+from logger.influx.outcome import UNPARSED, Outcome, OutcomeKind
 
 # Refusals in a row, without one line taken, after which the request is at fault and not
 # the lines: more than it takes to halve 10,000 lines down to one, twice.
@@ -129,7 +129,7 @@ def _ask_again(
 def _split(part: list[int], lines: Sequence[str], outcome: Outcome) -> list[list[int]]:
     """Return the parts to try next: the lines that the server quotes and the others, or
     two halves."""
-    if "unable to parse" in outcome.text:
+    if UNPARSED in outcome.text:
         quoted = [index for index in part if f"'{lines[index]}'" in outcome.text]
         if 0 < len(quoted) < len(part):
             apart = set(quoted)

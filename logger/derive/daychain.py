@@ -16,17 +16,11 @@ from zoneinfo import ZoneInfo
 
 from logger.derive.info import MeterInfo, SavedState, finite, whole
 from logger.domain import daychain
-from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, SERIAL, Quantity
+from logger.domain.quantity import IMPORT_TOTAL, SERIAL
 from logger.domain.records import DayDigest, FieldValue
 from logger.domain.times import day_of, midnight_ms
 from logger.meter.reading import Reading
 from logger.points.line import Point
-
-_FIELDS = {
-    IMPORT_TOTAL: "import",
-    EXPORT_TOTAL: "export",
-    **{Quantity("active_import", "total", f"T{n}"): f"import_t{n}" for n in (1, 2, 3, 4)},
-}
 
 
 @dataclass(slots=True)
@@ -64,7 +58,7 @@ class DayChain:
         day = day_of(reading.taken_ms, self._zone).isoformat()
         if day == known.read_day:
             return
-        found = ((name, reading.values.get(one)) for one, name in _FIELDS.items())
+        found = ((name, reading.values.get(one)) for name, one in daychain.COUNTERS.items())
         counters = {name: float(value) for name, value in found if isinstance(value, Decimal)}
         known.read_day, known.first = day, (reading.taken_ms, counters)
 

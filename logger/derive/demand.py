@@ -17,7 +17,9 @@ from logger.config.derive import Events
 from logger.derive.energyquarters import EnergyQuarters
 from logger.derive.events import EventKind, event, span
 from logger.derive.info import MeterInfo, SavedState, finite, whole
+from logger.domain import balance
 from logger.domain.limits import DEMAND_STEP_MS, QUARTER_MS
+from logger.domain.netting import DEMAND_FIELDS
 from logger.domain.records import Event, SiteFlow
 
 _BACK = 0.95  # of the limit: below it the event ends
@@ -55,8 +57,9 @@ class LiveDemand:
     """Watches the demand at the grid meter, if there is exactly one."""
 
     def __init__(self, meters: Iterable[MeterInfo], config: Events) -> None:
-        grid = [info for info in meters if info.role == "grid"]
-        self._info = grid[0] if len(grid) == 1 else None
+        known = list(meters)
+        there = balance.has_demand([info.role for info in known])
+        self._info = next(info for info in known if info.role == "grid") if there else None
         self._limit, self._lead_ms = config.demand_high, config.demand_lead * 1000
         self._given_ms = 0
         self._began_ms: int | None = None
@@ -73,7 +76,8 @@ class LiveDemand:
             return []
         self._given_ms = at_ms
         now = Running(at_ms, *found)
-        flow = SiteFlow(at_ms, {"demand": now.demand, "demand_forecast": now.forecast})
+        values = (now.demand, now.forecast)
+        flow = SiteFlow(at_ms, dict(zip(DEMAND_FIELDS, values, strict=True)))
         return [flow, *self._judge(now, self._info)]
 
     def _judge(self, now: Running, info: MeterInfo) -> list[Event]:

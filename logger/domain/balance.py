@@ -25,9 +25,22 @@ both. So nothing here is clamped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 _ZERO = Decimal(0)
+
+
+def has_demand(roles: Sequence[str]) -> bool:
+    """Return whether a site with meters of these roles has a demand: it is that of its grid
+    meter, of which there must be exactly one."""
+    return roles.count("grid") == 1
+
+
+def has_flows(roles: Sequence[str]) -> bool:
+    """Return whether there are flows between meters of these roles: with exactly one grid
+    meter and at least one PV meter."""
+    return has_demand(roles) and "pv" in roles
 
 
 def production(power: Decimal) -> Decimal:

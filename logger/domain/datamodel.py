@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal, get_args
 
 from logger.domain.field import Field, FieldType
-from logger.domain.limits import VALID_SHARE
+from logger.domain.limits import FREQUENCY_BANDS, VALID_SHARE
 
 
 class Lane(StrEnum):
@@ -34,7 +35,8 @@ class Measurement:
 
 PHASES = ("total", "L1", "L2", "L3", "L1-L2", "L1-L3", "L2-L3")
 TARIFFS = ("total", "T1", "T2", "T3", "T4")
-ROLES = ("grid", "pv", "battery", "load")
+Role = Literal["grid", "pv", "battery", "load"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 # What one unit of the meter is in the unit of the data model; always a multiplication.
 SCALE: Mapping[str, Decimal] = dict.fromkeys(("kW", "kvar", "kVA"), Decimal(1000))
@@ -131,6 +133,7 @@ _PRICE = {
     "spot": _float("", "imported price of a kWh"),
     "price": _float("", "what a kWh costs (buy) or earns (sell) by the formula"),
 }
+_NORMAL, _WIDE = (f"{low:g}..{high:g} Hz" for low, high in FREQUENCY_BANDS)
 _VALID = f"at least {100 * VALID_SHARE:g} % of the samples, no clock step"
 
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -197,8 +200,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         {
             "windows": _integer("", "ten-second windows in the quarter hour"),
             "valid": _integer("", "how many of them are valid"),
-            "normal": _integer("", "valid ones with a mean within 49.5..50.5 Hz"),
-            "wide": _integer("", "valid ones with a mean within 47..52 Hz"),
+            "normal": _integer("", f"valid ones with a mean within {_NORMAL}"),
+            "wide": _integer("", f"valid ones with a mean within {_WIDE}"),
             "min": _float("Hz", "lowest mean"),
             "max": _float("Hz", "highest mean"),
             "whole": Field(FieldType.BOOLEAN, "", "false: not counted here, look at the windows"),

@@ -16,10 +16,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from logger.domain.limits import QUARTER_MS
+from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, Quantity
 
-MEASUREMENT = "day_digest"
-# The counters of a day's end, by field.
-COUNTERS = ("import", "export", "import_t1", "import_t2", "import_t3", "import_t4")
+# The counters that close a day, by field of `day_digest`.
+COUNTERS: Mapping[str, Quantity] = {
+    "import": IMPORT_TOTAL,
+    "export": EXPORT_TOTAL,
+    **{f"import_t{n}": Quantity("active_import", "total", f"T{n}") for n in (1, 2, 3, 4)},
+}
 _MOST = 100_000  # quarter hours of one digest; a day has 100 at most, but for steps of the clock
 
 

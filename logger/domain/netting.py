@@ -31,6 +31,8 @@ from decimal import Decimal
 from logger.domain.limits import QUARTER_MS
 
 _ZERO = Decimal(0)
+# Fields of `site`: the demand of the quarter hour that runs, and its forecast, kW.
+DEMAND_FIELDS = ("demand", "demand_forecast")
 _MS_PER_HOUR = 3_600_000
 _DIGITS = 6  # of an estimate, kWh: more say nothing
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 # Milliseconds UTC: the first is inside, the second is not.
 TimeSpan = tuple[int, int]
+# 2000 to 2100: no point of this logger is older or newer.
+EVER: TimeSpan = (946_684_800_000, 4_102_444_800_000)
 
 
 def merged(spans: Iterable[TimeSpan], gap_ms: int = 0) -> list[TimeSpan]:

@@ -45,10 +45,11 @@ class Outcome:
 
 DELIVERED = Outcome(OutcomeKind.DELIVERED)
 
+UNPARSED = "unable to parse"  # what every InfluxDB says before it quotes a bad line
 # How servers name what is wrong with single lines.
 _LINE_FAULTS = (
     "partial write",
-    "unable to parse",
+    UNPARSED,
     "field type conflict",
     "beyond retention policy",
     "max-values-per-tag",
@@ -138,7 +139,7 @@ def _header(headers: Mapping[str, str], name: str) -> str | None:
 
 
 def _dropped(message: str | None) -> int | None:
-    if message is None or "partial write" not in message or "unable to parse" in message:
+    if message is None or "partial write" not in message or UNPARSED in message:
         return None  # lines that do not parse are not among those it counts
     found = _DROPPED.search(message)
     return int(found[1]) if found and int(found[1]) > 0 else None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from logger.config import Config
 from logger.domain.datamodel import FIELDS, MEASUREMENTS
 from logger.domain.limits import DEMAND_STEP_MS
+from logger.domain.netting import DEMAND_FIELDS
 from logger.domain.quantity import Quantity
 from logger.domain.records import CounterValues, FieldValue, MeterFacts, Record, Sample, SiteFlow
 from logger.models.register import Job
@@ -24,7 +25,6 @@ _TURNS, _AT_LEAST_S = 3, 15.0
 SITE = ""  # stands for the site where a meter's name is expected
 _SITE_FIELDS = MEASUREMENTS["site"].fields
 _ENERGY_UNIT = "kWh"
-_DEMAND = ("demand", "demand_forecast")
 # The fields that tell the present: what is measured, and the powers of the site.
 _NOW = frozenset(MEASUREMENTS["power"].fields) | {
     name for name, field in _SITE_FIELDS.items() if field.unit != _ENERGY_UNIT
@@ -139,7 +139,7 @@ class Latest:
         if isinstance(record, SiteFlow):
             unit = _SITE_FIELDS[field].unit
             every = self._slow_s if unit == _ENERGY_UNIT else self._fast_s
-            if field in _DEMAND:  # no more often, however often the meter is read
+            if field in DEMAND_FIELDS:  # no more often, however often the meter is read
                 every = max(every, DEMAND_STEP_MS / 1000)
             return Quantity(field), unit, too_old_s(every)
         one = self.meters[record.meter]

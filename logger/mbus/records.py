@@ -28,7 +28,7 @@ _PLAIN_TEXT_VIF = 0x7C
 _FLOAT, _VARIABLE = 0x05, 0x0D
 # Bytes of data by data field; 5 is a float32, 9 to 14 are BCD, 13 has its own length.
 SIZES = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 4, 6: 6, 7: 8, 8: 0, 9: 1, 10: 2, 11: 3, 12: 4, 14: 6}
-_BCD = frozenset((9, 10, 11, 12, 14))
+BCD = frozenset((9, 10, 11, 12, 14))
 _INTEGER = frozenset((1, 2, 3, 4, 6, 7))
 # General application errors (EN 13757-3), by the byte behind the control information.
 _ERRORS = {
@@ -99,7 +99,7 @@ class Record:
             if number == -(1 << (8 * len(data) - 1)):
                 raise ValueError(f"{data.hex(' ')}: the meter marks it as invalid")
             return number
-        if field in _BCD:
+        if field in BCD:
             return bcd(data)
         if field == _FLOAT:
             return _shortest(data)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from logger.config import Config
 from logger.config.mqtt import Mqtt
 from logger.derive import MeterInfo
+from logger.domain import balance
 from logger.domain.quantity import SERIAL, SOFTWARE_VERSION
 from logger.latest import SITE, Latest, too_old_s
 from logger.meter.state import StateStore
@@ -20,8 +21,6 @@ from logger.mqtt.record import Record
 
 # A meter that gives values but no serial number for so long is known by its name.
 _NO_SERIAL_S = 120.0
-# How much later than its availability a sensor expires by itself, seconds.
-_LATE_S = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +53,13 @@ class Board:
         self._started = clock()
         self.topics = names.Topics(mqtt.prefix, self._site)
         self._roles = [info.role for info in infos]
-        told = entities.site_is_told(self._roles)
+        told = balance.has_demand(self._roles)
         # Whoever has a state: the meters, and the site with its demand and flows.
         self.subjects = (*self._infos, *([SITE] if told else []))
         self._told = frozenset(self.subjects)
         # The grid meter of a site that has nothing but a demand, which is unknown at first,
         # and not unavailable while that meter is there.
-        alone = told and not entities.has_flows(self._roles)
+        alone = told and not balance.has_flows(self._roles)
         self._lone = next((i.name for i in infos if alone and i.role == "grid"), None)
         self._made: dict[str, tuple[Device, Description]] = {}
         self._about: dict[str, tuple[str, str]] = {}  # serial number and firmware
@@ -133,7 +132,7 @@ class Board:
             found,
             self.topics.state(name),
             (self.topics.logger, self.topics.status(name)),
-            round(too_old_s(self._fast_s[name])) + _LATE_S,
+            entities.expires_after_s(self._fast_s[name]),
         )
         sensors = frozenset(map(names.key, found))
         topic = names.discovery_topic(self._mqtt.discovery_prefix, device.id)

@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from logger.domain import balance
 from logger.domain.datamodel import FIELDS, MEASUREMENTS
+from logger.domain.netting import DEMAND_FIELDS
 from logger.domain.quantity import Quantity
 from logger.domain.wiring import LINE_PHASES, NEUTRAL_PHASES, Wiring, live_phases, watched_phases
+from logger.latest import too_old_s
 from logger.models.register import Job, Model
 
 
@@ -27,6 +30,8 @@ class _Kind:
     shown: bool = True  # enabled when it is found
 
 
+# How much later than the logger calls a meter silent its sensors expire by themselves, seconds.
+_LATER_S = 15
 _MEASURED = "measurement"
 _RISING = "total_increasing"
 
@@ -67,7 +72,8 @@ _METER: Mapping[str, _Kind] = {
 }
 _DIAGNOSTIC = frozenset(_METER) & frozenset(MEASUREMENTS["meter"].fields)
 
-# Sums over meters that are read one after the other can go back by a hair: "total".
+# Meters are read one after the other, so a difference of their counters can fall a little
+# between two readings: "total", which may fall.
 _SITE: Mapping[str, _Kind] = {
     "grid_power": _Kind("Grid power", "power", _MEASURED, 0),
     "pv_power": _Kind("PV power", "power", _MEASURED, 0),
@@ -84,7 +90,6 @@ _SITE: Mapping[str, _Kind] = {
     "demand": _Kind("Demand", "power", _MEASURED, 2),
     "demand_forecast": _Kind("Demand forecast", "power", _MEASURED, 2),
 }
-_DEMAND = ("demand", "demand_forecast")
 
 
 def of_meter(model: Model, wiring: Wiring) -> dict[Quantity, dict[str, Any]]:
@@ -103,27 +108,22 @@ def of_meter(model: Model, wiring: Wiring) -> dict[Quantity, dict[str, Any]]:
     return found
 
 
-def site_is_told(roles: Sequence[str]) -> bool:
-    """Return whether there is anything to tell of a site with meters of these roles: with
-    exactly one grid meter it has a demand."""
-    return roles.count("grid") == 1
-
-
-def has_flows(roles: Sequence[str]) -> bool:
-    """Return whether there are flows between meters of these roles."""
-    return roles.count("grid") == 1 and "pv" in roles
-
-
 def of_site(roles: Sequence[str]) -> dict[Quantity, dict[str, Any]]:
     """Return the entities of a site with exactly one grid meter: its demand, and its flows
     as far as its meters, whose roles these are, tell them."""
-    flows, battery = has_flows(roles), "battery" in roles
+    flows, battery = balance.has_flows(roles), "battery" in roles
     fields = MEASUREMENTS["site"].fields
     return {
         Quantity(name): _entity(kind, Quantity(name), fields[name].unit)
         for name, kind in _SITE.items()
-        if name in _DEMAND or (flows and (battery or not name.startswith("battery")))
+        if name in DEMAND_FIELDS or (flows and (battery or not name.startswith("battery")))
     }
+
+
+def expires_after_s(fast_s: float) -> int:
+    """Return after how many seconds without a message a sensor of a meter that is read every
+    `fast_s` is to be taken as unavailable by whoever shows it."""
+    return round(too_old_s(fast_s)) + _LATER_S
 
 
 def _means(quantity: Quantity, wiring: Wiring) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 
+from logger.derive.events import EventKind
 from logger.derive.registers import ceiling
 from logger.domain.limits import BORDER_MS
 from logger.domain.quantity import Quantity
@@ -69,9 +70,9 @@ class CounterValues:
 
 def breaks(source: Source, span: TimeSpan) -> list[Break]:
     """Return the counter resets and meter swaps in `span`, by time."""
-    kinds = {"kind": ("counter_reset", "meter_swapped")}
+    kinds = {"kind": (EventKind.COUNTER_RESET, EventKind.METER_SWAPPED)}
     found = [
-        Break(point.tags["meter"], point.time_ms, point.tags["kind"] == "meter_swapped")
+        Break(point.tags["meter"], point.time_ms, point.tags["kind"] == EventKind.METER_SWAPPED)
         for point in source.read("event", [span], kinds, ("text",))
         if "meter" in point.tags
     ]

@@ -14,16 +14,12 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from logger.domain import daychain
-from logger.domain.timespan import TimeSpan, merged
+from logger.domain.timespan import EVER, TimeSpan, merged
 from logger.points.line import FieldValue, Point
 from logger.report.source import Source, Tags
 
-EVER: TimeSpan = (946_684_800_000, 4_102_444_800_000)  # 2000 to 2100
 _DAY_MS = 86_400_000
 _AT_ONCE_MS = 31 * _DAY_MS
-_READ = {"import": ("total", "active_import"), "export": ("total", "active_export")} | {
-    f"import_t{n}": (f"T{n}", "active_import") for n in (1, 2, 3, 4)
-}
 
 
 class Kept(StrEnum):
@@ -235,10 +231,10 @@ def _content(
     if daychain.extended(running, text) != seal.fields["digest"]:
         return "its quarter hours or its closing counters were changed"
     read_ms = int(seal.fields["read"])
-    for name, (tariff, counter) in _READ.items():
+    for name, counter in daychain.COUNTERS.items():
         if name not in seal.fields:
             continue
-        value = counters.get((_key(seal), read_ms, tariff, counter))
+        value = counters.get((_key(seal), read_ms, counter.tariff, counter.field))
         if value is None:
             if kept is Kept.SOME:
                 return ""

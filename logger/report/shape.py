@@ -22,8 +22,8 @@ def energy(row: EnergyRow, currency: str) -> Plain:
     """Return one period of the energy report; kWh, money and ratios as they are."""
     return {
         "period": row.label,
-        "start": _iso(row.start_ms),
-        "end": _iso(row.end_ms),
+        "start": iso(row.start_ms),
+        "end": iso(row.end_ms),
         "import_kwh": number(row.grid_import),
         "export_kwh": number(row.grid_export),
         **{f"import_{name.lower()}_kwh": number(row.tariffs[name]) for name in sorted(row.tariffs)},
@@ -66,7 +66,7 @@ def doubts(found: CounterValues, total: EnergyRow, zone: ZoneInfo) -> list[dict[
         if begin < total.end_ms and end > total.start_ms
     }
     return [
-        {"meter": meter, "begin": _iso(begin, zone), "end": _iso(end, zone)}
+        {"meter": meter, "begin": iso(begin, zone), "end": iso(end, zone)}
         for begin, end, meter in sorted(seen)
     ]
 
@@ -99,8 +99,8 @@ def event(found: Event, zone: ZoneInfo) -> Plain:
         "kind": found.kind,
         "meter": found.meter or None,
         "phase": found.phase or None,
-        "begin": _iso(found.start_ms, zone),
-        "end": None if found.end_ms is None else _iso(found.end_ms, zone),
+        "begin": iso(found.start_ms, zone),
+        "end": None if found.end_ms is None else iso(found.end_ms, zone),
         "duration_s": found.duration_s,
         "extreme": found.extreme,
         "text": found.text,
@@ -122,7 +122,8 @@ def number(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _iso(stamp_ms: int, zone: ZoneInfo | None = None) -> str:
-    # Milliseconds only where there are any: borders of periods have none.
+def iso(stamp_ms: int, zone: ZoneInfo | None = None) -> str:
+    """Return a time as ISO 8601 in `zone` (UTC without one), with its offset. It has
+    milliseconds only where there are any: borders of periods have none."""
     stamp = datetime.fromtimestamp(stamp_ms / 1000, zone or UTC)
     return stamp.isoformat(timespec="milliseconds" if stamp_ms % 1000 else "seconds")

@@ -13,14 +13,14 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from logger.config.derive import Prices
+from logger.derive.events import EventKind
 from logger.domain.limits import BORDER_MS, QUARTER_MS
 from logger.domain.spot import NO_SPOTS, Spots
-from logger.domain.timespan import TimeSpan, merged
+from logger.domain.timespan import EVER, TimeSpan, merged
 from logger.report.calendar import Period
 from logger.report.charges import Charge, add, charges
 from logger.report.counted import Bounds
 from logger.report.countervalues import CounterValues, Series
-from logger.report.daychain import EVER
 from logger.report.energy import gather, report
 from logger.report.energyrow import EnergyRow
 from logger.report.events import Event, joined, within
@@ -33,8 +33,13 @@ NOTE = (
 )
 # What a reader of a statement must know; events of all meters concern each.
 _NAMED = (
-    *("counter_reset", "meter_swapped", "clock_step", "meter_silent"),
-    *("mains_outage", "logger_outage", "ct_ratio_changed"),
+    EventKind.COUNTER_RESET,
+    EventKind.METER_SWAPPED,
+    EventKind.CLOCK_STEP,
+    EventKind.METER_SILENT,
+    EventKind.MAINS_OUTAGE,
+    EventKind.LOGGER_OUTAGE,
+    EventKind.CT_RATIO_CHANGED,
 )
 _LOOK_BACK_MS = 40 * 86_400_000  # for the serial number, which is told every hour or so
 

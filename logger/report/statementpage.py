@@ -15,7 +15,7 @@ from logger.domain.timespan import TimeSpan
 from logger.report.amounts import cells, heads, kwh, remark
 from logger.report.daychain import Checked
 from logger.report.energyrow import EnergyRow
-from logger.report.shape import amounts, number
+from logger.report.shape import amounts, iso, number
 from logger.report.statement import NOTE, Exchange, Statement
 
 Plain = dict[str, Any]
@@ -49,21 +49,21 @@ def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
         "meter": found.meter,
         "role": found.role,
         "cost_centre": found.cost_centre,
-        "serials": [{"serial": text, "since": _iso(at, zone)} for at, text in found.serials],
+        "serials": [{"serial": text, "since": iso(at, zone)} for at, text in found.serials],
         "registers": [
             {
                 "register": one.name,
-                "opening": _iso(one.opening[0], zone),
+                "opening": iso(one.opening[0], zone),
                 "opening_kwh": float(one.opening[1]),
-                "closing": _iso(one.closing[0], zone),
+                "closing": iso(one.closing[0], zone),
                 "closing_kwh": float(one.closing[1]),
             }
             for one in found.registers
         ],
         "swaps": [
             {"register": one.name,
-             "last": _iso(one.last[0], zone), "last_kwh": float(one.last[1]),
-             "first": _iso(one.first[0], zone), "first_kwh": float(one.first[1])}
+             "last": iso(one.last[0], zone), "last_kwh": float(one.last[1]),
+             "first": iso(one.first[0], zone), "first_kwh": float(one.first[1])}
             for one in found.exchanges
         ],
         "rows": [_row(row, currency) for row in found.rows],
@@ -71,19 +71,19 @@ def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
         "events": [
             {
                 "kind": one.kind,
-                "begin": _iso(one.start_ms, zone),
-                "end": None if one.end_ms is None else _iso(one.end_ms, zone),
+                "begin": iso(one.start_ms, zone),
+                "end": None if one.end_ms is None else iso(one.end_ms, zone),
                 "text": one.text,
             }
             for one in found.events
         ],
         "estimates": [
-            {"begin": _iso(one.span[0], zone), "end": _iso(one.span[1], zone),
+            {"begin": iso(one.span[0], zone), "end": iso(one.span[1], zone),
              "import_kwh": one.drawn, "text": one.text}
             for one in found.estimates
         ],
         "demand_charges": [
-            {"begin": _iso(one.span[0], zone), "end": _iso(one.span[1], zone), **one.plain()}
+            {"begin": iso(one.span[0], zone), "end": iso(one.span[1], zone), **one.plain()}
             for one in found.charges
         ],
         "sure": found.sure,
@@ -291,8 +291,3 @@ def swapped(one: Exchange, zone: ZoneInfo) -> str:
     """Return the readings at a swap for people."""
     old, new = (f"{value} kWh on {moment(at, zone)}" for at, value in (one.last, one.first))
     return f"{one.name} at the swap: old meter {old}, new meter {new}"
-
-
-def _iso(at_ms: int, zone: ZoneInfo) -> str:
-    stamp = datetime.fromtimestamp(at_ms / 1000, zone)
-    return stamp.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds")

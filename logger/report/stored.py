@@ -12,7 +12,7 @@ from logger.config import Config
 from logger.config.token import READ_TOKEN_VARIABLE, from_environment
 from logger.domain import times
 from logger.domain.spot import NO_SPOTS, Spots
-from logger.domain.timespan import TimeSpan
+from logger.domain.timespan import EVER, TimeSpan
 from logger.models import load as load_model
 from logger.prices import kept
 from logger.report import charges, shape
@@ -26,7 +26,6 @@ from logger.report.source import BufferSource, Lines, Source
 from logger.store.query import StoredLines
 
 _QUERY_PATIENCE = 3  # a query may take so many times influxdb.timeout, which is for writes
-_EVER_MS = 946_684_800_000  # 2000: nothing was logged before
 _AHEAD_MS = 86_400_000  # a clock may have been ahead
 
 
@@ -114,7 +113,7 @@ def spots(config: Config) -> Spots:
 
 def events(points: Source, until_ms: int, tags: Mapping[str, Sequence[str]]) -> list[Event]:
     """Return all events up to a time: what spans it began before, and may end after."""
-    return joined(points.read("event", [(_EVER_MS, until_ms + _AHEAD_MS)], tags, ()))
+    return joined(points.read("event", [(EVER[0], until_ms + _AHEAD_MS)], tags, ()))
 
 
 def default_span(first: int | None, last: int | None, config: Config, now_ms: int) -> TimeSpan:

@@ -10,11 +10,10 @@ from logger.buffer import Books, BufferState
 from logger.delivery import LaneState
 from logger.domain.datamodel import Lane
 from logger.domain.records import FieldValue, LoggerCounts
+from logger.latest import too_old_s
 from logger.models.register import Job
 from logger.store.state import STORE_HINT, lasting
 
-# A meter that gave nothing for this many turns, or this many seconds, is reported.
-_TURNS, _AT_LEAST_S = 3, 15.0
 _SOON_FULL_DAYS = 7.0
 _GIVES = {
     Job.FAST: "measured values",
@@ -87,7 +86,7 @@ def meter_problems(meters: Sequence[MeterHealth], started_ms: int, now_ms: int) 
         reason = f": {meter.error}" if meter.error else ""
         since = meter.last_good if meter.last_good is not None else started_ms
         age_s = (now_ms - since) / 1000
-        if age_s > max(_AT_LEAST_S, _TURNS * meter.interval_s):
+        if age_s > too_old_s(meter.interval_s):
             when = "never answered" if meter.last_good is None else f"nothing for {age_s:.0f} s"
             found.append(f"meter {meter.name}: {when}{reason}")
         elif lacking := _jobs_without(meter, started_ms, now_ms):
@@ -103,7 +102,7 @@ def _jobs_without(meter: MeterHealth, started_ms: int, now_ms: int) -> list[str]
         age_s = (now_ms - since) / 1000
         if one.last_good is None and job is Job.FAST:
             found.append(f"no {_GIVES[job]} yet")
-        elif age_s > max(_AT_LEAST_S, _TURNS * one.interval_s):
+        elif age_s > too_old_s(one.interval_s):
             when = "since the start" if one.last_good is None else f"for {age_s:.0f} s"
             found.append(f"no {_GIVES[job]} {when}")
     return found

@@ -10,17 +10,16 @@ from urllib.parse import quote
 from logger.config import Config
 from logger.config.http import Http
 from logger.config.mqtt import Mqtt
+from logger.domain import balance
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.domain.quantity import Quantity
-from logger.latest import SITE, planned, too_old_s
+from logger.latest import SITE, planned
 from logger.models import Model
 from logger.mqtt import entities, names
 from logger.share.quoted import slugs
 
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _HERE = ("localhost", "127.0.0.1", "::1")
-# Others wait a little longer for a value than the logger itself says that it is there, seconds.
-_LATE_S = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +127,15 @@ def subjects_of(config: Config, models: Mapping[str, Model]) -> list[Subject]:
             meter.name,
             slug,
             meter.role,
-            round(too_old_s(fast_s[meter.name])) + _LATE_S,
+            entities.expires_after_s(fast_s[meter.name]),
             list(_values(entities.of_meter(models[meter.model], meter.wiring))),
         )
         for meter, slug in zip(meters, own, strict=False)
     ]
     roles = [meter.role for meter in meters]
-    if entities.site_is_told(roles):
+    if balance.has_demand(roles):
         own_values = entities.of_site(roles)
-        gone_s = round(too_old_s(max(fast_s.values()))) + _LATE_S
+        gone_s = entities.expires_after_s(max(fast_s.values()))
         values = [Value(quantity, names.key(quantity), one) for quantity, one in own_values.items()]
         found.append(Subject(SITE, config.site.name, own[-1], "", gone_s, values))
     return found

@@ -9,8 +9,6 @@ from logger.share import evcc, paste, pastehttp, pastemqtt
 from logger.share.offers import Offer, Reach
 from logger.share.outlets import Broker, Subject, Web
 
-PROGRAMS = ("evcc", "mbmd", "telegraf", "home-assistant", "openhab", "iobroker")
-
 
 @dataclass(frozen=True, slots=True)
 class Ways:
@@ -23,7 +21,8 @@ class Ways:
 
 
 def told(program: str, ways: Ways) -> str:
-    """Return the sections for `program`, one of `PROGRAMS`, over all ways that it knows."""
+    """Return the sections for `program`, which is `evcc` or a key of `paste.FORMATS`, over all
+    ways that it knows."""
     if program == "evcc":
         return _evcc(ways)
     found = []

@@ -14,7 +14,7 @@ from logger.simulate.layout import WORLDS, places, usual_model
 from logger.simulate.line import VirtualLine
 from logger.simulate.mbusline import MbusLine
 from logger.simulate.mbusmeter import VirtualMbusMeter
-from logger.simulate.meter import ROLES, VirtualMeter
+from logger.simulate.meter import VirtualMeter
 from logger.simulate.quirk import Quirk
 from logger.simulate.quirks import QUIRKS, quirks_named
 from logger.simulate.served import Served
@@ -24,7 +24,6 @@ from logger.simulate.writing import Refusal
 __all__ = [
     "DEFAULT_METERS",
     "QUIRKS",
-    "ROLES",
     "WORLDS",
     "Incident",
     "MbusLine",

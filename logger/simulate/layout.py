@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from logger.domain.datamodel import ROLES
 from logger.domain.errors import SimulationError
 from logger.simulate.appliances import CIRCUITS
 from logger.simulate.incidents import Incident
@@ -67,7 +68,7 @@ def parts(
     A single load meter that bears no such name measures all of the load, several of them
     one part each. Raises SimulationError when there are more of them than parts.
     """
-    free = [part for part in known if part not in ("grid", "pv", "battery", "load")]
+    free = [part for part in known if part not in ROLES]
     found = dict(roles)
     loads = [address for address, role in roles.items() if role == "load"]
     for address in loads:

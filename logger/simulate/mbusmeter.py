@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from logger.mbus import frames
-from logger.mbus.records import SIZES, manufacturer_code
+from logger.mbus.records import BCD, SIZES, manufacturer_code
 from logger.models import Model, load
 from logger.models.record import HEADER_FIELDS, Kind, Record, rows_of
 from logger.simulate.meter import VirtualMeter
 from logger.simulate.registers import Setting
 
 _ELECTRICITY = 2
-_BCD = (9, 10, 11, 12, 14)
 # What values by phase look like here, by quantity: DIF without storage number, VIF, and
 # the unit of one count. How a real meter sends them is not known.
 _BY_PHASE = {
@@ -121,6 +120,6 @@ def _encode(dif: bytes, count: int) -> bytes:
     """Return the data of `count` in the type that `dif` says."""
     field = dif[0] & 0x0F
     size = SIZES[field]
-    if field in _BCD:
+    if field in BCD:
         return bytes.fromhex(f"{count % 10 ** (2 * size):0{2 * size}d}")[::-1]
     return count.to_bytes(size, "little", signed=True)

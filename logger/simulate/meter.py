@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, MutableMapping
 
+from logger.domain.datamodel import ROLES
 from logger.domain.errors import SimulationError
 from logger.models import MAX_REGISTERS_PER_REQUEST, Encoding, Model, Register
 from logger.models.encode import encode
@@ -33,7 +34,6 @@ from logger.simulate.writing import (
 log = logging.getLogger(__name__)
 
 READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
-ROLES = ("grid", "pv", "battery", "load")
 DEFAULT_BAUDRATE, DEFAULT_PARITY = 9600, "E"  # the factory setting of every model
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from logger.domain.datamodel import MEASUREMENTS, Lane
 from logger.domain.errors import BufferFileError
 from logger.domain.field import FieldType
+from logger.domain.timespan import EVER
 from logger.points.line import FieldValue, Point
 from logger.points.parse import decode
 from logger.store.rows import NewRow, new_rows
@@ -19,8 +20,6 @@ from logger.store.tools import missing_room
 from logger.texts import one_line
 
 PRECISIONS = ("s", "ms", "us", "ns")
-_EARLIEST_MS = 946_684_800_000  # 2000; with it, each unit's range of numbers is its own
-_LATEST_MS = 4_102_444_800_000  # 2100
 _TYPES = {
     FieldType.FLOAT: float,
     FieldType.INTEGER: int,
@@ -168,9 +167,10 @@ def _fits(value: FieldValue, kind: FieldType) -> bool:
 
 
 def _milliseconds(stamp: int, precision: str) -> int:
+    # Between 2000 and 2100 a number is a time in one unit only.
     for unit in PRECISIONS if precision == "auto" else (precision,):
         time_ms = _scaled(stamp, unit)
-        if _EARLIEST_MS <= time_ms < _LATEST_MS:
+        if EVER[0] <= time_ms < EVER[1]:
             return time_ms
     raise ValueError(f"timestamp {stamp} is not between 2000 and 2100 in {precision} precision")
 
