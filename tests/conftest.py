@@ -37,7 +37,7 @@ sys.dont_write_bytecode = False
 # The fast subset, `pytest -m fast`: files that start no process, no engine and wait for no
 # line. A file that is not named here is not part of it.
 _FAST = """
-alerts busload clock config dashboards decode delivery_outcome delivery_verdicts
+alerts busload clock config dashboards dashboards_config decode delivery_outcome delivery_verdicts
 derive_counters derive_events derive_flows derive_pipeline derive_quarters derive_rounds
 derive_windows models plan_lengths report_energy_rules report_lines
 """

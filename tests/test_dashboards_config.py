@@ -13,10 +13,11 @@ from logger import models
 from logger.config import load_config
 from logger.config.derive import Price, Prices
 from logger.domain.datamodel import MEASUREMENTS
+from logger.domain.netting import DEMAND_FIELDS
 from logger.grafana import DashboardOptions, Source, dashboard_options, dashboards, files
 from logger.grafana.alerts import rules
 from tests.boards import BOARDS, PRICES, ROOT
-from tests.grafana_queries import Json, panels
+from tests.grafana_queries import Json, panels, queries
 
 
 def test_prices_and_time_zone_come_from_the_configuration() -> None:
@@ -206,3 +207,28 @@ def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     assert '"repeat"' not in json.dumps(few)
     assert "$tag_meter" in json.dumps(few["meters.json"])
     assert "meters.json" not in dashboards(DashboardOptions(meters=1))
+
+
+@pytest.mark.parametrize(
+    ("roles", "flows", "demand"),
+    [
+        (("grid", "pv"), True, True),
+        (("grid", "battery"), False, True),
+        (("grid", "grid", "pv"), False, False),
+        (("pv", "battery"), False, False),
+    ],
+)
+def test_panels_ask_for_the_flows_and_the_demand_that_there_are(
+    tmp_path: Path, roles: tuple[str, ...], flows: bool, demand: bool
+) -> None:
+    _, boards = made_for(tmp_path, *(("pro380", role, "3P4W") for role in roles))
+    asked = {
+        field
+        for board in boards.values()
+        for query, _ in queries(board)
+        if 'FROM "site"' in query
+        for field in MEASUREMENTS["site"].fields
+        if f'"{field}"' in query
+    }
+    assert bool(asked - set(DEMAND_FIELDS)) is flows
+    assert bool(asked & set(DEMAND_FIELDS)) is demand

@@ -103,7 +103,7 @@ def _host(host: str) -> str:
 
 
 def _both(one: str, other: str) -> bool:
-    """Tell whether two addresses cannot be listened on at one port."""
+    """Return whether two addresses cannot be listened on at one port."""
     return one == other or any(
         a in _EVERYWHERE and _EVERYWHERE[a] in b for a, b in ((one, other), (other, one))
     )

@@ -25,7 +25,7 @@ class Stretch:
     until: Decimal
 
     def read_at(self, border_ms: int) -> bool:
-        """Tell whether its end is the reading at a border."""
+        """Return whether its end is the reading at a border."""
         return self.until_ms - border_ms < BORDER_MS
 
     def at(self, border_ms: int) -> Decimal:

@@ -288,6 +288,6 @@ class EnergyQuarters:
 
 
 def _touched(doubts: Iterable[TimeSpan], start_ms: int) -> bool:
-    """Tell whether one of the doubtful stretches touches the quarter hour at `start_ms`."""
+    """Return whether one of the doubtful stretches touches the quarter hour at `start_ms`."""
     end_ms = start_ms + QUARTER_MS
     return any(begin < end_ms and until >= start_ms + BORDER_MS for begin, until in doubts)

@@ -154,6 +154,12 @@ def next_day(kind: str, day: dt.date) -> dt.date:
     return first_day(kind, first_day(kind, day) + dt.timedelta(days=longest))
 
 
+def iso_utc(at_ms: int) -> str:
+    """Return a moment, milliseconds UTC, as ISO 8601: "2026-11-01T12:30:00.000Z"."""
+    moment = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _before(kind: str, day: dt.date, back: int) -> dt.date:
     for _ in range(back):
         day = first_day(kind, day) - dt.timedelta(days=1)

@@ -80,10 +80,9 @@ _ARROWS = (
 
 
 def shows(settings: DashboardOptions) -> bool:
-    """Tell whether there is something to draw: a grid meter, and PV or a battery beside it,
-    and none of them has counters only."""
-    beside = [role for role in ("pv", "battery") if settings.has(role)]
-    return bool(beside) and settings.live("grid", *beside)
+    """Return whether there is something to draw: flows, and no meter of them has counters
+    only."""
+    return settings.flow_powers and (not settings.has("battery") or settings.live("battery"))
 
 
 def _powers(settings: DashboardOptions) -> str:

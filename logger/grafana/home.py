@@ -153,7 +153,7 @@ def _chart(settings: DashboardOptions) -> Json:
         asked.append(target(of_role("pv", "-1 * "), "PV"))
     if settings.live("battery"):
         asked.append(target(of_role("battery"), "Battery"))
-    if settings.live("grid", "pv"):
+    if settings.flow_powers:
         asked.append(target(flow("load_power"), "Load"))
     if settings.live("grid"):
         asked.append(target(of_role("grid"), "Grid"))

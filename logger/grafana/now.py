@@ -72,7 +72,7 @@ def flows(settings: DashboardOptions) -> list[Json]:
     if settings.live("battery"):
         battery = target(_power("battery"), "Battery", source=LIVE)
         found.append(("Battery", battery, limits((0, CHARGE), base=DISCHARGE), solar))
-    if settings.live("grid", "pv"):
+    if settings.flow_powers:
         found.append(("Load", target(_load(), "Load"), limits(base=LOAD), solar))
     elif settings.live("load"):
         loads = target(_power("load"), "Measured loads", source=LIVE)

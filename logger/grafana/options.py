@@ -9,6 +9,7 @@ from logger import models
 from logger.config import Config
 from logger.config.alerts import Alerts
 from logger.config.derive import Events, Prices
+from logger.domain import balance
 from logger.domain.datamodel import ROLES
 
 # A reading so soon after a moment counts as the one at it, if slow jobs are not more often.
@@ -32,7 +33,8 @@ class DashboardOptions:
     `zone` is the IANA time zone of the installation: days begin and end there. Without
     `prices` nothing shows money. `roles` and `wirings` are those of the meters, `fields`
     what their models measure, `by_role` what those of one role do: a panel is made for what
-    is there. `centres` are the cost centres, each with the names of its meters.
+    is there. `flows` and `demand` say whether the site has them (`domain.balance`).
+    `centres` are the cost centres, each with the names of its meters.
     `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are, and
     `first` the name of the one that a dashboard of one meter begins with.
     `by_tariff` says that some meter counts the energy of each tariff apart.
@@ -44,6 +46,8 @@ class DashboardOptions:
     events: Events = field(default_factory=Events)
     alerts: Alerts = field(default_factory=Alerts)
     roles: frozenset[str] = frozenset(ROLES)
+    flows: bool = True
+    demand: bool = True
     wirings: frozenset[str] = frozenset({"3P4W", "3P3W", "1P2W"})
     fields: frozenset[str] = _USUAL
     by_role: Mapping[str, frozenset[str]] = field(
@@ -96,17 +100,22 @@ class DashboardOptions:
         return "voltage" in self.fields and "3P3W" in self.wirings
 
     def has(self, *roles: str) -> bool:
-        """Tell whether there is a meter of each of these roles."""
+        """Return whether there is a meter of each of these roles."""
         return self.roles >= set(roles)
 
     def measures(self, *names: str) -> bool:
-        """Tell whether some meter measures one of these fields."""
+        """Return whether some meter measures one of these fields."""
         return not self.fields.isdisjoint(names)
 
     def live(self, *roles: str, name: str = "active_power") -> bool:
-        """Tell whether there is a meter of each of these roles that measures `name`: some
+        """Return whether there is a meter of each of these roles that measures `name`: some
         have counters only."""
         return self.has(*roles) and all(name in self.by_role.get(one, ()) for one in roles)
+
+    @property
+    def flow_powers(self) -> bool:
+        """Whether `site` has powers: there are flows, of meters with more than counters."""
+        return self.flows and self.live("grid", "pv")
 
 
 def dashboard_options(config: Config) -> DashboardOptions:
@@ -115,6 +124,7 @@ def dashboard_options(config: Config) -> DashboardOptions:
     Raises ModelError for a model that is not there.
     """
     meters = [meter for bus in config.bus for meter in bus.meter]
+    roles = [meter.role for meter in meters]
     tables = {meter.model: models.load(meter.model, config.models_dir) for meter in meters}
     one_phase = {name for name, table in tables.items() if table.one_phase}
     return DashboardOptions(
@@ -123,7 +133,9 @@ def dashboard_options(config: Config) -> DashboardOptions:
         prices=config.prices,
         events=config.events,
         alerts=config.alerts,
-        roles=frozenset(meter.role for meter in meters),
+        roles=frozenset(roles),
+        flows=balance.has_flows(roles),
+        demand=balance.has_demand(roles),
         wirings=frozenset("1P2W" if m.model in one_phase else m.wiring for m in meters),
         fields=frozenset(one.field for table in tables.values() for one in table.registers),
         by_role={

@@ -86,7 +86,7 @@ _COLUMNS = {
 
 
 def shows(settings: DashboardOptions) -> bool:
-    """Tell whether the meters measure anything of this dashboard."""
+    """Return whether the meters measure anything of this dashboard."""
     return settings.measures(*_COLUMNS)
 
 

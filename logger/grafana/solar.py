@@ -108,7 +108,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
             ],
         ),
     ]  # fmt: skip
-    if not settings.live("grid", "pv"):  # counters only: there is no power to show
+    if not settings.flow_powers:
         power = []
     panels: list[Json] = [row("The range shown")]
     for title, (ratio, colour) in _RATIOS.items():

@@ -88,7 +88,7 @@ def _compared(settings: DashboardOptions) -> list[Json]:
 
 def _base(settings: DashboardOptions) -> str:
     last = "time > now() - 24h"
-    if settings.has("grid", "pv"):
+    if settings.flows:
         site = where(last, SITE)
         return f'SELECT round(percentile("load_power", {_BASE})) AS "W" FROM "site" {site}'
     of = GRID if settings.has("grid") else role("load")
@@ -152,8 +152,8 @@ def _tiles(settings: DashboardOptions) -> list[Json]:
                 links=[link("Energy and tariffs", TARIFFS)],
             )
         )  # fmt: skip
-    whose = [role for role in ("grid", "pv") if settings.has("grid", role)] or ["load"]
-    if settings.live(*whose):
+    whole = settings.live("grid" if settings.has("grid") else "load")
+    if settings.flow_powers or (whole and not settings.has("grid", "pv")):
         found.append(
             stat(
                 "Base load",
@@ -164,8 +164,8 @@ def _tiles(settings: DashboardOptions) -> list[Json]:
                 thresholds=limits(base=PLAIN), links=more,
             )
         )  # fmt: skip
-        if settings.has("grid"):
-            found.append(_demand(settings))
+    if settings.demand and settings.live("grid"):
+        found.append(_demand(settings))
     return found
 
 

@@ -7,9 +7,9 @@ that is too old is left out: a view that shows none shows no wrong one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from logger.domain.times import iso_utc
 from logger.latest.latest import SITE, Latest, Newest
 
 _FIELDS = frozenset(
@@ -32,10 +32,7 @@ _COUNTERS = frozenset({"active_import", "active_export"})
 
 def iso(at_ms: int | None) -> str | None:
     """Return a time as ISO 8601 in UTC, None for none."""
-    if at_ms is None:
-        return None
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if at_ms is None else iso_utc(at_ms)
 
 
 def of_meter(latest: Latest, name: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from logger import __version__
 from logger.domain.quantity import Quantity
 from logger.domain.records import FieldValue
+from logger.domain.times import iso_utc
 from logger.latest import Newest
 from logger.mqtt import names
 from logger.texts import one_line
@@ -39,7 +39,7 @@ def state(about: Mapping[str, str], values: Mapping[Quantity, Newest]) -> str:
     found: dict[str, FieldValue] = dict(about)
     fresh = {quantity: one for quantity, one in values.items() if one.fresh}
     if fresh:
-        found["time"] = _moment(max(one.at_ms for one in fresh.values()))
+        found["time"] = iso_utc(max(one.at_ms for one in fresh.values()))
     for quantity, one in fresh.items():
         found[names.key(quantity)] = one.value
     return _json(found)
@@ -116,11 +116,6 @@ def site(name: str) -> Device:
         model="inepro-logger",
         firmware=__version__,
     )
-
-
-def _moment(at_ms: int) -> str:
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _json(data: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ def report(
 
 
 def fine(shown: Sequence[Period]) -> bool:
-    """Tell whether periods are so short that quarter hours are read instead of counters."""
+    """Return whether periods are so short that quarter hours are read instead of counters."""
     return all(period.end_ms - period.start_ms <= _HOUR_MS for period in shown)
 
 

@@ -147,6 +147,6 @@ def place_of(text: str) -> Place:
 
 
 def open_to_others(text: str) -> bool:
-    """Tell whether other machines reach the place that `listen` names as `text`."""
+    """Return whether other machines reach the place that `listen` names as `text`."""
     place = place_of(text)
     return not (place.is_device or place.host in ("127.0.0.1", "::1", "localhost"))

@@ -16,7 +16,7 @@ class Writers:
         self._devices = {one for one in config.writers if one in config.listen}
 
     def may(self, name: str, *, device: bool) -> bool:
-        """Tell whether the client called `name` (its address, or its device) may write."""
+        """Return whether the client called `name` (its address, or its device) may write."""
         if not self._allowed:
             return False
         if device:

@@ -51,7 +51,7 @@ class Access:
         return bool(self._token)
 
     def right(self, token: str) -> bool:
-        """Tell whether `token` is the right one."""
+        """Return whether `token` is the right one."""
         return hmac.compare_digest(token.encode(), self._token.encode())
 
     def cookie(self) -> str:
