@@ -11,7 +11,7 @@ import pytest
 
 from logger.config import Config, load_config
 from logger.derive import Derive
-from logger.domain.spot import Kind
+from logger.domain.spot import PriceKind
 from logger.points.line import Point
 from logger.prices import kept
 from logger.prices.money import PriceList
@@ -53,7 +53,7 @@ def test_each_quarter_costs_what_its_price_says(
     watched: tuple[Derive, PriceWatch, Path], tmp_path: Path
 ) -> None:
     derive, watch, file = watched
-    kept.save(file, {Kind.IMPORT: BUY, Kind.EXPORT: {T0: Decimal("0.08")}}, "EUR")
+    kept.save(file, {PriceKind.IMPORT: BUY, PriceKind.EXPORT: {T0: Decimal("0.08")}}, "EUR")
     watch.refresh(T0)
     points = run(derive, 0, 46)
     # 0.5 kWh drawn, 0.125 fed back in each quarter; import of the third has no price.
@@ -66,7 +66,7 @@ def test_each_quarter_costs_what_its_price_says(
         2: {"priced_import": 0.0, "priced_export": 0.0},
     }  # fmt: skip
     # Prices that come meanwhile hold from the next quarter on.
-    spots = {Kind.IMPORT: BUY, Kind.EXPORT: dict.fromkeys(BUY, Decimal("1"))}
+    spots = {PriceKind.IMPORT: BUY, PriceKind.EXPORT: dict.fromkeys(BUY, Decimal("1"))}
     kept.save(file, spots, "EUR")
     watch.refresh(T0)
     later = run(derive, 46, 61)
@@ -92,7 +92,7 @@ def test_without_prices_that_can_be_used_nothing_costs_nothing(
     if what == "damaged":
         file.write_text("import,now\n", encoding="utf-8")
     elif what != "none":
-        kept.save(file, {Kind.IMPORT: BUY}, "NOK")
+        kept.save(file, {PriceKind.IMPORT: BUY}, "NOK")
     watch.refresh(T0)
     assert fields(run(derive, 0, 31)) == {
         key: {"priced_import": 0.0, "priced_export": 0.0} for key in (0, 1)
@@ -109,7 +109,7 @@ def test_the_running_logger_keeps_them(tmp_path: Path) -> None:
     config = configured(tmp_path)
     begin = time.time_ns() // 1_000_000 // QUARTER * QUARTER - 8 * QUARTER
     spots = {begin + at - T0: price for at, price in BUY.items()}
-    kept.save(kept.beside(config.buffer.path), {Kind.IMPORT: spots}, "EUR")
+    kept.save(kept.beside(config.buffer.path), {PriceKind.IMPORT: spots}, "EUR")
     app = App(config)
     app.start()
     try:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logger.domain.errors import BufferFileError, PriceError
-from logger.domain.spot import Kind, gaps, runs
+from logger.domain.spot import PriceKind, gaps, runs
 from logger.prices import kept
 from tests.price_shell import QUARTER, VIENNESE, Shell
 from tests.price_texts import AWATTAR, ENERGY_CHARTS
@@ -130,7 +130,7 @@ def test_the_kept_file_is_checked_and_never_half(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PriceError, match="No space left on device; the prices are as they were"):
-        kept.save(shell.kept, {Kind.IMPORT: {0: Decimal(1)}}, "EUR")
+        kept.save(shell.kept, {PriceKind.IMPORT: {0: Decimal(1)}}, "EUR")
     assert shell.kept.read_text(encoding="utf-8") == whole
     assert not list(shell.directory.glob(".prices*"))
 
@@ -160,8 +160,8 @@ def test_what_is_kept_reads_back(
     tmp_path_factory: pytest.TempPathFactory, spot: dict[int, Decimal]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "round.csv"
-    kept.save(path, {Kind.EXPORT: spot}, "EUR")
-    assert kept.load(path, "EUR") == {Kind.EXPORT: spot}
+    kept.save(path, {PriceKind.EXPORT: spot}, "EUR")
+    assert kept.load(path, "EUR") == {PriceKind.EXPORT: spot}
     assert sum(end - begin for (begin, end), _ in runs(spot)) == QUARTER * len(spot)
     held = (max(spot) - min(spot)) // QUARTER + 1
     assert sum(end - begin for begin, end in gaps(spot)) == QUARTER * (held - len(spot))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from logger.domain import errors
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "logger"
 
@@ -55,3 +57,15 @@ def test_only_the_store_speaks_sql_to_the_file() -> None:
         if path.parent.name != "store" and words.search(path.read_text(encoding="utf-8"))
     ]
     assert not found
+
+
+def test_every_error_stands_in_the_drawing_of_the_tree_below_its_base() -> None:
+    above = ["LoggerError"]
+    for indent, name in re.findall(r"^([│ ]*)[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE):
+        above[len(indent) // 4 + 1 :] = [name]
+        assert getattr(errors, name).__base__.__name__ == above[-2], name
+    raised = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    lacking = {name for name in raised if name.endswith("Error")} - set(
+        re.findall(r"\w+Error", errors.__doc__ or "")
+    )
+    assert not lacking

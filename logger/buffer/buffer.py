@@ -51,7 +51,7 @@ class Buffer:
         memory_bytes: int = MEMORY_BYTES,
         store: bool = False,
     ) -> None:
-        """With `store` the points stay here, as nothing takes them: packed tightly, at leisure."""
+        """With `store` the points stay here, as nothing takes them: packed small."""
         self.path = path
         self.store = store
         self.now_ms = now_ms

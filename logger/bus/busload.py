@@ -156,8 +156,8 @@ def fitting(
 ) -> float | None:
     """Return a round fast interval for all meters of `bus` that fits; None as in `fastest`.
 
-    On M-Bus a slow job rides on a fast one only where one interval is a multiple of the
-    other: what was rounded is looked at again.
+    On M-Bus the telegram of a fast job serves a slow one only where one interval is a
+    multiple of the other: what was rounded is looked at again.
     """
     found = fastest(config, bus, models)
     while found is not None and found <= _LONGEST_S:

@@ -14,7 +14,7 @@ _FACTORY = "the meters' factory setting is 9600 baud, even parity, one stop bit"
 
 
 def parity_text(config: BusConfig) -> str:
-    """Return the parity of `config` as one says it."""
+    """Return the parity of `config` in words."""
     return "no parity" if config.parity == "none" else f"{config.parity} parity"
 
 

@@ -148,7 +148,7 @@ class Port:
         """Throw away what is left of earlier answers, but note whose they were."""
         port, drained = self._opened(), b""
         try:
-            for _ in range(_DRAINS):  # a babbling line never runs dry
+            for _ in range(_DRAINS):  # a line full of noise is never silent
                 if not (waiting := port.in_waiting):
                     break
                 drained += port.read(min(waiting, 4096))

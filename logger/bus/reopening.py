@@ -18,7 +18,7 @@ class Reopening:
 
     Only an answer ends them: a gateway that takes a connection and closes it again has not
     come back. A line on which nobody answers for `renew_s` may hang (a gateway that lost
-    us, an adapter that lost its wits): its port is closed and opened, more and more rarely.
+    us, an adapter that hangs): its port is closed and opened, more and more rarely.
     """
 
     def __init__(self, name: str, port: str, renew_s: float, clock: Callable[[], float]) -> None:

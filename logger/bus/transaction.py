@@ -175,7 +175,7 @@ class Bus:
     ) -> None:
         """Write `words` from `register` on, with function 6 or 16, and check the answer.
 
-        Raises like `read`, and ValueError for an address that is nobody's or everybody's.
+        Raises like `read`, and ValueError for an address that is not that of one meter.
         """
         if not 1 <= address <= 247:
             raise ValueError(f"address {address}: a write goes to one meter, 1 to 247")
@@ -196,7 +196,7 @@ class Bus:
         self._ready(_COMES_WITHIN_S)
 
     def close(self) -> None:
-        """Close the port; it may be used again. What is still held is let go of before."""
+        """Close the port; it may be used again. Jobs that are still held are ended first."""
         with contextlib.closing(self._port):
             self.sharing.watch.finish()
 

@@ -123,7 +123,7 @@ class Watch:
         self.go_on()
 
     def go_on(self) -> None:
-        """Listen for those that are held, while nothing waits for the line, and let go of
+        """Listen for those that are held, while nothing waits for the line, and end
         those that need it no more, in their order."""
         now = self._clock()
         left = [max(mark.until - now, mark.quiet_s) for mark, _ in self._held if mark.held]

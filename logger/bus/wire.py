@@ -24,4 +24,4 @@ class Wire(Protocol):
         """Wait until everything is sent."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""

@@ -176,7 +176,8 @@ def until_full_of(state: dict[str, Any]) -> str:
 
 def days(path: Path, books: Books | None) -> Checked:
     """Check the chain of days in a buffer file with these books; nothing where it has none."""
-    from logger.report.daychain import EVER, Checked, Kept, check
+    from logger.domain.timespan import EVER
+    from logger.report.daychain import Checked, Kept, check
     from logger.report.source import BufferSource
     from logger.store.query import StoredLines
 

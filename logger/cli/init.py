@@ -165,7 +165,7 @@ def _scanned(given: Answers) -> list[Meter]:
     known = [one for one in found if one.model]
     if not known:
         return []
-    seen = roles.look(scan.line_config(port), known, models)
+    seen = roles.read_now(scan.line_config(port), known, models)
     guessed = roles.guess([seen.get(one, roles.Now()) for one in known], _hour(given.zone))
     places = ask.places(known, draft.named(known, guessed), seen)
     return [

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from logger.config import Config
-    from logger.domain.spot import Kind, Spot, Spots
+    from logger.domain.spot import PriceKind, Spot, Spots
     from logger.domain.timespan import TimeSpan
     from logger.points.line import Point
     from logger.report.source import Source
@@ -26,7 +26,7 @@ def since(config: Config) -> int:
     return midnight_ms(first, ZoneInfo(config.site.timezone))
 
 
-def late(config: Config, kind: Kind, old: Spot, new: Spot, until_ms: int) -> TimeSpan | None:
+def late(config: Config, kind: PriceKind, old: Spot, new: Spot, until_ms: int) -> TimeSpan | None:
     """Return the span of which costs are to be made anew when `new` prices of a kind have come,
     with what an earlier import left to do, and note it: this one may end before they are."""
     from logger.cli import pricerows

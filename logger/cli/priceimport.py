@@ -10,7 +10,7 @@ from logger.cli import pricerows
 
 if TYPE_CHECKING:
     from logger.config import Config
-    from logger.domain.spot import Kind, Spot
+    from logger.domain.spot import PriceKind, Spot
     from logger.prices.reading import Taken
     from logger.store.rows import NewRow
 
@@ -75,7 +75,7 @@ def show_import(
         )
 
 
-def points_as_rows(loaded: Config, kind: Kind, spot: Spot) -> list[NewRow]:
+def points_as_rows(loaded: Config, kind: PriceKind, spot: Spot) -> list[NewRow]:
     """Return points of the prices as rows of the buffer, which has room for them."""
     from zoneinfo import ZoneInfo
 

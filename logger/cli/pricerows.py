@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from logger.config import Config
-    from logger.domain.spot import Kind, Spot, Spots
+    from logger.domain.spot import PriceKind, Spot, Spots
     from logger.domain.timespan import TimeSpan
 
 _QUARTER_S = 900
 
 
-def one_kind(text: str) -> Kind:
+def one_kind(text: str) -> PriceKind:
     """Return what `--kind` names; the words of the configuration are known, too."""
-    from logger.domain.spot import Kind
+    from logger.domain.spot import PriceKind
 
-    words = {**{kind.value: kind for kind in Kind}, **{kind.tag: kind for kind in Kind}}
+    words = {**{kind.value: kind for kind in PriceKind}, **{kind.tag: kind for kind in PriceKind}}
     if text not in words:
         raise typer.BadParameter(f"--kind {text}: expected import or export")
     return words[text]
 
 
-def kinds(text: str | None) -> Collection[Kind]:
+def kinds(text: str | None) -> Collection[PriceKind]:
     """Return what `--kind` names, all without it."""
-    from logger.domain.spot import Kind
+    from logger.domain.spot import PriceKind
 
-    return list(Kind) if text is None else [one_kind(text)]
+    return list(PriceKind) if text is None else [one_kind(text)]
 
 
 def known_zone(text: str | None) -> str | None:
@@ -72,16 +72,16 @@ def length_ms(seconds: float | None) -> int | None:
     return round(seconds * 1000)
 
 
-def needed(config: Config) -> list[Kind]:
+def needed(config: Config) -> list[PriceKind]:
     """Return the kinds of prices that a formula of the configuration needs."""
-    from logger.domain.spot import Kind
+    from logger.domain.spot import PriceKind
 
     valid = config.prices.valid
-    found = [Kind.IMPORT] if any(one.buy_formula for one in valid) else []
-    return found + ([Kind.EXPORT] if any(one.sell_formula for one in valid) else [])
+    found = [PriceKind.IMPORT] if any(one.buy_formula for one in valid) else []
+    return found + ([PriceKind.EXPORT] if any(one.sell_formula for one in valid) else [])
 
 
-def about(kind: Kind, spot: Spot, zone: ZoneInfo) -> dict[str, Any]:
+def about(kind: PriceKind, spot: Spot, zone: ZoneInfo) -> dict[str, Any]:
     """Return what there is of a kind, and what is missing."""
     from logger.domain.spot import gaps
 
@@ -98,7 +98,7 @@ def about(kind: Kind, spot: Spot, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def rows(
-    config: Config, spots: Spots, wanted: Collection[Kind], span: TimeSpan, zone: ZoneInfo
+    config: Config, spots: Spots, wanted: Collection[PriceKind], span: TimeSpan, zone: ZoneInfo
 ) -> list[dict[str, Any]]:
     """Return a row for each price that holds in a span."""
     from logger.domain.spot import runs

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from logger.report.energyrow import EnergyRow
-    from logger.report.quality import Line
+    from logger.report.quality import QualityRow
 
 app = group("Energy, demand, quality, statements over days, weeks, months.")
 
@@ -217,7 +217,7 @@ def quality(
         typer.echo(f"{html}: written", err=True)
 
 
-def _show_quality(lines: list[Line]) -> None:
+def _show_quality(lines: list[QualityRow]) -> None:
     from logger.cli.console import console, fitting
     from logger.cli.table import Table
     from logger.report.page import percent

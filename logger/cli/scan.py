@@ -131,7 +131,7 @@ def _write(
 
     zone = machine.zone()
     usual = draft.most_usual(found)
-    seen = roles.look(draft.line_of(port, usual, models), usual, models)
+    seen = roles.read_now(draft.line_of(port, usual, models), usual, models)
     guessed = roles.guess([seen.get(one, roles.Now()) for one in usual], hour_of(now_ms(), zone))
     given = draft.named(usual, guessed)
     if asking:

@@ -15,7 +15,7 @@ from logger.domain.limits import FREQUENCY_HIGH, FREQUENCY_LOW, VOLTAGE_HIGH, VO
 
 _Volts = Annotated[float, Field(gt=0, le=1000)]
 _Hertz = Annotated[float, Field(gt=0, le=100)]
-# A kWh may cost 2000 rupiah; a million is a slip of the hand in any currency.
+# A kWh may cost 2000 rupiah; a million is a mistake in any currency.
 _Price = Annotated[float, Field(ge=-1_000_000, le=1_000_000)]
 
 

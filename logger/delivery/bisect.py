@@ -110,7 +110,7 @@ def _ask_again(
     stopping: Callable[[], bool],
 ) -> None:
     """Send each suspect alone once more: a proxy that refused everything for a while may
-    have come to its senses between a suspect and the lines that it took."""
+    have begun to work again between a suspect and the lines that it took."""
     for index in suspects:
         if verdict.stopped is not None or stopping():
             return

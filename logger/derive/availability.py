@@ -1,4 +1,4 @@
-"""Events about who is there: a meter is silent, the mains were off, the logger was.
+"""Events about gaps: a meter is silent, the mains were off, the logger was off.
 
 After a gap the meter's power-down counter decides: it rose, so the meter itself was
 without supply; if not, only the logger was off. The event also says by how much the
@@ -71,7 +71,7 @@ class Availability:
         self._restart: _Restart | None = None
 
     def wanted(self) -> set[str]:
-        """Return the meters whose identity would settle a question."""
+        """Return the meters whose identity job would explain a gap."""
         return {
             name
             for name, record in self._records.items()

@@ -12,8 +12,8 @@ _DAY = timedelta(days=1)
 def built_ms(package: Path = PACKAGE) -> int:
     """Return the day of the build, 0:00 UTC, in milliseconds since 1970.
 
-    A wheel has it in `build-date.txt` (hatch_build.py). A checkout was not built: the day
-    its package was laid down stands in, by the time of the file. 0 when nothing tells.
+    A wheel has it in `build-date.txt` (hatch_build.py). A checkout was not built:
+    there it is the day of the package's file. 0 when neither is known.
     """
     try:
         text = (package / "build-date.txt").read_text(encoding="ascii")

@@ -160,7 +160,7 @@ class Clock:
             self._base = (mono, now, rate)
             return None
         if self._suspect is None or abs(self._suspect[1] - error) >= STEP_S:
-            self._suspect = (mono, error)  # a jump there and back is nobody's time
+            self._suspect = (mono, error)  # there and back again: neither is taken over
             return None
         if mono - self._suspect[0] < CONFIRM_S:
             return None

@@ -72,7 +72,7 @@ class EnergyQuarters:
         self._known: dict[str, _Meter] = {}
 
     def feed(self, reading: Reading) -> list[EnergyQuarter]:
-        """Take a reading; return the quarters that it completes, some of many."""
+        """Take a reading; return the quarters that it completes, `_AT_ONCE` at most."""
         info = self._meters.get(reading.meter)
         if info is None or reading.job not in {Job.FAST, Job.SLOW}:
             return []
@@ -88,7 +88,7 @@ class EnergyQuarters:
         return self._close(info, known)
 
     def tick(self, now_ms: int) -> list[EnergyQuarter]:
-        """Return the quarters that are complete by time alone, some of many."""
+        """Return the quarters that are complete by time alone, `_AT_ONCE` at most."""
         found: list[EnergyQuarter] = []
         for name, known in self._known.items():
             known.seen_ms = max(known.seen_ms, now_ms)
@@ -185,7 +185,7 @@ class EnergyQuarters:
     def _close(
         self, info: MeterInfo, known: _Meter, *, waiting: bool = True
     ) -> list[EnergyQuarter]:
-        """Give the quarters whose ends are known, some of many; `waiting` for the power."""
+        """Return the quarters whose ends are known, `_AT_ONCE` at most; `waiting` for the power."""
         found: list[EnergyQuarter] = []
         if any(one not in known.tracks for one in _TOTALS):
             return found

@@ -1,4 +1,4 @@
-"""What the stages know of a meter beforehand, and small words they share. Pure."""
+"""What the stages know of a meter beforehand, and small functions they share. Pure."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from logger.domain.limits import QUARTER_MS
 from logger.domain.timespan import TimeSpan, merged
 
 
-class Kind(StrEnum):
+class PriceKind(StrEnum):
     """What is priced: energy that is drawn, or that is fed back."""
 
     IMPORT = "import"
@@ -24,12 +24,12 @@ class Kind(StrEnum):
     @property
     def tag(self) -> str:
         """The tag `kind` of measurement `price`: as the keys of `[prices]` are called."""
-        return "buy" if self is Kind.IMPORT else "sell"
+        return "buy" if self is PriceKind.IMPORT else "sell"
 
 
 # A kWh, in the currency of the configuration, by the beginning of the quarter, ms UTC.
 Spot = Mapping[int, Decimal]
-Spots = Mapping[Kind, Spot]
+Spots = Mapping[PriceKind, Spot]
 NO_SPOTS: Spots = {}
 
 

@@ -40,7 +40,7 @@ WORDS: Mapping[str, tuple[str, int]] = {
 NOW = "now"
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 _NUMBER = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
-_LONGEST_S = 100 * 366 * 86400.0  # what is longer is a slip of the hand
+_LONGEST_S = 100 * 366 * 86400.0  # what is longer is a mistake
 _YEARS = range(1970, 2200)
 
 

@@ -11,7 +11,7 @@ from logger.grafana.flow import FLOW
 from logger.grafana.frame import HOME, PHASES, QUALITY
 from logger.grafana.options import DashboardOptions
 from logger.grafana.rule import TIME, Rules, ask, place, reduce, step, threshold, value
-from logger.grafana.voltages import BETWEEN, TO_NEUTRAL, Kind
+from logger.grafana.voltages import BETWEEN, TO_NEUTRAL, VoltageKind
 
 _WEEK = 7 * 86400
 
@@ -20,7 +20,7 @@ _WEEK = 7 * 86400
 class _Voltages:
     """Voltages with common limits: those to neutral, or those between phases."""
 
-    kind: Kind
+    kind: VoltageKind
     uid: str
     title: str
 

@@ -27,7 +27,7 @@ _LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class VoltageKind:
     """Voltages that are compared with one pair of limits; `factor` times those to neutral."""
 
     name: str
@@ -44,17 +44,17 @@ class Kind:
         return voltage_bands(self.factor)
 
 
-TO_NEUTRAL = Kind("Voltage", POWERS, 1.0)
-BETWEEN = Kind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]))
+TO_NEUTRAL = VoltageKind("Voltage", POWERS, 1.0)
+BETWEEN = VoltageKind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]))
 
 
-def kinds(settings: DashboardOptions) -> list[Kind]:
+def kinds(settings: DashboardOptions) -> list[VoltageKind]:
     """Return the kinds of voltages that the meters measure."""
     found = [TO_NEUTRAL] if settings.phase_voltages else []
     return [*found, BETWEEN] if settings.line_voltages else found
 
 
-def summary(kind: Kind, width: int) -> list[Json]:
+def summary(kind: VoltageKind, width: int) -> list[Json]:
     """Return the share within the normal band, and the extremes."""
     (low, high), _ = kind.bands()
     rest = width - 2 * width // 3
@@ -84,7 +84,7 @@ def summary(kind: Kind, width: int) -> list[Json]:
     ]  # fmt: skip
 
 
-def _weeks(kind: Kind, band: int, least: float) -> Json:
+def _weeks(kind: VoltageKind, band: int, least: float) -> Json:
     low, high = kind.bands()[band]
     limit = ("+/- 10 %", "+10/-15 %")[band]
     query = share("quality_voltage", low, high, f'{_WEEK}, "phase"', kind.phases)
@@ -108,7 +108,7 @@ def _weeks(kind: Kind, band: int, least: float) -> Json:
     )  # fmt: skip
 
 
-def voltages(kind: Kind, settings: DashboardOptions) -> list[Json]:
+def voltages(kind: VoltageKind, settings: DashboardOptions) -> list[Json]:
     """Return curves of the means, and the weeks."""
     low, high = (
         kind.factor * settings.events.voltage_low, kind.factor * settings.events.voltage_high

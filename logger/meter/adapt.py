@@ -25,7 +25,7 @@ _MINUTE_MS = 60_000
 RETRY_AFTER_MS = tuple(minutes * _MINUTE_MS for minutes in (5, 60, 6 * 60, 24 * 60, 7 * 24 * 60))
 # A block that worked before has to fail in so many jobs before it is cut.
 STRIKES = 3
-# So many values are called by their names.
+# In a message so many values are named one by one.
 _FEW = 3
 
 

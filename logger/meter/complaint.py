@@ -1,4 +1,4 @@
-"""What the log says of a meter that fails: changes only, and a flutter once. Pure."""
+"""What the log says of a meter that fails: changes only, once if it comes and goes. Pure."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _WITNESSES = 2
 
 @dataclass(slots=True)
 class Round:
-    """What one job has come to so far. `started` and `ended` are monotonic, in seconds."""
+    """What one job has read so far. `started` and `ended` are monotonic, in seconds."""
 
     job: Job
     started: float

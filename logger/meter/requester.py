@@ -78,7 +78,7 @@ class Requester:
     def ask(self, block: Block) -> list[int]:
         """Return the words of `block`.
 
-        Raises BusError when this block failed, Over when the meter is away or when
+        Raises BusError when this block failed, JobAborted when the meter is away or when
         question and answer do not match.
         """
         self.resynchronise(block)
@@ -117,7 +117,7 @@ class Requester:
         return answered_ms(self._bus, now_ms)
 
     def resynchronise(self, block: Block) -> None:
-        """Make sure that the next answer is to the next question. Raises Over (`block`)."""
+        """Make sure that the next answer is to the next question. Raises JobAborted (`block`)."""
         if not self._bus.unsure(self._meter.address):
             return
         patience_s = self._patience_s

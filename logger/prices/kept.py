@@ -25,7 +25,7 @@ from pathlib import Path
 from logger.disk.durable import replace
 from logger.domain.errors import PriceError
 from logger.domain.limits import QUARTER_MS
-from logger.domain.spot import Kind, Spot, Spots, quarters, runs
+from logger.domain.spot import PriceKind, Spot, Spots, quarters, runs
 from logger.domain.timespan import TimeSpan
 
 _HEAD = "# inepro-logger prices, {} a kWh"
@@ -62,11 +62,11 @@ def load(path: Path, currency: str) -> Spots:
         raise _damaged(path, f"line 1: expected {_HEAD.format(currency)!r}, not {first[:60]!r}")
     if not lines or lines[-1] != _seal(lines[:-1]):
         raise _damaged(path, "its last line does not fit to what is before it")
-    found: dict[Kind, dict[int, Decimal]] = {}
+    found: dict[PriceKind, dict[int, Decimal]] = {}
     for number, line in enumerate(lines[:-1], start=2):
         try:
             kind, start, end, price = line.split(",")
-            own = found.setdefault(Kind(kind), {})
+            own = found.setdefault(PriceKind(kind), {})
             own.update(dict.fromkeys(quarters((_moment(start), _moment(end))), Decimal(price)))
         except (ValueError, InvalidOperation) as err:
             raise _damaged(path, f"line {number}: {line[:80]!r}") from err
@@ -140,7 +140,7 @@ def _owing(path: Path) -> Path:
     return path.with_name(f"{path.name}.owed")
 
 
-def merged(old: Spots, kind: Kind, new: Spot) -> tuple[Spots, int]:
+def merged(old: Spots, kind: PriceKind, new: Spot) -> tuple[Spots, int]:
     """Return the prices with new ones, which replace older ones, and how many quarter hours
     got another price than they had."""
     before = old.get(kind, {})
@@ -148,9 +148,9 @@ def merged(old: Spots, kind: Kind, new: Spot) -> tuple[Spots, int]:
     return {**old, kind: {**before, **new}}, changed
 
 
-def without(old: Spots, kinds: Collection[Kind], start: int, end: int) -> tuple[Spots, int]:
+def without(old: Spots, kinds: Collection[PriceKind], start: int, end: int) -> tuple[Spots, int]:
     """Return the prices without those from `start` to `end`, and how many quarter hours went."""
-    left: dict[Kind, Spot] = {}
+    left: dict[PriceKind, Spot] = {}
     gone = 0
     for kind, spot in old.items():
         own = {at: p for at, p in spot.items() if kind not in kinds or not start <= at < end}

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from logger.config.derive import Price, Prices
 from logger.domain.limits import QUARTER_MS
-from logger.domain.spot import Kind, Spots
+from logger.domain.spot import PriceKind, Spots
 from logger.domain.times import day_of, midnight_ms, next_day
 from logger.domain.timespan import TimeSpan
 
@@ -44,7 +44,7 @@ class PriceList:
         self._zone = zone
         self._valid = sorted(prices.valid, key=lambda price: price.since)
         self._since = [midnight_ms(price.since, zone) for price in self._valid]
-        self._spots = {kind: spots.get(kind, {}) for kind in Kind}
+        self._spots = {kind: spots.get(kind, {}) for kind in PriceKind}
 
     def at(self, moment_ms: int) -> Price | None:
         """Return the entry of the configuration that holds, None before the first."""
@@ -92,15 +92,15 @@ class PriceList:
                 (energy * _exact(price.buying(name)) for name, energy in tariffs.items()), _ZERO
             )
         else:
-            found.cost = self._moved(found, Kind.IMPORT, price, at_ms, drawn)
+            found.cost = self._moved(found, PriceKind.IMPORT, price, at_ms, drawn)
         if price.sell_formula is None:
             found.revenue = fed * _exact(price.sell)
         else:
-            found.revenue = self._moved(found, Kind.EXPORT, price, at_ms, fed)
+            found.revenue = self._moved(found, PriceKind.EXPORT, price, at_ms, fed)
         return found
 
     def _moved(
-        self, found: Money, kind: Kind, price: Price, at_ms: int, energy: Decimal
+        self, found: Money, kind: PriceKind, price: Price, at_ms: int, energy: Decimal
     ) -> Decimal | None:
         """Return energy times the imported price by its formula; note what has none."""
         start = at_ms - at_ms % QUARTER_MS
@@ -109,7 +109,7 @@ class PriceList:
             found.unpriced += energy
             found.missing |= bool(energy)
             return None
-        formula = price.buy_formula if kind is Kind.IMPORT else price.sell_formula
+        formula = price.buy_formula if kind is PriceKind.IMPORT else price.sell_formula
         assert formula is not None
         return energy * formula.price(spot)
 
@@ -121,7 +121,7 @@ class PriceList:
             return None
         if price.buy_formula is None:
             return fed * _exact(price.buying("total"))
-        return self._moved(Money(), Kind.IMPORT, price, at_ms, fed)
+        return self._moved(Money(), PriceKind.IMPORT, price, at_ms, fed)
 
     def standing(self, span: TimeSpan) -> Decimal:
         """Return the standing charges of a span: by day, of a month in equal parts by day, of

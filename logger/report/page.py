@@ -12,7 +12,7 @@ from logger.domain.limits import VOLTAGE_WINDOW_MS, voltage_bands
 from logger.domain.wiring import voltage_factor
 from logger.points.line import Point
 from logger.report import svg
-from logger.report.quality import BINS, REASONS, TITLE, Line
+from logger.report.quality import BINS, REASONS, TITLE, QualityRow
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -36,7 +36,7 @@ def page(
     site: str,
     zone: ZoneInfo,
     span: tuple[int, int],
-    lines: Sequence[Line],
+    lines: Sequence[QualityRow],
     windows: Sequence[Point],
     histograms: Mapping[str, Sequence[int]],
 ) -> str:
@@ -69,7 +69,7 @@ def page(
     return "\n".join([*parts, "</body></html>\n"])
 
 
-def _table(lines: Sequence[Line]) -> str:
+def _table(lines: Sequence[QualityRow]) -> str:
     head = (
         "<tr><th>week</th><th>meter</th><th>of</th><th>windows</th><th>valid</th>"
         "<th>±10 % / 49.5..50.5 Hz</th><th>+10/−15 % / 47..52 Hz</th><th>lowest</th>"

@@ -18,7 +18,7 @@ from logger.report.counted import Counted
 from logger.report.quarters import QuarterHour, QuarterHours
 
 _ZERO = Decimal(0)
-_SPLIT_MS = 7_200_000  # dividing a longer gap between two periods is worth a remark
+_SPLIT_MS = 7_200_000  # a longer gap that is divided between two periods is told
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ BINS = tuple(round(49.80 + 0.02 * step, 2) for step in range(20))
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QualityRow:
     """One line of the report: a period, a meter, a phase ("" for the frequency)."""
 
     period: str
@@ -55,11 +55,11 @@ class Line:
     verdict: str
 
 
-def quality(source: Source, shown: Sequence[Period], tags: Tags) -> list[Line]:
+def quality(source: Source, shown: Sequence[Period], tags: Tags) -> list[QualityRow]:
     """Return the lines for each of `shown`, meter and phase that has windows."""
     labels = {(period.start_ms, period.end_ms): period.label for period in shown}
     spans = list(labels)
-    found: list[Line] = []
+    found: list[QualityRow] = []
     bands: Bands = {
         phases: voltage_bands(factor)
         for phases, factor in (((*NEUTRAL_PHASES, "total"), 1.0), (LINE_PHASES, SQRT3))
@@ -78,7 +78,7 @@ def quality(source: Source, shown: Sequence[Period], tags: Tags) -> list[Line]:
 
 def _line(
     tally: Tally, quantity: str, labels: dict[tuple[int, int], str], needed: Sequence[float]
-) -> Line:
+) -> QualityRow:
     shares = [count / tally.valid for count in tally.within] if tally.valid else [None, None]
     planned = (tally.span[1] - tally.span[0]) / _WINDOW_MS[quantity]
     if tally.valid < _ENOUGH * planned:
@@ -87,7 +87,7 @@ def _line(
         verdict = "within"
     else:
         verdict = "outside"
-    return Line(
+    return QualityRow(
         period=labels[tally.span],
         quantity=quantity,
         meter=tally.tags["meter"],

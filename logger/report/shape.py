@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from logger.report.countervalues import CounterValues
 from logger.report.energyrow import EnergyRow
 from logger.report.events import Event
-from logger.report.quality import Line
+from logger.report.quality import QualityRow
 
 Plain = dict[str, Any]
 
@@ -71,7 +71,7 @@ def doubts(found: CounterValues, total: EnergyRow, zone: ZoneInfo) -> list[dict[
     ]
 
 
-def quality(line: Line) -> Plain:
+def quality(line: QualityRow) -> Plain:
     """Return one line of the quality report; shares 0..1."""
     unit, narrow, wide = (
         ("v", "plus_minus_10_percent", "plus_10_minus_15_percent")

@@ -158,7 +158,7 @@ class BufferFile(Committing):
         self.count()
 
     def rebuild(self, err: BufferFileError, now_ms: int) -> None:
-        """Mend the file if it is damaged: a reader says so, or wonders. A large file is not
+        """Mend the file if it is damaged: a reader says so, or suspects it. A large file is not
         wholly checked for a reader that is sure."""
         sure = isinstance(err, BufferCorruptError)
         if not sure or self.size() <= _CHECK_LIMIT:

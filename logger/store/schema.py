@@ -78,8 +78,8 @@ def last_stamp(database: Database) -> int | None:
     """Return the newest time in the file that a logger can have given, milliseconds UTC.
 
     An older version did not note it. A logger commits a row after the newest time in it
-    and an import may bring any time: a row that came to its state before its own time is
-    nobody's proof. Only the newest rows are looked at, for the file may be large.
+    and an import may bring any time: a row that came to its state before its own time
+    proves nothing. Only the newest rows are looked at, for the file may be large.
     """
     found: int | None = database.value(
         "SELECT max(last_ms) FROM (SELECT last_ms, changed_ms FROM rows ORDER BY id DESC LIMIT ?) "

@@ -40,7 +40,7 @@ class Now:
         return f"now {abs(self.power):.3f} kW {way}"
 
 
-def look(
+def read_now(
     line: BusConfig, found: Sequence[Found], models: Mapping[str, Model]
 ) -> Mapping[Found, Now]:
     """Return what each meter of `found` that has a table says; a silent one is left out."""

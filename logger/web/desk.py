@@ -111,6 +111,6 @@ class Desk:
 
 
 def _looked_at(answer: asyncio.Future[Any]) -> None:
-    """An error that nobody waits for any more is not worth a line in the log."""
+    """Keep an error that nobody waits for any more out of the log."""
     if not answer.cancelled():
         answer.exception()
