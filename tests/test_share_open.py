@@ -88,3 +88,26 @@ def test_secrets_are_left_to_the_reader_and_who_is_not_reached_is_told(
     assert http["power"]["auth"] == {"type": "bearer", "token": "TOKEN"}
     assert 'headers="Authorization=Bearer TOKEN"' in ways(path, "--for", "openhab")
     assert "It sends no token" in ways(path, "--for", "iobroker")
+
+
+# The units that Home Assistant takes for each device class ("Sensor entity").
+CLASS_UNITS = {
+    "voltage": "V", "current": "A", "power": "W", "reactive_power": "var", "energy": "kWh",
+    "apparent_power": "VA", "frequency": "Hz", "temperature": "°C", "power_factor": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["pro380", "grow-701", "ambition-2pu-ct"])
+def test_home_assistant_is_told_classes_that_fit_the_units(
+    written: Callable[[str], Path], model: str
+) -> None:
+    path = written("[share.modbus]\n")
+    path.write_text(path.read_text(encoding="utf-8").replace("pro380", model), encoding="utf-8")
+    sensors = yaml.safe_load(ways(path, "--for", "home-assistant"))["modbus"][0]["sensors"]
+    assert len(sensors) > 20
+    for one in sensors:
+        if "device_class" in one:
+            unit = one.get("unit_of_measurement")
+            assert CLASS_UNITS[one["device_class"]] == unit, one["name"]
+        if one["name"].endswith(("apparent_import_total", "reactive_q1_total")):
+            assert one["state_class"] == "total_increasing"

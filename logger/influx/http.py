@@ -69,6 +69,11 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _Secure
 
 
+def authorization(token: str) -> dict[str, str]:
+    """Return the header that tells InfluxDB who asks, none without a token."""
+    return {"Authorization": f"Token {token}"} if token else {}
+
+
 class Http:
     """Requests, one at a time, over connections that are kept. For one thread.
 

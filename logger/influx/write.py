@@ -148,7 +148,7 @@ class _Sender:
     ) -> Answer:
         """Return the answer. Raises as `Http.request` does."""
         from logger.influx.bounded import Patience
-        from logger.influx.http import Http
+        from logger.influx.http import Http, authorization
 
         if self._http is None:
             self._http = Http()
@@ -159,7 +159,7 @@ class _Sender:
             body=body,
             headers={
                 **headers,
-                "Authorization": f"Token {self._token}",
+                **authorization(self._token),
                 "User-Agent": f"inepro-logger/{__version__}",
             },
             limit=_ANSWER_BYTES,

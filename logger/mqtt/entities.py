@@ -120,6 +120,17 @@ def of_site(roles: Sequence[str]) -> dict[Quantity, dict[str, Any]]:
     }
 
 
+def classes(field: str) -> dict[str, str]:
+    """Return `device_class` and `state_class` of a field of meters, where Home Assistant has
+    one for it."""
+    return _classes(_METER[field]) if field in _METER else {}
+
+
+def _classes(kind: _Kind) -> dict[str, str]:
+    named = {"device_class": kind.device_class, "state_class": kind.state_class}
+    return {name: value for name, value in named.items() if value}
+
+
 def expires_after_s(fast_s: float) -> int:
     """Return after how many seconds without a message a sensor of a meter that is read every
     `fast_s` is to be taken as unavailable by whoever shows it."""
@@ -138,10 +149,7 @@ def _means(quantity: Quantity, wiring: Wiring) -> bool:
 def _entity(kind: _Kind, quantity: Quantity, unit: str) -> dict[str, Any]:
     parts = [part for part in (quantity.phase, quantity.tariff) if part not in ("", "total")]
     found: dict[str, Any] = {"platform": "sensor", "name": " ".join((kind.name, *parts))}
-    if kind.device_class:
-        found["device_class"] = kind.device_class
-    if kind.state_class:
-        found["state_class"] = kind.state_class
+    found |= _classes(kind)
     if unit:
         found["unit_of_measurement"] = unit
     if kind.digits is not None:

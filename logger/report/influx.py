@@ -16,7 +16,7 @@ from logger.domain.errors import HttpError, ReportError
 from logger.domain.field import FieldType
 from logger.domain.timespan import TimeSpan, merged
 from logger.influx.bounded import Patience
-from logger.influx.http import Http
+from logger.influx.http import Http, authorization
 from logger.influx.redirect import advice
 from logger.points.line import FieldValue, Point
 from logger.report.source import Bands, Tags, Tally
@@ -51,7 +51,7 @@ class InfluxSource:
     ) -> None:
         self._url = f"{url.rstrip('/')}/query"
         self._database, self._site = database, site
-        self._headers = {"Authorization": f"Token {token}"} if token else {}
+        self._headers = authorization(token)
         self._patience = Patience(timeout_s, _ANSWER_BYTES, _RATE)
 
     def read(

@@ -9,20 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from logger.domain.datamodel import MEASUREMENT_OF
 from logger.models.plan import Block
+from logger.mqtt import entities
 from logger.share.offers import Offer, Reach, Row, plain
 from logger.share.quoted import text
 
-_HA_CLASS = {
-    "V": "voltage",
-    "A": "current",
-    "W": "power",
-    "var": "reactive_power",
-    "VA": "apparent_power",
-    "Hz": "frequency",
-    "kWh": "energy",
-    "kvarh": "reactive_energy",
-}
 # mbmd knows this table by this name.
 _MBMD = {"pro380": "inepro"}
 _KIND_WORDS = {"float32": 2, "int32": 2, "uint32": 2, "int16": 1, "uint16": 1}
@@ -112,7 +104,8 @@ def home_assistant(offers: Sequence[Offer], reach: Reach) -> str:
                 f"      # {text(offer.name)}: integers of SunSpec; map = sunspec-float is read"
             )
         for row in offer.rows:
-            counts = row.unit in ("kWh", "kvarh")
+            counts = MEASUREMENT_OF[row.quantity.field] == "energy"
+            classes = entities.classes(row.quantity.field)
             lines += [
                 f"      - name: {text(f'{offer.name} {row.name}')}",
                 f"        unique_id: inepro_logger_{offer.unit}_{row.name}",
@@ -123,17 +116,10 @@ def home_assistant(offers: Sequence[Offer], reach: Reach) -> str:
                 *([f"        scale: {plain(row.factor)}"] if row.factor != 1 else []),
                 f"        precision: {2 if counts or row.unit in ('A', 'Hz', '') else 1}",
                 *([f"        unit_of_measurement: {text(row.unit)}"] if row.unit else []),
-                f"        device_class: {_HA_CLASS.get(row.unit, 'power_factor')}",
-                f"        state_class: {'total_increasing' if _rises(row) else 'measurement'}"
-                if not counts or _rises(row)
-                else "        state_class: total",
+                *(f"        {name}: {one}" for name, one in classes.items()),
                 f"        scan_interval: {60 if counts else 10}",
             ]
     return "\n".join(lines)
-
-
-def _rises(row: Row) -> bool:
-    return row.quantity.field.endswith(("_import", "_export"))
 
 
 def openhab(offers: Sequence[Offer], reach: Reach) -> str:

@@ -28,7 +28,7 @@ class Channel(Protocol):
         """Send `data`; what a master does not take in time is lost, as on a line."""
 
     def close(self) -> None:
-        """Let go."""
+        """Close it."""
 
 
 class TcpChannel:

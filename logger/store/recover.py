@@ -156,7 +156,7 @@ def _carry_over(database: Database, path: Path) -> tuple[Ledger, int]:
 
 
 def _forget_split(database: Database) -> None:
-    """Let go of what is there twice: a row that was split, because some of its lines were
+    """Delete what is there twice: a row that was split, because some of its lines were
     refused, is still found where it was, beside its parts."""
     gone: set[int] = set()
     for _, found in groupby(map(as_row, database.stream(_ALIKE)), key=_place):

@@ -124,7 +124,7 @@ def summary(path: Path) -> FileSummary:
         tuple(
             file
             for file in sorted(path.parent.glob(path.name + ".corrupt-*"))
-            if not file.name.endswith(("-wal", "-shm", ".journal"))
+            if not file.name.endswith(recover.SIDE_FILES)
         ),
         damage,
         ledger.scrub,

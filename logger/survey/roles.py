@@ -63,7 +63,7 @@ def read_now(
             )
             seen[one] = Now(power=power, drawn=drawn, fed_in=fed_in)
     except BusError:
-        pass  # the port went away: a guess is worth no complaint
+        pass  # the port went away: there is no guess then, and no error
     finally:
         bus.close()
     return seen

@@ -1,4 +1,4 @@
-"""Who may ask: the token or its cookie, the name asked under, and what a browser is told
+"""Who may ask: the token or its cookie, the host name asked for, and what a browser is told
 about the answer. A wrapper around the application, in terms of ASGI alone.
 
 Without a token only this machine can connect. A page of the internet may still have its name
