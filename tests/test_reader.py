@@ -321,17 +321,21 @@ def test_an_unset_ratio_is_logged_once(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.text.count("CT ratio is 5/5") == 1
 
 
-def test_inverted_meters_are_turned_over() -> None:
-    meter = real_meter()
+@pytest.mark.parametrize("model", ["pro380", "grow-701"])
+def test_inverted_meters_are_turned_over(model: str) -> None:
+    """Every counter that has a direction changes places with its opposite."""
+    meter = real_meter(model, fixed=True)
     with line_of(meter) as setup:
-        turned = meter_config(1, invert=True)
+        turned = meter_config(1, model=model, invert=True)
         reader = MeterReader(setup.bus, turned, meter.model, lambda: NOW_MS)
         values = reader.read(Job.SLOW, NOW_MS).values
     right = truth(meter)
-    assert (
-        values[Quantity("active_import", "total", "T1")]
-        == right[Quantity("active_export", "total", "T1")]
-    )
+    directed = {one for one in right if one.field.endswith(("_import", "_export"))} & set(values)
+    assert len({one.field for one in directed}) == (6 if model == "grow-701" else 4)
+    ways = {"import": "export", "export": "import"}
+    for one in directed:
+        kind, _, way = one.field.rpartition("_")
+        assert values[one] == right[one._replace(field=f"{kind}_{ways[way]}")], one
 
 
 @pytest.mark.parametrize(

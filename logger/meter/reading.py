@@ -210,6 +210,8 @@ OPPOSITE = {
     "active_export": "active_import",
     "reactive_import": "reactive_export",
     "reactive_export": "reactive_import",
+    "apparent_import": "apparent_export",
+    "apparent_export": "apparent_import",
     "reactive_q1": "reactive_q3",
     "reactive_q2": "reactive_q4",
     "reactive_q3": "reactive_q1",
