@@ -44,7 +44,7 @@ class SiteFlows:
         self._grid = [info.name for info in known if info.role == "grid"]
         self._pv = [info.name for info in known if info.role == "pv"]
         self._battery = [info.name for info in known if info.role == "battery"]
-        self._meters = {info.name: info for info in known if info.role in {"grid", "pv", "battery"}}
+        self._meters = {info.name: info for info in known if info.role in balance.ROLES}
         self.enabled = balance.has_flows([info.role for info in known])
         self._open: dict[Job, dict[int, _Round]] = {Job.FAST: {}, Job.SLOW: {}}
         self._done: dict[Job, int] = {Job.FAST: 0, Job.SLOW: 0}

@@ -28,6 +28,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+# The roles of meters that the balance is made of.
+ROLES = ("grid", "pv", "battery")
 _ZERO = Decimal(0)
 
 

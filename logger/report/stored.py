@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from logger.config import Config
 from logger.config.token import READ_TOKEN_VARIABLE, from_environment
-from logger.domain import times
+from logger.domain import balance, times
 from logger.domain.spot import NO_SPOTS, Spots
 from logger.domain.timespan import EVER, TimeSpan
 from logger.models import load as load_model
@@ -89,7 +89,7 @@ def energy(
         for bus in config.bus
         for meter in bus.meter
     }
-    tags: Mapping[str, Sequence[str]] = {"role": ("grid", "pv", "battery")}
+    tags: Mapping[str, Sequence[str]] = {"role": balance.ROLES}
     span = (shown[0].start_ms, shown[-1].end_ms)
     most = bounds(points, span, models, config.counters.margin)
     found, quarters = energies.gather(points, shown, config.prices, zone, tags, most, netted=netted)

@@ -104,7 +104,7 @@ def home_assistant(offers: Sequence[Offer], reach: Reach) -> str:
                 f"      # {text(offer.name)}: integers of SunSpec; map = sunspec-float is read"
             )
         for row in offer.rows:
-            counts = MEASUREMENT_OF[row.quantity.field] == "energy"
+            counts = _counts(row)
             classes = entities.classes(row.quantity.field)
             lines += [
                 f"      - name: {text(f'{offer.name} {row.name}')}",
@@ -122,6 +122,10 @@ def home_assistant(offers: Sequence[Offer], reach: Reach) -> str:
     return "\n".join(lines)
 
 
+def _counts(row: Row) -> bool:
+    return MEASUREMENT_OF[row.quantity.field] == "energy"
+
+
 def openhab(offers: Sequence[Offer], reach: Reach) -> str:
     """Return things of openHAB's Modbus binding, one poller for each block of a unit."""
     lines = ["// meters.things; a number channel of each data thing goes to an item"]
@@ -136,7 +140,7 @@ def openhab(offers: Sequence[Offer], reach: Reach) -> str:
             f"id={offer.unit}, rtuEncoded={encoded} ] {{"
         )
         for number, (block, rows) in enumerate(_blocks(offer.rows), start=1):
-            slow = all(row.unit in ("kWh", "kvarh") for row in rows)
+            slow = all(map(_counts, rows))
             lines.append(
                 f"    Bridge poller block{number} [ start={block.address}, length={block.count}, "
                 f'refresh={60000 if slow else 10000}, type="holding" ] {{'

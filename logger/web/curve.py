@@ -92,7 +92,7 @@ def _sum(column: tuple[float | None, ...]) -> float | None:
 
 def _load(found: dict[str, list[float | None]], step: int) -> float | None:
     """Return the load of one step, by the formula of `domain.balance`."""
-    values = [found[role][step] if role in found else 0.0 for role in ("grid", "pv", "battery")]
+    values = [found[role][step] if role in found else 0.0 for role in balance.ROLES]
     grid, made, charge = (None if one is None else Decimal(str(one)) for one in values)
     if grid is None or made is None or charge is None:
         return None
