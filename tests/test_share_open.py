@@ -11,6 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from logger.cli import app as commands
+from logger.cli.share import Program
+from logger.share import paste, pastehttp, pastemqtt
 from tests.share_rig import Secrets
 
 
@@ -111,3 +113,8 @@ def test_home_assistant_is_told_classes_that_fit_the_units(
             assert CLASS_UNITS[one["device_class"]] == unit, one["name"]
         if one["name"].endswith(("apparent_import_total", "reactive_q1_total")):
             assert one["state_class"] == "total_increasing"
+
+
+def test_the_command_knows_every_program_that_there_is_a_section_for() -> None:
+    formats = {*paste.FORMATS, *pastemqtt.FORMATS, *pastehttp.FORMATS}
+    assert {program.value for program in Program} == {"evcc", *formats}

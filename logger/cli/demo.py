@@ -12,7 +12,7 @@ from logger.cli.moments import ForOption
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from logger.cli.live import Latest
+    from logger.cli.live import LiveValues
     from logger.config import Config
     from logger.runtime.app import App
     from logger.simulate.layout import Place
@@ -52,7 +52,7 @@ def demo(
 
     logs.set_up("text", logging.WARNING)
 
-    from logger.cli.live import Latest
+    from logger.cli.live import LiveValues
     from logger.runtime.app import App
     from logger.simulate import VirtualClock, VirtualLine, virtual_site
     from logger.simulate.layout import places, usual_model
@@ -67,7 +67,7 @@ def demo(
         world=world,
         names={address: one.part for address, one in there.items()},
     )
-    latest = Latest()
+    latest = LiveValues()
     with contextlib.ExitStack() as stack:
         place = buffer or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "demo.sqlite"
         line = stack.enter_context(
@@ -105,7 +105,7 @@ def _config(port: int, buffer: Path, there: Mapping[int, Place], model: str) -> 
     )
 
 
-def _show(app: App, latest: Latest, for_s: float | None) -> None:
+def _show(app: App, latest: LiveValues, for_s: float | None) -> None:
     import threading
     import time
 

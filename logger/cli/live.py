@@ -36,7 +36,7 @@ _COLUMNS = (
 _MOST_LINES = 6  # buses that the view has room for
 
 
-class Latest:
+class LiveValues:
     """The latest values of every meter, kept by the worker threads, read by the view."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def _as_sent(quantity: Quantity, value: Any) -> Value:
 
 
 def view(
-    latest: Latest, state: Mapping[str, Any], *, small: bool = False, narrow: bool = False
+    latest: LiveValues, state: Mapping[str, Any], *, small: bool = False, narrow: bool = False
 ) -> RenderableType:
     """Return the whole picture: phases, flows, energy, line and buffer; when `small`, a line
     a meter, for a terminal of 80 by 24; when `narrow`, without rules between the columns, for
@@ -105,7 +105,7 @@ def _table(title: str, narrow: bool) -> Table:
     return Table(title=title, title_justify="left")
 
 
-def _summary(latest: Latest, narrow: bool) -> RenderableType:
+def _summary(latest: LiveValues, narrow: bool) -> RenderableType:
     """Return one line a meter: the three voltages, currents and the powers."""
     table = _table("Now", narrow)
     table.add_column("meter")
@@ -122,7 +122,7 @@ def _number(value: object, digits: int) -> str:
     return f"{value:.{digits}f}" if isinstance(value, Decimal) else ""
 
 
-def phases(latest: Latest) -> Table:
+def phases(latest: LiveValues) -> Table:
     """Return what each phase of each meter carries."""
     table = Table(title="Now", title_justify="left", expand=False)
     table.add_column("meter")
@@ -139,7 +139,7 @@ def phases(latest: Latest) -> Table:
     return table
 
 
-def _flows(latest: Latest) -> Panel:
+def _flows(latest: LiveValues) -> Panel:
     """Return grid, PV and load: load = grid + production, production is the PV's export."""
     grid, pv = latest.power("grid"), latest.power("pv")
     if grid is None or pv is None:
@@ -156,7 +156,7 @@ def _flows(latest: Latest) -> Panel:
     return Panel(Text.from_markup(text), title="Flows", title_align="left")
 
 
-def _without_flows(latest: Latest) -> str:
+def _without_flows(latest: LiveValues) -> str:
     """Return the power of each meter, for a site without a grid or a PV meter."""
     found = [
         f"{name} {values[POWER_TOTAL]:.3f} kW"
@@ -166,7 +166,7 @@ def _without_flows(latest: Latest) -> str:
     return printable(", ".join(found)) or "waiting for the first round"
 
 
-def by_phase(latest: Latest) -> str:
+def by_phase(latest: LiveValues) -> str:
     """Return what each phase of the meters carries, in one line."""
     found = []
     for _, values in latest.meters().values():
@@ -180,7 +180,7 @@ def by_phase(latest: Latest) -> str:
     return "; ".join(found)
 
 
-def _energy(latest: Latest, tariffs: tuple[str, ...], narrow: bool) -> RenderableType:
+def _energy(latest: LiveValues, tariffs: tuple[str, ...], narrow: bool) -> RenderableType:
     table = _table("Energy, kWh, as on the meters' displays", narrow)
     table.add_column("meter")
     for direction in ("import", "export"):
@@ -215,7 +215,7 @@ def _line(state: Mapping[str, Any]) -> Panel:
     return Panel("\n".join(lines), title="Line and buffer", title_align="left")
 
 
-def one_line(latest: Latest, state: Mapping[str, Any]) -> str:
+def one_line(latest: LiveValues, state: Mapping[str, Any]) -> str:
     """Return the picture in one line, for where there is no terminal."""
     grid, pv = latest.power("grid"), latest.power("pv")
     flow = _without_flows(latest)

@@ -86,12 +86,12 @@ def _watch(reader: Reader, for_s: float | None) -> None:
     from rich.console import Group
     from rich.text import Text
 
-    from logger.cli.live import Latest, by_phase, phases
+    from logger.cli.live import LiveValues, by_phase, phases
     from logger.cli.watching import repeat
     from logger.models import Job
     from logger.texts import printable
 
-    latest = Latest()
+    latest = LiveValues()
 
     def look() -> str:
         """Read once; return what failed."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from logger.meter.identify import Found
     from logger.models import Model
 
-# The exit code of a program that was interrupted (128 and the number of SIGINT).
-
 
 def scan(
     port: Annotated[

@@ -27,7 +27,7 @@ def live(
     config: ConfigOption = DEFAULT_CONFIG, meter: MeterOption = None, for_: ForOption = None
 ) -> None:
     """Show what the running logger reads now. Ctrl-C ends it."""
-    from logger.cli.live import Latest, one_line, view
+    from logger.cli.live import LiveValues, one_line, view
     from logger.config import load_config
     from logger.config.find import find_meter
     from logger.runtime.status import ask
@@ -35,7 +35,7 @@ def live(
     loaded = load_config(config)
     for name in meter or ():
         find_meter(config, loaded, name)
-    latest = Latest()
+    latest = LiveValues()
 
     def look() -> dict[str, Any]:
         state = ask(loaded.buffer.path)

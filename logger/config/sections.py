@@ -12,12 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from logger.config import ports, token
-from logger.config.addresses import (
-    MBUS_BAUDRATE,
-    MBUS_EVERYBODY,
-    MBUS_FAST_S,
-    MBUS_SELECTED,
-)
+from logger.config.addresses import MBUS_BAUDRATE, MBUS_EVERYBODY, MBUS_FAST_S, MBUS_SELECTED
 from logger.config.alerts import Alerts
 from logger.config.clashes import SLOW_S, clashes
 from logger.config.derive import Counters, Events, Prices

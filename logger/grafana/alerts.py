@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from logger.derive.events import EventKind
 from logger.grafana.frame import HEALTH, TARIFFS
 from logger.grafana.measuredrules import measured
 from logger.grafana.options import DashboardOptions
@@ -18,6 +19,8 @@ from logger.grafana.rule import TIME, Rules, ask, place, reduce, step, threshold
 from logger.grafana.userules import uses
 
 FOLDER, GROUP = "Energy alerts", "inepro-logger"
+# What counters that went on from other values are told by.
+_BROKEN = "|".join((EventKind.COUNTER_RESET, EventKind.METER_SWAPPED))
 _DAY, _MONTH = 86400, 30 * 86400
 
 
@@ -129,7 +132,7 @@ def _delivery(rules: Rules, settings: DashboardOptions) -> None:
             ask(
                 "A",
                 f'SELECT count("text") FROM "event" WHERE {TIME} '
-                'AND "kind" =~ /^(counter_reset|meter_swapped)$/ GROUP BY "site", "meter", "kind"',
+                f'AND "kind" =~ /^({_BROKEN})$/ GROUP BY "site", "meter", "kind"',
                 3600,
             ),
             reduce("B", "A"),

@@ -1,4 +1,4 @@
-"""The doors that every text passes: in from outside, and out to whoever reads it."""
+"""What every text passes: on its way in from outside, and out to whoever reads it."""
 
 from __future__ import annotations
 
