@@ -354,17 +354,17 @@ class Player:
 
     def _read(self, name: str, job: Job, now: int, late: float) -> Reading:
         meter = self.meters[name]
-        harvest = ReadingBuilder()
+        builder = ReadingBuilder()
         taken_ms = round((now + late + self._error) * 1000)
         for block in _BLOCKS[job]:
             words = list(meter.read_words(block.address, block.count, now + late))
             if job is Job.SLOW and (kind := self.plan.glitches.get((now, name))) is not None:
                 self._spoil(words, kind)
-            harvest.take(PRO380, _REGISTERS[job], block, words, taken_ms)
+            builder.take(PRO380, _REGISTERS[job], block, words, taken_ms)
         return Reading(
             meter=name, role=_ROLES[name], model="pro380", job=job,
             taken_ms=taken_ms,
-            round_ms=(now + self._error) * 1000, values=harvest.values,
+            round_ms=(now + self._error) * 1000, values=builder.values,
         )  # fmt: skip
 
     def _spoil(self, words: list[int], kind: str) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from logger.domain.limits import QUARTER_MS
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from zoneinfo import ZoneInfo
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from logger.config import Config
     from logger.domain.spot import PriceKind, Spot, Spots
     from logger.domain.timespan import TimeSpan
-
-_QUARTER_S = 900
 
 
 def one_kind(text: str) -> PriceKind:
@@ -67,7 +67,7 @@ def length_ms(seconds: float | None) -> int | None:
     """Return what `--resolution` says in milliseconds: whole quarter hours."""
     if seconds is None:
         return None
-    if seconds % _QUARTER_S or seconds > 86_400:
+    if seconds * 1000 % QUARTER_MS or seconds > 86_400:
         raise typer.BadParameter("--resolution: expected quarter hours, such as 15m, 30m or 1h")
     return round(seconds * 1000)
 
@@ -88,7 +88,7 @@ def about(kind: PriceKind, spot: Spot, zone: ZoneInfo) -> dict[str, Any]:
     return {
         "kind": kind,
         "from": iso(min(spot), zone),
-        "to": iso(max(spot) + 1000 * _QUARTER_S, zone),
+        "to": iso(max(spot) + QUARTER_MS, zone),
         "quarter_hours": len(spot),
         "lowest": float(min(spot.values())),
         "mean": float(sum(spot.values()) / len(spot)),

@@ -220,13 +220,14 @@ def quality(
 def _show_quality(lines: list[QualityRow]) -> None:
     from logger.cli.console import console, fitting
     from logger.cli.table import Table
+    from logger.domain.limits import FREQUENCY_TEXTS, VOLTAGE_TEXTS
     from logger.report.page import percent
     from logger.report.quality import REASONS, TITLE
 
     out = console()
     for quantity, narrow, wide, unit in (
-        ("voltage", "±10 %", "+10/-15 %", "V"),
-        ("frequency", "49.5..50.5 Hz", "47..52 Hz", "Hz"),
+        ("voltage", *VOLTAGE_TEXTS, "V"),
+        ("frequency", *FREQUENCY_TEXTS, "Hz"),
     ):
         table = Table("week", "meter", "phase", title=f"{quantity}, shares of valid windows")
         for head in ("windows", "valid", narrow, wide, f"lowest {unit}", f"highest {unit}"):

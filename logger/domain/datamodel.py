@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 from logger.domain.field import Field, FieldType
-from logger.domain.limits import FREQUENCY_BANDS, VALID_SHARE
+from logger.domain.limits import FREQUENCY_TEXTS, VALID_SHARE
 
 
 class Lane(StrEnum):
@@ -133,7 +133,6 @@ _PRICE = {
     "spot": _float("", "imported price of a kWh"),
     "price": _float("", "what a kWh costs (buy) or earns (sell) by the formula"),
 }
-_NORMAL, _WIDE = (f"{low:g}..{high:g} Hz" for low, high in FREQUENCY_BANDS)
 _VALID = f"at least {100 * VALID_SHARE:g} % of the samples, no clock step"
 
 MEASUREMENTS: Mapping[str, Measurement] = {
@@ -200,8 +199,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
         {
             "windows": _integer("", "ten-second windows in the quarter hour"),
             "valid": _integer("", "how many of them are valid"),
-            "normal": _integer("", f"valid ones with a mean within {_NORMAL}"),
-            "wide": _integer("", f"valid ones with a mean within {_WIDE}"),
+            "normal": _integer("", f"valid ones with a mean within {FREQUENCY_TEXTS[0]}"),
+            "wide": _integer("", f"valid ones with a mean within {FREQUENCY_TEXTS[1]}"),
             "min": _float("Hz", "lowest mean"),
             "max": _float("Hz", "highest mean"),
             "whole": Field(FieldType.BOOLEAN, "", "false: not counted here, look at the windows"),

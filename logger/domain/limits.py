@@ -41,3 +41,13 @@ def voltage_bands(factor: float = 1.0) -> tuple[tuple[float, float], ...]:
 # The normal band in volts to neutral: 207 and 253.
 VOLTAGE_LOW, VOLTAGE_HIGH = voltage_bands()[0]
 FREQUENCY_LOW, FREQUENCY_HIGH = FREQUENCY_BANDS[0]
+
+
+def _deviation(low: float, high: float) -> str:
+    up, down = round(100 * (high - 1)), round(100 * (1 - low))
+    return f"\N{PLUS-MINUS SIGN}{up} %" if up == down else f"+{up}/-{down} %"
+
+
+# The bands as people write them, first the normal one.
+VOLTAGE_TEXTS = tuple(_deviation(*band) for band in VOLTAGE_BANDS)
+FREQUENCY_TEXTS = tuple(f"{low:g}..{high:g} Hz" for low, high in FREQUENCY_BANDS)

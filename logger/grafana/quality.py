@@ -4,7 +4,7 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
-from logger.domain.limits import FREQUENCY_BANDS
+from logger.domain.limits import FREQUENCY_BANDS, FREQUENCY_SHARES, FREQUENCY_TEXTS
 from logger.grafana.frame import QUALITY, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
@@ -29,6 +29,7 @@ from logger.grafana.voltages import kinds, summary, voltages
 from logger.grafana.windows import NO_CLAIM, share, window
 
 _NORMAL, _WIDE = FREQUENCY_BANDS
+_BANDS = [text.replace("..", " to ") for text in FREQUENCY_TEXTS]
 
 
 def _summary(settings: DashboardOptions) -> list[Json]:
@@ -44,13 +45,14 @@ def _summary(settings: DashboardOptions) -> list[Json]:
 def _within(width: int) -> Json:
     return stat(
         "Frequency within limits",
-        "Valid ten-second windows within 49.5 to 50.5 Hz, and within 47 to 52 Hz / all valid "
+        f"Valid ten-second windows within {_BANDS[0]}, and within {_BANDS[1]} / all valid "
         f"windows of the range. EN 50160 asks for 99.5 % of the year and 100 %. {NO_CLAIM}",
         [
-            target(share("quality_frequency", *_NORMAL), "49.5 to 50.5 Hz"),
-            target(share("quality_frequency", *_WIDE), "47 to 52 Hz"),
+            target(share("quality_frequency", *_NORMAL), _BANDS[0]),
+            target(share("quality_frequency", *_WIDE), _BANDS[1]),
         ],
-        names=True, rows=True, width=width, thresholds=limits((0.995, "green"), base="red"),
+        names=True, rows=True, width=width,
+        thresholds=limits((FREQUENCY_SHARES[0], "green"), base="red"),
         unit="percentunit", decimals=2, height=4,
         empty="no valid window",
     )  # fmt: skip

@@ -8,12 +8,13 @@ from html import escape
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from logger.domain.limits import VOLTAGE_WINDOW_MS, voltage_bands
+from logger.domain.limits import FREQUENCY_TEXTS, VOLTAGE_TEXTS, VOLTAGE_WINDOW_MS, voltage_bands
 from logger.domain.wiring import voltage_factor
 from logger.points.line import Point
 from logger.report import svg
 from logger.report.quality import BINS, REASONS, TITLE, QualityRow
 
+_MINUS = "\N{MINUS SIGN}"
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto;
@@ -70,9 +71,13 @@ def page(
 
 
 def _table(lines: Sequence[QualityRow]) -> str:
+    narrow, wide = (
+        f"{volts.replace('-', _MINUS)} / {hertz}"
+        for volts, hertz in zip(VOLTAGE_TEXTS, FREQUENCY_TEXTS, strict=True)
+    )
     head = (
         "<tr><th>week</th><th>meter</th><th>of</th><th>windows</th><th>valid</th>"
-        "<th>±10 % / 49.5..50.5 Hz</th><th>+10/−15 % / 47..52 Hz</th><th>lowest</th>"
+        f"<th>{narrow}</th><th>{wide}</th><th>lowest</th>"
         "<th>highest</th><th>indication</th></tr>"
     )
     rows = "".join(

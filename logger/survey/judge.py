@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
-from logger.domain.limits import NO_MAINS_V, VOLTAGE_HIGH, VOLTAGE_LOW
+from logger.domain.limits import NO_MAINS_V, NOMINAL_V, VOLTAGE_HIGH, VOLTAGE_LOW, VOLTAGE_TEXTS
 from logger.domain.quantity import CT_RATIO, TARIFF, Quantity
 from logger.domain.wiring import NEUTRAL_PHASES, live_phases
 from logger.meter.identify import ratio_text
@@ -116,7 +116,7 @@ def phases(meter: MeterConfig, values: Mapping[Quantity, Value]) -> Iterator[Fin
         yield warn(
             meter.name,
             "phases",
-            f"{', '.join(odd)} outside 230 V +/-10 % ({shown})",
+            f"{', '.join(odd)} outside {NOMINAL_V:g} V {VOLTAGE_TEXTS[0]} ({shown})",
             "look at the supply, and at the neutral wire of the meter",
         )
     else:

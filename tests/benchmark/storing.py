@@ -36,11 +36,11 @@ def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -
     for number in range(count):
         at = START + number * step_s
         stamp = int(at * 1000)
-        harvest = ReadingBuilder()
+        builder = ReadingBuilder()
         for block in plans(model)[job]:
             answer = meter.answer(struct.pack(">BHH", 3, block.address, block.count), at)
             words = struct.unpack(f">{block.count}H", answer[2:])
-            harvest.take(model, model.of_job(job), block, words, stamp)
+            builder.take(model, model.of_job(job), block, words, stamp)
         reading = Reading(
             meter="m00-001",
             role="grid",
@@ -48,7 +48,7 @@ def samples(job: Job = Job.FAST, count: int = _DIFFERENT, step_s: float = 1.0) -
             job=job,
             taken_ms=stamp,
             round_ms=stamp,
-            values=harvest.values,
+            values=builder.values,
         )
         found.append(points(measured(reading, model), "bench"))
     return found
