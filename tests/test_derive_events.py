@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from logger import models
 from logger.config.derive import Events
-from logger.derive import EVENT_TEXTS, Derive, EventKind
+from logger.derive import Derive, EventKind
 from logger.derive.clock import Step
 from logger.meter.reading import Reading
 from logger.models import Job
@@ -41,7 +43,9 @@ def only(points: list[Point]) -> Event:
 
 
 def test_every_kind_has_a_meaning() -> None:
-    assert set(EVENT_TEXTS) == set(EventKind)
+    table = (Path(__file__).parent.parent / "docs" / "events.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows[1:]))) == sorted(EventKind)
 
 
 @pytest.mark.parametrize(

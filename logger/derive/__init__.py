@@ -2,8 +2,8 @@
 
 from logger.derive.changes import MeterChanges
 from logger.derive.counters import CounterGuard
-from logger.derive.events import EVENT_TEXTS, EventKind
+from logger.derive.events import EventKind
 from logger.derive.info import MeterInfo
 from logger.derive.pipeline import Derive
 
-__all__ = ["EVENT_TEXTS", "CounterGuard", "Derive", "EventKind", "MeterChanges", "MeterInfo"]
+__all__ = ["CounterGuard", "Derive", "EventKind", "MeterChanges", "MeterInfo"]

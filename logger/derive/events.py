@@ -1,8 +1,10 @@
-"""Kinds of events, and how one is written. Pure."""
+"""Kinds of events, and how one is written. Pure.
+
+What each kind means, and what its field `extreme` holds, is the table of docs/events.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from logger.derive.info import MeterInfo
@@ -31,30 +33,6 @@ class EventKind(StrEnum):
     DEMAND_HIGH = "demand_high"
     BUFFER_NEAR_LIMIT = "buffer_near_limit"
     BUFFER_DAMAGED = "buffer_damaged"
-
-
-# What each kind means, and what its field `extreme` holds.
-EVENT_TEXTS: Mapping[EventKind, tuple[str, str]] = {
-    EventKind.VOLTAGE_HIGH: ("mean of ten minutes above the limit", "highest mean, V"),
-    EventKind.VOLTAGE_LOW: ("mean of ten minutes below the limit", "lowest mean, V"),
-    EventKind.VOLTAGE_HIGH_SAMPLE: ("several samples in a row above the limit", "highest, V"),
-    EventKind.VOLTAGE_LOW_SAMPLE: ("several samples in a row below the limit", "lowest, V"),
-    EventKind.PHASE_LOST: ("a phase without voltage while the meter lives", "lowest, V"),
-    EventKind.FREQUENCY_HIGH: ("mean of ten seconds above the limit", "highest mean, Hz"),
-    EventKind.FREQUENCY_LOW: ("mean of ten seconds below the limit", "lowest mean, Hz"),
-    EventKind.METER_SILENT: ("a meter does not answer, whatever the reason", "-"),
-    EventKind.COUNTER_RESET: ("counters went on from another value", "import before, kWh"),
-    EventKind.METER_SWAPPED: ("another serial number at this place", "import of the old one, kWh"),
-    EventKind.CLOCK_STEP: ("the machine's clock was set", "size, s"),
-    EventKind.MAINS_OUTAGE: ("the meter itself lost its supply", "kWh drawn meanwhile"),
-    EventKind.LOGGER_OUTAGE: ("nothing was read, but the meters lived on", "kWh drawn meanwhile"),
-    EventKind.TARIFF_SWITCHED: ("the meter counts in another tariff", "the new tariff"),
-    EventKind.COMBINATION_CODE_CHANGED: ("the display's total means something else", "new code"),
-    EventKind.CT_RATIO_CHANGED: ("the current transformer ratio was set", "-"),
-    EventKind.DEMAND_HIGH: ("the running quarter is about to pass the limit", "forecast, kW"),
-    EventKind.BUFFER_NEAR_LIMIT: ("the buffer is nearly full", "largest share, %"),
-    EventKind.BUFFER_DAMAGED: ("the buffer file was damaged, and mended", "points lost"),
-}
 
 
 def event(
