@@ -254,6 +254,8 @@ def import_(
             "nothing imported: mend these lines or add --skip-bad"
             if refused
             else f"{points} points imported; they wait for delivery"
+            if points
+            else "nothing imported: no line has a point"
         )
         if found.repeated:
             typer.echo(f"{found.repeated} lines only repeat others", err=True)
