@@ -284,6 +284,15 @@ def test_a_report_from_before_the_first_reading_begins_with_it() -> None:
     assert total.grid_import == 5
 
 
+def test_a_log_that_begins_at_midnight_tells_nothing_of_the_day_before() -> None:
+    first = midnight_ms(dt.date(2026, 3, 2), UTC)
+    found, total = rows(
+        energy(first, 100) + energy(first + DAY, 108), days("2026-03-01", "2026-03-02")
+    )
+    assert [(row.label, row.grid_import) for row in found] == [("2026-03-02", D(8))]
+    assert total.grid_import == D(8)
+
+
 def test_spans_that_touch_become_one() -> None:
     assert merged([(5, 9), (1, 3), (3, 4), (20, 30), (8, 12)]) == [(1, 4), (5, 12), (20, 30)]
     assert merged([(1, 3), (6, 9)], gap_ms=3) == [(1, 9)]
