@@ -227,7 +227,8 @@ def import_(
 ) -> None:
     """Take someone's own points into the buffer, which is made if there is none, to be
     delivered with all others. Every line is checked first; with a bad one nothing is taken,
-    unless --skip-bad."""
+    unless --skip-bad. A file that is taken in again counts again in the books of the buffer,
+    and changes no report: a point overwrites itself."""
     from logger.store import tools
     from logger.transfer.importing import check_room, read_lines, summary
 
