@@ -227,6 +227,23 @@ def whole_points(derive: Derive, readings: Sequence[Reading]) -> list[Point]:
     return [point for one in readings for point in derive.feed(one)]
 
 
+@pytest.mark.parametrize("counter", ["active_import", "active_export"])
+def test_a_meter_of_which_one_counter_is_lacking_at_first(counter: str) -> None:
+    """A block of it was refused, or is not believed yet: power comes, the clock steps."""
+    derive, now = house(), T0 + MINUTE
+    other = {"active_import": "active_export", "active_export": "active_import"}[counter]
+    one = reading({f"{other}/total/total": 1000.25}, now, Job.SLOW)
+    points = derive.feed(one) + derive.feed(fast(now + 10_000))
+    again = reading({f"{other}/total/total": 1000.5}, now + MINUTE, Job.SLOW)
+    points += derive.feed(again) + derive.feed(fast(now + MINUTE + 10_000))
+    points += derive.clock_step(Step(now + 2 * MINUTE, now + 62 * MINUTE))
+    assert quarters(points) == []
+    points = run(derive, 75, 106)
+    assert [(at, fields["import"], fields["sure"]) for at, fields in quarters(points)] == [
+        (4500, 0.5, False), (5400, 0.5, True),
+    ]  # fmt: skip
+
+
 kwh = st.decimals(min_value=0, max_value=5, places=2)
 energy = st.floats(min_value=0, max_value=5)
 

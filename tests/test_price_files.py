@@ -150,6 +150,15 @@ def test_a_bad_line_is_named_and_nothing_is_taken(shell: Shell, line: str, reaso
     assert len(shell.listed()) == 2
 
 
+def test_a_bad_line_is_shown_as_it_is(shell: Shell) -> None:
+    (shell.directory / "market.dat").write_text(
+        "time;price (ct/kWh)\n2026-01-01T00:00Z;[b]5[/b]\n2026-01-01T01:00Z;-0.0\n", "utf-8"
+    )
+    words = ("prices", "import", str(shell.directory / "market.dat"))
+    assert "line 2: '[b]5[/b]' is no number" in shell.run(*words).output
+    assert ": 0.00 to 0.00 EUR a kWh" in shell.run(*words, "--skip-bad").output
+
+
 def test_currency_and_unit_are_checked(shell: Shell, tmp_path: Path) -> None:
     dear = "time;price (CHF/MWh)\n2026-01-01 00:00;1\n2026-01-01 01:00;1\n"
     found = shell.take(dear, *VIENNESE, code=1)
@@ -163,6 +172,11 @@ def test_currency_and_unit_are_checked(shell: Shell, tmp_path: Path) -> None:
     ):
         found = shell.take(text, *words, code=1)
         assert "the price is in SEK, prices.currency is EUR" in found["bad"][0]
+    # A sign of several currencies is one of none else.
+    for sign in ("$", "kr", "øre"):
+        text = dear.replace("CHF", sign)
+        found = shell.take(text, *VIENNESE, code=1)
+        assert "CAD" in found["bad"][0] or "DKK" in found["bad"][0]
     bare = "time;price\n2026-01-01 00:00;1\n2026-01-01 01:00;1\n"
     found = shell.take(bare, *VIENNESE, code=1)
     assert "in what unit is the price? Add --unit EUR/MWh" in found["bad"][0]

@@ -250,6 +250,7 @@ def test_a_meter_of_former_days_is_still_found(shell: Shell, tmp_path: Path) -> 
         ("report", "energy", "--by", "fortnight"),
         ("report", "energy", "--from", "2026-10-32"),
         ("report", "energy", "--from", "2026-10-05", "--to", "2026-10-04"),
+        ("report", "energy", "--from", "2000", "--to", "2090"),
         ("events", "--kind", "nonsense"),
     ],
 )

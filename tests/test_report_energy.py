@@ -96,6 +96,17 @@ def test_zones_of_half_hours_and_lost_midnights() -> None:
     assert after.end_ms - after.start_ms == 23 * HOUR
 
 
+@pytest.mark.parametrize(
+    ("day", "short"),
+    [("2026-04-05", "2026-04-05 01:30+1030"), ("2026-10-04", "2026-10-04 02:30+1100")],
+)
+def test_hours_are_those_of_a_clock_that_moves_by_half_an_hour(day: str, short: str) -> None:
+    shown = days(day, day, By.HOUR, ZoneInfo("Australia/Lord_Howe"))
+    odd = [one for one in shown if one.end_ms - one.start_ms != HOUR or "30+" in one.label]
+    assert [(one.label, one.end_ms - one.start_ms) for one in odd] == [(short, HOUR // 2)]
+    assert sum(one.end_ms - one.start_ms for one in shown) in {23.5 * HOUR, 24.5 * HOUR}
+
+
 def test_months_and_weeks_are_cut_to_the_days_asked_for() -> None:
     months = days("2026-01-15", "2026-03-02", By.MONTH)
     assert [(m.label, (m.end_ms - m.start_ms) // DAY) for m in months] == [
@@ -282,6 +293,15 @@ def test_a_report_from_before_the_first_reading_begins_with_it() -> None:
         ("2026-11-05", D(3)),
     ]
     assert total.grid_import == 5
+
+
+def test_a_log_that_begins_at_midnight_tells_nothing_of_the_day_before() -> None:
+    first = midnight_ms(dt.date(2026, 3, 2), UTC)
+    found, total = rows(
+        energy(first, 100) + energy(first + DAY, 108), days("2026-03-01", "2026-03-02")
+    )
+    assert [(row.label, row.grid_import) for row in found] == [("2026-03-02", D(8))]
+    assert total.grid_import == D(8)
 
 
 def test_spans_that_touch_become_one() -> None:

@@ -18,7 +18,7 @@ from logger.report.energy import cuts, fine, report
 from logger.report.energyrow import EnergyRow
 from logger.report.quarters import Owner, QuarterHour
 from logger.report.source import BufferSource
-from tests.test_report_energy import AMSTERDAM, DAY, HOUR, NO_PRICES, UTC, D, days
+from tests.test_report_energy import AMSTERDAM, DAY, HOUR, NO_PRICES, UTC, D, days, energy
 
 START = midnight_ms(dt.date(2026, 11, 2), UTC)
 IMPORT, EXPORT = "active_import", "active_export"
@@ -336,3 +336,25 @@ def test_of_what_is_read_far_around_a_gap_only_neighbours_are_kept() -> None:
         assert {0, 4 * day, times[-1]} <= {at for at, _ in values}
     drawn = Series("grid", "grid", "active_import", "total")
     assert dict(found.values[drawn])[times[-1]] == Decimal(times[-1] // step)
+
+
+def test_what_was_logged_is_not_read_anew_for_each_day_after_its_end() -> None:
+    """Nor for each day before its beginning: a report of a year of which a month was logged."""
+    times = range(START, START + 30 * DAY, HOUR)
+    lines = [
+        point.line()
+        for at in times
+        for point in energy(at + MINUTE, round((at - START) / HOUR / 4, 2))
+    ]
+    asked: list[tuple[int, int]] = []
+
+    def stored(name: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+        asked.extend(spans if name == "energy" else ())
+        return lines
+
+    shown = days("2026-05-01", "2027-04-30")
+    found = counter_values(BufferSource(stored), cuts(shown, NO_PRICES, UTC), {})
+    _, total = report(found, shown, NO_PRICES, UTC)
+    assert total.grid_import == D(30 * 24 - 1) / 4
+    read = sum(begin <= at + MINUTE < end for begin, end in asked for at in times)
+    assert read < len(times) / 4

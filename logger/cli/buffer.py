@@ -227,7 +227,8 @@ def import_(
 ) -> None:
     """Take someone's own points into the buffer, which is made if there is none, to be
     delivered with all others. Every line is checked first; with a bad one nothing is taken,
-    unless --skip-bad."""
+    unless --skip-bad. A file that is taken in again counts again in the books of the buffer,
+    and changes no report: a point overwrites itself."""
     from logger.store import tools
     from logger.transfer.importing import check_room, read_lines, summary
 
@@ -254,6 +255,8 @@ def import_(
             "nothing imported: mend these lines or add --skip-bad"
             if refused
             else f"{points} points imported; they wait for delivery"
+            if points
+            else "nothing imported: no line has a point"
         )
         if found.repeated:
             typer.echo(f"{found.repeated} lines only repeat others", err=True)

@@ -16,6 +16,8 @@ from logger.domain import times
 if TYPE_CHECKING:
     from logger.domain.timespan import TimeSpan
 
+# Far more than a logger lives: prices that move cut it into quarter hours, all in memory.
+_LONGEST_MS = 50 * 366 * 86_400_000
 _HELP = "2026-11-01, 2026-11-01T12:30, yesterday, last-month, 30d (ago) ...; local time of the site"
 
 FromOption = Annotated[
@@ -100,6 +102,11 @@ def report_span(first: str | None, last: str | None, zone: str, now_ms: int) -> 
         start = times.midnight_ms(times.first_day("month", times.day_of(end - 1, place)), place)
     if start >= end:
         raise typer.BadParameter(f"--from {first} is not before the end of today")
+    if end - start > _LONGEST_MS:
+        raise typer.BadParameter(
+            f"from {shown(start, zone)[:10]} to {shown(end - 1, zone)[:10]}: "
+            "a report is of 50 years at most"
+        )
     return start, end
 
 

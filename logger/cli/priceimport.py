@@ -39,12 +39,11 @@ def show_import(
     """Print what became of a file."""
     from zoneinfo import ZoneInfo
 
-    from logger.cli.console import plain
     from logger.domain.limits import QUARTER_MS
     from logger.domain.spot import gaps
 
     for line in found.bad[:_SHOWN_BAD]:
-        typer.secho(plain(line), fg="red", err=True)
+        typer.secho(line, fg="red", err=True)
     if len(found.bad) > _SHOWN_BAD:
         typer.secho(f"... and {len(found.bad) - _SHOWN_BAD} more", fg="red", err=True)
     if refused:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from logger.domain.timespan import TimeSpan
 
 
+def waiting() -> None:
+    """Say that another command changes the prices."""
+    typer.echo("another command is changing the prices: waiting until it has ended", err=True)
+
+
 def one_kind(text: str) -> PriceKind:
     """Return what `--kind` names; the words of the configuration are known, too."""
     from logger.domain.spot import PriceKind

@@ -88,18 +88,19 @@ def import_(
     if not refused and found.spot:
         rows = priceimport.points_as_rows(loaded, wanted, found.spot)
         place = kept.beside(loaded.buffer.path)
-        with kept.changing(place):
+        # Until the costs are made: of two imports the later one has the last word everywhere.
+        with kept.changing(place, pricerows.waiting):
             old = kept.load(place, loaded.prices.currency)
             new, changed = kept.merged(old, wanted, found.spot)
             late = pricecosts.late(loaded, wanted, old.get(wanted, {}), found.spot, now_ms())
             kept.save(place, new, loaded.prices.currency)
-        with (
-            tools.changing(loaded.buffer.path, new=True) as database,
-            bar("writing points", as_json) as progress,
-        ):
-            points = tools.add(database, rows, now_ms(), progress)
-        if late is not None:
-            costs = _late_costs(loaded, new, late, as_json=as_json)
+            with (
+                tools.changing(loaded.buffer.path, new=True) as database,
+                bar("writing points", as_json) as progress,
+            ):
+                points = tools.add(database, rows, now_ms(), progress)
+            if late is not None:
+                costs = _late_costs(loaded, new, late, as_json=as_json)
     taken = 0 if refused else len(found.spot)
     if as_json:
         emit(priceimport.told(found, taken, changed, points, costs))
@@ -146,9 +147,11 @@ def recompute(
     if needed := pricerows.needed(loaded):
         first_ms = pricecosts.since(loaded) if start is None else start
         span = (first_ms, now_ms() if end is None else end)
-        spots = kept.load(kept.beside(loaded.buffer.path), loaded.prices.currency)
-        count = pricecosts.write(loaded, spots, span, as_json=as_json)
-        kept.paid(kept.beside(loaded.buffer.path), span)
+        place = kept.beside(loaded.buffer.path)
+        with kept.changing(place, pricerows.waiting):
+            spots = kept.load(place, loaded.prices.currency)
+            count = pricecosts.write(loaded, spots, span, as_json=as_json)
+            kept.paid(place, span)
     if as_json:
         emit({"costs": count})
     elif not needed:
@@ -256,7 +259,7 @@ def remove(
     path = kept.beside(loaded.buffer.path)
     gone = 0
     if path.exists():
-        with kept.changing(path):
+        with kept.changing(path, pricerows.waiting):
             old = kept.load(path, loaded.prices.currency)
             until = 2**62 if end is None else end
             left, gone = kept.without(old, pricerows.kinds(kind), start or 0, until)

@@ -116,8 +116,11 @@ class EnergyQuarters:
             info = self._meters[name]
             while more := self._close(info, known, waiting=False):
                 found += more
-            if not known.base:
+            if any(one not in known.base for one in _TOTALS):
                 known.power.moved()
+                known.start_ms, known.counted, known.stepped = 0, None, True
+                known.tracks.clear()
+                known.base.clear()
                 continue
             ends = {one: track.total for one, track in known.tracks.items()}
             end_ms = max(track.at_ms for track in known.tracks.values())
@@ -152,6 +155,8 @@ class EnergyQuarters:
             return start_ms, own.positive, known.power.recent_kw
         if known.quarter_ms != start_ms or known.counted is None or known.stepped:
             return None
+        if any(one not in known.base for one in _TOTALS):
+            return None  # one of them was not read yet, or is not believed yet
         until_ms, then = known.counted
         if until_ms < start_ms or known.start_ms - start_ms >= BORDER_MS:
             return None

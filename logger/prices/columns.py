@@ -121,7 +121,7 @@ def _price(names: Sequence[str], wanted: str | None, currency: str) -> str:
     found = [name for name in names if _may_be_price(name)]
     if len(found) > 1:
         units = {name: unit_in(name) for name in found}
-        own = [name for name, unit in units.items() if unit and unit.currency == currency]
+        own = [name for name, unit in units.items() if unit and currency in unit.currencies]
         found = own if len(own) == 1 else found
     if len(found) == 1:
         return found[0]

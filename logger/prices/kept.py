@@ -17,7 +17,8 @@ import datetime as dt
 import fcntl
 import hashlib
 import os
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,8 @@ from logger.domain.timespan import TimeSpan
 
 _HEAD = "# inepro-logger prices, {} a kWh"
 _FORM = "%Y-%m-%dT%H:%MZ"
+# So often, with such pauses, another command is waited for: it may make the costs of a year.
+_TRIES, _PAUSE_S = 6000, 0.1
 
 
 def beside(buffer: Path) -> Path:
@@ -91,8 +94,11 @@ def save(path: Path, spots: Spots, currency: str) -> None:
 
 
 @contextlib.contextmanager
-def changing(path: Path) -> Iterator[None]:
-    """Let no other command change the prices meanwhile. Raises PriceError."""
+def changing(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Let no other command change the prices, or what is made of them, meanwhile.
+
+    While another one does, wait for it, and call `waiting` before. Raises PriceError.
+    """
     lock = path.with_name(f"{path.name}.lock")
     try:
         file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -101,7 +107,20 @@ def changing(path: Path) -> Iterator[None]:
             f"{lock}: {err.strerror}", f"does {path.parent} exist, and may this user write there?"
         ) from err
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        for tries in range(_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not tries:
+                    waiting()
+                time.sleep(_PAUSE_S)
+        else:
+            raise PriceError(
+                f"{path}: another command has been changing the prices for "
+                f"{round(_TRIES * _PAUSE_S / 60)} minutes",
+                "does one hang? End it, then do this again",
+            )
         yield
     finally:
         os.close(file)

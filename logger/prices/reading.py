@@ -147,10 +147,11 @@ class _Units:
         unit = self._told or stated
         if unit is None:
             raise ValueError("in what unit is the price? Add --unit EUR/MWh or --unit ct/kWh")
-        currency = named or unit.currency or (stated.currency if stated else "")
-        if currency and currency != self._currency and len(self._currency) == 3:
+        own = (named,) if named else unit.currencies or (stated.currencies if stated else ())
+        if own and self._currency not in own and len(self._currency) == 3:
+            kind = own[0] if len(own) == 1 else f"{(stated or unit).text!r} ({', '.join(own)})"
             raise ValueError(
-                f"the price is in {currency}, prices.currency is {self._currency}: "
+                f"the price is in {kind}, prices.currency is {self._currency}: "
                 f"take a file in {self._currency}, or another column with --column"
             )
         self.text = unit.text

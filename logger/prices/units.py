@@ -7,12 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-# A hundredth of a currency, as it is written; the second is the currency if only one has it.
+# A hundredth of a currency, as it is written, and whose it is; "" where nearly all have one.
 _HUNDREDTHS = {
     "ct": "", "cent": "", "cents": "", "c": "", "eurct": "EUR", "€ct": "EUR", "p": "GBP",
-    "pence": "GBP", "øre": "", "öre": "", "ore": "", "gr": "PLN", "rp": "CHF", "rappen": "CHF",
+    "pence": "GBP", "øre": "NOK DKK", "öre": "SEK", "ore": "NOK DKK SEK", "gr": "PLN",
+    "rp": "CHF", "rappen": "CHF",
 }  # fmt: skip
-_SIGNS = {"€": "EUR", "$": "", "£": "GBP", "kr": "", "zł": "PLN", "kč": "CZK", "": ""}
+_SIGNS = {
+    "€": "EUR", "$": "USD CAD AUD NZD MXN ARS CLP COP SGD HKD TWD", "us$": "USD", "a$": "AUD",
+    "c$": "CAD", "ca$": "CAD", "nz$": "NZD", "r$": "BRL", "£": "GBP", "¥": "JPY CNY",
+    "₹": "INR", "₺": "TRY", "₴": "UAH", "₩": "KRW", "kr": "NOK SEK DKK ISK", "zł": "PLN",
+    "kč": "CZK", "ft": "HUF", "лв": "BGN", "": "",
+}  # fmt: skip
 _UNIT = re.compile(
     r"(?P<money>[^\s/_\[\]()\d]*)[\s_]*(?:/|per|_)[\s_]*(?P<energy>[MkG]?Wh)", re.IGNORECASE
 )
@@ -26,10 +32,11 @@ _BLANKS = re.compile("[\\s\u00a0\u202f']")
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A price in it, times `factor`, is one of a kWh; `currency` is empty where not told."""
+    """A price in it, times `factor`, is one of a kWh; of `currencies` it is one, of any where
+    none is named."""
 
     text: str
-    currency: str
+    currencies: tuple[str, ...]
     factor: Decimal
 
 
@@ -41,15 +48,15 @@ def unit_in(text: str) -> Unit | None:
         if name is None:
             return None
         currency = name["currency"].upper()
-        return Unit(f"{currency}/MWh", currency, 1 / _KWH["mwh"])
+        return Unit(f"{currency}/MWh", (currency,), 1 / _KWH["mwh"])
     money = found["money"].strip()
     factor = 1 / _KWH[found["energy"].lower()]
     word = money.lower()
     if word in _HUNDREDTHS:
-        return Unit(found[0], _HUNDREDTHS[word], factor / 100)
+        return Unit(found[0], tuple(_HUNDREDTHS[word].split()), factor / 100)
     if word in _SIGNS:
-        return Unit(found[0], _SIGNS[word], factor)
-    return Unit(found[0], money.upper() if len(money) == 3 else "", factor)
+        return Unit(found[0], tuple(_SIGNS[word].split()), factor)
+    return Unit(found[0], (money.upper(),) if len(money) == 3 else (), factor)
 
 
 def given(text: str) -> Unit:
@@ -109,4 +116,4 @@ def number(text: str, *, comma: bool) -> Decimal:
         raise ValueError(f"{text!r} is no number") from None
     if not found.is_finite() or abs(found) > _MOST:
         raise ValueError(f"{text!r} is no price")
-    return found
+    return found or Decimal(0)  # "-0.00" is 0

@@ -77,6 +77,8 @@ def _hours(day: dt.date, start: int, end: int, zone: ZoneInfo, step: int) -> lis
         local = dt.datetime.fromtimestamp(start / 1000, zone)
         # The offset tells the two hours of the same name apart in autumn.
         label = f"{local:%Y-%m-%d %H:%M%z}"
-        found.append(Period(label, day, start, min(start + step, end)))
-        start += step
+        # Where the clock moves by half an hour the one after it is cut to the clock's hour.
+        after = start + step - local.minute * 60_000 % step
+        found.append(Period(label, day, start, min(after, end)))
+        start = after
     return found

@@ -126,16 +126,18 @@ def _lacking(
     for series, values in found.values.items():
         own = spans.setdefault(series.meter, set())
         broken = {each.at_ms for each in found.breaks if each.meter == series.meter}
+        times = [at for at, _ in values]
         for at in {*boundaries, *broken}:
-            place = bisect_left(values, (at, Decimal("-Infinity")))
-            after = values[place][0] - at if place < len(values) else None
+            place = bisect_left(times, at)
+            after = times[place] - at if place < len(times) else None
             exact = after is not None and after < BORDER_MS
             if exact and at not in broken:
                 continue
-            if place == 0 or at - values[place - 1][0] > seen:
-                own.add((at - reach, at))
+            # The nearest value lies no further away than one that is known.
+            if place == 0 or at - times[place - 1] > seen:
+                own.add((max(at - reach, times[place - 1] + 1) if place else at - reach, at))
             if not exact and (after is None or after > seen):
-                own.add((at, at + reach))
+                own.add((at, at + reach if after is None else min(at + reach, at + after)))
     return {meter: merged(own) for meter, own in spans.items() if own}
 
 

@@ -51,8 +51,8 @@ def parts(
             continue
         start, end = at(moments[place]), at(moments[place + 1])
         inside = bisect_left(times, moments[place]) < bisect_left(times, moments[place + 1])
-        covered = not (start.outside and end.outside) or inside
-        if not covered:
+        # A first reading at the end of a cell tells nothing of the time before it.
+        if not inside and (start.outside or end.outside):
             found.append(None)
             continue
         energy = end.value - start.value
