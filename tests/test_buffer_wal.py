@@ -205,7 +205,7 @@ def test_random_flips_after_a_kill(
         state, books = buffer.state(), buffer.books()
         buffer.close()
         missing = len(everything() - set(lines_of(path, Lane.FAST)))
-        assert missing <= sum(damage.lost for damage in state.damages)
+        assert missing <= sum(damage.lost or 0 for damage in state.damages)
         assert bool(state.damages) == ("damaged" in caplog.text)
         assert state.ok
         assert books.balanced
