@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
+from pathlib import Path
+
+from logger.domain.datamodel import Lane
 from logger.store.database import Database
-from logger.store.schema import SELDOM, load_ledger, save_ledger
+from logger.store.schema import SELDOM, load_ledger, migrate, save_ledger
 
 
 def make_version_two(database: Database) -> None:
@@ -23,3 +27,23 @@ def make_version_one(database: Database) -> None:
     make_version_two(database)
     database.run("DROP TABLE leases")
     database.run("PRAGMA user_version=1")
+
+
+def write_version(path: Path, version: int, lines: list[str]) -> None:
+    """Make a file of a version with one row of lines, all of one time, that waits."""
+    database = Database.open(path)
+    migrate(database, version)
+    body, time_ms = "\n".join(lines), int(lines[0].rsplit(" ", 1)[1])
+    crc = zlib.crc32(f"1|fast|{len(lines)}|{time_ms}|{time_ms}|{body}".encode())
+    with database.transaction():
+        database.run(
+            "INSERT INTO rows (id, state, lane, points, first_ms, last_ms, changed_ms, counters, "
+            "crc, body) VALUES (1, 0, 'fast', ?, ?2, ?2, ?2, 0, ?3, ?4)",
+            *(len(lines), time_ms, crc, body),
+        )
+        ledger = load_ledger(database)
+        ledger.next_id = 2
+        ledger.lanes[Lane.FAST].read = ledger.lanes[Lane.FAST].waiting = len(lines)
+        save_ledger(database, ledger)
+    database.checkpoint(truncate=True)
+    database.close()

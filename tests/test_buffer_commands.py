@@ -24,11 +24,13 @@ from logger.domain.datamodel import Lane
 from logger.domain.errors import ConfigError, ExportError, LoggerError
 from logger.points.line import FieldValue, Point, encode
 from logger.points.parse import decode
+from logger.store.schema import VERSION
 from logger.store.verify import verify
 from tests.configs import configuration
 from tests.conftest import Target
 from tests.engines import Answer
 from tests.engines.rig import T0, Rig, energy, expected_fast, power
+from tests.old_buffer import write_version
 
 CONFIG = configuration(
     ("grid", "grid"),
@@ -442,3 +444,17 @@ def test_any_text_is_a_point_or_an_error(text: str) -> None:
 def test_csv_is_read_back_by_the_csv_module(shell: Shell) -> None:
     text = shell("export", "--out", "-", "--format", "csv")
     assert len(list(csv.reader(io.StringIO(text)))) == 37
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_what_only_reads_reads_a_file_of_every_version(tmp_path: Path, version: int) -> None:
+    """It may be looked at before a logger carries it over, and is left as it is."""
+    path = tmp_path / "buffer.sqlite"
+    lines = [point.line() for point in power(1)]
+    write_version(path, version, lines)
+    shell, kept = Shell(tmp_path, None, path), path.read_bytes()
+    assert f"1 rows, {len(lines)} points" in shell("verify")
+    assert json.loads(shell("status", "--json"))["books"]["total"]["waiting"] == len(lines)
+    assert shell("export", "--out", "-", "--format", "lp").splitlines() == lines
+    assert json.loads(shell("set-aside", "list", "--json")) == []
+    assert path.read_bytes() == kept

@@ -109,6 +109,8 @@ def test_what_only_the_journal_had_is_missed(
     buffer = start(path)
     (damage,) = buffer.state().damages
     assert text in damage.text
+    assert "how many points that were is not known" in damage.text
+    assert damage.lost is None  # and not none at all
     assert text in caplog.text
     assert buffer.state().ok
     commit(buffer, range(100, 101))

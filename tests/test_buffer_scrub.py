@@ -80,7 +80,7 @@ def judge(
     missing = sum((before[RowState.WAITING] - after[RowState.WAITING]).values())
     aside = before[RowState.SET_ASIDE] - after[RowState.SET_ASIDE]
     missing += sum((aside - after[RowState.WAITING]).values())
-    assert missing <= sum(damage.lost for damage in damages)
+    assert missing <= sum(damage.lost or 0 for damage in damages)
     assert bool(damages) == ("damaged" in said)
     assert state.ok
     assert books.balanced

@@ -329,3 +329,10 @@ def test_an_event_goes_on_over_a_restart() -> None:
         points += second.feed(fast(T0 + n * SECOND, (level, 230.2, 230.3)))
     found = only(points)
     assert (found.kind, found.duration_s) == ("voltage_high_sample", 40)
+
+
+@pytest.mark.parametrize("lost", [None, 0, 7])
+def test_damage_whose_loss_nobody_can_count_tells_no_number(lost: int | None) -> None:
+    found = only(Derive([info()], "s").damaged("its journal is gone", lost, T0))
+    assert found.kind == "buffer_damaged"
+    assert found.extreme == lost

@@ -210,8 +210,9 @@ class Derive:
         """Take the share of the buffer's limit that is in use, 0..1."""
         return self._stamped(self._settings_watch.buffer(share, now_ms))
 
-    def damaged(self, text: str, lost: int, at_ms: int) -> list[Point]:
-        """Take note that the buffer file was damaged and mended, `lost` points lost."""
+    def damaged(self, text: str, lost: int | None, at_ms: int) -> list[Point]:
+        """Take note that the buffer file was damaged and mended, `lost` points lost, None
+        where that is not known."""
         return self._stamped(self._settings_watch.damaged(text, lost, at_ms))
 
     def _watched(self, windows: list[QualityWindow]) -> list[Record]:

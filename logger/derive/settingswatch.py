@@ -106,9 +106,11 @@ class SettingsWatch:
             )
         ]  # fmt: skip
 
-    def damaged(self, text: str, lost: int, at_ms: int) -> list[Event]:
-        """Return the event for damage of the buffer file that was mended; `lost` in points."""
-        return [self._event(EventKind.BUFFER_DAMAGED, at_ms, f"buffer: {text}", "", float(lost))]
+    def damaged(self, text: str, lost: int | None, at_ms: int) -> list[Event]:
+        """Return the event for damage of the buffer file that was mended; `lost` in points,
+        None where that is not known."""
+        count = None if lost is None else float(lost)
+        return [self._event(EventKind.BUFFER_DAMAGED, at_ms, f"buffer: {text}", "", count)]
 
     def _event(
         self, kind: EventKind, at_ms: int, text: str, meter: str, extreme: float | None

@@ -115,7 +115,7 @@ class BufferFile(Committing):
         if lost:
             text = f"{self.path}: {lost}"
             log.error("buffer: %s", text)
-            self.damaged(Damage(now_ms, text, 0))
+            self.damaged(Damage(now_ms, text, None))
         try:
             self.journal.open(ledger)
         except BaseException:

@@ -52,7 +52,7 @@ def missing(database: Database) -> str:
     if why and ledger.stamped_ms is not None:
         since = datetime.fromtimestamp(ledger.stamped_ms / 1000, UTC)
         why = f"{why}; lost is what was committed after {since:%Y-%m-%d %H:%M:%S} UTC"
-    return why
+    return f"{why}; how many points that were is not known" if why else ""
 
 
 def _look(database: Database) -> str:

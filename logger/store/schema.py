@@ -131,6 +131,7 @@ MIGRATIONS: tuple[tuple[str | Callable[[Database], None], ...], ...] = (
     (_name_journal,),
 )
 VERSION = len(MIGRATIONS)
+SEALED = 1 + next(number for number, steps in enumerate(MIGRATIONS) if _SEAL in steps)
 
 
 def migrate(database: Database, version: int = VERSION) -> None:

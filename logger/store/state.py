@@ -17,11 +17,12 @@ DAMAGES_KEPT = 20
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Damage of the file that was found and mended: when, what, and the points lost."""
+    """Damage of the file that was found and mended: when, what, and the points lost, None
+    where nobody can count them."""
 
     at_ms: int
     text: str
-    lost: int
+    lost: int | None
 
 
 @dataclass(frozen=True, slots=True)

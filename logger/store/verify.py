@@ -13,14 +13,14 @@ from logger.store import journal, recent
 from logger.store.database import Database, mapped
 from logger.store.ledger import Books
 from logger.store.rows import DAMAGED, RowState, as_row, has_counters
-from logger.store.schema import check_owner
+from logger.store.schema import SEALED, check_owner
 from logger.store.seal import seal
 from logger.store.wal import damage, log_of
 
 MAX_PROBLEMS = 100
 _SQL = (
-    "SELECT state, reason, id, lane, points, first_ms, last_ms, crc, body, seal, "
-    "changed_ms, counters FROM rows ORDER BY id"
+    "SELECT state, reason, id, lane, points, first_ms, last_ms, crc, body, changed_ms, "
+    "counters, {} FROM rows ORDER BY id"
 )
 
 
@@ -57,11 +57,11 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Verific
     except BufferCorruptError as err:
         return Verification(0, 0, (*problems, err.message), None)
     try:
-        check_owner(database)
+        sealed = check_owner(database) >= SEALED  # it may wait for a logger to carry it over
         if found := journal.damage(database) or journal.missing(database):
             problems = (*problems, found)
         with recent.view(database) as on_top:
-            report = _verify(database, on_top, progress)
+            report = _verify(database, on_top, progress, sealed=sealed)
         return replace(report, problems=(*problems, *report.problems))
     except BufferCorruptError as err:
         return Verification(0, 0, (*problems, err.message), None)
@@ -70,13 +70,18 @@ def verify(path: Path, progress: Callable[[int, int], None] = unseen) -> Verific
 
 
 def _verify(
-    database: Database, on_top: recent.Recent, progress: Callable[[int, int], None]
+    database: Database,
+    on_top: recent.Recent,
+    progress: Callable[[int, int], None],
+    *,
+    sealed: bool,
 ) -> Verification:
     problems = [f"structure: {text}" for text in database.integrity()]
     total = int(database.value("SELECT count(*) FROM rows"))
     counts: Counter[tuple[str, RowState]] = Counter()
     rows = points = highest = 0
-    for state, reason, *values, sealed, changed_ms, counters in database.stream(_SQL):
+    sql = _SQL.format("seal" if sealed else "NULL")
+    for state, reason, *values, changed_ms, counters, mark in database.stream(sql):
         rows += 1
         if rows % 1000 == 0:
             progress(rows, total)
@@ -91,7 +96,7 @@ def _verify(
             problems.append(f"row {row.id}: no such state: {state}")
         if not row.intact and reason != DAMAGED:
             problems.append(f"row {row.id}: {DAMAGED.removeprefix('the row ')}")
-        elif row.intact and known and sealed not in {None, seal(row.crc, state, changed_ms)}:
+        elif row.intact and known and mark not in {None, seal(row.crc, state, changed_ms)}:
             problems.append(f"row {row.id}: the seal of its state is broken")
         elif row.intact and (counters == 1) != has_counters(row.lines):
             problems.append(f"row {row.id}: says wrongly whether it holds energy counters")
