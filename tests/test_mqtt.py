@@ -185,6 +185,12 @@ def test_messages_that_nobody_should_send(house: House) -> None:
         # All is told again once in ten seconds at most, and each time three devices.
         assert described(house) - before <= 3 * (2 + (time.monotonic() - began) / 10)
 
+        # What a stranger says of us, and leaves with the broker, is put right.
+        for topic in (TOPICS.logger, TOPICS.status(GRID), TOPICS.status("")):
+            for text in ("offline", "junk", ""):
+                ear.say(topic, text, retain=True)
+                wait_until(lambda topic=topic: ear.last.get(topic) == "online")
+
         peak = logger.peak_mib()
         ear.say("homeassistant/status", "x" * 100_000_000)
         logger.wait_for("somebody sends a message of 100000022 bytes")

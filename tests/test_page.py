@@ -189,6 +189,8 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         hours = texts(browser, "#hours title")
         assert len(hours) == 75
         assert [one[:5] for one in hours[6:12:3]] == ["02:00", "02:00"]  # twice that day
+        marks = [f"{hour:02}:00" for hour in range(0, 24, 4)]
+        assert texts(browser, "#hours text.hour") == marks
         assert texts(browser, "#meters td:first-child") == sorted(
             (one["name"] for one in own), key=lambda name: name != "never heard"
         )
