@@ -198,6 +198,7 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         assert texts(browser, "#demand:not([hidden])") == ([demand] if kind == "three" else [])
         labels = texts(browser, "#flow text[y]")
         assert [one for one in labels if one in ("PV", "Grid", "Load", "Battery")] == nodes
+        assert ("59 of 60 meters" in labels) == (kind == "sixty")
         assert browser.value("document.getElementById('search-part').hidden") == (len(own) < 12)
         assert texts(browser, "#phases table, #phases p")[0].startswith(
             "No values" if kind == "no-roles" else "voltage"
