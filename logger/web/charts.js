@@ -37,7 +37,7 @@ function hourMarks(chart, width, start, end, height, zone) {
     if (minute || hour % every || at - last < 2 * HOUR) continue;
     last = at;
     const x = LEFT + ((at - start) / (end - start)) * (width - LEFT);
-    chart.append(svg("text", { class: "soft hour", x, y: height + 18, "font-size": 12, "text-anchor": "middle" }, text));
+    chart.append(svg("text", { class: "soft hour", x, y: height + 18, "font-size": 12, "text-anchor": at === start ? "start" : "middle" }, text));
   }
 }
 
