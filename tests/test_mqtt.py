@@ -185,6 +185,19 @@ def test_messages_that_nobody_should_send(house: House) -> None:
         # All is told again once in ten seconds at most, and each time three devices.
         assert described(house) - before <= 3 * (2 + (time.monotonic() - began) / 10)
 
+        # What a stranger says of who is there, and leaves with the broker, is put right.
+        left = {TOPICS.logger: "", TOPICS.status(GRID): "offline", TOPICS.status(""): "junk"}
+
+        def said() -> dict[str, int]:
+            right = [topic for topic, text in list(ear.heard) if text == "online"]
+            return {topic: right.count(topic) for topic in left}
+
+        already = said()
+        for topic, text in left.items():
+            ear.say(topic, text, retain=True)
+        wait_until(lambda: all(said()[topic] > already[topic] for topic in left))
+        wait_until(lambda: all(ear.last.get(topic) == "online" for topic in left))
+
         peak = logger.peak_mib()
         ear.say("homeassistant/status", "x" * 100_000_000)
         logger.wait_for("somebody sends a message of 100000022 bytes")

@@ -198,6 +198,14 @@ role = "grid"
         ('url = "mqtt://broker"\nprefix = "a/#"', "cannot begin a topic"),
         ('url = "mqtt://broker"\nprefix = "/a"', "cannot begin a topic"),
         ('url = "mqtt://broker"\npassword = "x"', "password"),
+        ('url = "mqtt://bro ker"', "no address of a broker"),
+        ('url = "mqtt://300.1.1.1"', "no address of a broker"),
+        ('url = "mqtt://broker"\nprefix = "$SYS"', "belongs to the broker"),
+        ('url = "mqtt://broker"\ndiscovery_prefix = "$SYS/a"', "mqtt.discovery_prefix"),
+        ('url = "mqtt://broker"\nprefix = "a\\u0085"', "control character"),
+        ('url = "mqtt://broker"\nuser = "a\\u0000b"', "mqtt.user"),
+        ('url = "mqtt://broker"\nuser = "a\\uFFFF"', "control character"),
+        ('url = "mqtt://broker"\nclient_id = "a\\u0001"', "mqtt.client_id"),
     ],
 )
 def test_a_wrong_section_is_named(tmp_path: Path, text: str, wrong: str) -> None:
@@ -206,6 +214,7 @@ def test_a_wrong_section_is_named(tmp_path: Path, text: str, wrong: str) -> None
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert wrong in str(caught.value)
+    assert re.search(r"logger\.toml:\d+: mqtt", str(caught.value))
     assert "secret-word" not in str(caught.value)
 
 

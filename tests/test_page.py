@@ -154,6 +154,7 @@ SITES: dict[str, tuple[list[dict[str, Any]], dict[str, float], list[str]]] = {
 def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
     """And on a day of 25 hours, whose last hour is in the picture, too."""
     own, flows, nodes = SITES[kind]
+    troubles = 9 if kind == "sixty" else 0
     now = LONG_DAY_MS + 25 * HOUR_MS - 1
     about = {"available": bool(flows), "time": None, "age_s": None, "values": flows}
     row = {"import_kwh": 1.0, "self_consumed_kwh": 0.5, "export_kwh": 0.25, "pv_kwh": 0.75,
@@ -163,7 +164,7 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         "/api/site": {"name": kind, "timezone": "Europe/Amsterdam", "now": iso(now),
                       "currency": "EUR", **about},
         "/api/stream": {"site": about, "meters": own},
-        "/api/status": {"healthy": True, "problems": []},
+        "/api/status": {"healthy": kind != "sixty", "problems": ["too hot"] * troubles},
         "/api/energy": {"rows": [{**row, "start": iso(one)} for one in starts], "total": row},
         "/api/today": {"start": iso(LONG_DAY_MS), "end": iso(LONG_DAY_MS + 25 * HOUR_MS),
                        "step_s": 300, "power": {"load": [500.0] * 300}},
@@ -189,6 +190,8 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         hours = texts(browser, "#hours title")
         assert len(hours) == 75
         assert [one[:5] for one in hours[6:12:3]] == ["02:00", "02:00"]  # twice that day
+        marks = [f"{hour:02}:00" for hour in range(0, 24, 4)]
+        assert texts(browser, "#hours text.hour") == marks
         assert texts(browser, "#meters td:first-child") == sorted(
             (one["name"] for one in own), key=lambda name: name != "never heard"
         )
@@ -196,6 +199,9 @@ def test_sites_that_are_not_like_most(browser: Browser, kind: str) -> None:
         assert texts(browser, "#demand:not([hidden])") == ([demand] if kind == "three" else [])
         labels = texts(browser, "#flow text[y]")
         assert [one for one in labels if one in ("PV", "Grid", "Load", "Battery")] == nodes
+        told = ["too hot"] * 6 + ["and 3 more: inepro-logger status has all"]
+        assert texts(browser, "#problems li") == (told if troubles else [])
+        assert ("59 of 60 meters" in labels) == (kind == "sixty")
         assert browser.value("document.getElementById('search-part').hidden") == (len(own) < 12)
         assert texts(browser, "#phases table, #phases p")[0].startswith(
             "No values" if kind == "no-roles" else "voltage"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -341,6 +340,20 @@ def exchange(client: socket.socket, unit: int, pdu: bytes) -> bytes:
         (1, "01 00 00 00 01", "81 01"),
         (1, "2B 0E 01 00", "AB 01"),
         (77, "03 50 02 00 02", "83 0B"),
+        (1, "03 50 02 FF FF", "83 03"),
+        (1, "00", "80 01"),
+        (1, "05 00 00 FF 00", "85 01"),
+        (1, "06 40 00", "86 03"),
+        (1, "07", "87 01"),
+        (1, "08 00 00 00 00", "88 01"),
+        (1, "0F 00 00 00 01 01 01", "8F 01"),
+        (1, "10 40 00 00 00 00", "90 03"),
+        (1, "10 40 00 00 02 03 00 00 00 00", "90 03"),
+        (1, "16 40 00 00 00 00 00", "96 01"),
+        (1, "17 50 02 00 02 40 00 00 01 02 00 00", "97 01"),
+        (1, "83 50 02 00 02", "83 01"),
+        (0, "03 50 02 00 02", "83 0B"),  # nobody is asked for all
+        (255, "03 50 02 00 02", "83 0B"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_as_the_standard_says(
@@ -348,6 +361,20 @@ def test_what_cannot_be_answered_is_refused_as_the_standard_says(
 ) -> None:
     with raw_client(rig.tcp) as client:
         assert exchange(client, unit, bytes.fromhex(pdu)) == bytes.fromhex(expected)
+
+
+def test_requests_in_one_piece_are_answered_one_after_another(rig: Rig) -> None:
+    """Also more than are taken at a time, and two with the same number."""
+    rig.read_all()
+    numbers = [7, 7, *range(300)]
+    question = bytes.fromhex("0000 0006 01 03 5002 0002")
+    with raw_client(rig.tcp) as client:
+        client.sendall(b"".join(number.to_bytes(2, "big") + question for number in numbers))
+        answers = receive(client, 13 * len(numbers))
+    assert [
+        int.from_bytes(answers[at : at + 2], "big") for at in range(0, len(answers), 13)
+    ] == numbers
+    assert len({answers[at + 2 : at + 13] for at in range(0, len(answers), 13)}) == 1
 
 
 def test_another_unit_on_an_rtu_line_is_not_answered_for(rig: Rig) -> None:
@@ -362,8 +389,10 @@ def test_garbage_ends_its_own_connection_and_is_told_once(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     rig.read_all()
-    garbage = os.urandom(1) + b"\xff" * 300
-    for _ in range(3):
+    # Lengths that no frame has, another protocol, no head at all.
+    heads = ("0000 0000", "0000 0001", "0000 00FF", "0000 FFFF", "0001 0006")
+    frames = [bytes.fromhex(f"0001 {head} 01 03 5002 0002") for head in heads]
+    for garbage in [*frames, b"\x9a" + b"\xff" * 300]:
         with raw_client(rig.tcp) as client:
             client.sendall(garbage)
             assert client.recv(100) == b""
@@ -376,7 +405,7 @@ def test_garbage_on_an_rtu_line_is_skipped(rig: Rig) -> None:
     rig.read_all()
     request = bytes.fromhex("01 03 50 02 00 02")
     with raw_client(rig.rtu) as client:
-        client.sendall(b"\x01\x03\x99\x99" + os.urandom(40))
+        client.sendall(b"\x01\x03" + b"\x99" * 42)
         client.settimeout(0.2)
         answer = b""
         while not answer:  # the master asks again, as it does after an answer that did not come

@@ -24,7 +24,16 @@ from logger.config import Config
 from logger.config.mistakes import section_in
 from logger.config.types import FROM_FILE
 from logger.config.types import seconds as validate_seconds
-from logger.domain.times import UNITS, WORDS, duration_text, midnight_ms, next_day, seconds, stretch
+from logger.domain.times import (
+    PATTERN,
+    UNITS,
+    WORDS,
+    duration_text,
+    midnight_ms,
+    next_day,
+    seconds,
+    stretch,
+)
 from tests.configs import configuration
 from tests.running import ROOT
 from tests.test_documents import rows
@@ -48,6 +57,28 @@ TIMES = [(one, *cells[1:]) for cells in rows("Times", TEXT) for one in written(c
 @pytest.mark.parametrize(("text", "value"), DURATIONS)
 def test_the_durations_of_the_table(text: str, value: float) -> None:
     assert seconds(text) == value
+
+
+@given(st.from_regex(PATTERN))
+def test_what_the_pattern_matches_is_a_time(text: str) -> None:
+    if text.strip():
+        stretch(text, AMSTERDAM, NOW_MS)
+
+
+@pytest.mark.parametrize("text", [one for one, *_ in TIMES])
+def test_the_pattern_matches_the_times_of_the_table(text: str) -> None:
+    assert re.search(PATTERN, text)
+
+
+def test_the_pattern_knows_the_calendar() -> None:
+    for year in (1969, 1970, 2000, 2026, 2028, 2100, 2196, 2199, 2200):
+        for month in range(14):
+            for day in (0, 1, 28, 29, 30, 31, 32):
+                try:
+                    good = dt.date(year, month, day).year in range(1970, 2200)
+                except ValueError:
+                    good = False
+                assert bool(re.search(PATTERN, f"{year}-{month:02}-{day:02}")) == good
 
 
 @pytest.mark.parametrize(("text", "start", "end"), TIMES)

@@ -163,26 +163,33 @@ def test_it_says_what_the_meters_said(logger: tuple[App, str]) -> None:
         "values",
     }
     assert "inepro_logger_meter_reads_total" in get(f"{url}/metrics").data.decode()
-    assert get(f"{url}/api/meters/nobody").status == 404
+    nobody = get(f"{url}/api/meters/{'nobody' * 1000}")
+    assert nobody.status == 404
+    assert len(nobody.data) < 200
     assert app.state()["http"]["listening"]
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "status", "said"),
     [
-        ("by=fortnight", "none of quarter, hour"),
-        ("from=tomorrowish", "not a time"),
-        ("from=today&to=yesterday", "not before"),
-        ("from=1971", "longer than"),
-        ("from=2020&by=hour", "more than"),
-        ("from=2026-01&to=2026-06&by=quarter", "more than"),
-        ("source=memory", "none of buffer"),
+        ("by=fortnight", 400, "none of quarter, hour"),
+        ("from=tomorrowish", 400, "not a time"),
+        ("source=memory", 400, "none of buffer"),
+        # Each parameter is right, as the description says, but not together.
+        ("from=today&to=yesterday", 409, "not before"),
+        ("from=1971", 409, "longer than"),
+        ("from=2020&by=hour", 409, "more than"),
+        ("from=2026-01&to=2026-06&by=quarter", 409, "more than"),
     ],
 )
-def test_a_wrong_question_is_named(logger: tuple[App, str], query: str, said: str) -> None:
+def test_a_wrong_question_is_named(
+    logger: tuple[App, str], query: str, status: int, said: str
+) -> None:
     answer = get(f"{logger[1]}/api/energy?{query}")
-    assert answer.status == 400
+    assert answer.status == status
     assert said in json.loads(answer.data)["error"]
+    responses = description(token=False, metrics=True)["paths"]["/api/energy"]["get"]["responses"]
+    assert str(status) in responses
 
 
 def test_energy_is_the_report_of_the_command(logger: tuple[App, str]) -> None:
@@ -210,7 +217,9 @@ def test_the_stream_gives_all_then_what_changes(logger: tuple[App, str]) -> None
 
 def test_another_name_is_refused_and_the_page_runs_nothing_foreign(logger: tuple[App, str]) -> None:
     _, url = logger
-    assert get(f"{url}/api/site", {"host": "evil.example"}).status == 421
+    strangers = "evil.example", "127.0.0.1.nip.io", "evil@127.0.0.1", "localhost#evil", "[::1", ""
+    for host in strangers:
+        assert get(f"{url}/api/site", {"host": host}).status == 421, host
     assert get(f"{url}/api/site", {"host": "localhost:1"}).status == 200
     answer = get(f"{url}/")
     policy = answer.headers["content-security-policy"]
@@ -322,3 +331,11 @@ def test_beyond_loopback_a_token_is_needed(tmp_path: Path, monkeypatch: pytest.M
     file.write_text(configuration(("grid", "grid"), http={"port": 9470}), encoding="utf-8")
     (found,) = surroundings.http(load_config(file))
     assert "this machine alone" in found.text
+
+
+@pytest.mark.parametrize("host", ["", "no address", "panel.example.org", "127.0.0.1:80", "[::1]"])
+def test_what_is_no_address_to_listen_on_is_named(tmp_path: Path, host: str) -> None:
+    file = tmp_path / "logger.toml"
+    file.write_text(configuration(("grid", "grid"), http={"host": host}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"logger\.toml:\d+: http\.host.*no address to listen on"):
+        load_config(file)

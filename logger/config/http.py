@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from logger.config import token
+from logger.config.ports import is_address
 from logger.config.section import Section
 from logger.config.types import FilePath
 from logger.domain.errors import ConfigError
@@ -27,6 +28,15 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
+def _address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError(
+            f"{value!r} is no address to listen on: write 127.0.0.1, 0.0.0.0 (every network of "
+            "this machine) or an address that this machine has, without a port"
+        )
+    return value
+
+
 def _host_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", value):
         raise ValueError(f"{value!r} is no name of a host: write it alone, without a port")
@@ -37,7 +47,7 @@ class Http(Section):
     """`[http]`: without this section nothing listens. The token is never kept here."""
 
     # An address, not a name: what a name means here may change.
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 9470
     token_file: FilePath | None = None
     # Names under which a browser may ask without a token, besides localhost.

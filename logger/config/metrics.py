@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from logger.config.ports import is_host
 from logger.config.section import Section
+
+
+def _host(value: str) -> str:
+    if not is_host(value):
+        raise ValueError(
+            f"{value!r} is no address to listen on: write 127.0.0.1, 0.0.0.0 (every network of "
+            "this machine) or an address that this machine has, without a port"
+        )
+    return value
 
 
 class Metrics(Section):
@@ -16,5 +26,5 @@ class Metrics(Section):
     other than the loopback one is for a network that is trusted.
     """
 
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 9469

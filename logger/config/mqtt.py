@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from logger.config.ports import is_host
 from logger.config.section import MisplacedError, Section
 from logger.config.types import FilePath
 from logger.domain.errors import ConfigError
@@ -20,31 +22,49 @@ _LONGEST = 4096  # bytes of a password
 _WHERE = ("mqtt", "url")
 
 
+def _text(value: str) -> str:
+    # MQTT 3.1.1, 1.5.3: a broker ends the connection for what is not a text of this kind.
+    if any(_is_no_text(one) for one in value):
+        raise ValueError(f"{value!r} holds a control character: leave it out")
+    return value
+
+
+def _is_no_text(one: str) -> bool:
+    return unicodedata.category(one) in ("Cc", "Cs") or ord(one) & 0xFFFE == 0xFFFE
+
+
 def _topic(value: str) -> str:
-    if re.search(r"[+#\x00-\x1f\x7f]", value) or not all(value.split("/")):
+    if value.startswith("$"):
+        raise ValueError(
+            f"{value!r} cannot begin a topic: what begins with $ belongs to the broker; "
+            "write another word in front"
+        )
+    if re.search(r"[+#]", value) or not all(value.split("/")):
         raise ValueError(
             f"{value!r} cannot begin a topic: no + and #, no control characters, "
             "and something on both sides of every /"
         )
-    return value
+    return _text(value)
 
 
 # The first levels of a topic.
 Prefix = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_topic)]
+# What a broker is told of who connects.
+Said = Annotated[str, Field(max_length=200), AfterValidator(_text)]
 
 
 class Mqtt(Section):
     """`[mqtt]`: without this section nothing is sent. The password is never kept here."""
 
     url: str
-    user: Annotated[str, Field(max_length=200)] = ""
+    user: Said = ""
     password_file: FilePath | None = None
     # The certificates to trust in place of those of the machine.
     ca_file: FilePath | None = None
     # Whoever answers is believed to be the broker.
     insecure: bool = False
     # Left out, it is made of prefix and site: the same after each start.
-    client_id: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    client_id: Said = ""
     prefix: Prefix = "inepro-logger"
     discovery: bool = True
     discovery_prefix: Prefix = "homeassistant"
@@ -64,7 +84,7 @@ class Mqtt(Section):
         hint = f"{PLAIN}://HOST or {PLAIN}://HOST:1883; with TLS {SECURE}://HOST"
         try:
             parts = urlsplit(value)
-            good = parts.scheme in _PORTS and parts.hostname and parts.port != 0
+            good = parts.scheme in _PORTS and is_host(parts.hostname or "") and parts.port != 0
         except ValueError:  # a port that is no number, or brackets without an end
             good = False
         if not good or value.partition("://")[2] != parts.netloc:

@@ -113,12 +113,27 @@ def _parts(port: str, scheme: str, rest: str, example: str) -> tuple[str, str]:
     host, _, number = rest.partition(":")
     if not host or (not number and host.isdecimal()):
         raise ValueError(f"{port!r}: the host is missing: write {example}")
-    numbers = _NUMBERS.fullmatch(host) is not None
-    labels = host.removesuffix(".").split(".")
-    odd = any(not one or one.startswith("-") or one.endswith("-") for one in labels)
-    if not _HOST.fullmatch(host) or odd or (numbers and not _is_ipv4(host)):
+    if not _is_host(host):
         raise ValueError(f"{port!r}: {host!r} is no host: write {example}")
     return host, number
+
+
+def is_host(text: str) -> bool:
+    """Tell whether `text` can be the name or the address of a host; IPv6 without brackets."""
+    return _is_ipv6(text) or _is_host(text)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether `text` is an IP address, without brackets, or `localhost`."""
+    return text == "localhost" or _is_ipv4(text) or _is_ipv6(text)
+
+
+def _is_host(text: str) -> bool:
+    labels = text.removesuffix(".").split(".")
+    if any(not one or one.startswith("-") or one.endswith("-") for one in labels):
+        return False
+    numbers = _NUMBERS.fullmatch(text) is not None
+    return bool(_HOST.fullmatch(text)) and text.isprintable() and (not numbers or _is_ipv4(text))
 
 
 def _shown(port: str) -> str:

@@ -44,6 +44,30 @@ _LONGEST_S = 100 * 366 * 86400.0  # what is longer is a mistake
 _YEARS = range(1970, 2200)
 
 
+def _pattern() -> str:
+    year = "(19[7-9][0-9]|2[01][0-9]{2})"
+    fours = "[2468][048]|[13579][26]"
+    leap = f"(19(7[26]|8[048]|9[26])|20(0[048]|{fours})|21(0[48]|{fours}))"
+    day = (
+        f"({year}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|"
+        f"(0[13578]|1[02])-31)|{leap}-02-29)"
+    )
+    clock = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+    moment = f"{day}([T ]{clock}(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])?)?"
+    part = r"([0-9]{1,%d}(\.[0-9]{1,3})?%s ?)?"
+    ago = "".join(
+        part % one for one in ((3, "w"), (4, "d"), (4, "h"), (5, "(m|min)"), (6, "s"), (9, "ms"))
+    )
+    stretches = f"{year}(-(0[1-9]|1[0-2])|-W(0[1-9]|[1-4][0-9]|5[0-2]))?"
+    return f"^({'|'.join((NOW, *WORDS, moment, stretches, ago))})$"
+
+
+# What `stretch` takes, as a regular expression for those who are not asked here (ECMA-262, as in
+# JSON Schema): every text that it matches is a time, or empty. `stretch` is laxer: spaces around,
+# capitals, week 53, durations in any order, more of ISO 8601.
+PATTERN = _pattern()
+
+
 def seconds(text: str) -> float:
     """Return a duration in seconds: "500ms", "10s", "5m" or "5min", "2h", "2d", "1w", also
     several in a row ("1h 30m"). 0 needs no unit, every other number does."""
@@ -194,6 +218,7 @@ def _iso(text: str, zone: ZoneInfo) -> TimeSpan:
         if len(text) > len("2026-W45-1"):
             at = round((time if time.tzinfo else time.replace(tzinfo=zone)).timestamp() * 1000)
             kind = ""
-    if day.year not in _YEARS:
+    # The first week of a year may begin in the year before.
+    if (int(match[3]) if match and match[3] else day.year) not in _YEARS:
         raise ValueError
     return _calendar(kind, day, zone) if kind else (at, at)

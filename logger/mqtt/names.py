@@ -62,6 +62,11 @@ class Topics:
         return f"{self._base}/status"
 
     @property
+    def every_status(self) -> tuple[str, ...]:
+        """Where it is said who is there, as patterns: logger, meters, site."""
+        return self.logger, f"{self._base}/meter/+/status", f"{self._base}/flows/status"
+
+    @property
     def check(self) -> str:
         """Where `check` tries whether messages come through."""
         return f"{self._base}/check"

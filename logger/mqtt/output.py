@@ -165,6 +165,7 @@ class _Talk:
         self._link, self._board, self._record, self._standing = link, board, record, standing
         self._birth = birth
         self._told: dict[str, str] = {}  # by topic: the last description or availability
+        self._heard: dict[str, str] = {}  # by topic: the availability that was said last
         self._due: set[str] = set(board.subjects)  # whose state is to be sent
         self._removing: dict[str, Callable[[], bool]] = {}
         self._free = time.monotonic()  # when everything had left last
@@ -172,8 +173,8 @@ class _Talk:
         self._asked = False  # to tell all anew
 
     def listen(self) -> None:
-        """Hear of Home Assistant's start, and of somebody who says that the logger is gone."""
-        self._link.subscribe(self._board.topics.logger, self._birth)
+        """Hear of Home Assistant's start, and of somebody who says who is there in our place."""
+        self._link.subscribe(*self._board.topics.every_status, self._birth)
 
     def serve(self, take: Callable[[], set[str]], stop: threading.Event, woken: int) -> None:
         """Talk until `stop`; `take` tells who has new values, `woken` is readable then."""
@@ -198,12 +199,13 @@ class _Talk:
         return not self._link.busy
 
     def _listen(self) -> None:
-        """React to what came: Home Assistant's start, somebody who says that we are gone."""
+        """Take what came: Home Assistant's start, and what is said of who is there, our own
+        words among it."""
         for topic, text in self._link.received:
             if topic == self._birth and text == ONLINE:
                 self._asked = True
-            elif topic == self._board.topics.logger and text != ONLINE:
-                self._told.pop(topic, None)  # the will of an earlier connection
+            elif topic in self._told:
+                self._heard[topic] = text
         self._link.received.clear()
         now = time.monotonic()
         if self._asked and now - self._begun >= _AGAIN_S:
@@ -215,7 +217,6 @@ class _Talk:
     def _pass(self) -> None:
         """Say what is due, as long as it leaves at once."""
         now = time.monotonic()
-        self._say(self._board.topics.logger, ONLINE)
         if now - self._looked >= _LOOK_S:
             self._looked = now
             self._look()
@@ -228,6 +229,11 @@ class _Talk:
 
     def _look(self) -> None:
         """Describe who is new or changed, tell who is there, remove who is gone."""
+        for topic, text in self._heard.items():
+            if self._told.get(topic) != text:  # a stranger, or the will of an earlier connection
+                self._told.pop(topic, None)
+        self._heard.clear()
+        self._say(self._board.topics.logger, ONLINE)
         present: dict[str, Description] = {}
         for one in self._board.descriptions():
             present[one.topic] = one

@@ -83,6 +83,8 @@ class Access:
         return path.startswith(_DATA) and path not in _OPEN
 
     def _named(self, host: str) -> bool:
+        if not host.isprintable() or any(one in host for one in "@/?#\\ "):
+            return False
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
             return name in self._names or ipaddress.ip_address(name).is_loopback

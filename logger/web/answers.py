@@ -25,6 +25,10 @@ class QuestionError(ValueError):
     """A question that cannot be answered: its text is for who asked."""
 
 
+class ConflictError(ValueError):
+    """Each parameter is right, but not together, or not now: its text is for who asked."""
+
+
 def known(asked: Mapping[str, str], *names: str) -> None:
     """Raise QuestionError for a parameter that is not one of `names`."""
     for name in asked:
@@ -42,7 +46,10 @@ def one_of(asked: Mapping[str, str], name: str, words: Sequence[str], usual: str
 
 
 def span(asked: Mapping[str, str], config: Config, now_ms: int) -> TimeSpan:
-    """Return what `from` and `to` name, by default the month so far."""
+    """Return what `from` and `to` name, by default the month so far.
+
+    Raises QuestionError for what is no time, ConflictError for no stretch, or one too long.
+    """
     zone = ZoneInfo(config.site.timezone)
     try:
         # A form sends what is left empty, too.
@@ -52,9 +59,9 @@ def span(asked: Mapping[str, str], config: Config, now_ms: int) -> TimeSpan:
     except (ValueError, OverflowError) as err:
         raise QuestionError(f"from, to: {err}") from None
     if start >= end:
-        raise QuestionError("from is not before to")
+        raise ConflictError("from is not before to")
     if end - start > _LONGEST_MS:
-        raise QuestionError("from, to: longer than 20 years")
+        raise ConflictError("from, to: longer than 20 years")
     return start, end
 
 
@@ -63,7 +70,7 @@ def periods(asked: Mapping[str, str], config: Config, now_ms: int) -> tuple[str,
     by = By(one_of(asked, "by", list(By), By.DAY))
     start, end = span(asked, config, now_ms)
     if (end - start) / _LEAST_MS.get(by, _DAY_MS) > _MOST_PERIODS:
-        raise QuestionError(f"by {by}: more than {_MOST_PERIODS} lines; ask for less, or by month")
+        raise ConflictError(f"by {by}: more than {_MOST_PERIODS} lines; ask for less, or by month")
     return by, touched((start, end), by, ZoneInfo(config.site.timezone))
 
 

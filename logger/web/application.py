@@ -103,7 +103,7 @@ class _Handlers:
         answers.known(request.query_params)
         name, parts = request.path_params["name"], self._parts
         if name not in parts.latest.meters:
-            raise HTTPException(404, f"no meter {name!r}: /api/meters lists them")
+            raise HTTPException(404, f"no meter {name[:64]!r}: /api/meters lists them")
         return _json(answers.meter(parts.config, parts.latest, name, parts.now_ms()))
 
     async def energy(self, request: Request) -> Response:
@@ -199,6 +199,8 @@ def _safe(answer: Answer) -> Answer:
             return await answer(request)
         except answers.QuestionError as err:
             return _error(400, str(err))
+        except answers.ConflictError as err:
+            return _error(409, str(err))
         except BusyError:
             return _error(503, "too many are asking: try again")
         except LoggerError as err:

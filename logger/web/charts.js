@@ -26,13 +26,18 @@ function clock(zone) {
   return new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" });
 }
 
+// Every few hours by the clock, also on a day with 23 or 25 of them.
 function hourMarks(chart, width, start, end, height, zone) {
   const shown = clock(zone);
-  const every = (width < 420 ? 6 : 4) * HOUR;
-  for (let at = start; at < end; at += every) {
+  const every = width < 420 ? 6 : 4;
+  let last = -HOUR * every;
+  for (let at = start; at < end; at += HOUR) {
+    const text = shown.format(at);
+    const [hour, minute] = text.split(":").map(Number);
+    if (minute || hour % every || at - last < 2 * HOUR) continue;
+    last = at;
     const x = LEFT + ((at - start) / (end - start)) * (width - LEFT);
-    const anchor = at === start ? "start" : x > width - 18 ? "end" : "middle";
-    chart.append(svg("text", { class: "soft", x, y: height + 18, "font-size": 12, "text-anchor": anchor }, shown.format(at)));
+    chart.append(svg("text", { class: "soft hour", x, y: height + 18, "font-size": 12, "text-anchor": at === start ? "start" : "middle" }, text));
   }
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from logger import __version__
 from logger.derive.events import EventKind
+from logger.domain import times
 from logger.domain.datamodel import PHASES, ROLES, TARIFFS
 from logger.report.calendar import By
 
@@ -127,7 +128,12 @@ _SCHEMAS: Mapping[str, Schema] = {
         {"version": _TEXT, "site": _TEXT, "healthy": _TRUTH, "problems": _list(_TEXT)}, more=True
     ),
 }
-_TIMES = "2026-11-01, 2026-11-01T12:30, 2026-11, 2026-W45, yesterday, last-month, 30d (ago) ..."
+_STRETCH: Schema = {**_TEXT, "pattern": times.PATTERN, "examples": ["yesterday", "2026-11", "30d"]}
+_TIMES = (
+    "a day, week, month or year (2026-11-01, 2026-W45, 2026-11, 2026), a word (yesterday, "
+    "last-month ...), a moment (2026-11-01T12:30, local unless Z or an offset follows) or how "
+    "long ago (30d)"
+)
 
 
 def _query(name: str, text: str, schema: Schema = _TEXT) -> Schema:
@@ -135,8 +141,8 @@ def _query(name: str, text: str, schema: Schema = _TEXT) -> Schema:
 
 
 _SPAN = (
-    _query("from", f"from here on: {_TIMES}; by default the beginning of the month"),
-    _query("to", "up to here, a day or longer stretch included; by default today"),
+    _query("from", f"from here on: {_TIMES}; by default the beginning of the month", _STRETCH),
+    _query("to", "up to here, a day or longer stretch included; by default today", _STRETCH),
 )
 _SOURCE = _query(
     "source",
@@ -151,6 +157,7 @@ def description(*, token: bool, metrics: bool) -> dict[str, Any]:
     if token:
         errors[401] = "the token is missing or wrong"
     late = errors | {503: "not now: the reason is said"}
+    spans = late | {409: "from is not before to, or the stretch is too long"}
     paths = {
         "/api/status": _get("How the logger is; for monitors", "Status", errors, unwell=True),
         "/api/site": _get("The site: its flows, W and kWh, and its demand, kW", "Site", errors),
@@ -166,7 +173,7 @@ def description(*, token: bool, metrics: bool) -> dict[str, Any]:
         "/api/energy": _get(
             "Energy and cost by period, as `report energy` has them",
             "Energy",
-            late,
+            spans,
             *_SPAN,
             _query("by", "the periods", {"enum": list(By), "default": "day"}),
             _SOURCE,
@@ -174,7 +181,7 @@ def description(*, token: bool, metrics: bool) -> dict[str, Any]:
         "/api/events": _get(
             "Events, the newest first, at most 1000",
             "Events",
-            late,
+            spans,
             *_SPAN,
             _query("kind", "only this kind", {"enum": list(EventKind)}),
             _query("meter", "only this meter"),

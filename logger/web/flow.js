@@ -9,13 +9,17 @@ const RADIUS = 52;
 const STILL = 5; // W: what is less does not move
 const PHASES = ["L1", "L2", "L3"];
 
+function powers(role, meters) {
+  const own = meters.filter((one) => one.role === role).map((one) => one.values["active_power/total"]);
+  return { all: own.length, known: own.filter((one) => typeof one === "number") };
+}
+
 // Power into the middle is positive: from the grid, from PV, out of the battery.
 function sources(site, meters) {
   const values = site.values ?? {};
   const sum = (role) => {
-    const own = meters.filter((one) => one.role === role);
-    const known = own.map((one) => one.values["active_power/total"]);
-    return own.length && known.every((one) => typeof one === "number") ? known.reduce((a, b) => a + b, 0) : undefined;
+    const { all, known } = powers(role, meters);
+    return all && known.length === all ? known.reduce((a, b) => a + b, 0) : undefined;
   };
   const has = (role) => meters.some((one) => one.role === role);
   const turned = (value) => (typeof value === "number" ? -value : undefined);
@@ -28,7 +32,11 @@ function sources(site, meters) {
   if (has("battery")) found.battery = turned(values.battery_power ?? sum("battery"));
   if (has("grid") && !has("pv") && !has("battery")) found.load = turned(found.grid);
   else if (has("grid")) found.load = turned(values.load_power);
-  else if (has("load")) found.load = turned(sum("load"));
+  else if (has("load")) {
+    // Loads alone are in no balance: those that have a value add up, and it is said how many.
+    const { known } = powers("load", meters);
+    found.load = known.length ? turned(known.reduce((a, b) => a + b, 0)) : undefined;
+  }
   return found;
 }
 
@@ -61,8 +69,12 @@ function build(roles) {
   replace("flow", roles.length ? picture : element("p", { class: "soft" }, "No meter with a role in the balance."));
 }
 
-function word(role, watts) {
+function word(role, watts, meters) {
   if (typeof watts !== "number") return "no value";
+  if (role === "load" && !meters.some((one) => one.role === "grid")) {
+    const { all, known } = powers(role, meters);
+    if (known.length < all) return `${known.length} of ${all} meters`;
+  }
   if (Math.abs(watts) < STILL) return "";
   if (role === "grid") return watts > 0 ? "drawn" : "fed back";
   if (role === "battery") return watts > 0 ? "discharging" : "charging";
@@ -80,7 +92,7 @@ export function flow(site, meters) {
     const watts = found[role];
     const part = parts.get(role);
     part.value.textContent = power(typeof watts === "number" ? Math.abs(watts) : undefined);
-    part.note.textContent = word(role, watts);
+    part.note.textContent = word(role, watts, meters);
     const still = typeof watts !== "number" || Math.abs(watts) < STILL;
     part.moving.style.display = still ? "none" : "";
     part.moving.classList.toggle("back", watts < 0);

@@ -6,6 +6,7 @@ import { flow } from "./flow.js";
 
 const MANY = 12; // from so many meters on there is a field to find one
 const MOST_EVENTS = 30;
+const MOST_PROBLEMS = 6;
 const PAST_MS = 60_000;
 const STATUS_MS = 15_000;
 const HEADS = ["name", "power", "last seen", "role", "V L1", "V L2", "V L3", "import kWh", "export kWh"];
@@ -115,7 +116,9 @@ function listen() {
 async function status() {
   try {
     const found = await ask("status");
-    const problems = found.problems.map((text) => element("li", {}, text));
+    const problems = found.problems.slice(0, MOST_PROBLEMS).map((text) => element("li", {}, text));
+    const left = found.problems.length - problems.length;
+    if (left > 0) problems.push(element("li", {}, `and ${left} more: inepro-logger status has all`));
     replace("problems", ...problems);
     state(found.healthy ? "all is well" : `not well: ${found.problems.length} ${found.problems.length === 1 ? "problem" : "problems"}`, found.healthy ? "good" : "bad");
   } catch (error) {
