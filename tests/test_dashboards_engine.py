@@ -227,6 +227,41 @@ def test_the_flow_shows_the_newest_powers_and_where_they_go(month: Month) -> Non
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("roles", "measurement"),
+    [({"grid", "pv"}, "site"), ({"grid"}, "power_1m"), ({"load"}, "power_1m")],
+    ids=["house", "consumption", "loads"],
+)
+def test_the_base_load_is_what_the_house_drew_less_than_for_a_twentieth_of_the_day(
+    month: Month, roles: set[str], measurement: str
+) -> None:
+    """Two meters of a role are one load; what was drawn two days ago is not looked at."""
+    stamp = NOW - 400 * 86_400_000  # steps of time end at the clock of the engine
+    site = f"base-{'-'.join(sorted(roles))}"
+    steps = 288
+    loads = [100.0 + 7 * (step * 125 % steps) for step in range(steps)]
+    lines = []
+    for step, load in [*enumerate(loads, 1), (2 * steps, 1.0)]:
+        at = stamp - step * 300_000
+        if measurement == "site":
+            lines.append(Point("site", {"site": site}, {"load_power": load}, at).line())
+            continue
+        role = min(roles)
+        for meter, share in {"a": 0.25, "b": 0.75}.items():
+            tags = {"site": site, "meter": meter, "role": role, "phase": "total"}
+            fields: dict[str, FieldValue] = {"active_power": share * load}
+            lines.append(Point("power_1m", tags, fields, at).line())
+    month.write("\n".join(lines), "energy")
+    board = dashboards(DashboardOptions(zone=ZONE, roles=frozenset(roles)))["home.json"]
+    (panel,) = (one for one in panels(board) if one["title"] == "Base load")
+    text = expand(
+        panel["targets"][0]["query"], Range(stamp - 1, stamp), 1000, variables_of(board, site=site)
+    )
+    (row,) = month.engine.rows(text, "energy")
+    lower = sum(load < row["W"] for load in loads) / steps
+    assert lower <= 0.05 < lower + 2 / steps
+
+
 def test_days_of_23_and_25_hours_are_days(month: Month) -> None:
     """Summer time ended on 25 October: the bar of that day holds 25 hours."""
     board, panel = PANELS["energy.json: Import by day"]
