@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logger.buffer import Books, BufferState
-from logger.delivery import LaneState
 from logger.domain.datamodel import Lane
 from logger.domain.records import FieldValue, LoggerCounts
 from logger.models.register import Job
 from logger.store.state import STORE_HINT, lasting
+
+if TYPE_CHECKING:
+    from logger.delivery import LaneState
 
 # A meter that gave nothing for this many turns, or this many seconds, is reported.
 _TURNS, _AT_LEAST_S = 3, 15.0
