@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,16 +20,12 @@ class Section(BaseModel):
     """Base of all sections: unknown keys are errors, text is no number, nothing
     changes after loading.
 
-    The check of a section is built with that of the whole file, when one is first read: one
-    by one they would take half of the time that a start takes.
+    The check of a section is built with that of the whole file, when one is first read. So a
+    section that a file may leave out has `model_construct` as its default: all defaults,
+    without a check of its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
-
-    @classmethod
-    def usual(cls) -> Self:
-        """Return the section as it is where a file leaves it out: of defaults, not checked."""
-        return cls.model_construct()
 
     def plain(self, *, given: bool = False) -> dict[str, Any]:
         """Return the section as a file has it, in dictionaries and lists; only what was `given`."""

@@ -251,18 +251,18 @@ class Config(Section):
     """The whole file."""
 
     site: Site
-    intervals: Intervals = Field(default_factory=Intervals.usual)
+    intervals: Intervals = Field(default_factory=Intervals.model_construct)
     bus: Annotated[list[Bus], Field(min_length=1)]
     influxdb: Influx | None = None
-    buffer: Buffer = Field(default_factory=Buffer.usual)
+    buffer: Buffer = Field(default_factory=Buffer.model_construct)
     models_dir: FilePath | None = None
-    events: Events = Field(default_factory=Events.usual)
-    counters: Counters = Field(default_factory=Counters.usual)
-    prices: Prices = Field(default_factory=Prices.usual)
-    alerts: Alerts = Field(default_factory=Alerts.usual)
+    events: Events = Field(default_factory=Events.model_construct)
+    counters: Counters = Field(default_factory=Counters.model_construct)
+    prices: Prices = Field(default_factory=Prices.model_construct)
+    alerts: Alerts = Field(default_factory=Alerts.model_construct)
     metrics: Metrics | None = None
     mqtt: Mqtt | None = None
-    share: Share = Field(default_factory=Share.usual)
+    share: Share = Field(default_factory=Share.model_construct)
     http: Http | None = None
 
     @model_validator(mode="after")

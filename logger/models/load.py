@@ -73,7 +73,7 @@ class _Table(BaseModel):
     baudrates: list[Annotated[int, Field(gt=0)]] = [9600]
     max_block: Annotated[int, Field(ge=1, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
     max_gap: Annotated[int, Field(ge=0, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
-    identify: _Identify = _Identify()
+    identify: _Identify = Field(default_factory=_Identify.model_construct)
     guard: _Guard | None = None
     counter_max: Annotated[float, Field(gt=0)] | None = None
     limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
