@@ -119,13 +119,14 @@ class App:
             self.clock.now_ms,
         )
         self._status = StatusServer(socket_path(self.config.buffer.path), self.state)
-        now_ms, state = self.clock.now_ms, self.state
+        now_ms = self.clock.now_ms
         self._mqtt = outputs.mqtt_of(config, infos, self.latest, states, self.clock)
-        self._metrics = outputs.metrics_of(config, state, self.overview.points)
-        self._web = outputs.web_of(config, self.latest, now_ms, state, self._metrics)
-        self._share, hear = outputs.share_of(config, self.readers, self.schedule.lend, now_ms)
-        if hear is not None:
-            self._listeners.append(hear)
+        self._metrics = outputs.metrics_of(config, self.state, self.overview.points)
+        self._web = outputs.web_of(config, self.latest, now_ms, self.state, self._metrics)
+        share = outputs.share_of(config, self.readers, self.schedule.lend, now_ms)
+        self._share = share.server if share is not None else None
+        if share is not None:
+            self._listeners.append(share.hear)
         self._services = dict(self._make_services())
         self._watch = Watch(parts_of(self.schedule, self.buffer, self.delivery, self._services))
         self._asked: dict[str, float] = {}

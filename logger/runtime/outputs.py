@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logger.buffer import Buffer
 from logger.config import Config
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from logger.web import WebServer
 
 State = Callable[[], Mapping[str, Any]]
+
+
+class Shared(NamedTuple):
+    """The server for other masters, and what has to hear of every reading."""
+
+    server: ModbusServer
+    hear: Callable[[Reading], None]
 
 
 def delivery_of(config: Config, buffer: Buffer, now_ms: Callable[[], int]) -> Delivery | None:
@@ -88,10 +95,10 @@ def web_of(
 
 def share_of(
     config: Config, readers: Sequence[Reader], lend: Lend, now_ms: Callable[[], int]
-) -> tuple[ModbusServer, Callable[[Reading], None]] | tuple[None, None]:
-    """Return what answers other masters, and what has to hear of every reading."""
+) -> Shared | None:
+    """Return what answers other masters."""
     if config.share.modbus is None:
-        return None, None
+        return None
     from logger.share.build import server_of
 
-    return server_of(config, config.share.modbus, readers, lend, now_ms)
+    return Shared(*server_of(config, config.share.modbus, readers, lend, now_ms))
