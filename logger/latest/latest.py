@@ -136,12 +136,12 @@ class Latest:
     def _fields(self, record: _Valued) -> Iterator[tuple[Quantity, str, float, FieldValue]]:
         """Yield each field: quantity, unit, how long its value is recent, and the value."""
         if isinstance(record, SiteFlow):
-            for field, value in record.values.items():
+            for field, flow in record.values.items():
                 unit = _SITE_FIELDS[field].unit
                 every = self._slow_s if unit == _ENERGY_UNIT else self._fast_s
                 if field in _DEMAND:  # no more often, however often the meter is read
                     every = max(every, DEMAND_STEP_MS / 1000)
-                yield Quantity(field), unit, too_old_s(every), value
+                yield Quantity(field), unit, too_old_s(every), flow
             return
         one = self.meters[record.meter]
         if isinstance(record, Sample):
