@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -13,6 +14,8 @@ if _FROM_TERMINAL:
 
 def main() -> None:
     """Run the command. Ctrl-C ends it as the command itself says."""
+    # No plugin of another program is looked for, and none changes how a file is checked.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from logger.cli import INTERRUPTED
     from logger.cli import main as command
     from logger.cli.ondemand import preload

@@ -16,6 +16,7 @@ from logger.cli.init import init
 from logger.config import load_config
 from logger.config.answers import SECRETS
 from logger.domain.errors import ConfigError, ExportError
+from logger.survey import place
 from tests.running import command
 
 app = typer.Typer()
@@ -98,6 +99,34 @@ def test_an_adapter_is_named_as_the_container_sees_it(tmp_path: Path) -> None:
     assert config.influxdb is not None
     assert config.influxdb.url == "http://localhost:8086"
     assert not (tmp_path / "b" / ".env").exists()
+
+
+def test_a_user_without_root_gets_a_buffer_that_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    unit = tmp_path / "inepro-logger.service"
+    monkeypatch.setattr(place, "UNITS", (unit,))
+
+    def placed(directory: str) -> tuple[Path, Path | None, str]:
+        output = run(tmp_path / directory, "--yes", "--no-docker")
+        config = load_config(tmp_path / directory / "config" / "local.toml")
+        assert config.influxdb is not None
+        return config.buffer.path, config.influxdb.token_file, output
+
+    service = Path("/var/lib/inepro-logger/buffer.sqlite")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert placed("root")[0] == service
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    buffer, token, output = placed("user")
+    assert buffer == tmp_path / "home/.local/state/inepro-logger/buffer.sqlite"
+    assert token == tmp_path / "home/.config/inepro-logger/influxdb-token"
+    assert f"goes into {token}" in output
+    assert f"inepro-logger.service, with buffer.path {service}" in output
+    unit.touch()  # the service is here: the file is for it
+    assert placed("beside")[:2] == (service, Path("/etc/inepro-logger/influxdb-token"))
 
 
 def test_a_few_questions_are_enough(tmp_path: Path) -> None:

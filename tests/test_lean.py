@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.running import ROOT
 
@@ -49,3 +50,48 @@ def test_a_write_takes_of_the_client_library_what_it_needs() -> None:
     heavy = {"influxdb_client", "reactivex", "numpy", "pandas", "dateutil", "asyncio", "rich"}
     assert not heavy & set(loaded.split())
     assert whole == "InfluxDBClient"  # who wants all of the library gets it
+
+
+# A logger of one meter, built and read by: what the process has loaded then.
+_APP = """
+import sys
+from pathlib import Path
+from logger.cli.run import run
+from logger.config import load_config
+from logger.runtime.app import App
+from logger.runtime.daemon import serve
+app = App(load_config(Path(sys.argv[1])))
+serve(app, 0.0)
+print(*sys.modules)
+import asyncio, multiprocessing, concurrent.futures
+from importlib.metadata import entry_points
+from apscheduler.executors.pool import ThreadPoolExecutor
+assert asyncio.run and multiprocessing.Process and ThreadPoolExecutor().shutdown
+assert list(entry_points(group="apscheduler.triggers"))
+"""
+_CONFIG = """
+[site]
+name = "home"
+[[bus]]
+name = "cabinet"
+port = "socket://127.0.0.1:1"
+meter = [{ name = "grid", model = "pro380", address = 1, role = "grid" }]
+[buffer]
+path = "buffer.sqlite"
+"""
+
+
+def test_a_start_loads_only_what_the_configuration_asks_for(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    config.write_text(_CONFIG, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _APP, str(config)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    rooms = {f"logger.{room}" for room in ("delivery", "grafana", "influx", "mqtt", "report")}
+    rooms |= {f"logger.{room}" for room in ("share", "survey", "transfer", "web")}
+    assert not loaded & rooms
+    heavy = {"asyncio", "http.client", "influxdb_client", "multiprocessing", "paho"}
+    heavy |= {"prometheus_client", "rich", "ssl", "starlette", "urllib3", "uvicorn"}
+    assert not loaded & heavy

@@ -136,7 +136,7 @@ def test_the_buffer_is_filled_once(tmp_path: Path) -> None:
     output = run()
     assert "virtual meters at socket://127.0.0.1:" in output
     filled = waiting()
-    assert f"{filled} points of 1 days" in output
+    assert f"{filled} points of 1 day are in" in output
     assert filled > 30_000
     assert "filled before" in run()
     assert waiting() == filled

@@ -179,4 +179,4 @@ def test_simulate_past_takes_no_two_meters_at_one_address(tmp_path: Path) -> Non
     assert isinstance(result.exception, ConfigError)
     assert re.search(r"main on bus cellar and upstairs on bus attic", str(result.exception))
     path.write_text(CONFIG.replace("{}", "4"), encoding="utf-8")
-    assert "points of 0 days" in run(simulate_past, "--config", str(path), "--from", "1h")
+    assert "points of 1 hour are in" in run(simulate_past, "--config", str(path), "--from", "1h")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux only
+
 
 def elapsed() -> float:
     """Return seconds since boot with the time asleep, where the system counts it."""
-    boottime: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux only
-    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)

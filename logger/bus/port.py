@@ -158,6 +158,9 @@ class Port:
 
     def _take_note(self, came: bytes) -> None:
         """Note what others said: `came` is no answer to any question."""
+        if not (came or self._tail):  # as nearly always: a silent line is listened to often
+            self.unsolicited, self.asked = self._late(), self._foreign()
+            return
         found = overheard(self._tail + came, self.request)
         if came:
             self._tail = (self._tail + came)[-found.begun :] if found.begun else b""

@@ -48,7 +48,7 @@ def init(
     from logger.cli.ask import checked
     from logger.config import asked
     from logger.config.answers import Answers
-    from logger.survey import machine, ports
+    from logger.survey import machine, place, ports
 
     adapters = ports.on_machine()
     usual = port or next(iter(adapters), "")
@@ -61,6 +61,8 @@ def init(
         url=checked(_url, "--url")(url) if url else f"http://{machine.name()}:3000/",
         docker=docker,
     )
+    if not docker and (own := place.of_user()) is not None:
+        given = replace(given, buffer=str(own[0]), token_file=str(own[1]))
     config, env = directory / "config" / "local.toml", directory / ".env"
     kept = _kept(config, env if docker else None)
     if kept is not None:

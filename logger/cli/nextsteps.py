@@ -15,7 +15,7 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
     """Say what comes after the files are written."""
     import os
 
-    from logger.config.answers import NO_PORT, variables
+    from logger.config.answers import NO_PORT, Answers, variables
     from logger.grafana import demands
 
     steps = []
@@ -38,13 +38,16 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
             f"{address} as admin, with the GRAFANA_ADMIN_PASSWORD of {env}",
         ]
     else:
+        service = "config/inepro-logger.service"
+        if given.buffer != Answers().buffer:
+            service += f", with buffer.path {Answers().buffer} and a token_file its user may read"
         steps.append(
-            "A token that may write to InfluxDB goes into /etc/inepro-logger/influxdb-token; "
+            f"A token that may write to InfluxDB goes into {given.token_file}; "
             f"without InfluxDB leave [influxdb] out of {shown}: the buffer is the store."
         )
         steps += [
             f"inepro-logger check --config {config}",
-            f"inepro-logger run --config {config}, or as a service: config/inepro-logger.service",
+            f"inepro-logger run --config {config}, or as a service: {service}",
         ]
     typer.echo("Next:")
     for number, step in enumerate(steps, start=1):

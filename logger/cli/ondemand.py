@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from inspect import cleandoc
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -117,6 +119,16 @@ class OnDemand(Group):
     def says(self, name: str) -> str:
         """Return what COMMANDS says, for what it has."""
         return COMMANDS[name][1] if name in COMMANDS else super().says(name)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Keep the garbage collector from going through all that is loaded meanwhile: it stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def preload(words: Iterable[str]) -> None:

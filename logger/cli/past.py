@@ -102,19 +102,27 @@ def simulate_past(
     else:
         count, dropped = _fill(loaded, site, begun["start"], begun["end"])
         note.write_text(json.dumps(begun), encoding="utf-8")
-        span = f"{(begun['end'] - begun['start']) / 86400:.0f}"
+        span = _words(begun["end"] - begun["start"])
         if dropped:
             typer.secho(
-                f"{loaded.buffer.path}: {dropped} of {count} points of {span} days had no room: "
+                f"{loaded.buffer.path}: {dropped} of {count} points of {span} had no room: "
                 f"buffer.max_size is {loaded.buffer.max_size / 1e6:.0f} MB. Raise it, remove the "
                 f"buffer and {note.name}, and fill again",
                 fg="red",
                 err=True,
             )
             raise typer.Exit(1)
-        typer.echo(f"{count} points of {span} days are in {loaded.buffer.path}")
+        typer.echo(f"{count} points of {span} are in {loaded.buffer.path}")
     if listen:
         _serve(site, listen, for_)
+
+
+def _words(seconds: float) -> str:
+    """Return a length of time in the largest unit that it fills: "400 days", "1 hour"."""
+    units = (("day", 86400), ("hour", 3600), ("minute", 60))
+    unit, length = next((one for one in units if seconds >= one[1]), units[-1])
+    count = round(seconds / length, 1)
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def _serve(site: VirtualSite, listen: str, seconds: float | None) -> None:

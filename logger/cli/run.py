@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from logger.cli.ondemand import loading
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption
 
 
@@ -19,19 +20,20 @@ def run(
     """Read the meters and deliver to InfluxDB until SIGTERM, SIGHUP or Ctrl-C."""
     import logging
 
-    from logger.config import load_config
-    from logger.runtime import logs
-
     if log_format not in ("text", "json"):
         raise typer.BadParameter("--log-format is text or json")
-    loaded = load_config(config)
-    logs.set_up(
-        "json" if log_format == "json" else "text", logging.DEBUG if verbose else logging.INFO
-    )
+    with loading():
+        from logger.config import load_config
+        from logger.runtime import logs
 
-    logging.getLogger(__name__).info("configuration %s", config)
+        loaded = load_config(config)
+        logs.set_up(
+            "json" if log_format == "json" else "text", logging.DEBUG if verbose else logging.INFO
+        )
+        logging.getLogger(__name__).info("configuration %s", config)
 
-    from logger.runtime.app import App
-    from logger.runtime.daemon import serve
+        from logger.runtime.app import App
+        from logger.runtime.daemon import serve
 
-    serve(App(loaded))
+        app = App(loaded)
+    serve(app)

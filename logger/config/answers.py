@@ -39,6 +39,9 @@ class Answers:
     email: str = ""
     url: str = "http://localhost:3000/"
     docker: bool = True
+    # Without the compose file, where buffer and token are: these are the service's.
+    buffer: str = "/var/lib/inepro-logger/buffer.sqlite"
+    token_file: str = "/etc/inepro-logger/influxdb-token"  # noqa: S105 - a path
 
 
 def environment(
@@ -121,7 +124,7 @@ def configuration(answers: Answers) -> str:
     port = answers.port
     if docker and port.startswith("/dev/"):
         port = f"/host{port}"
-    token = "/run/tokens/influxdb" if docker else "/etc/inepro-logger/influxdb-token"
+    token = "/run/tokens/influxdb" if docker else answers.token_file
     rows = [
         "# The configuration of inepro-logger. Check it with: inepro-logger config check",
         "# Every key is explained in config/logger.toml.",
@@ -163,5 +166,5 @@ def configuration(answers: Answers) -> str:
         "# sell = 0.08",
     ]
     if not docker:
-        rows += ["", "[buffer]", *keys(path="/var/lib/inepro-logger/buffer.sqlite")]
+        rows += ["", "[buffer]", *keys(path=answers.buffer)]
     return "\n".join(rows) + "\n"

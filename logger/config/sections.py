@@ -247,29 +247,29 @@ class Config(Section):
     """The whole file."""
 
     site: Site
-    intervals: Intervals = Intervals()
+    intervals: Intervals = Field(default_factory=Intervals.model_construct)
     bus: Annotated[list[Bus], Field(min_length=1)]
     influxdb: Influx | None = None
-    buffer: Buffer = Field(default_factory=Buffer)
+    buffer: Buffer = Field(default_factory=Buffer.model_construct)
     models_dir: FilePath | None = None
-    events: Events = Events()
-    counters: Counters = Counters()
-    prices: Prices = Prices()
-    alerts: Alerts = Alerts()
+    events: Events = Field(default_factory=Events.model_construct)
+    counters: Counters = Field(default_factory=Counters.model_construct)
+    prices: Prices = Field(default_factory=Prices.model_construct)
+    alerts: Alerts = Field(default_factory=Alerts.model_construct)
     metrics: Metrics | None = None
     mqtt: Mqtt | None = None
-    share: Share = Share()
+    share: Share = Field(default_factory=Share.model_construct)
     http: Http | None = None
 
     @model_validator(mode="after")
     def _together(self) -> Self:
         data: dict[str, Any] = {
             "intervals": {"slow": self.intervals.slow},
-            "bus": [bus.model_dump() for bus in self.bus],
-            "alerts": self.alerts.model_dump(exclude_unset=True),
-            "share": self.share.model_dump(exclude_unset=True),
-            "metrics": self.metrics and self.metrics.model_dump(),
-            "http": self.http and self.http.model_dump(),
+            "bus": [bus.plain() for bus in self.bus],
+            "alerts": self.alerts.plain(given=True),
+            "share": self.share.plain(given=True),
+            "metrics": self.metrics and self.metrics.plain(),
+            "http": self.http and self.http.plain(),
         }
         for found in clashes(data):
             raise found

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from logger.config import Config
 from logger.domain.datamodel import FIELDS, MEASUREMENTS
@@ -29,6 +30,8 @@ _ENERGY_UNIT = "kWh"
 _NOW = frozenset(MEASUREMENTS["power"].fields) | {
     name for name, field in _SITE_FIELDS.items() if field.unit != _ENERGY_UNIT
 }
+_Valued = Sample | CounterValues | MeterFacts | SiteFlow
+_KEPT = (Sample, CounterValues, MeterFacts, SiteFlow)
 # Called with the name of a meter, or `SITE`.
 Listener = Callable[[str], None]
 
@@ -56,8 +59,7 @@ class Newest:
     fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):  # one is made for each value of each reading
     value: FieldValue
     unit: str
     at_ms: int
@@ -118,34 +120,38 @@ class Latest:
         now_ms, now_s = self._now_ms(), self._clock()
         with self._lock:
             for record in records:
-                if not isinstance(record, Sample | CounterValues | MeterFacts | SiteFlow):
+                if not isinstance(record, _KEPT):
                     continue
                 name = SITE if isinstance(record, SiteFlow) else record.meter
                 # What waited for its time is as old as it is.
                 came_s = now_s - max(0, now_ms - record.at_ms) / 1000
-                for field, value in record.values.items():
-                    quantity, unit, limit_s = self._about(record, field)
-                    kept = _Kept(value, unit, record.at_ms, came_s, limit_s)
-                    self._kept[name][quantity] = kept
+                there = self._kept[name]
+                for quantity, unit, limit_s, value in self._fields(record):
+                    there[quantity] = _Kept(value, unit, record.at_ms, came_s, limit_s)
                 changed[name] = None
         for name in changed:
             for listener in self._listeners:
                 listener(name)
 
-    def _about(
-        self, record: Sample | CounterValues | MeterFacts | SiteFlow, field: str
-    ) -> tuple[Quantity, str, float]:
-        """Return quantity and unit of a field, and how long its value is recent."""
+    def _fields(self, record: _Valued) -> Iterator[tuple[Quantity, str, float, FieldValue]]:
+        """Yield each field: quantity, unit, how long its value is recent, and the value."""
         if isinstance(record, SiteFlow):
-            unit = _SITE_FIELDS[field].unit
-            every = self._slow_s if unit == _ENERGY_UNIT else self._fast_s
-            if field in DEMAND_FIELDS:  # no more often, however often the meter is read
-                every = max(every, DEMAND_STEP_MS / 1000)
-            return Quantity(field), unit, too_old_s(every)
+            for field, flow in record.values.items():
+                unit = _SITE_FIELDS[field].unit
+                every = self._slow_s if unit == _ENERGY_UNIT else self._fast_s
+                if field in DEMAND_FIELDS:  # no more often, however often the meter is read
+                    every = max(every, DEMAND_STEP_MS / 1000)
+                yield Quantity(field), unit, too_old_s(every), flow
+            return
         one = self.meters[record.meter]
-        every = {Sample: one.fast_s, CounterValues: one.slow_s}.get(type(record), one.identity_s)
-        unit = FIELDS[field].unit if field in FIELDS else ""
-        return Quantity(field, record.phase, record.tariff), unit, too_old_s(every)
+        if isinstance(record, Sample):
+            every = one.fast_s
+        else:
+            every = one.slow_s if isinstance(record, CounterValues) else one.identity_s
+        phase, tariff, limit_s = record.phase, record.tariff, too_old_s(every)
+        for field, value in record.values.items():
+            unit = FIELDS[field].unit if field in FIELDS else ""
+            yield Quantity(field, phase, tariff), unit, limit_s, value
 
     def of(self, name: str) -> Mapping[Quantity, Newest]:
         """Return the newest values of a meter, or of `SITE`, where a field is the whole

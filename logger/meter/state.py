@@ -39,7 +39,7 @@ class MeterState:
 
 
 class _Cut(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     block: _Pair
     parts: list[_Pair]
@@ -48,7 +48,7 @@ class _Cut(BaseModel):
 
 
 class _File(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     version: int
     meter: str

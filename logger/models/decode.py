@@ -12,6 +12,8 @@ from logger.models.register import Encoding, Register, Value
 # A float32 is told apart by 9 digits; 6 digits survive the way there and back (IEEE 754).
 _SURE_DIGITS, _ALL_DIGITS = 6, 9
 _SMALLEST_NORMAL = 2.0**-126
+# Two neighbouring float32 are at least 2^-24 of the larger one apart.
+_NEAR = 2.0**-25
 
 
 def shortest(number: float) -> Decimal:
@@ -28,9 +30,12 @@ def shortest(number: float) -> Decimal:
     # A power of two has more room above than below: there the nearest decimal of some
     # length may be another float while the next one up is this one.
     power_of_two = abs(math.frexp(number)[0]) == 0.5
+    # What is nearer than half of the gap to the next float32 is no other one: no need to try.
+    near_enough = abs(number) * _NEAR
     for digits in range(first, _ALL_DIGITS):
         text = f"{number:.{digits}g}"
-        if _as_float32(float(text)) == number:
+        given = float(text)
+        if abs(given - number) < near_enough or _as_float32(given) == number:
             return Decimal(text)
         if power_of_two:
             near = Decimal(text)

@@ -31,7 +31,7 @@ _HINT = "the bundled tables in logger/models/ show the format"
 
 
 class _Code(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     sold_as: Annotated[str, Field(min_length=1)]
     ct: bool = False
@@ -41,7 +41,7 @@ _SpanIn = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class _Identify(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     answers: list[_SpanIn] = []
     refuses: list[_SpanIn] = []
@@ -49,7 +49,7 @@ class _Identify(BaseModel):
 
 
 class _Guard(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     field: str
     value: int | None = None
@@ -61,7 +61,7 @@ class _Guard(BaseModel):
 class _Table(BaseModel):
     """The head of a table file; the rows are checked one by one for better messages."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     title: str
@@ -73,7 +73,7 @@ class _Table(BaseModel):
     baudrates: list[Annotated[int, Field(gt=0)]] = [9600]
     max_block: Annotated[int, Field(ge=1, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
     max_gap: Annotated[int, Field(ge=0, le=MAX_REGISTERS_PER_REQUEST)] = MAX_REGISTERS_PER_REQUEST
-    identify: _Identify = _Identify()
+    identify: _Identify = Field(default_factory=_Identify.model_construct)
     guard: _Guard | None = None
     counter_max: Annotated[float, Field(gt=0)] | None = None
     limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}

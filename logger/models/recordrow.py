@@ -19,7 +19,7 @@ _HEX = re.compile(r"(?:[0-9A-F]{2})+")
 class RecordRow(BaseModel):
     """One line of a table as it stands in the file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     dif: str = ""
     vif: str = ""

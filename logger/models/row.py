@@ -18,7 +18,7 @@ _E = TypeVar("_E", bound=StrEnum)
 class TableRow(BaseModel):
     """One line of a table as it stands in the file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     address: Annotated[int, Field(ge=0, le=0xFFFF)]
     length: Annotated[int, Field(ge=1, le=MAX_REGISTERS_PER_REQUEST)]

@@ -6,9 +6,10 @@ stop takes at most five seconds and leaves every reading committed.
 
     app, daemon      the parts and the life of the process
     before           what is known of a configuration before that
-    schedule         when jobs run (owns APScheduler)
+    schedule         when jobs run
+    scheduler        APScheduler, loaded without what no job uses
     watch            the threads
-    service          what an output looks like to the app
+    service, outputs what an output looks like to the app; those that the configuration has
     status, metrics, health, overview    what it says of itself
     logs, systemd    log lines; the service manager
 """

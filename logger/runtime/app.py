@@ -10,26 +10,23 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logger.buffer import Buffer
 from logger.bus import bus_of
 from logger.bus.busload import meters_text
 from logger.config import Config
-from logger.delivery import Delivery
 from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
-from logger.influx.servertime import ServerTime
 from logger.latest import Latest, of_all, planned
 from logger.meter.reader import Reader
 from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
 from logger.meter.state import StateStore
 from logger.models import Job
-from logger.mqtt import MqttOutput
+from logger.runtime import outputs
 from logger.runtime.configured import check_config, models_of, state_directory
-from logger.runtime.metrics import MetricsServer
 from logger.runtime.overview import Overview
 from logger.runtime.parts import parts_of
 from logger.runtime.prices import PriceWatch
@@ -39,12 +36,12 @@ from logger.runtime.status import StatusServer, socket_path
 from logger.runtime.stopping import end, end_all
 from logger.runtime.task import Task
 from logger.runtime.watch import Watch
-from logger.share.build import server_of
-from logger.share.modbus import ModbusServer
 from logger.store.place import check_first
 from logger.store.state import until_full
 from logger.store.statefile import StateFile
-from logger.web import Parts, WebServer
+
+if TYPE_CHECKING:
+    from logger.delivery import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -109,13 +106,8 @@ class App:
         self.schedule = Schedule([*self._read_tasks(), health])
         for one in self.buses:
             one.sharing.watch.wanted = self.schedule.when_idle(one.name, one.sharing.watch.go_on)
-        self.delivery: Delivery | None = None
-        self._server_time: ServerTime | None = None
-        if config.influxdb is not None:
-            self.delivery = Delivery(self.buffer, config.influxdb, now_ms=self.clock.now_ms)
-            self._server_time = ServerTime(
-                config.influxdb.url, self.clock.hear, machine.mono, machine.elsewhere
-            )
+        self.delivery = outputs.delivery_of(config, self.buffer, self.clock.now_ms)
+        self._server_time = outputs.server_time_of(config, self.clock, machine)
         self.overview = Overview(
             config,
             self.loads,
@@ -127,22 +119,21 @@ class App:
             self.clock.now_ms,
         )
         self._status = StatusServer(socket_path(self.config.buffer.path), self.state)
-        self._mqtt: MqttOutput | None = None
-        if (mqtt := config.mqtt) is not None:
-            self._mqtt = MqttOutput(config, mqtt, infos, self.latest, states, self.clock.now_ms)
-        self._share: ModbusServer | None = None
-        self._metrics: MetricsServer | None = None
-        if config.metrics is not None:
-            self._metrics = MetricsServer(config.metrics, self.state, self.overview.points)
-        self._web = self._make_web()
+        now_ms = self.clock.now_ms
+        self._mqtt = outputs.mqtt_of(config, infos, self.latest, states, self.clock)
+        self._metrics = outputs.metrics_of(config, self.state, self.overview.points)
+        self._web = outputs.web_of(config, self.latest, now_ms, self.state, self._metrics)
+        share = outputs.share_of(config, self.readers, self.schedule.lend, now_ms)
+        self._share = share.server if share is not None else None
+        if share is not None:
+            self._listeners.append(share.hear)
         self._services = dict(self._make_services())
         self._watch = Watch(parts_of(self.schedule, self.buffer, self.delivery, self._services))
         self._asked: dict[str, float] = {}
         self._heard: set[str] = set()
 
     def _make_services(self) -> Iterator[tuple[str, Service]]:
-        """Yield what the configuration asks for; an output that takes readings puts its
-        method among `_listeners`."""
+        """Yield what the configuration asks for."""
         yield "status", self._status
         if self._metrics is not None:
             yield "metrics", self._metrics
@@ -150,18 +141,8 @@ class App:
             yield "http", self._web
         if self._mqtt is not None:
             yield "mqtt", self._mqtt
-        if (share := self.config.share.modbus) is not None:
-            lent = self.schedule.lend, self.clock.now_ms
-            self._share, hear = server_of(self.config, share, self.readers, *lent)
-            self._listeners.append(hear)
+        if self._share is not None:
             yield "share modbus", self._share
-
-    def _make_web(self) -> WebServer | None:
-        if self.config.http is None:
-            return None
-        figures = None if self._metrics is None else self._metrics.text
-        parts = Parts(self.config, self.latest, self.clock.now_ms, self.state, figures)
-        return WebServer(self.config.http, parts)
 
     def _info(self, reader: Reader) -> MeterInfo:
         meter = reader.meter

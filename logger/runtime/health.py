@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logger.buffer import Books, BufferState
-from logger.delivery import LaneState
 from logger.domain.datamodel import Lane
 from logger.domain.records import FieldValue, LoggerCounts
 from logger.latest import too_old_s
 from logger.models.register import Job
 from logger.store.state import STORE_HINT, lasting
+
+if TYPE_CHECKING:
+    from logger.delivery import LaneState
 
 _SOON_FULL_DAYS = 7.0
 _GIVES = {

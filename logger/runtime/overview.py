@@ -7,20 +7,22 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from logger import __version__
 from logger.buffer import Buffer
 from logger.bus import Bus
 from logger.bus.elapsed import elapsed
 from logger.config import Config
-from logger.delivery import Delivery
 from logger.meter.reader import Reader
 from logger.models import Job
 from logger.points.encode import points
 from logger.points.line import Point
 from logger.runtime import health
 from logger.runtime.task import Task
+
+if TYPE_CHECKING:
+    from logger.delivery import Delivery
 
 
 class Overview:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from logger.buffer import Buffer
-from logger.delivery import Delivery
 from logger.runtime.schedule import Schedule
 from logger.runtime.service import Service
 from logger.runtime.watch import Part
+
+if TYPE_CHECKING:
+    from logger.delivery import Delivery
 
 # The keeping thread may mend a damaged file, which takes long on a slow medium.
 _BUFFER_END_S = 3600.0

@@ -1,4 +1,4 @@
-"""When jobs run. The only importer of APScheduler.
+"""When jobs run.
 
 Every task fires on wall-clock multiples of its interval. Each bus has one worker
 thread, so no bus waits for another; among the tasks due on one bus the one whose next
@@ -20,10 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from apscheduler.executors.base import BaseExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
-
+from logger.runtime.scheduler import BackgroundScheduler, BaseExecutor, BaseTrigger
 from logger.runtime.task import EPOCH, Task
 
 log = logging.getLogger(__name__)

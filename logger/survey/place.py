@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from logger.config import Config
+from logger.config import Buffer, Config
 from logger.domain.errors import ConfigError, suggestion
 from logger.runtime.configured import state_directory
 from logger.store import place
@@ -38,6 +38,15 @@ def service_user(file: Path) -> str:
             return found[-1] if found else "root"
         return ""
     return ""
+
+
+def of_user() -> tuple[Path, Path] | None:
+    """Return where who runs this keeps a buffer and a token, None where they are the
+    service's: root sets it up, or it is here already."""
+    if os.geteuid() == 0 or any(unit.exists() for unit in UNITS):
+        return None
+    settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return Buffer().path, settings / "inepro-logger" / "influxdb-token"
 
 
 def buffer(config: Config, user: str) -> Iterator[Finding]:
