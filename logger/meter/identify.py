@@ -30,6 +30,11 @@ from logger.models.register import AddressSpan
 
 # How often a question is put to somebody who has been heard, and to nobody yet.
 _TRIES, _FIRST_TRIES = 6, 2
+# What is said of answers that make no sense.
+UNREADABLE = (
+    "answers that cannot be read: two meters on one address, another parity, or answers that come "
+    "too late?"
+)
 _WHO = (SERIAL, SOFTWARE_VERSION)
 _SHOWN = (SERIAL, SOFTWARE_VERSION, CT_RATIO, Quantity("ct_mode"), TARIFF)
 
@@ -142,8 +147,7 @@ def _identify(bus: Bus, address: int, models: Sequence[Model], heard: bool) -> F
             return replace(about, note=note)
         if questions.garbled < _TRIES:
             return None
-        note = "answers that cannot be read: two meters on one address, or another parity?"
-        return replace(about, note=note)
+        return replace(about, note=UNREADABLE)
     code_text = "" if code is None else f"0x{code:04X}"
     if model is None:
         return _unknown(questions, models, replace(about, meter_code=code_text))

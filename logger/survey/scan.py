@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from logger.bus import Bus, bus_of
+from logger.bus.hints import no_answer
 from logger.config import Bus as BusConfig
 from logger.config.load import bus_of_options
 from logger.domain.errors import (
@@ -17,6 +18,7 @@ from logger.domain.errors import (
     SharedLineError,
 )
 from logger.meter.identify import Found, identify
+from logger.meter.twins import noted
 from logger.models import Model
 from logger.models.plan import Block
 
@@ -48,6 +50,11 @@ class _Sweep:
     bus: Bus
     heard: set[int] = field(default_factory=set)
     suspects: set[int] = field(default_factory=set)
+    complaint: BusError | None = None  # what a gateway said or sent in place of a meter
+
+    def complain(self, err: BusError) -> None:
+        if self.bus.config.network is not None:
+            self.complaint = err
 
     def try_one(self, address: int, block: Block, patience_s: float) -> None:
         try:
@@ -56,11 +63,13 @@ class _Sweep:
             raise
         except RefusedError:
             self.heard.add(address)
-        except GarbledError:
+        except GarbledError as err:
             if not self.bus.only_others:
                 self.suspects.add(address)
-        except BusError:
-            pass
+                self.complain(err)
+        except BusError as err:
+            if err.hint != no_answer(self.bus.config, address):
+                self.complain(err)
         else:
             self.heard.add(address)
         self.heard |= {
@@ -106,7 +115,8 @@ def sweep(
 
     Every address is asked for its serial number in each of the register maps; who
     answers is identified. Raises PortError, and Stopped for a KeyboardInterrupt, when
-    those who were heard until then have been identified.
+    those who were heard until then have been identified. Where nobody is found behind a
+    gateway that says why, or whose bytes are no answers, that is raised as BusError.
     """
     state = _Sweep(bus_of(config))
     blocks = questions(models)
@@ -145,4 +155,6 @@ def sweep(
         state.bus.close()
     if stopped is not None:
         raise Stopped(found, stopped)
-    return found
+    if not found and state.complaint is not None:
+        raise state.complaint
+    return noted(found)
