@@ -109,6 +109,7 @@ class Mbap:
         """Send the RTU frame `data` under a number of its own."""
         self._question = data[:-_CHECKSUM]
         self._frames = self._answer = self.junk = b""
+        self.units.asked()
         self._send()
         return len(data)
 

@@ -243,7 +243,7 @@ class Port:
                 waiting.heard(found, heard, now)
             begun = self._patient and isinstance(self._wire, Mbap) and self._wire.begun
             ended = waiting.over(found, more, now) and (now >= waiting.latest or not begun)
-            if ended or found.junk > _LONGEST or len(heard) > _BUSY:
+            if ended or self.units.refused or found.junk > _LONGEST or len(heard) > _BUSY:
                 break
         found = look(heard, self.echo.there, old) if guessed else found
         if found.frame and now > waiting.latest + _HELD_UP_S:

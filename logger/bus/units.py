@@ -32,19 +32,21 @@ def misnamed(unit: int, asked: int) -> tuple[str, str]:
 class Units:
     """What a gateway puts in the place of the unit identifier; outlasts its connection.
 
-    `other` is the name of the last answer that was in another than that of its question,
-    None when there was none since an answer with the right one.
+    `other` is in whose name the last question was answered, None if in the right one or
+    not at all.
     """
 
     def __init__(self) -> None:
         self.other: int | None = None
+        self._last: int | None = None  # in whose name the last answer was, if a wrong one
         self._seen = 0  # how many answers were in another name
-        self._same = 0  # how many answers in a row were in the name of `other`
+        self._same = 0  # how many of those in a row were in the name `_last`
+        self._believed = False  # whether the last one was believed
         self._right = False  # whether an answer ever was in the name of its question
 
     @property
     def differing(self) -> bool:
-        """Whether the last answer was in another name than that of its question."""
+        """Whether the last question was answered in another name."""
         return self.other is not None
 
     @property
@@ -52,13 +54,23 @@ class Units:
         """Whether the same question, asked again, may show that it is a habit."""
         return self.other in NOT_USED and not self._right and self._seen < _HABIT
 
+    @property
+    def refused(self) -> bool:
+        """Whether the last question was answered, and the answer is not believed."""
+        return self.differing and not self._believed and not self.undecided
+
+    def asked(self) -> None:
+        """Note that something is asked."""
+        self.other = None
+
     def right(self) -> None:
         """Note an answer in the name of the unit that was asked."""
-        self.other, self._same, self._right = None, 0, True
+        self.other, self._last, self._same, self._right = None, None, 0, True
 
     def differs(self, unit: int) -> bool:
         """Note an answer to our question in the name of `unit`; return if it is believed."""
         self._seen += 1
-        self._same = self._same + 1 if unit == self.other else 1
-        self.other = unit
-        return unit in NOT_USED and not self._right and self._same >= _HABIT
+        self._same = self._same + 1 if unit == self._last else 1
+        self.other = self._last = unit
+        self._believed = unit in NOT_USED and not self._right and self._same >= _HABIT
+        return self._believed

@@ -9,7 +9,7 @@ from logger.bus.frames import refusal
 from logger.bus.port import Port
 from logger.bus.units import misnamed
 from logger.config import Bus as BusConfig
-from logger.domain.errors import BusError, GarbledError, SilentError
+from logger.domain.errors import BusError, GarbledError, ModeError, SilentError
 
 _NUMBERED = "answers with other transaction identifiers than that of the question"
 _RENUMBERS = (
@@ -55,4 +55,5 @@ def judge(
     if code is not None:
         return refused(where, code, port.belated.text(elapsed())), True
     text = f"{where}: the answer cannot be believed: {reason} (got {shown(strange)})"
-    return GarbledError(text, hint), False
+    other_way = hints.other_way(config, answer, rtu=port.speaks_rtu)
+    return (ModeError if other_way else GarbledError)(text, hint), False

@@ -9,6 +9,7 @@ from logger.bus import Bus
 from logger.domain.errors import (
     BusError,
     GarbledError,
+    ModeError,
     PortError,
     RefusedError,
     SharedLineError,
@@ -77,7 +78,7 @@ class Questions:
     def ask(self, block: Block) -> list[int] | None:
         """Return the words of `block`, None when the meter has no such block.
 
-        Raises PortError and SharedLineError.
+        Raises PortError, SharedLineError and ModeError.
         """
         tries = 0
         while tries < (_TRIES if self.heard else _FIRST_TRIES):
@@ -86,7 +87,7 @@ class Questions:
                 if self._bus.unsure(self._address):
                     self._bus.resynchronise(self._address, self._probes)
                 words = self._bus.read(self._address, block)
-            except (PortError, SharedLineError):
+            except (PortError, SharedLineError, ModeError):
                 raise
             except RefusedError:
                 self.heard = True
@@ -125,7 +126,8 @@ def identify(
     Somebody who was `heard` before is asked more often: a gateway that still waits for
     others answers late.
 
-    Raises SharedLineError when the answers cannot be told from another master's.
+    Raises SharedLineError when the answers cannot be told from another master's, and
+    ModeError when the gateway speaks the other way.
 
     A product code decides, then the meter code where it is known, else what the meter
     answers and refuses.

@@ -12,7 +12,7 @@ from logger.bus.rivals import REMEDY
 from logger.config import Bus as BusConfig
 from logger.config import Config
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, PortError, SharedLineError, SilentError
+from logger.domain.errors import BusError, ModeError, PortError, SharedLineError, SilentError
 from logger.domain.quantity import Quantity
 from logger.domain.times import duration_text
 from logger.mbus.frames import Place
@@ -138,7 +138,7 @@ def _meter(
     else:
         try:
             found = identify(line, meter.address, known)
-        except SharedLineError as err:
+        except (SharedLineError, ModeError) as err:
             yield fail(meter.name, "answer", err.message, err.hint)
             return
     if found is None or found.note == UNREADABLE:

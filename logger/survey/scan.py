@@ -13,6 +13,7 @@ from logger.config.load import bus_of_options
 from logger.domain.errors import (
     BusError,
     GarbledError,
+    ModeError,
     PortError,
     RefusedError,
     SharedLineError,
@@ -59,7 +60,7 @@ class _Sweep:
     def try_one(self, address: int, block: Block, patience_s: float) -> None:
         try:
             self.bus.read(address, block, patience_s)
-        except PortError:
+        except (PortError, ModeError):
             raise
         except RefusedError:
             self.heard.add(address)
@@ -115,8 +116,9 @@ def sweep(
 
     Every address is asked for its serial number in each of the register maps; who
     answers is identified. Raises PortError, and Stopped for a KeyboardInterrupt, when
-    those who were heard until then have been identified. Where nobody is found behind a
-    gateway that says why, or whose bytes are no answers, that is raised as BusError.
+    those who were heard until then have been identified. ModeError ends it at once. Where
+    nobody is found behind a gateway that says why, or whose bytes are no answers, that is
+    raised as BusError.
     """
     state = _Sweep(bus_of(config))
     blocks = questions(models)
