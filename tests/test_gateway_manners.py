@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -16,7 +19,7 @@ from logger.bus.belated import Belated
 from logger.bus.frames import Unsolicited
 from logger.cli import app
 from logger.config.load import load_config
-from logger.domain.errors import BusError, GarbledError, ModeError, SilentError
+from logger.domain.errors import BusError, GarbledError, ModeError, PortError, SilentError
 from logger.meter.state import StateStore
 from logger.models.plan import Block
 from logger.simulate.writing import Refusal
@@ -25,7 +28,9 @@ from logger.survey.finding import Finding
 from logger.survey.scan import line_config, sweep
 from tests.gateways import Gateway, asked, refused, scene, whole
 from tests.lines import Script, answer_to, bus_config, honest, scripted, seal, words_at
+from tests.opponents import free_port
 from tests.readers import NOW, Clock, real_meter
+from tests.running import wait_until
 
 SHORT, FAST = Block(0x4000, 2), Block(0x5002, 48)
 METER = real_meter()
@@ -150,7 +155,7 @@ def test_the_answer_that_a_gateway_hands_on_behind_its_exception_is_taken(
 
 
 def test_the_same_over_modbus_tcp_under_the_number_of_the_question() -> None:
-    def script(request: bytes) -> Iterator[bytes]:
+    def script(request: bytes) -> Iterator[bytes | float | None]:
         yield from over_tcp(lambda one: refused(one, 11))(request)
         yield from over_tcp(honest)(request)
 
@@ -190,6 +195,45 @@ def test_what_a_gateway_says_of_a_meter_is_told_by_check_and_scan(tmp_path: Path
         assert "socket://" not in found["answer"].remedy
         with pytest.raises(SilentError, match="the gateway says"):
             sweep(line_config(port), [models.load("pro380")], [1, 2], patience_s=5.0)
+
+
+# A gateway that connects to this machine.
+
+
+def test_commands_wait_for_a_gateway_that_connects_to_this_machine(tmp_path: Path) -> None:
+    """It comes long after the time that an answer may take."""
+    number = free_port()
+    file = configured(tmp_path, f"listen://127.0.0.1:{number}", 1)
+    file.write_text(file.read_text(encoding="utf-8").replace("300ms", "50ms"), encoding="utf-8")
+    for command, wanted in (("read", "22091039"), ("settings show", "22091039")):
+        dialled = threading.Thread(target=dial_in, args=(number, 0.5))
+        dialled.start()
+        done = CliRunner().invoke(app, [*command.split(), "m1", "--config", str(file)])
+        dialled.join()
+        assert wanted in done.output, (command, done.exception)
+
+
+def dial_in(number: int, after_s: float) -> None:
+    """Connect so long after somebody listens, and answer as a meter until that one leaves."""
+    wait_until(lambda: listens(number))
+    time.sleep(after_s)
+    with socket.create_connection(("127.0.0.1", number)) as line:
+        while request := line.recv(300):
+            line.sendall(meter(request))
+
+
+def listens(number: int) -> bool:
+    wanted = f"0100007F:{number:04X} 00000000:0000 0A"
+    return wanted in Path("/proc/net/tcp").read_text(encoding="ascii")
+
+
+def test_a_port_without_rfc_2217_is_told_from_a_gateway_that_is_off(tmp_path: Path) -> None:
+    with scripted(lambda _: []) as line:
+        bus = Bus(bus_config(f"rfc2217://127.0.0.1:{line.port}", timeout=0.1))
+        with pytest.raises(PortError) as caught:
+            bus.open()
+    assert "RFC 2217" in caught.value.hint
+    assert "switched on" not in caught.value.hint
 
 
 # What the bytes of a gateway show.

@@ -72,6 +72,12 @@ def explain(config: BusConfig, err: Exception) -> PortError:
 
 
 def _unconnected(where: str, place: Network, err: Exception) -> PortError:
+    if place.scheme == "rfc2217" and _errno(err) is None:
+        return PortError(
+            f"{where}: {_reason(err)}",
+            "is that port of the gateway set to Telnet with RFC 2217? One that passes bytes is "
+            f"{place.spoken_as('socket')}, one that speaks Modbus TCP {place.spoken_as('tcp')}",
+        )
     if place.scheme != "listen":
         return PortError(
             f"{where}: no connection: {_reason(err)}",

@@ -60,6 +60,8 @@ def read(
             _watch(reader, for_)
         return
     try:
+        with port_from(config):
+            bus.open()
         readings = [_best(reader, job) for job in order if reader.blocks(job)]
     finally:
         bus.close()
