@@ -21,15 +21,25 @@ from logger.cli import app
 from logger.config.load import load_config
 from logger.domain.errors import BusError, GarbledError, ModeError, PortError, SilentError
 from logger.meter.state import StateStore
+from logger.models import Job
 from logger.models.plan import Block
 from logger.simulate.writing import Refusal
 from logger.survey.check import check_bus
 from logger.survey.finding import Finding
 from logger.survey.scan import line_config, sweep
 from tests.gateways import Gateway, asked, refused, scene, whole
-from tests.lines import Script, answer_to, bus_config, honest, scripted, seal, words_at
+from tests.lines import (
+    Script,
+    answer_to,
+    bus_config,
+    honest,
+    meter_config,
+    scripted,
+    seal,
+    words_at,
+)
 from tests.opponents import free_port
-from tests.readers import NOW, Clock, real_meter
+from tests.readers import NOW, NOW_MS, Clock, real_meter
 from tests.running import wait_until
 
 SHORT, FAST = Block(0x4000, 2), Block(0x5002, 48)
@@ -134,6 +144,28 @@ def test_one_meter_that_answers_at_two_addresses_is_found_out(tmp_path: Path) ->
     twins = [one for one in found if one.about == "serial number" and one.verdict == "fail"]
     assert [one.subject for one in twins] == ["m2"]
     assert "that of m1 (address 1), too: it is one meter" in twins[0].text
+
+
+# A meter that is exchanged.
+
+
+def test_a_meter_exchanged_between_two_questions_is_asked_at_once_who_it_is(
+    tmp_path: Path,
+) -> None:
+    """The new one is of another model, whose counters pass for those of the old one."""
+    with scene(tmp_path, timeout=5.0) as there:
+        there.gateway.meter = real_meter("grow-701")
+        reader = there.reader(meter_config(model="grow-701"))
+        for _ in range(3):
+            assert whole(there.round(reader))
+            assert reader.wants() == ()
+        there.gateway.meter = real_meter("ambition-2pu-ct")
+        reader.read(Job.SLOW, NOW_MS)
+        assert reader.wants() == (Job.IDENTITY,)
+        _, slow, fast = there.round(reader)
+        assert not slow.values
+        assert not fast.values
+        assert "not that of a GROW 701" in str(reader.error)
 
 
 # A gateway that gives the meter up before its answer comes.
