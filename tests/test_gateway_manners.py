@@ -281,6 +281,40 @@ def test_a_scan_of_a_gateway_in_the_wrong_mode_ends_with_its_first_answer() -> N
         assert len(line.requests) == 1
 
 
+def test_what_a_line_says_to_every_address_is_no_meter() -> None:
+    login = b"Login incorrect\r\nUsername: "
+    with scripted(lambda _: [login]) as line:
+        port = f"socket://127.0.0.1:{line.port}"
+        with pytest.raises(GarbledError, match="4c 6f 67 69 6e"):
+            sweep(line_config(port), [models.load("pro380")], [1, 2, 3])
+        assert len(line.requests) == 3
+    with scripted(lambda one: [login + (meter(one) if one[0] == 2 else b"")]) as line:
+        found = sweep(
+            line_config(f"socket://127.0.0.1:{line.port}"), [models.load("pro380")], [1, 2, 3]
+        )
+    assert [one.address for one in found] == [2]
+
+
+def test_a_scan_goes_on_where_a_gateway_ends_connections_without_an_answer() -> None:
+    """It does so after each third question, whoever was asked."""
+    numbers = count(1)
+
+    def script(request: bytes) -> Iterator[bytes | None]:
+        if request[0] in (1, 6):
+            yield meter(request)
+        if next(numbers) % 3 == 0:
+            yield None
+
+    with scripted(script) as line:
+        found = sweep(
+            line_config(f"socket://127.0.0.1:{line.port}"),
+            [models.load("pro380")],
+            range(1, 7),
+            patience_s=1.0,
+        )
+    assert [one.address for one in found] == [1, 6]
+
+
 def test_answers_that_are_all_late_are_not_laid_on_speed_and_parity() -> None:
     """Each is the one to the question before, of another length."""
     before = [honest(seal(1, 3, 0x40, 0, 0, 7))]

@@ -54,7 +54,7 @@ class Port:
         self.rivals = Rivals() if self._listener is None else self._listener.rivals
         self.belated, self.units = Belated(config.name), Units()
         self._wire: Wire | None = None
-        self._opened_at, self.heard = 0.0, False  # whether an answer came since the port was opened
+        self._opened_at, self.heard = 0.0, False  # whether an answer ever came
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
         self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
@@ -88,11 +88,9 @@ class Port:
         bus's timeout. Raises PortError saying what to try."""
         if self._wire is not None:
             return
-        self.heard, patience_s = False, patience_s or self._config.timeout
+        given = (self._config, self._listener, self.units, _SLICE_S)
         try:
-            self._wire, self._by_hand = open_wire(
-                self._config, self._listener, self.units, _SLICE_S, patience_s
-            )
+            self._wire, self._by_hand = open_wire(*given, patience_s or self._config.timeout)
         except (*_FAULTS, ValueError) as err:
             raise explain(self._config, err) from err
         self._opened_at = elapsed()
@@ -124,7 +122,8 @@ class Port:
 
     @property
     def proven(self) -> bool:
-        """Whether a lost connection had brought an answer, or was idle for a while."""
+        """Whether a new connection may bring what a lost one did not: some gateways end one
+        that is idle, or after a few questions without an answer."""
         return self._place is not None and (self.heard or elapsed() - self._opened_at > _IDLE_S)
 
     @property

@@ -31,7 +31,7 @@ IDENTIFY_TIMEOUT_S = 1.0
 ADDRESSES = range(1, 248)
 _BAUDRATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 1200, 600, 300)
 _PARITIES = ("even", "none", "odd")
-# More than so many addresses with garbled answers: that is the line, not a meter.
+# More than so many addresses with garbled answers, or all: that is the line, not a meter.
 _SUSPECTS = 10
 
 Progress = Callable[[int, int, int], None]  # done, of how many, meters found
@@ -136,7 +136,9 @@ def sweep(
                 break
             progress(done, total, len(state.heard.intersection(addresses)))
         wanted = state.heard.intersection(addresses)
-        if len(suspects := state.suspects - wanted) <= _SUSPECTS:
+        suspects = state.suspects - wanted
+        line_itself = len(suspects) > 1 and wanted | suspects >= set(addresses)
+        if len(suspects) <= _SUSPECTS and not line_itself:
             wanted |= suspects
         for address in sorted(wanted):
             try:
