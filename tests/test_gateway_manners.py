@@ -295,24 +295,26 @@ def test_what_a_line_says_to_every_address_is_no_meter() -> None:
     assert [one.address for one in found] == [2]
 
 
-def test_a_scan_goes_on_where_a_gateway_ends_connections_without_an_answer() -> None:
-    """It does so after each third question, whoever was asked."""
-    numbers = count(1)
+def test_a_connection_that_ends_over_a_silent_meter_costs_no_other_question() -> None:
+    """The gateway ends connections after some questions without an answer."""
+    ends = iter((True,))
 
     def script(request: bytes) -> Iterator[bytes | None]:
-        if request[0] in (1, 6):
-            yield meter(request)
-        if next(numbers) % 3 == 0:
+        if request[0] == 3 and next(ends, False):
             yield None
+        if request[0] != 2:
+            yield honest(request)
 
     with scripted(script) as line:
-        found = sweep(
-            line_config(f"socket://127.0.0.1:{line.port}"),
-            [models.load("pro380")],
-            range(1, 7),
-            patience_s=1.0,
-        )
-    assert [one.address for one in found] == [1, 6]
+        bus = Bus(bus_config(line.port, timeout=5.0), Clock())
+        assert bus.read(1, SHORT) == words_at(SHORT.address, SHORT.count)
+        line.kick()
+        wait_until(lambda: not line.connected)
+        with pytest.raises(SilentError):
+            bus.read(2, SHORT, 0.05)
+        assert bus.read(3, SHORT) == words_at(SHORT.address, SHORT.count)
+        bus.close()
+    assert line.connections == 3
 
 
 def test_answers_that_are_all_late_are_not_laid_on_speed_and_parity() -> None:
