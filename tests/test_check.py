@@ -94,8 +94,14 @@ def scene(
     for incident in incidents:
         world.add(incident)
     books = Books(world, NOW)
+
+    def own(number: int) -> dict[str, str]:
+        if number == 1 or "serial" not in settings:
+            return {}
+        return {"serial": str(int(settings["serial"]) + number)}
+
     there = [
-        VirtualMeter(load_model(model), number, role, books, settings=settings)
+        VirtualMeter(load_model(model), number, role, books, settings=settings | own(number))
         for number, role in enumerate(roles, start=1)
     ]
     with VirtualLine(there, clock=lambda: NOW, paced=False, quirks=quirks) as line:

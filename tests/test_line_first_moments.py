@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from logger.bus import WATCH_S, Bus, bus_of
 from logger.bus.hints import no_answer
+from logger.cli import app
 from logger.meter.reading import Reading
 from logger.meter.session import MeterReader
 from logger.models import Job, load
 from logger.models.plan import Block, plans
+from tests.configs import configuration
 from tests.gateways import asked
 from tests.lines import ScriptedLine, answer_to, bus_config, meter_config
 from tests.readers import NOW, NOW_MS, Clock, fixed_meter, truth
@@ -95,6 +99,37 @@ def test_a_command_listens_before_it_believes_its_first_answer() -> None:
         bus.close()
     assert reading.values
     assert not wrong(reading)
+
+
+def test_a_setting_is_written_though_the_other_has_an_answer_that_says_it_is_set(
+    tmp_path: Path,
+) -> None:
+    """The gateway loses our first question over that of the other, who asks again a moment
+    later for a register that holds what ours is to be set to."""
+    lcd, held, lost = 0x4010, [0x20], iter([True])
+
+    def script(request: bytes) -> Iterator[bytes | float]:
+        if request[1] == 6:
+            held[0] = int.from_bytes(request[4:6], "big")
+            yield request
+        elif asked(request) == Block(lcd, 1) and next(lost, False):
+            yield answer_to(request, [0x11])
+            yield 0.3
+            yield answer_to(request, [0x11])
+        elif asked(request) == Block(lcd, 1):
+            yield answer_to(request, held)
+        else:
+            yield ours(request)
+
+    file = tmp_path / "logger.toml"
+    with ScriptedLine(script) as line:
+        port = f"socket://127.0.0.1:{line.port}"
+        file.write_text(configuration(("house", "load"), port=port), encoding="utf-8")
+        arguments = ["settings", "set", "house", "lcd_cycle_time", "11", "--yes"]
+        done = CliRunner().invoke(app, [*arguments, "--config", str(file)])
+    assert "LCD cycle time is 20 s, will be 11 s" in done.output, (done.output, done.exception)
+    assert "Done: it was 20 s, it is 11 s" in done.output
+    assert held == [0x11]
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "socket"])

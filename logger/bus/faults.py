@@ -9,6 +9,8 @@ import os
 import stat
 from pathlib import Path
 
+from logger.bus import belated
+from logger.bus.frames import GATEWAY_SILENCE
 from logger.config import Bus as BusConfig
 from logger.config.ports import Network
 from logger.domain.errors import BusError, PortError, RefusedError, SilentError
@@ -28,8 +30,6 @@ EXCEPTIONS = {
     10: "gateway path unavailable",
     11: "gateway target failed to respond",
 }
-# Exceptions of a gateway for a meter that is silent.
-_GATEWAY_SILENCE = (10, 11)
 
 
 def explain(config: BusConfig, err: Exception) -> PortError:
@@ -72,6 +72,12 @@ def explain(config: BusConfig, err: Exception) -> PortError:
 
 
 def _unconnected(where: str, place: Network, err: Exception) -> PortError:
+    if place.scheme == "rfc2217" and _errno(err) is None:
+        return PortError(
+            f"{where}: {_reason(err)}",
+            "is that port of the gateway set to Telnet with RFC 2217? One that passes bytes is "
+            f"{place.spoken_as('socket')}, one that speaks Modbus TCP {place.spoken_as('tcp')}",
+        )
     if place.scheme != "listen":
         return PortError(
             f"{where}: no connection: {_reason(err)}",
@@ -89,9 +95,14 @@ def _unconnected(where: str, place: Network, err: Exception) -> PortError:
     )
 
 
-def refused(where: str, code: int) -> BusError:
-    """Say what it means that the meter, or the gateway before it, refused with `code`."""
-    if code in _GATEWAY_SILENCE:
+def refused(where: str, code: int, early: str = "") -> BusError:
+    """Say what it means that the meter, or the gateway before it, refused with `code`.
+
+    `early` tells that the gateway gave the meter up too early, and what to do about it.
+    """
+    if code in GATEWAY_SILENCE and early:
+        return SilentError(f"{where}: {early}", belated.REMEDY)
+    if code in GATEWAY_SILENCE:
         return SilentError(
             f"{where}: the gateway says that the meter does not answer",
             "is the meter powered and its address right? Speed and parity are set in the gateway, "

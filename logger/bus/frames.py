@@ -13,6 +13,8 @@ READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
 # The shortest frame: a refusal (address, function, code, checksum).
 SHORTEST = 5
 _FAILED = 0x80
+# Exceptions of a gateway for a meter that is silent.
+GATEWAY_SILENCE = (10, 11)
 _CODES = range(1, 12)  # the exceptions that Modbus defines (V1.1b3, chapter 7)
 _WRITTEN_SIZE = 8
 _ANSWER_HEAD, _CHECKSUM = 3, 2

@@ -42,17 +42,22 @@ def garbled(config: BusConfig, answer: bytes, *, rtu: bool) -> str:
 
     `rtu` tells that RTU frames came where Modbus TCP was expected.
     """
-    place = config.network
-    if place is None:
+    if config.network is None:
         return "wrong parity or speed, bad termination or two meters on one address look like this"
-    if rtu:
-        return f'this gateway passes RTU frames: write port = "{place.spoken_as("socket")}"'
-    if place.scheme != "tcp" and speaks_modbus_tcp(answer):
-        return f'this gateway speaks Modbus TCP: write port = "{place.spoken_as("tcp")}"'
-    return (
+    return other_way(config, answer, rtu=rtu) or (
         "speed and parity of the line in the gateway, two meters on one address, or a gateway "
         "that cuts long answers (longest_block) look like this"
     )
+
+
+def other_way(config: BusConfig, answer: bytes, *, rtu: bool) -> str:
+    """Say that a gateway speaks the other way than expected, "" when it does not; as `garbled`."""
+    place = config.network
+    if place is not None and rtu:
+        return f'this gateway passes RTU frames: write port = "{place.spoken_as("socket")}"'
+    if place is not None and place.scheme != "tcp" and speaks_modbus_tcp(answer):
+        return f'this gateway speaks Modbus TCP: write port = "{place.spoken_as("tcp")}"'
+    return ""
 
 
 def lost(config: BusConfig, *, rtu: bool) -> str:

@@ -12,20 +12,30 @@ on every line. A second master for Modbus TCP would have to learn all that again
 
 One question is open at a time. Answers with the number of an earlier question of ours are
 `late` and never pass for the answer to this one, those to a question that was answered
-came twice; answers with any other number are dropped and counted.
+came twice; answers with any other number are dropped and counted. A gateway that says that
+the meter is silent has not answered yet: the value may follow under the same number.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from logger.bus.frames import READ, SHORTEST, Unsolicited, crc16, sealed, unsolicited
+from logger.bus.frames import (
+    GATEWAY_SILENCE,
+    READ,
+    SHORTEST,
+    Unsolicited,
+    crc16,
+    sealed,
+    unsolicited,
+)
+from logger.bus.units import Units
 from logger.bus.wire import Wire
 
 _HEAD = 6
 # Unit and function at least; unit and the longest PDU (253 bytes) at most.
 _SHORTEST, _LONGEST = 2, 254
-_CHECKSUM = 2
+_CHECKSUM, _FAILED = 2, 0x80
 _JUNK = 512
 _REMEMBERED = 300  # more than a sweep of all addresses leaves behind in a slow gateway
 
@@ -34,16 +44,18 @@ class Mbap:
     """A wire to a gateway that speaks Modbus TCP; RTU frames go in and come out.
 
     `number` is where its numbers begin: another master on a gateway that copies answers
-    should have others. `late` collects answers that came too late, `foreign` whose answers
+    should have others. `units` knows in whose name the gateway answers. `late` collects
+    answers that came too late, `foreign` whose answers
     to others were dropped, which `dropped` counts; `junk` is what came since the last
     question and is no Modbus TCP, or an answer to it in the name of another unit, which is
     no sign of another master.
     """
 
-    def __init__(self, wire: Wire, number: int = 0) -> None:
+    def __init__(self, wire: Wire, units: Units | None = None, number: int = 0) -> None:
+        self.units = units or Units()
         self._wire = wire
         self._number = number  # of the last question
-        self._unit = 0  # whom that was for
+        self._question = b""  # unit and PDU of that
         self._asked: deque[int] = deque(maxlen=_REMEMBERED)
         self._answered: deque[int] = deque(maxlen=_REMEMBERED)
         self._came = b""  # not a whole frame yet
@@ -95,24 +107,11 @@ class Mbap:
 
     def write(self, data: bytes) -> int:
         """Send the RTU frame `data` under a number of its own."""
-        body = data[:-_CHECKSUM]
-        self._number = self._number % 0xFFFF + 1
-        self._asked.append(self._number)
-        self._unit = body[0]
+        self._question = data[:-_CHECKSUM]
         self._frames = self._answer = self.junk = b""
-        head = self._number.to_bytes(2, "big") + bytes(2) + len(body).to_bytes(2, "big")
-        self._wire.write(head + body)
+        self.units.asked()
+        self._send()
         return len(data)
-
-    def told_late(self) -> tuple[Unsolicited, ...]:
-        """Return the late answers since the last time."""
-        found, self.late = tuple(self.late), []
-        return found
-
-    def told_foreign(self) -> tuple[Unsolicited, ...]:
-        """Return the answers to others since the last time."""
-        found, self.foreign = tuple(self.foreign), []
-        return found
 
     def flush(self) -> None:
         """Wait until everything is sent."""
@@ -140,13 +139,16 @@ class Mbap:
             self._skip()
 
     def _sort(self, number: int, body: bytes) -> None:
-        if number == self._number and body[0] != self._unit:
-            self.junk = (self.junk + body)[-_JUNK:]  # a gateway that names its meters otherwise
+        unit, reads = self._question[:1], self._question[1:2] == bytes((READ,))
+        if number == self._number and body[:1] == unit:
+            self.units.right()
+            self._answers(number, body)
+        elif number == self._number and self.units.differs(body[0]):
+            self._answers(number, unit + body[1:])
         elif number == self._number:
-            if body != self._answer:  # else it came twice
-                self._answer = body
-                self._answered.append(number)
-                self._frames += body + crc16(body)
+            self.junk = (self.junk + body)[-_JUNK:]  # a gateway that names its meters otherwise
+            if reads and self.units.undecided:
+                self._send()
         elif number in self._answered:
             pass  # it came twice
         elif number in self._asked:
@@ -156,12 +158,43 @@ class Mbap:
             self.dropped += 1
             self.foreign = [*self.foreign, Unsolicited(body[0], 0)][-_REMEMBERED:]
 
+    def _send(self) -> None:
+        self._number = self._number % 0xFFFF + 1
+        self._asked.append(self._number)
+        length = len(self._question).to_bytes(2, "big")
+        self._wire.write(self._number.to_bytes(2, "big") + bytes(2) + length + self._question)
+
+    def _answers(self, number: int, body: bytes) -> None:
+        """Take an answer to the last question."""
+        if body == self._answer:
+            return  # it came twice
+        self._answer = body
+        if not (body[1] & _FAILED and body[2:3] and body[2] in GATEWAY_SILENCE):
+            self._answered.append(number)
+        self._frames += body + crc16(body)
+
     def _skip(self) -> None:
         """Set aside what is no Modbus TCP, up to where the answer may begin."""
         begin = self._came.find(self._number.to_bytes(2, "big") + bytes(2), 1)
         junk = self._came if begin < 0 else self._came[:begin]
         self._came = self._came[len(junk) :]
         self.junk = (self.junk + junk)[-_JUNK:]
+
+
+def told_late(wire: Wire | None) -> tuple[Unsolicited, ...]:
+    """Return the late answers that `wire` has told apart since the last time."""
+    if not isinstance(wire, Mbap):
+        return ()
+    found, wire.late = tuple(wire.late), []
+    return found
+
+
+def told_foreign(wire: Wire | None) -> tuple[Unsolicited, ...]:
+    """Return the answers to others that `wire` has told apart since the last time."""
+    if not isinstance(wire, Mbap):
+        return ()
+    found, wire.foreign = tuple(wire.foreign), []
+    return found
 
 
 def speaks_modbus_tcp(heard: bytes) -> bool:

@@ -12,18 +12,20 @@ import logging
 import termios
 from dataclasses import replace
 from functools import partial
-from secrets import randbelow
 from typing import cast
 
 from logger.bus import hints
-from logger.bus.device import open_serial, send
+from logger.bus.belated import Belated
+from logger.bus.device import send
 from logger.bus.echo import Echo
 from logger.bus.elapsed import elapsed
 from logger.bus.faults import explain
 from logger.bus.frames import HEARTBEAT, Heard, Unsolicited, lacking, overheard, search
-from logger.bus.mbap import Mbap
+from logger.bus.mbap import Mbap, told_foreign, told_late
+from logger.bus.opening import open_wire
 from logger.bus.rivals import Rivals
-from logger.bus.sockets import connect, listener
+from logger.bus.sockets import listener
+from logger.bus.units import Units
 from logger.bus.waiting import Waiting
 from logger.bus.wire import Wire
 from logger.config import Bus as BusConfig
@@ -50,8 +52,9 @@ class Port:
         self._place = config.network
         self._listener = listener(self._place)
         self.rivals = Rivals() if self._listener is None else self._listener.rivals
+        self.belated, self.units = Belated(config.name), Units()
         self._wire: Wire | None = None
-        self._opened_at, self.heard = 0.0, False  # whether an answer came since the port was opened
+        self._opened_at, self.heard = 0.0, False  # whether an answer ever came
         self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
         self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
@@ -85,22 +88,12 @@ class Port:
         bus's timeout. Raises PortError saying what to try."""
         if self._wire is not None:
             return
-        self._by_hand, self.heard = None, False
+        given = (self._config, self._listener, self.units, _SLICE_S)
         try:
-            self._wire = self._open(patience_s or self._config.timeout)
+            self._wire, self._by_hand = open_wire(*given, patience_s or self._config.timeout)
         except (*_FAULTS, ValueError) as err:
             raise explain(self._config, err) from err
         self._opened_at = elapsed()
-
-    def _open(self, patience_s: float) -> Wire:
-        place = self._place
-        if place is None or place.scheme == "rfc2217":
-            opened, self._by_hand = open_serial(self._config, _SLICE_S)
-            return cast("Wire", opened)
-        if self._listener is not None:
-            return self._listener.accept(_SLICE_S, patience_s)
-        wire = connect(place, _SLICE_S)
-        return Mbap(wire, randbelow(0xFFFF)) if place.scheme == "tcp" else wire
 
     def close(self) -> None:
         """Close the port; the next transaction opens it again."""
@@ -129,7 +122,8 @@ class Port:
 
     @property
     def proven(self) -> bool:
-        """Whether a lost connection had brought an answer, or was idle for a while."""
+        """Whether a new connection may bring what a lost one did not: some gateways end one
+        that is idle, or after a few questions without an answer."""
         return self._place is not None and (self.heard or elapsed() - self._opened_at > _IDLE_S)
 
     @property
@@ -167,8 +161,9 @@ class Port:
             self._tail_at = elapsed()
         elif elapsed() - self._tail_at > self._config.timeout:
             self._tail = b""  # its rest does not come any more
-        self.unsolicited = self._late() + found.unsolicited
-        self.asked = found.asked + self._foreign()
+        self.unsolicited = told_late(self._wire) + found.unsolicited
+        self.asked = found.asked + told_foreign(self._wire)
+        self.belated.strays(self.unsolicited, elapsed())
 
     def listen(self, quiet_s: float, at_most_s: float) -> None:
         """Listen to the line until it was quiet for `quiet_s`; nothing was asked."""
@@ -221,6 +216,7 @@ class Port:
         old, before = len(self._tail), self.unsolicited
         heard, found = self._tail, Heard(missing=size)
         self.latency_s, guessed, look = None, 0, partial(search, self.request, size)
+        given_up = b""  # what a gateway said, behind which the answer is waited for
         while True:
             try:
                 more = self.receive(found.missing if len(heard) > old else min(size, 3))
@@ -240,21 +236,32 @@ class Port:
                 if not others and len(heard) > found.echoes * len(self.request):
                     self.latency_s = self.latency_s or max(now - sent, 0.0)
                 if found.frame and not found.missing:
-                    break
+                    if not self.belated.goes_on(found.frame, self.request, now - sent):
+                        break
+                    given_up, old, self.latency_s = found.frame, 0, None
+                    before, heard = before + found.unsolicited, b""
+                    found, waiting.latest = Heard(missing=size), until
+                    continue
                 waiting.heard(found, heard, now)
             begun = self._patient and isinstance(self._wire, Mbap) and self._wire.begun
             ended = waiting.over(found, more, now) and (now >= waiting.latest or not begun)
-            if ended or found.junk > _LONGEST or len(heard) > _BUSY:
+            if ended or self.units.refused or found.junk > _LONGEST or len(heard) > _BUSY:
                 break
         found = look(heard, self.echo.there, old) if guessed else found
         if found.frame and now > waiting.latest + _HELD_UP_S:
             self.late_s = now - sent
             found = replace(found, frame=b"", rubbish=found.rubbish + found.frame)
+        if given_up and found.frame:
+            self.belated.came(self.request[0], now - sent, now)
+        elif given_up:
+            self.belated.in_vain(self.request[0])
+            found = replace(found, frame=given_up)
         self.heard_at, self.took_s = now, now - self._sent
         self.echo.note(found)
         self._tail, self._tail_at = heard[-found.begun :] if found.begun else b"", now
-        self.unsolicited = before + found.unsolicited + self._late()
-        self.asked += found.asked + self._foreign()
+        self.unsolicited = before + found.unsolicited + told_late(self._wire)
+        self.asked += found.asked + told_foreign(self._wire)
+        self.belated.strays(self.unsolicited, now)
         self.last_answer = found.frame or (found.rubbish.strip(HEARTBEAT) and found.rubbish)
         self.heard |= bool(found.frame)
         return found.frame
@@ -274,14 +281,6 @@ class Port:
                 port.timeout = slice_s
         except _FAULTS as err:
             raise self._lost(err) from err
-
-    def _late(self) -> tuple[Unsolicited, ...]:
-        """Return the late answers that the wire itself has told apart."""
-        return self._wire.told_late() if isinstance(self._wire, Mbap) else ()
-
-    def _foreign(self) -> tuple[Unsolicited, ...]:
-        """Return whose answers to others the wire itself has told apart."""
-        return self._wire.told_foreign() if isinstance(self._wire, Mbap) else ()
 
     def receive(self, size: int) -> bytes:
         """Return up to `size` bytes of one look at the port. Raises PortError."""

@@ -45,7 +45,7 @@ class Bus:
         self.stats = BusStats()
         self._clock = clock
         self._port = Port(config)
-        self.rivals = self._port.rivals  # gateways that connect to here
+        self.rivals, self.belated = self._port.rivals, self._port.belated  # what gateways do
         self._instrument: minimalmodbus.Instrument | None = None
         self._reopening = Reopening(config.name, config.port, config.reopen_after, clock)
         self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
@@ -81,7 +81,7 @@ class Bus:
     @property
     def only_others(self) -> bool:
         """Whether all that came upon the last request were frames for others."""
-        return not self._late and not self._port.last_answer
+        return not (self._late or self._port.last_answer or self._port.units.differing)
 
     @property
     def shared(self) -> bool:

@@ -13,7 +13,10 @@ from logger.cli.quiet import quiet
 if TYPE_CHECKING:
     from logger.meter.reader import Reader
     from logger.meter.reading import Reading
-    from logger.models import Model
+    from logger.models import Job, Model
+
+# What fails for a moment on a line is read again: so often at most.
+_TRIES = 3
 
 
 def read(
@@ -38,6 +41,7 @@ def read(
     from logger.meter.readers import reader_of
     from logger.models import Job
     from logger.survey.context import port_from, shared
+    from logger.texts import printable
 
     quiet()
     loaded = load_config(config)
@@ -56,7 +60,9 @@ def read(
             _watch(reader, for_)
         return
     try:
-        readings = [reader.read(job, 0) for job in order if reader.blocks(job)]
+        with port_from(config):
+            bus.open()
+        readings = [_best(reader, job) for job in order if reader.blocks(job)]
     finally:
         bus.close()
     wrong, failures = reader.wrong, [one for each in readings for one in each.failures]
@@ -78,7 +84,22 @@ def read(
     if wrong is not None:
         raise wrong
     if failures:
+        for text in dict.fromkeys(f"not read: {one.error}" for one in failures):
+            typer.echo(printable(text), err=True)
         raise typer.Exit(1)
+
+
+def _best(reader: Reader, job: Job) -> Reading:
+    """Return what `job` gives, of a few tries while something fails on the line."""
+    from logger.domain.errors import PortError
+
+    found: list[Reading] = []
+    while len(found) < _TRIES:
+        found.append(reader.read(job, 0))
+        failures = found[-1].failures
+        if not failures or reader.away or isinstance(failures[-1].error, PortError):
+            break
+    return min(found, key=lambda one: (bool(one.failures), -len(one.values)))
 
 
 def _watch(reader: Reader, for_s: float | None) -> None:

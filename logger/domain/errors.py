@@ -76,6 +76,10 @@ class GarbledError(BusError):
     """An answer came with a wrong checksum, length, address or function."""
 
 
+class ModeError(GarbledError):
+    """A gateway speaks Modbus TCP where RTU frames were expected, or the other way round."""
+
+
 class SharedLineError(BusError):
     """Another master uses the line, and its answers cannot be told from our own."""
 

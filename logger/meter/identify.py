@@ -9,6 +9,7 @@ from logger.bus import Bus
 from logger.domain.errors import (
     BusError,
     GarbledError,
+    ModeError,
     PortError,
     RefusedError,
     SharedLineError,
@@ -30,6 +31,11 @@ from logger.models.register import AddressSpan
 
 # How often a question is put to somebody who has been heard, and to nobody yet.
 _TRIES, _FIRST_TRIES = 6, 2
+# What is said of answers that make no sense.
+UNREADABLE = (
+    "answers that cannot be read: two meters on one address, another parity, or answers that come "
+    "too late?"
+)
 _WHO = (SERIAL, SOFTWARE_VERSION)
 _SHOWN = (SERIAL, SOFTWARE_VERSION, CT_RATIO, Quantity("ct_mode"), TARIFF)
 
@@ -72,7 +78,7 @@ class Questions:
     def ask(self, block: Block) -> list[int] | None:
         """Return the words of `block`, None when the meter has no such block.
 
-        Raises PortError and SharedLineError.
+        Raises PortError, SharedLineError and ModeError.
         """
         tries = 0
         while tries < (_TRIES if self.heard else _FIRST_TRIES):
@@ -81,7 +87,7 @@ class Questions:
                 if self._bus.unsure(self._address):
                     self._bus.resynchronise(self._address, self._probes)
                 words = self._bus.read(self._address, block)
-            except (PortError, SharedLineError):
+            except (PortError, SharedLineError, ModeError):
                 raise
             except RefusedError:
                 self.heard = True
@@ -120,7 +126,8 @@ def identify(
     Somebody who was `heard` before is asked more often: a gateway that still waits for
     others answers late.
 
-    Raises SharedLineError when the answers cannot be told from another master's.
+    Raises SharedLineError when the answers cannot be told from another master's, and
+    ModeError when the gateway speaks the other way.
 
     A product code decides, then the meter code where it is known, else what the meter
     answers and refuses.
@@ -142,8 +149,7 @@ def _identify(bus: Bus, address: int, models: Sequence[Model], heard: bool) -> F
             return replace(about, note=note)
         if questions.garbled < _TRIES:
             return None
-        note = "answers that cannot be read: two meters on one address, or another parity?"
-        return replace(about, note=note)
+        return replace(about, note=UNREADABLE)
     code_text = "" if code is None else f"0x{code:04X}"
     if model is None:
         return _unknown(questions, models, replace(about, meter_code=code_text))

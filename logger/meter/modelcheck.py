@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, PortError, SharedLineError
+from logger.domain.errors import BusError, ModeError, PortError, SharedLineError
 from logger.domain.quantity import METER_CODE, SERIAL, Quantity
 from logger.meter.identify import Found, Questions, by_product, identify, product_code
 from logger.models import Model, Value, available
@@ -67,7 +67,7 @@ class ModelCheck:
         self._bus.sharing.watch.outlast()
         try:
             found = identify(self._bus, self._meter.address, [*others, self._model])
-        except (PortError, SharedLineError):
+        except (PortError, SharedLineError, ModeError):
             return
         if found is None or not (found.model or found.meter_code):
             return
@@ -103,7 +103,7 @@ class ModelCheck:
             product = self._bus.sharing.certain(
                 address, self._bus.config.timeout, lambda: product_code(questions, models)
             )
-        except (PortError, SharedLineError):
+        except (PortError, SharedLineError, ModeError):
             return False
         if by_product(product, models) is not None:
             return True

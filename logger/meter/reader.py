@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from logger.bus import Bus
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError
-from logger.domain.quantity import Quantity
+from logger.domain.quantity import SERIAL, Quantity
 from logger.meter.complaint import Complaint
 from logger.meter.reading import Reading
 from logger.models import Job, Model
@@ -42,6 +42,7 @@ class Reader(ABC):
         self.rejected = 0
         self.last_ms: float | None = None
         self.last_good: int | None = None
+        self.serial = ""  # the serial number that it said last
         self.last_of: dict[Job, int] = {}  # when each job last gave values, ms UTC
         self._wanted: set[Job] = set()  # the jobs that should run soon
         self.error: BusError | None = None  # of the last job, or that the model is wrong
@@ -107,5 +108,6 @@ class Reader(ABC):
             line = self._complaint.worked(now)
         if line is not None:
             log.log(line[0], "meter %s: %s", self.meter.name, line[1])
+        self.serial = str(reading.values.get(SERIAL, self.serial))
         if reading.values:
             self.last_good = self.last_of[reading.job] = reading.taken_ms

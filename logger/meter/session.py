@@ -29,6 +29,7 @@ from logger.meter.reading import Failure, Reading, doubted, inverted
 from logger.meter.remembered import Remembered
 from logger.meter.requester import Heard, JobAborted, Requester
 from logger.meter.state import StateStore
+from logger.meter.steps import CounterSteps
 from logger.meter.transformers import ct_problem
 from logger.models import Job, Model, Value
 from logger.models.plan import Block, plans
@@ -81,6 +82,7 @@ class MeterReader(Reader):
         self._meaning = DataTypeGuard(model, meter.name)
         self.model_check = ModelCheck(bus, meter, model)
         self._ct_problem = ""
+        self._steps = CounterSteps(model)
         self._refusing_since: float | None = None
         self._believed = Believed(bus, meter.address)
         self._requester.heard = self._believed.take
@@ -235,6 +237,8 @@ class MeterReader(Reader):
             )
             failures.append(Failure(block, EncodingError(text, "is it another model?")))
             self._wanted.add(Job.IDENTITY)
+        if self._steps.odd(values, this.ended):
+            self._wanted.add(Job.IDENTITY)  # another meter, perhaps of another model
         error = failures[-1].error if failures else None
         if values or not isinstance(error, RefusedError):
             if values or isinstance(error, SilentError):

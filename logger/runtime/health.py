@@ -10,6 +10,7 @@ from logger.buffer import Books, BufferState
 from logger.domain.datamodel import Lane
 from logger.domain.records import FieldValue, LoggerCounts
 from logger.latest import too_old_s
+from logger.meter import twins
 from logger.models.register import Job
 from logger.store.state import STORE_HINT, lasting
 
@@ -56,6 +57,7 @@ class MeterHealth:
     wrong_model: str = ""
     jobs: Mapping[Job, JobHealth] = field(default_factory=dict)
     left_out: Sequence[str] = ()
+    serial: str = ""  # the serial number, once it was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,16 @@ def _jobs_without(meter: MeterHealth, started_ms: int, now_ms: int) -> list[str]
             when = "since the start" if one.last_good is None else f"for {age_s:.0f} s"
             found.append(f"no {_GIVES[job]} {when}")
     return found
+
+
+def twin_problems(meters: Sequence[MeterHealth]) -> list[str]:
+    """Return a sentence for every two meters of a bus that have one serial number."""
+    first: dict[tuple[str, str], MeterHealth] = {}
+    return [
+        f"meters {other.name} and {meter.name}: {twins.same(meter.serial)}: {twins.REMEDY}"
+        for meter in meters
+        if meter.serial and (other := first.setdefault((meter.bus, meter.serial), meter)) != meter
+    ]
 
 
 def bus_problems(buses: Sequence[BusHealth]) -> list[str]:

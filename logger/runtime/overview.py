@@ -96,6 +96,7 @@ class Overview:
                     if reader.model.of_job(job)
                 },
                 left_out=[str(one) for one in reader.left_out],
+                serial=reader.serial,
             )
             for reader in self._readers
         ]
@@ -118,7 +119,7 @@ class Overview:
                 echo=bus.echo,
                 shared=bus.shared,
                 foreign=bus.sharing.traffic.frames,
-                problems=bus.rivals.problems(elapsed()),
+                problems=[*bus.rivals.problems(elapsed()), *bus.belated.problems(elapsed())],
             )
             for bus in self._buses
         ]
@@ -131,6 +132,7 @@ class Overview:
         problems = [*stalled]
         problems += health.bus_problems(bus_list)
         problems += health.meter_problems(meter_list, self._started_ms, now)
+        problems += health.twin_problems(meter_list)
         if not clock_trusted:
             problems.append("the clock of this machine is not set: readings wait for their time")
         buffer = self._buffer.state()

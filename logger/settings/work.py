@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
-from logger.bus import Bus
+from logger.bus import Bus, bus_of
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, PortError, RefusedError, SilentError
@@ -26,6 +27,16 @@ class Outcome:
     after: str | None
     verified: bool
     error: BusError | None = None
+
+
+def opened(config: BusConfig) -> Bus:
+    """Return the open bus of `config`, for which a gateway may take a minute.
+
+    Raises PortError.
+    """
+    bus = bus_of(config)
+    bus.open()
+    return bus
 
 
 class _Talk:
@@ -60,6 +71,7 @@ def read_settings(
     Raises BusError when the meter does not answer.
     """
     wanted = tuple(registers)
+    bus.open()
 
     def read() -> Mapping[str, Value]:
         talk = _Talk(bus, meter.address, model)
@@ -83,7 +95,7 @@ class Changer:
         meter: MeterConfig,
         model: Model,
         change: Change,
-        open_bus: Callable[[BusConfig], Bus] = Bus,
+        open_bus: Callable[[BusConfig], Bus] = opened,
     ) -> None:
         self._config = config
         self._meter = meter
@@ -143,13 +155,11 @@ class Changer:
         finally:
             bus.close()
         config, address = self.follow()
-        bus = self._open_bus(config)
         try:
-            after = self._shown(bus, address)
+            with closing(self._open_bus(config)) as bus:
+                after = self._shown(bus, address)
         except BusError as err:
             return Outcome(before=before, after=None, verified=False, error=error or err)
-        finally:
-            bus.close()
         return Outcome(before=before, after=after, verified=change.made(before, after), error=error)
 
     def follow(self) -> tuple[BusConfig, int]:

@@ -12,16 +12,18 @@ from logger.bus.rivals import REMEDY
 from logger.config import Bus as BusConfig
 from logger.config import Config
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import BusError, PortError, SharedLineError, SilentError
+from logger.domain.errors import BusError, ModeError, PortError, SharedLineError, SilentError
 from logger.domain.quantity import Quantity
 from logger.domain.times import duration_text
 from logger.mbus.frames import Place
+from logger.meter import twins
 from logger.meter.adapt import named
-from logger.meter.identify import Found, identify
+from logger.meter.identify import UNREADABLE, Found, identify
 from logger.meter.modelcheck import wrong_model
 from logger.meter.readers import reader_of
 from logger.meter.state import StateStore
 from logger.models import Job, Model, Register, Value
+from logger.models.plan import probes
 from logger.survey import modes, ports
 from logger.survey.finding import Finding, fail, note, ok, warn
 from logger.survey.judge import judge
@@ -47,8 +49,9 @@ def check_bus(
             return
         yield _port(bus)
         try:
+            serials: dict[str, MeterConfig] = {}
             for meter in bus.meter:
-                yield from _meter(config, line, meter, models, states)
+                yield from _meter(config, line, meter, models, states, serials)
         except PortError as err:
             yield _no_port(bus, err)
             return
@@ -120,6 +123,7 @@ def _meter(
     meter: MeterConfig,
     models: Mapping[str, Model],
     states: StateStore,
+    serials: dict[str, MeterConfig],
 ) -> Iterator[Finding]:
     known = list(models.values())
     if isinstance(line, MbusBus):
@@ -134,21 +138,20 @@ def _meter(
     else:
         try:
             found = identify(line, meter.address, known)
-        except SharedLineError as err:
+        except (SharedLineError, ModeError) as err:
             yield fail(meter.name, "answer", err.message, err.hint)
             return
-    if found is None:
-        if other := modes.other_way(line.config, meter.address):
+    if found is None or found.note == UNREADABLE:
+        if found is None and (other := modes.other_way(line.config, meter.address)):
             yield fail(line.config.name, "port", f"{line.config.port}: {other[0]}", other[1])
-        yield fail(
-            meter.name,
-            "answer",
-            f"nobody answers at address {meter.address}",
-            f"inepro-logger scan shows who is there; {no_answer(line.config, meter.address)}",
-        )
+        yield _nobody(line, meter, models[meter.model])
         return
     yield from _identity(meter, found, models)
     yield from _serial(meter, found, states)
+    first = serials.setdefault(found.serial or meter.name, meter)
+    if first is not meter:
+        text = f"that of {first.name} (address {first.address}), too: it is one meter"
+        yield fail(meter.name, "serial number", text, twins.REMEDY)
     model = models[meter.model]
     own = meter.model.partition("+")[0]
     if found.model and found.model != own and not meter.accept_model:
@@ -163,6 +166,21 @@ def _meter(
         yield note(meter.name, "left out", f"the meter does not answer {names}")
     pv_on_site = any(one.role in ("pv", "battery") for bus in config.bus for one in bus.meter)
     yield from judge(line.config, meter, model, values, pv_on_site)
+
+
+def _nobody(line: Bus, meter: MeterConfig, model: Model) -> Finding:
+    """Say that nobody makes sense at the address of `meter`, and what came when asked again."""
+    hint = f"inepro-logger scan shows who is there; {no_answer(line.config, meter.address)}"
+    if isinstance(line, MbusBus) or not (blocks := probes(model)):
+        return fail(meter.name, "answer", f"nobody answers at address {meter.address}", hint)
+    try:
+        line.read(meter.address, blocks[0], meter.timeout)
+    except PortError:
+        raise
+    except BusError as err:
+        if err.hint != no_answer(line.config, meter.address):
+            return fail(meter.name, "answer", err.message, err.hint or hint)
+    return fail(meter.name, "answer", f"nobody answers at address {meter.address}", hint)
 
 
 def _identity(meter: MeterConfig, found: Found, models: Mapping[str, Model]) -> Iterator[Finding]:

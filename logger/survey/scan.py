@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from logger.bus import Bus, bus_of
+from logger.bus.hints import no_answer
 from logger.config import Bus as BusConfig
 from logger.config.load import bus_of_options
 from logger.domain.errors import (
     BusError,
     GarbledError,
+    ModeError,
     PortError,
     RefusedError,
     SharedLineError,
 )
 from logger.meter.identify import Found, identify
+from logger.meter.twins import noted
 from logger.models import Model
 from logger.models.plan import Block
 
@@ -28,7 +31,7 @@ IDENTIFY_TIMEOUT_S = 1.0
 ADDRESSES = range(1, 248)
 _BAUDRATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 1200, 600, 300)
 _PARITIES = ("even", "none", "odd")
-# More than so many addresses with garbled answers: that is the line, not a meter.
+# More than so many addresses with garbled answers, or all: that is the line, not a meter.
 _SUSPECTS = 10
 
 Progress = Callable[[int, int, int], None]  # done, of how many, meters found
@@ -48,19 +51,26 @@ class _Sweep:
     bus: Bus
     heard: set[int] = field(default_factory=set)
     suspects: set[int] = field(default_factory=set)
+    complaint: BusError | None = None  # what a gateway said or sent in place of a meter
+
+    def complain(self, err: BusError) -> None:
+        if self.bus.config.network is not None:
+            self.complaint = err
 
     def try_one(self, address: int, block: Block, patience_s: float) -> None:
         try:
             self.bus.read(address, block, patience_s)
-        except PortError:
+        except (PortError, ModeError):
             raise
         except RefusedError:
             self.heard.add(address)
-        except GarbledError:
+        except GarbledError as err:
             if not self.bus.only_others:
                 self.suspects.add(address)
-        except BusError:
-            pass
+                self.complain(err)
+        except BusError as err:
+            if err.hint != no_answer(self.bus.config, address):
+                self.complain(err)
         else:
             self.heard.add(address)
         self.heard |= {
@@ -106,7 +116,9 @@ def sweep(
 
     Every address is asked for its serial number in each of the register maps; who
     answers is identified. Raises PortError, and Stopped for a KeyboardInterrupt, when
-    those who were heard until then have been identified.
+    those who were heard until then have been identified. ModeError ends it at once. Where
+    nobody is found behind a gateway that says why, or whose bytes are no answers, that is
+    raised as BusError.
     """
     state = _Sweep(bus_of(config))
     blocks = questions(models)
@@ -124,7 +136,9 @@ def sweep(
                 break
             progress(done, total, len(state.heard.intersection(addresses)))
         wanted = state.heard.intersection(addresses)
-        if len(suspects := state.suspects - wanted) <= _SUSPECTS:
+        suspects = state.suspects - wanted
+        line_itself = len(suspects) > 1 and wanted | suspects >= set(addresses)
+        if len(suspects) <= _SUSPECTS and not line_itself:
             wanted |= suspects
         for address in sorted(wanted):
             try:
@@ -145,4 +159,6 @@ def sweep(
         state.bus.close()
     if stopped is not None:
         raise Stopped(found, stopped)
-    return found
+    if not found and state.complaint is not None:
+        raise state.complaint
+    return noted(found)
