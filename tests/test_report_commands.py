@@ -244,6 +244,14 @@ def test_a_meter_of_former_days_is_still_found(shell: Shell, tmp_path: Path) -> 
     assert [event["meter"] for event in found] == ["barn"]
 
 
+@pytest.mark.parametrize("name", ["quality", "demand", "statement"])
+def test_a_page_that_cannot_be_written_is_told_before_the_work(tmp_path: Path, name: str) -> None:
+    made = Shell(tmp_path)
+    for place, reason in ((tmp_path, "Is a directory"), (tmp_path / "no" / "x.html", "No such")):
+        with pytest.raises(ExportError, match=reason):
+            made("report", name, "--html", str(place))
+
+
 @pytest.mark.parametrize(
     "words",
     [

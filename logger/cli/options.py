@@ -23,8 +23,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a scrip
 
 
 def not_there_yet(path: Path, force: bool) -> None:
-    """Raise ExportError if a command would replace a file without being told to."""
+    """Raise ExportError if a command would replace a file without being told to, or if the
+    file cannot be made: before the work is done, not after it."""
     from logger.domain.errors import ExportError
 
     if not force and path.is_file():
         raise ExportError(f"{path} exists already", "choose another name, or add --force")
+    if path.is_dir():
+        raise ExportError(f"{path}: Is a directory", "give another file")
+    if not path.parent.is_dir():
+        raise ExportError(f"{path}: No such file or directory", "give another file")
