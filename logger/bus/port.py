@@ -152,7 +152,8 @@ class Port:
 
     def _take_note(self, came: bytes) -> None:
         """Note what others said: `came` is no answer to any question."""
-        found = overheard(self._tail + came, self.request)
+        begun = self._tail + came
+        found = overheard(begun, self.request) if begun else Heard()
         if came:
             self._tail = (self._tail + came)[-found.begun :] if found.begun else b""
             self._tail_at = elapsed()
