@@ -19,7 +19,14 @@ from logger.bus.belated import Belated
 from logger.bus.frames import Unsolicited
 from logger.cli import app
 from logger.config.load import load_config
-from logger.domain.errors import BusError, GarbledError, ModeError, PortError, SilentError
+from logger.domain.errors import (
+    BusError,
+    GarbledError,
+    ModeError,
+    PortError,
+    RefusedError,
+    SilentError,
+)
 from logger.meter.state import StateStore
 from logger.models import Job
 from logger.models.plan import Block
@@ -266,6 +273,16 @@ def test_a_port_without_rfc_2217_is_told_from_a_gateway_that_is_off(tmp_path: Pa
             bus.open()
     assert "RFC 2217" in caught.value.hint
     assert "switched on" not in caught.value.hint
+
+
+def test_a_busy_gateway_is_no_other_device(tmp_path: Path) -> None:
+    with scripted(lambda request: [refused(request, 6)]) as line:
+        port = f"socket://127.0.0.1:{line.port}"
+        found = {one.about: one for one in checked(configured(tmp_path, port, 1))}
+        assert "model" not in found
+        assert "exception 6 (busy)" in found["answer"].text
+        with pytest.raises(RefusedError, match="busy"):
+            sweep(line_config(port), [models.load("pro380")], [1], patience_s=5.0)
 
 
 # What the bytes of a gateway show.

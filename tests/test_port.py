@@ -63,7 +63,7 @@ def test_a_port_named_by_id_is_found_under_another_node(tmp_path: Path) -> None:
     with second:
         with first:
             name.symlink_to(first.start_pty())
-            bus = Bus(bus_config(str(name), parity="none", baudrate=9600), clock)
+            bus = Bus(bus_config(str(name), parity="none", baudrate=9600, timeout=5.0), clock)
             second.meters[0].identity.parity = second.parity
             words = bus.read(1, FAST)
         name.unlink()

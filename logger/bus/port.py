@@ -152,10 +152,8 @@ class Port:
 
     def _take_note(self, came: bytes) -> None:
         """Note what others said: `came` is no answer to any question."""
-        if not (came or self._tail):  # as nearly always: a silent line is listened to often
-            self.unsolicited, self.asked = self._late(), self._foreign()
-            return
-        found = overheard(self._tail + came, self.request)
+        begun = self._tail + came
+        found = overheard(begun, self.request) if begun else Heard()
         if came:
             self._tail = (self._tail + came)[-found.begun :] if found.begun else b""
             self._tail_at = elapsed()

@@ -23,6 +23,7 @@ from logger.domain.quantity import (
     Quantity,
 )
 from logger.meter.reading import check_believable
+from logger.meter.requester import is_busy
 from logger.meter.transformers import ct_problem, ct_ratio, is_ct
 from logger.models import Model, Register, Value
 from logger.models.decode import value_of
@@ -89,8 +90,10 @@ class Questions:
                 words = self._bus.read(self._address, block)
             except (PortError, SharedLineError, ModeError):
                 raise
-            except RefusedError:
+            except RefusedError as err:
                 self.heard = True
+                if is_busy(err):
+                    continue
                 self.refused += 1
                 return None
             except GarbledError:

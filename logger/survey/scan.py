@@ -19,6 +19,7 @@ from logger.domain.errors import (
     SharedLineError,
 )
 from logger.meter.identify import Found, identify
+from logger.meter.requester import is_busy
 from logger.meter.twins import noted
 from logger.models import Model
 from logger.models.plan import Block
@@ -62,8 +63,10 @@ class _Sweep:
             self.bus.read(address, block, patience_s)
         except (PortError, ModeError):
             raise
-        except RefusedError:
+        except RefusedError as err:
             self.heard.add(address)
+            if is_busy(err):
+                self.complain(err)
         except GarbledError as err:
             if not self.bus.only_others:
                 self.suspects.add(address)
