@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from logger.buffer import Buffer
 from tests.engines import InfluxServer, Translator, VictoriaServer
 from tests.engines.process import program
 from tests.house import House, filled_house
+from tests.running import STOP_S
 
 # How long an example takes says something of the machine and nothing of the program.
 settings.register_profile(
@@ -33,6 +35,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Hundreds of programs are started: each loads what the first of them has compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A commit waits for the disk, and so for all others that write to it. What a logger may give it
+# up after says nothing of the program here.
+Buffer.flush.__defaults__ = Buffer.close.__defaults__ = (STOP_S,)
 
 # The fast subset, `pytest -m fast`: files that start no process, no engine and wait for no
 # line. A file that is not named here is not part of it.
