@@ -211,8 +211,7 @@ class Derive:
         return self._stamped(self._settings_watch.buffer(share, now_ms))
 
     def damaged(self, text: str, lost: int | None, at_ms: int) -> list[Point]:
-        """Take note that the buffer file was damaged and mended, `lost` points lost, None
-        where that is not known."""
+        """Take note of damage that was mended; `lost` points are lost, None: not known."""
         return self._stamped(self._settings_watch.damaged(text, lost, at_ms))
 
     def _watched(self, windows: list[QualityWindow]) -> list[Record]:

@@ -7,6 +7,7 @@ LoggerError                 has a message for the user and a hint: what to try
 │   ├── PortError           the port cannot be opened, or went away
 │   ├── SilentError         nobody answered
 │   ├── GarbledError        an answer came that cannot be believed
+│   │   └── ModeError       it is framed for the other kind of port
 │   ├── SharedLineError     it cannot be told from one to another master
 │   ├── EncodingError       the meter is set to send numbers in an unknown form
 │   └── RefusedError        the meter answered with a Modbus exception
