@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import os
 import random
+import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,12 +22,15 @@ from logger.delivery.outlet import BufferOutlet
 from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError, BufferDiskError
 from logger.points.line import Point
+from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from logger.store.database import Database
 from logger.store.rows import Settlement, waiting
 from logger.store.verify import verify
+from tests.configs import configuration
 from tests.engines.process import program
 from tests.engines.rig import energy, now_ms, until
 from tests.engines.rig import power as terse
+from tests.running import PATIENCE_S, RunningLogger
 
 
 def power(number: int) -> list[Point]:
@@ -176,6 +181,37 @@ def test_a_full_disk_is_in_the_log_once(small: Path, caplog: pytest.LogCaptureFi
         "writing again",
     ]
     buffer.close()
+
+
+def test_a_stop_that_loses_points_is_not_well(tmp_path: Path) -> None:
+    config, state, noon = tmp_path / "logger.toml", tmp_path / "state", 1_782_037_800.0
+    with VirtualLine(
+        virtual_site(7, start=noon).meters, clock=VirtualClock(noon), paced=False
+    ) as line:
+        text = configuration(
+            ("grid", "grid"),
+            port=f"socket://127.0.0.1:{line.start_tcp()}",
+            intervals={"fast": "500ms", "slow": "5s"},
+            buffer={"path": str(state / "buffer.sqlite"), "commit_interval": "20ms"},
+        )
+        config.write_text(text, encoding="utf-8")
+        logger = RunningLogger(config).start()
+        try:
+            logger.wait_for("meter grid: answers")
+            state.rename(tmp_path / "elsewhere")
+            state.write_text("a file where the directory was")
+            logger.wait_for("not writable")
+            logger.process.send_signal(signal.SIGTERM)
+            assert logger.process.wait(PATIENCE_S) == 1
+        finally:
+            logger.process.kill()
+    (told,) = (one for one in logger.messages() if "points are lost" in one)
+    lost = int(re.search(r"(\d+) points are lost", told)[1])  # type: ignore[index]
+    last = config.with_suffix(".log").read_text(encoding="utf-8").splitlines()[-2:]
+    assert lost > 0
+    assert f"{state / 'buffer.sqlite'}: the disk took nothing more; {lost} points" in last[0]
+    assert "make room" in last[1]
+    assert verify(tmp_path / "elsewhere" / "buffer.sqlite").ok
 
 
 def test_on_a_full_disk_delivered_rows_make_room(small: Path) -> None:

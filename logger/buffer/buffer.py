@@ -157,17 +157,17 @@ class Buffer:
         """Commit everything now; return False if the disk did not let it."""
         return self._thread is not None and self.exchange.flush(timeout_s) and not self._problem
 
-    def close(self, timeout_s: float = 4.0) -> None:
-        """Commit everything and give the file back."""
+    def close(self, timeout_s: float = 4.0) -> int:
+        """Commit everything, give the file back; return how many points the disk refused."""
         self.exchange.stop()
         if self._thread is not None:
             self._thread.join(timeout_s)
-            if lost := self.exchange.pending.points.total():
-                log.error("buffer: the disk took nothing more; %d points are lost", lost)
-            if self._thread.is_alive():
-                return
+        if lost := self.exchange.pending.points.total():
+            log.error("buffer: the disk took nothing more; %d points are lost", lost)
+        if self._thread is None or not self._thread.is_alive():
             self._thread = None
-        self._lock.release()
+            self._lock.release()
+        return lost
 
     @property
     def epoch(self) -> int:

@@ -227,8 +227,9 @@ class App:
                 self.schedule.soon(name)
         return self._watch.refresh()
 
-    def stop(self) -> None:
-        """Stop within five seconds, with every reading committed."""
+    def stop(self) -> int:
+        """Stop within five seconds, with every reading committed; return how many points the
+        disk did not take."""
         until = time.monotonic() + _STOP_S
         if self._server_time is not None:
             self._server_time.stop()
@@ -246,7 +247,7 @@ class App:
             self.delivery.stop(
                 max(0.0, min(_STOP_DELIVERY_S, until - _STOP_CLOSE_S - time.monotonic()))
             )
-        self.buffer.close(max(_STOP_CLOSE_S, until - time.monotonic()))
+        return self.buffer.close(max(_STOP_CLOSE_S, until - time.monotonic()))
 
     def _deliver_the_rest(self, delivery: Delivery, until: float) -> None:
         """Give the last readings a moment to go out while the server takes them."""

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 
-from logger.domain.errors import StalledError
+from logger.domain.errors import BufferDiskError, StalledError
 from logger.runtime import systemd as service
 from logger.runtime.app import App
 from logger.runtime.signals import on_stop
@@ -23,7 +23,7 @@ def serve(app: App, for_s: float | None = None) -> None:
     """Run `app` until SIGTERM, SIGINT or SIGHUP, or for `for_s` seconds.
 
     Raises StalledError, after an end as orderly as may be, when a part of it hangs or ended
-    for good.
+    for good; BufferDiskError when the disk did not take the last points.
     """
     stop = threading.Event()
 
@@ -48,10 +48,15 @@ def serve(app: App, for_s: float | None = None) -> None:
                 raise StalledError(reason, "the log says more; a service manager starts it again")
         finally:
             service.notify("STOPPING=1")
-            app.stop()
+            lost = app.stop()
             if started:
                 log.info("stopped")
             threading.excepthook = hook
+    if lost:
+        raise BufferDiskError(
+            f"buffer {app.buffer.path}: the disk took nothing more; {lost} points are lost",
+            "make room on the disk, or give [buffer] path a disk that can be written",
+        )
 
 
 def _thread_ended(what: threading.ExceptHookArgs) -> None:
