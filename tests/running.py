@@ -125,11 +125,11 @@ class RunningLogger:
         state = json.loads(done.stdout) if done.stdout else {"error": done.stderr}
         return {**state, "exit": done.returncode}
 
-    def stop(self) -> None:
-        """Stop as a service manager does; the process must end by itself, and well."""
+    def stop(self, code: int = 0) -> None:
+        """Stop as a service manager does; the process must end by itself, with `code`."""
         if self.alive:
             self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(PATIENCE_S) == 0, self.messages()
+        assert self.process.wait(PATIENCE_S) == code, self.messages()
 
     def kill(self) -> None:
         """End the process at once, wherever it is."""

@@ -163,7 +163,7 @@ def test_doubt_lasts_until_question_and_answer_match() -> None:
     late.failed(2, now=1.0)
     assert not late.ambiguous(2, now=1.0 + LATE_AT_MOST_S)
     assert late.unsure
-    late.settled()
+    late.resynchronised()
     assert not late.unsure
 
 

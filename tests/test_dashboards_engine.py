@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from logger.config.derive import Price, Prices
+from logger.domain.balance import has_flows
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.points.line import FieldValue, Point
@@ -252,7 +253,8 @@ def test_the_base_load_is_what_the_house_drew_less_than_for_a_twentieth_of_the_d
             fields: dict[str, FieldValue] = {"active_power": share * load}
             lines.append(Point("power_1m", tags, fields, at).line())
     month.write("\n".join(lines), "energy")
-    board = dashboards(DashboardOptions(zone=ZONE, roles=frozenset(roles)))["home.json"]
+    options = DashboardOptions(zone=ZONE, roles=frozenset(roles), flows=has_flows(sorted(roles)))
+    board = dashboards(options)["home.json"]
     (panel,) = (one for one in panels(board) if one["title"] == "Base load")
     text = expand(
         panel["targets"][0]["query"], Range(stamp - 1, stamp), 1000, variables_of(board, site=site)

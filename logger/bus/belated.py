@@ -49,7 +49,7 @@ class Belated:
         """Note that nothing came behind the exception while it was waited for."""
         self._comes_late.discard(address)
 
-    def strays(self, found: Iterable[Unsolicited], now: float) -> None:
+    def unsolicited(self, found: Iterable[Unsolicited], now: float) -> None:
         """Look among answers that nobody waits for, for the one to the question given up."""
         for one in found:
             if (one.address, one.count) == self._given_up:

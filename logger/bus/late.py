@@ -25,13 +25,13 @@ class LateAnswers:
     _open: list[tuple[int, float]] = field(default_factory=list)
     unsure: bool = False
     _failed_at: float | None = None
-    _doubted: int = 0  # the length of the last answer, if that proved nothing
+    _unproven: int = 0  # the length of the last answer, if that proved nothing
 
     def failed(self, count: int, now: float) -> None:
         """Note that a question for `count` registers got no answer that could be used."""
         self._open = [*self._open, (count, now)][-_REMEMBERED:]
         self._failed_at = now
-        self._doubted = 0
+        self._unproven = 0
         self.unsure = True
 
     def late(self, count: int) -> bool:
@@ -55,27 +55,27 @@ class LateAnswers:
         self._expire(now)
         return any(asked == count for asked, _ in self._open)
 
-    def doubted(self, count: int, asked: float) -> None:
+    def unproven(self, count: int, asked: float) -> None:
         """Note that an answer of `count` registers may belong to an earlier question."""
         self.late(count)
         self.failed(count, asked)
-        self._doubted = count
+        self._unproven = count
 
     def waits(self, count: int, now: float) -> bool:
         """Return whether a question for `count` registers has to wait: the last answer was as
         long and proved nothing. Asked at once, this one would again prove nothing, and be open
         for the next one, without an end where all questions have one length."""
-        return count == self._doubted and self.ambiguous(count, now)
+        return count == self._unproven and self.ambiguous(count, now)
 
     def answered(self) -> None:
         """Note a certain answer: what was asked before it will not be answered any more."""
         self._open.clear()
-        self._doubted = 0
+        self._unproven = 0
 
-    def settled(self) -> None:
+    def resynchronised(self) -> None:
         """Note that question and answer match again."""
         self._open.clear()
-        self.unsure, self._doubted = False, 0
+        self.unsure, self._unproven = False, 0
 
     def safest(self, blocks: Sequence[Block], last: int, now: float) -> Block:
         """Return the block whose answer tells most: a length not open and not `last`.
@@ -87,11 +87,11 @@ class LateAnswers:
         self._expire(now)
         opened = [count for count, _ in self._open]
 
-        def doubtful(block: Block) -> tuple[bool, bool, int]:
+        def rank(block: Block) -> tuple[bool, bool, int]:
             places = [index for index, count in enumerate(opened) if count == block.count]
             return (block.count == last, bool(places), -places[-1] if places else 0)
 
-        return min(blocks, key=doubtful)
+        return min(blocks, key=rank)
 
     def _expire(self, now: float) -> None:
         self._open = [one for one in self._open if now - one[1] < LATE_AT_MOST_S]

@@ -161,7 +161,7 @@ class Port:
             self._tail = b""  # its rest does not come any more
         self.unsolicited = told_late(self._wire) + found.unsolicited
         self.asked = found.asked + told_foreign(self._wire)
-        self.belated.strays(self.unsolicited, elapsed())
+        self.belated.unsolicited(self.unsolicited, elapsed())
 
     def listen(self, quiet_s: float, at_most_s: float) -> None:
         """Listen to the line until it was quiet for `quiet_s`; nothing was asked."""
@@ -259,7 +259,7 @@ class Port:
         self._tail, self._tail_at = heard[-found.begun :] if found.begun else b"", now
         self.unsolicited = before + found.unsolicited + told_late(self._wire)
         self.asked += found.asked + told_foreign(self._wire)
-        self.belated.strays(self.unsolicited, now)
+        self.belated.unsolicited(self.unsolicited, now)
         self.last_answer = found.frame or (found.rubbish.strip(HEARTBEAT) and found.rubbish)
         self.heard |= bool(found.frame)
         return found.frame

@@ -121,7 +121,7 @@ class Sharing:
         def alone(one: Block) -> list[int] | None:
             self._fitting = (address, one.count, 0)
             words = self._ask(address, one, timeout_s)
-            self.settle(timeout_s or _MOST_S)
+            self.listen_until_quiet(timeout_s or _MOST_S)
             _, _, others = self._fitting
             return None if others else words
 
@@ -149,18 +149,18 @@ class Sharing:
     def sort(self, port: Overhears, late_answers: Mapping[int, LateAnswers], address: int) -> bool:
         """Sort what came by on `port`; tell whether the meter at `address` answered late."""
         now, came_late = self._clock(), False
-        for stray in port.unsolicited:
-            late = late_answers[stray.address]
-            if self.repeats.habit and self.repeats.again(stray.frame):
+        for answer in port.unsolicited:
+            late = late_answers[answer.address]
+            if self.repeats.habit and self.repeats.again(answer.frame):
                 continue
-            if self.repeats.belated(stray.frame):
-                self._spoil(stray, sure=False)
-            elif late.late(stray.count):
-                came_late |= stray.address == address
-            elif self.repeats.again(stray.frame):
-                self._again(stray)
+            if self.repeats.belated(answer.frame):
+                self._spoil(answer, sure=False)
+            elif late.late(answer.count):
+                came_late |= answer.address == address
+            elif self.repeats.again(answer.frame):
+                self._again(answer)
             else:
-                self.overheard(stray, sure=late.calm(now))
+                self.overheard(answer, sure=late.calm(now))
         for one in port.asked:
             self.overheard(one)
         return came_late
@@ -175,12 +175,12 @@ class Sharing:
             self.traffic.heard(one.address, one.count, self._clock())
         self._spoil(one, sure=sure)
 
-    def _again(self, stray: Unsolicited) -> None:
+    def _again(self, answer: Unsolicited) -> None:
         """Note that the last answer came again: by itself it is no sign of another master,
         though it may be one: who asks twice in a row gets the same twice."""
         if self.repeats.habit:
             self.traffic.forget()  # the second answers were taken for somebody else's
-        self._spoil(stray, sure=True)
+        self._spoil(answer, sure=True)
 
     def _spoil(self, one: Unsolicited, *, sure: bool) -> None:
         if self._fitting is not None and self._fitting[:2] == (one.address, one.count):
@@ -206,7 +206,7 @@ class Sharing:
             if self.repeats.seen:
                 return
 
-    def settle(self, at_most_s: float) -> None:
+    def listen_until_quiet(self, at_most_s: float) -> None:
         """Listen until what others left over would have come."""
         quiet_s = self._quiet_s(at_most_s)
         self._listen(quiet_s, 3 * quiet_s)
@@ -215,12 +215,12 @@ class Sharing:
         return min(max(_QUIET * self._slowest_s, _LEAST_S), at_most_s, _MOST_S)
 
     def begin(self, address: int) -> Mark:
-        """Begin a job with the meter at `address`; `doubtful` ends it."""
+        """Begin a job with the meter at `address`; `end` ends it."""
         mark = Mark(address)
         self._marks.append(mark)
         return mark
 
-    def doubtful(self, mark: Mark, timeout_s: float, *, rare: bool, at_once: bool = False) -> bool:
+    def end(self, mark: Mark, timeout_s: float, *, rare: bool, at_once: bool = False) -> bool:
         """End a job; tell whether an answer may have been one to somebody else's question.
 
         `rare` tells that there is time to listen, as the job is done now and then only. A
@@ -230,7 +230,7 @@ class Sharing:
         open_question = bool(mark.lengths) and not mark.spoiled
         quiet_s = 0.0
         if open_question and (rare or short or self.traffic.wary(self._clock())):
-            self.settle(timeout_s / 4)
+            self.listen_until_quiet(timeout_s / 4)
         elif open_question and self.watch.wanted is not None:
             quiet_s = self._quiet_s(timeout_s / 4)
             if self.watch.listen_on(quiet_s):
@@ -254,8 +254,8 @@ class Sharing:
             try:
                 found = work()
             finally:
-                doubtful = self.doubtful(mark, timeout_s, rare=True, at_once=at_once)
-            if not doubtful:
+                ambiguous = self.end(mark, timeout_s, rare=True, at_once=at_once)
+            if not ambiguous:
                 return found
         raise mixed_up(address, sure=mark.sure)
 

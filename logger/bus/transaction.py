@@ -107,7 +107,7 @@ class Bus:
     def _read(self, address: int, block: Block, timeout_s: float | None) -> list[int]:
         late, what, asked = self._late_answers[address], f"reading {block}", self._clock()
         if late.waits(block.count, asked):
-            raise self._doubtful(address, what)
+            raise self._ambiguous(address, what)
         try:
             words = self._transact(address, what, timeout_s, lambda meter: _words(meter, block))
         except KeyboardInterrupt:
@@ -120,14 +120,14 @@ class Bus:
                 late.failed(block.count, asked)
             raise
         if late.ambiguous(block.count, asked):
-            late.doubted(block.count, asked)
+            late.unproven(block.count, asked)
             self.stats.garbled += 1
-            raise self._doubtful(address, what)
+            raise self._ambiguous(address, what)
         late.answered()
         self.sharing.answered(self._port, self.config.timeout)
         return words
 
-    def _doubtful(self, address: int, what: str) -> GarbledError:
+    def _ambiguous(self, address: int, what: str) -> GarbledError:
         text = f"{self._where(address, what)}: the answer may belong to an earlier question"
         return GarbledError(text, "the meter answers later than the timeout: raise the timeout")
 
@@ -138,7 +138,7 @@ class Bus:
             return
         with contextlib.suppress(PortError):  # the next question will say so
             self._port.listen(quiet_s, at_most_s)
-            self._note_strays()
+            self._note_unsolicited()
 
     def unsure(self, address: int) -> bool:
         """Return whether late answers of the meter at `address` may come: `resynchronise` first."""
@@ -163,7 +163,7 @@ class Bus:
                 continue
             needed -= 1
             last = probe.count
-        late.settled()
+        late.resynchronised()
 
     def write(
         self,
@@ -218,7 +218,7 @@ class Bus:
             try:
                 found = self._ask(instrument, send, again=repeatable)
             finally:
-                self._note_strays(address)
+                self._note_unsolicited(address)
         except (minimalmodbus.ModbusException, PortError, ValueError, TypeError) as err:
             raise self._explain(self._where(address, what), address, err) from err
         finally:
@@ -247,7 +247,7 @@ class Bus:
     def _where(self, address: int, what: str) -> str:
         return f"bus {self.name}, address {address}, {what}"
 
-    def _note_strays(self, address: int = 0) -> None:
+    def _note_unsolicited(self, address: int = 0) -> None:
         self._late = self.sharing.sort(self._port, self._late_answers, address)
 
     def _ready(self, patience_s: float | None = None) -> minimalmodbus.Instrument:

@@ -71,11 +71,11 @@ def energy(
     elif as_csv:
         typer.echo(shape.csv_text([shape.energy(row, currency) for row in rows]), nl=False)
     else:
-        _show_energy(rows, total, currency, list(found.doubts))
+        _show_energy(rows, total, currency, list(found.uncertain))
 
 
 def _show_energy(
-    rows: list[EnergyRow], total: EnergyRow, currency: str, doubts: list[dict[str, str]]
+    rows: list[EnergyRow], total: EnergyRow, currency: str, uncertain: list[dict[str, str]]
 ) -> None:
     from logger.cli.console import columns_that_fit, console, fitting, plain
     from logger.cli.table import Table
@@ -116,10 +116,10 @@ def _show_energy(
             f"~ {total.divided:.2f} kWh were counted over gaps longer than two hours across "
             "a border and are divided by time; their sum is exact.",
         )
-    for doubt in doubts:
+    for one in uncertain:
         out.print(
-            f"? {plain(doubt['meter'])}: its counters went on from other values between "
-            f"{doubt['begin'][:19]} and {doubt['end'][:19]}: energy there may be missing."
+            f"? {plain(one['meter'])}: its counters went on from other values between "
+            f"{one['begin'][:19]} and {one['end'][:19]}: energy there may be missing."
         )
     if text := amounts.remark(total):
         out.print(f"(part): {text}.")

@@ -52,17 +52,17 @@ class Believed:
             self._words.append((block, words, at))
 
     def begin(self) -> None:
-        """Begin a job; `doubtful` ends it."""
+        """Begin a job; `end` ends it."""
         self.mark, self._words = self._sharing.begin(self._address), []
 
-    def doubtful(self, timeout_s: float, *, rare: bool, at_once: bool = False) -> bool:
-        """End a job as `Sharing.doubtful` does."""
-        doubtful = self._sharing.doubtful(self.mark, timeout_s, rare=rare, at_once=at_once)
-        if doubtful:
+    def end(self, timeout_s: float, *, rare: bool, at_once: bool = False) -> bool:
+        """End a job as `Sharing.end` does."""
+        ambiguous = self._sharing.end(self.mark, timeout_s, rare=rare, at_once=at_once)
+        if ambiguous:
             self._words = []
         elif not self.held:
             self._tell(self._words)
-        return doubtful
+        return ambiguous
 
     def hold(self, then: Callable[[BusError | None], None]) -> None:
         """Call `then` when it is known whether the last job is believed, with why it is not;
@@ -91,8 +91,8 @@ class Believed:
         try:
             words = ask()
         finally:
-            doubtful = self.doubtful(timeout_s, rare=True, at_once=True)
-        if doubtful:
+            ambiguous = self.end(timeout_s, rare=True, at_once=True)
+        if ambiguous:
             raise RefusedError(self.error.message, BUSY)
         return words
 

@@ -56,7 +56,7 @@ class ModelCheck:
             product = self._has_another_product(serial)
         self.another_kind = product
         number = None if code is None else int(code, 16) if isinstance(code, str) else int(code)
-        if not (product or self._doubtful(number, lacking)):
+        if not (product or self._uncertain(number, lacking)):
             self.wrong, self._judged = None, (number, serial)
         elif self._judged != (number, serial):
             self._ask(number, serial, lacking or product)
@@ -125,7 +125,7 @@ class ModelCheck:
             self._model.name,
         )
 
-    def _doubtful(self, number: int | None, lacking: bool) -> bool:
+    def _uncertain(self, number: int | None, lacking: bool) -> bool:
         """Return whether the meter may be another: by its code, or by what it lacks."""
         model = self._model
         if not (model.codes or model.answers) or number in model.codes:

@@ -58,7 +58,7 @@ class Reading:
     moments: Mapping[Quantity, int] = field(default_factory=dict)
 
 
-def doubted(reading: Reading, error: BusError) -> Reading:
+def without_values(reading: Reading, error: BusError) -> Reading:
     """Return `reading` without its values, which cannot be believed because of `error`."""
     failures = (*reading.failures, Failure(f"{reading.job} job", error))
     return replace(reading, values={}, moments={}, failures=failures)

@@ -143,7 +143,7 @@ class Requester:
             lost = 1
             raise
         finally:
-            if any(stray.address == self._meter.address for stray in self._bus.unsolicited):
+            if any(one.address == self._meter.address for one in self._bus.unsolicited):
                 self._slowest_s = None  # an answer came late: the meter has become slower
             sent = self._bus.stats.requests - before
             self.requests += sent

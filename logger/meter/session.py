@@ -25,7 +25,7 @@ from logger.meter.explore import Explorer, Round
 from logger.meter.guard import DataTypeGuard
 from logger.meter.modelcheck import ModelCheck
 from logger.meter.reader import Reader
-from logger.meter.reading import Failure, Reading, doubted, inverted
+from logger.meter.reading import Failure, Reading, inverted, without_values
 from logger.meter.remembered import Remembered
 from logger.meter.requester import Heard, JobAborted, Requester
 from logger.meter.state import StateStore
@@ -154,7 +154,7 @@ class MeterReader(Reader):
         self._do_certainly(this)
         if job is Job.IDENTITY:
             self._identify(this)
-        self._doubt(this)
+        self._check_model(this)
         if away and not self.away and job is not Job.IDENTITY:
             self._wanted.add(Job.IDENTITY)  # the meter may have been replaced meanwhile
         requester.last = []  # frees a list for each meter
@@ -175,7 +175,7 @@ class MeterReader(Reader):
             except JobAborted as over:
                 this.failures.append(Failure(over.block, over.error))
             this.ended = self._clock()
-            if not believed.doubtful(patience_s, rare=this.job is Job.IDENTITY):
+            if not believed.end(patience_s, rare=this.job is Job.IDENTITY):
                 return
             this.builder.forget()
             this.builder.rejected.clear()
@@ -190,7 +190,7 @@ class MeterReader(Reader):
         held, (answered, failed) = self._believed.held, self._counts
 
         def told(error: BusError | None) -> None:
-            known = reading if error is None else doubted(reading, error)
+            known = reading if error is None else without_values(reading, error)
             if held and error is None:
                 self._conclude(known, answered, failed)
             elif held:
@@ -220,7 +220,7 @@ class MeterReader(Reader):
         if self._meaning.suspicious(this.builder.rejected) and not self._can_mean(this):
             this.builder.forget()
 
-    def _doubt(self, this: Round) -> None:
+    def _check_model(self, this: Round) -> None:
         """Look at what a whole job came to: another model, or no Inepro meter at all?"""
         values, rejected, failures = this.builder.values, this.builder.rejected, this.failures
         (block, *_) = self._plan.full[this.job] or (None,)

@@ -55,7 +55,7 @@ class Counted:
     which it broke: what it counted there is not known, or more than was seen."""
 
     sums: list[Decimal] = field(default_factory=lambda: [_ZERO])
-    doubts: list[TimeSpan] = field(default_factory=list)
+    uncertain: list[TimeSpan] = field(default_factory=list)
 
 
 def noise(value: Decimal) -> Decimal:
@@ -80,7 +80,7 @@ def counted(
         else:
             level = after
         if not sure:
-            found.doubts.append((since, until))
+            found.uncertain.append((since, until))
         found.sums.append(found.sums[-1] + rise)
     return found
 

@@ -60,7 +60,7 @@ def parts(
         divided = energy if not inside and (start.gap or end.gap) else start.after + end.before
         # A reading soon after a border is the one at the border.
         first, last = moments[place] + BORDER_MS, moments[place + 1]
-        sure = not any(begin < last and until >= first for begin, until in counts.doubts)
+        sure = not any(begin < last and until >= first for begin, until in counts.uncertain)
         found.append(Part(energy, min(divided, energy), sure))
     return found
 

@@ -57,12 +57,12 @@ def amounts(row: EnergyRow, currency: str) -> Plain:
     }
 
 
-def doubts(found: CounterValues, total: EnergyRow, zone: ZoneInfo) -> list[dict[str, str]]:
+def uncertain(found: CounterValues, total: EnergyRow, zone: ZoneInfo) -> list[dict[str, str]]:
     """Return the stretches of the report in which counters restarted or were swapped."""
     seen = {
         (begin, end, series.meter)
         for series, counts in found.counted().items()
-        for begin, end in counts.doubts
+        for begin, end in counts.uncertain
         if begin < total.end_ms and end > total.start_ms
     }
     return [

@@ -221,8 +221,8 @@ def _estimates(
         lacking = [at for at in range(first, last, QUARTER_MS) if at not in known]
         for gap in merged((at, at + QUARTER_MS) for at in lacking):
             yield Estimate(gap, "no quarter hours are stored", None)
-    doubts = {doubt for counts in found.counted().values() for doubt in counts.doubts}
-    for begin, end in merged(doubts):
+    uncertain = {span for counts in found.counted().values() for span in counts.uncertain}
+    for begin, end in merged(uncertain):
         if begin < span[1] and end > span[0]:
             yield Estimate((begin, end), "counters went on from other values: some may lack", None)
     edges = [at for values in found.values.values() for at, _ in (values[0], values[-1])]

@@ -63,7 +63,7 @@ class Energy:
 
     rows: Sequence[EnergyRow]
     total: EnergyRow
-    doubts: Sequence[dict[str, str]]
+    uncertain: Sequence[dict[str, str]]
 
     def plain(self, config: Config, by: str) -> dict[str, Any]:
         """Return the report as JSON knows it."""
@@ -74,7 +74,7 @@ class Energy:
             "by": by,
             "rows": [shape.energy(row, currency) for row in self.rows],
             "total": shape.energy(self.total, currency),
-            "breaks": list(self.doubts),
+            "breaks": list(self.uncertain),
         }
 
 
@@ -98,7 +98,7 @@ def energy(
         grid = {owner: hours for owner, hours in quarters.items() if owner.role == "grid"}
         own = charges.charges(points, shown, config.prices, zone, {"role": ("grid",)}, grid)
         charges.add([*rows, total], own)
-    return Energy(rows, total, shape.doubts(found, total, zone))
+    return Energy(rows, total, shape.uncertain(found, total, zone))
 
 
 def spots(config: Config) -> Spots:

@@ -55,7 +55,7 @@ class Search:
 
     def __init__(self, bus: MbusBus, models: Sequence[Model], patience_s: float) -> None:
         self.found: list[Found] = []
-        self.doubtful: list[Found] = []  # heard at an address, but not under their number
+        self.uncertain: list[Found] = []  # heard at an address, but not under their number
         self.crowded: list[int] = []  # addresses that several meters have, or a bad one
         self.same: list[str] = []  # numbers that several meters have
         self.noisy = False  # whether every number seemed to be there
@@ -82,7 +82,7 @@ class Search:
             self._confirm(telegram.serial)
         except GarbledError:
             note = "it does not answer to its number: two meters on one address look like this"
-            self.doubtful.append(replace(found, note=note))
+            self.uncertain.append(replace(found, note=note))
         else:
             self.found.append(found)
 
@@ -159,7 +159,7 @@ class Search:
             self._confirm(err.serial)
         except GarbledError:
             if address != MBUS_SELECTED:
-                self.doubtful.append(found)
+                self.uncertain.append(found)
             return False
         if err.serial not in self.serials():
             self.found.append(found)
@@ -230,7 +230,7 @@ def _ordered(search: Search, config: BusConfig) -> list[Found]:
     remarks = [(MBUS_SELECTED, one, unread) for one in search.same if one not in search.serials()]
     if not by_number and not remarks:  # nothing explains what was heard there
         remarks = [(address, "", unread) for address in search.crowded]
-        found += search.doubtful
+        found += search.uncertain
     if search.noisy:
         noise = (
             "something answers to every number: noise, a wrong speed, or a converter that sends "

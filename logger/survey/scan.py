@@ -77,7 +77,7 @@ class _Sweep:
         else:
             self.heard.add(address)
         self.heard |= {
-            stray.address for stray in self.bus.unsolicited if stray.count == block.count
+            answer.address for answer in self.bus.unsolicited if answer.count == block.count
         }
 
 
