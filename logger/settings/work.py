@@ -16,7 +16,8 @@ from logger.models.plan import Block, probes
 from logger.settings.change import Change
 from logger.settings.names import shown
 
-_TRIES = 3
+# So often a register is asked for; beside another master, whose questions cost answers, more often.
+_TRIES, _TRIES_SHARED = 3, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,10 @@ class _Talk:
         self._probes = probes(model)
 
     def words(self, register: Register) -> list[int]:
-        """Return the words of `register`. Raises BusError after three tries."""
-        block, error = Block(register.address, register.length), None
-        for _ in range(_TRIES):
+        """Return the words of `register`. Raises BusError after some tries."""
+        block, error, tries = Block(register.address, register.length), None, 0
+        while tries < (_TRIES_SHARED if self._bus.shared else _TRIES):
+            tries += 1
             try:
                 if self._bus.unsure(self.address):
                     self._bus.resynchronise(self.address, self._probes)
