@@ -32,7 +32,9 @@ export function number(value, digits, unit = "") {
 
 export function power(watts) {
   if (typeof watts !== "number") return "–";
-  return Math.abs(watts) < 1000 ? number(watts, 0, "W") : number(watts / 1000, 2, "kW");
+  const size = Math.abs(watts);
+  if (size < 1000) return number(watts, 0, "W");
+  return number(watts / 1000, size < 9995 ? 2 : size < 99950 ? 1 : 0, "kW"); // three digits
 }
 
 export function age(seconds) {
