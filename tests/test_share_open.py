@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from logger.cli import app as commands
 from logger.cli.share import Program
 from logger.share import paste, pastehttp, pastemqtt
+from tests.configs import configuration
 from tests.share_rig import Secrets
 
 
@@ -22,18 +23,7 @@ def ways(path: Path, *arguments: str) -> str:
     return done.output
 
 
-HEAD = """
-[site]
-name = "home"
-[[bus]]
-name = "line"
-port = "/dev/ttyS9"
-[[bus.meter]]
-name = "grid"
-model = "pro380"
-address = 1
-role = "grid"
-"""
+HEAD = configuration(("grid", "grid"), port="/dev/ttyS9")
 SECRET = "a-token-of-readers-0123456789"
 
 

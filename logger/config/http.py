@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from logger.config import token
-from logger.config.ports import is_address
+from logger.config.ports import is_address, to_listen_on
 from logger.config.section import Section
 from logger.config.types import FilePath
 from logger.domain.errors import ConfigError
@@ -29,12 +29,7 @@ def _origin(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    if not is_address(value):
-        raise ValueError(
-            f"{value!r} is no address to listen on: write 127.0.0.1, 0.0.0.0 (every network of "
-            "this machine) or an address that this machine has, without a port"
-        )
-    return value
+    return to_listen_on(value, is_address)
 
 
 def _host_name(value: str) -> str:

@@ -6,17 +6,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from logger.config.ports import is_host
+from logger.config.ports import is_host, to_listen_on
 from logger.config.section import Section
 
 
 def _host(value: str) -> str:
-    if not is_host(value):
-        raise ValueError(
-            f"{value!r} is no address to listen on: write 127.0.0.1, 0.0.0.0 (every network of "
-            "this machine) or an address that this machine has, without a port"
-        )
-    return value
+    return to_listen_on(value, is_host)
 
 
 class Metrics(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -126,6 +127,16 @@ def is_host(text: str) -> bool:
 def is_address(text: str) -> bool:
     """Tell whether `text` is an IP address, without brackets, or `localhost`."""
     return text == "localhost" or _is_ipv4(text) or _is_ipv6(text)
+
+
+def to_listen_on(text: str, fits: Callable[[str], bool]) -> str:
+    """Return `text`, the place to listen on of a section. Raises ValueError if it does not fit."""
+    if not fits(text):
+        raise ValueError(
+            f"{text!r} is no address to listen on: write 127.0.0.1, 0.0.0.0 (every network of "
+            "this machine) or an address that this machine has, without a port"
+        )
+    return text
 
 
 def _is_host(text: str) -> bool:
