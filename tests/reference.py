@@ -21,8 +21,8 @@ from pydantic_core import PydanticUndefined
 
 from logger.cli import app
 from logger.config.mistakes import section_in
-from logger.config.sections import Config
 from logger.config.types import Seconds, Size
+from logger.config.whole import Config
 from logger.domain.datamodel import MEASUREMENTS, Lane
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from logger.buffer import Buffer
-from logger.config.sections import Influx
+from logger.config import Influx
 from logger.delivery import Delivery
 from logger.domain.datamodel import Lane
 from tests.engines.rig import now_ms, power, until

@@ -15,7 +15,7 @@ import typer
 from logger.cli.moments import shown
 
 if TYPE_CHECKING:
-    from logger.config.sections import Config, Influx
+    from logger.config import Config, Influx
     from logger.domain.errors import ExportError
     from logger.report.daychain import Checked
     from logger.store.ledger import Books

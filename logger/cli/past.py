@@ -10,8 +10,7 @@ from logger.cli.moments import ForOption, moment
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption
 
 if TYPE_CHECKING:
-    from logger.config import Config
-    from logger.config.sections import Bus, Meter
+    from logger.config import Bus, Config, Meter
     from logger.simulate import VirtualSite
 
 _LONGEST_S = 3660 * 86400

@@ -1,7 +1,11 @@
 """The configuration file: what it may hold, and how it is read."""
 
+from logger.config.buffer import Buffer
+from logger.config.buses import Bus, Meter
+from logger.config.influx import Influx
 from logger.config.load import load_config
-from logger.config.sections import Buffer, Bus, Config, Influx, Intervals, Meter, Site
+from logger.config.site import Intervals, Site
+from logger.config.whole import Config
 
 __all__ = [
     "Buffer",

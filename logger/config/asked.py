@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from logger.config import ports
 from logger.config.addresses import MODBUS
 from logger.config.answers import Meter
-from logger.config.sections import Site
+from logger.config.site import Site
 from logger.config.types import Name
 from logger.domain.datamodel import ROLES
 from logger.domain.errors import nearest

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from logger.config.sections import Bus, Config, Meter
+from logger.config.buses import Bus, Meter
+from logger.config.whole import Config
 from logger.domain.errors import ConfigError, suggestion
 from logger.domain.locate import Location, line_of
 

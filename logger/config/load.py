@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from logger import models
 from logger.config import clashes, mistakes
 from logger.config.addresses import MBUS_BAUDRATE
+from logger.config.buses import BAUDRATE, BAUDRATES, Bus
 from logger.config.demandrule import BUILT_IN
 from logger.config.section import MisplacedError
-from logger.config.sections import BAUDRATE, BAUDRATES, Bus, Config
 from logger.config.types import FROM_FILE
+from logger.config.whole import Config
 from logger.domain.errors import ConfigError, ModelError
 from logger.texts import keep_login
 

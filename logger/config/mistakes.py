@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from logger.config.section import MisplacedError
-from logger.config.sections import Config
+from logger.config.whole import Config
 from logger.domain.datamodel import ROLES
 from logger.domain.errors import ConfigError, nearest, suggestion
 from logger.domain.locate import Location, line_of

@@ -15,7 +15,7 @@ from logger.config.types import Name, Seconds
 from logger.domain.times import duration_text
 
 if TYPE_CHECKING:
-    from logger.config.sections import Bus, Meter
+    from logger.config.buses import Bus, Meter
 
 Map = Literal["meter", "pro380", "sunspec", "sunspec-float"]
 # A port below 1024 needs a right that the logger has no other use for.

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from logger.buffer import Buffer, writer
-from logger.config.sections import Influx
+from logger.config import Influx
 from logger.delivery import Delivery
 from tests.engines.rig import energy, now_ms, power
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from logger.buffer import Buffer
-from logger.config.sections import Influx
+from logger.config import Influx
 from logger.delivery import Delivery
 from logger.delivery.delivery import bucket_of
 from logger.delivery.outlet import BufferOutlet
