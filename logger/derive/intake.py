@@ -173,11 +173,6 @@ class Intake:
         with self._lock:
             return self._derive.wanted()
 
-    @property
-    def glitches(self) -> int:
-        """Counter values that were read and forgotten, since the start."""
-        return self._derive.glitches
-
     def close(self) -> None:
         """Save the state, open windows included."""
         with self._lock:
