@@ -369,9 +369,9 @@ def test_the_wrong_model_is_named_once(
     assert f"it is a {sold_as}" in errors[0]
     assert f"({there}), configured as {configured}" in errors[0]
     assert f'model = "{there}"' in errors[0]
-    assert isinstance(reader.model_check.wrong, BusError)
-    assert isinstance(again.model_check.wrong, BusError)
-    assert right.model_check.wrong is None
+    assert isinstance(reader.wrong, BusError)
+    assert isinstance(again.wrong, BusError)
+    assert right.wrong is None
     if reader.last_good:
         assert reader.error is not None
 
@@ -389,7 +389,7 @@ def test_a_right_model_costs_one_question_more_and_once() -> None:
             assert setup.bus.stats.requests == planned + asks
             reader.read(Job.IDENTITY, NOW_MS)
             assert setup.bus.stats.requests == 2 * planned + asks
-            assert reader.model_check.wrong is None
+            assert reader.wrong is None
 
 
 def test_what_a_meter_lacks_is_one_line_a_search(

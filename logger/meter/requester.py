@@ -65,7 +65,6 @@ class Requester:
         self.requests = 0
         self.answered = 0
         self.failed = 0
-        self.last: list[int] = []
         self.heard: Heard | None = None
         self._bus = bus
         self._meter = meter
@@ -82,8 +81,7 @@ class Requester:
         question and answer do not match.
         """
         self.resynchronise(block)
-        self.last = self._read(block, self._timeout)
-        return self.last
+        return self._read(block, self._timeout)
 
     def ask_once(self, block: Block, timeout_s: float) -> list[int]:
         """Return the words of `block` for somebody else than the log, in one question.

@@ -10,34 +10,22 @@ from functools import partial
 from logger.bus import Bus
 from logger.bus.sharing import TRIES
 from logger.config import Meter as MeterConfig
-from logger.domain.errors import (
-    BusError,
-    EncodingError,
-    PortError,
-    RefusedError,
-    SilentError,
-    StrangerError,
-)
+from logger.domain.errors import BusError, PortError
 from logger.domain.quantity import Quantity
 from logger.meter.adapt import AdaptivePlan
 from logger.meter.believed import Believed
 from logger.meter.explore import Explorer, Round
-from logger.meter.guard import DataTypeGuard
-from logger.meter.modelcheck import ModelCheck
+from logger.meter.judging import Judge
 from logger.meter.reader import Reader
 from logger.meter.reading import Failure, Reading, inverted, without_values
 from logger.meter.remembered import Remembered
 from logger.meter.requester import Heard, JobAborted, Requester
 from logger.meter.state import StateStore
-from logger.meter.steps import CounterSteps
 from logger.meter.transformers import ct_problem
 from logger.models import Job, Model, Value
 from logger.models.plan import Block, plans
 
 log = logging.getLogger(__name__)
-
-# A device that refuses everything for so long does not just restart.
-_REFUSES_FOR_S = 20.0
 
 
 class MeterReader(Reader):
@@ -79,11 +67,8 @@ class MeterReader(Reader):
             changed=self._remembered.keep,
             lasting=states is not None,
         )
-        self._meaning = DataTypeGuard(model, meter.name)
-        self.model_check = ModelCheck(bus, meter, model)
+        self._judge = Judge(bus, meter, model, self._plan, self._requester, foreign=self._foreign)
         self._ct_problem = ""
-        self._steps = CounterSteps(model)
-        self._refusing_since: float | None = None
         self._believed = Believed(bus, meter.address)
         self._requester.heard = self._believed.take
         self._counts = (0, 0)  # of the last job: questions answered and failed
@@ -91,7 +76,7 @@ class MeterReader(Reader):
     @property
     def wrong(self) -> BusError | None:
         """What is wrong with the configured model, None when nothing is known to be."""
-        return self.model_check.wrong
+        return self._judge.wrong
 
     @property
     def away(self) -> bool:
@@ -101,7 +86,7 @@ class MeterReader(Reader):
     @property
     def _takes_foreign(self) -> bool:
         """Whether values are taken by a table that is not the meter's own."""
-        return self._foreign and not self.model_check.another_kind
+        return self._judge.takes_foreign
 
     @property
     def left_out(self) -> Sequence[Quantity]:
@@ -152,12 +137,10 @@ class MeterReader(Reader):
             this.failures.append(Failure(blocks[0], self.error))
             return self._reading(this, round_ms)
         self._do_certainly(this)
-        if job is Job.IDENTITY:
-            self._identify(this)
-        self._check_model(this)
+        if self._judge.finished(this):
+            self._wanted.add(Job.IDENTITY)
         if away and not self.away and job is not Job.IDENTITY:
             self._wanted.add(Job.IDENTITY)  # the meter may have been replaced meanwhile
-        requester.last = []  # frees a list for each meter
         reading = self._reading(this, round_ms)
         reading = inverted(reading) if self.meter.invert else reading
         self._counts = (requester.answered, requester.failed)
@@ -207,72 +190,12 @@ class MeterReader(Reader):
         self._account(reading, answered, failed)
 
     def _do(self, this: Round) -> None:
-        if not self._can_mean(this):
+        if not self._judge.numbers_fit(this):
             return
         self._explorer.fetch_all(this)
-        if this.builder.values:
-            self._meaning.answered()
-        if this.job is Job.IDENTITY or self._plan.searches:
-            self.model_check.check(
-                this.builder.values, bool(self._plan.searches or self._plan.cuts)
-            )
+        self._judge.fetched(this)
         self._explorer.search_on(this)
-        if self._meaning.suspicious(this.builder.rejected) and not self._can_mean(this):
-            this.builder.forget()
-
-    def _check_model(self, this: Round) -> None:
-        """Look at what a whole job came to: another model, or no Inepro meter at all?"""
-        values, rejected, failures = this.builder.values, this.builder.rejected, this.failures
-        (block, *_) = self._plan.full[this.job] or (None,)
-        if block is None:
-            return
-        if self.model_check.wrong is not None and not self._takes_foreign:
-            values.clear()
-            failures.append(Failure(block, self.model_check.wrong))
-        elif this.job is not Job.IDENTITY and this.builder.meaningless:
-            first = rejected[0]
-            values.clear()
-            text = (
-                f"the values of the {this.job} job cannot be true: {first.quantity}: {first.reason}"
-            )
-            failures.append(Failure(block, EncodingError(text, "is it another model?")))
-            self._wanted.add(Job.IDENTITY)
-        if self._steps.odd(values, this.ended):
-            self._wanted.add(Job.IDENTITY)  # another meter, perhaps of another model
-        error = failures[-1].error if failures else None
-        if values or not isinstance(error, RefusedError):
-            if values or isinstance(error, SilentError):
-                self._refusing_since = None
-            return
-        if self._refusing_since is None:
-            self._refusing_since = this.started
-        if this.started - self._refusing_since >= _REFUSES_FOR_S:
-            text = f"{error.message}, as everything for a while: another device than a meter"
-            hint = f"who is at address {self.meter.address}? See inepro-logger scan"
-            failures.append(Failure(block, StrangerError(text, error.code, hint)))
-
-    def _can_mean(self, this: Round) -> bool:
-        """Return whether the meter's numbers mean what its table says; ask where needed."""
-        meaning = self._meaning
-        if meaning.to_ask(this.job):
-            error = self._explorer.ask(meaning.block, None)
-            if error is None:
-                meaning.heard(self._requester.last)
-            elif isinstance(error, RefusedError):
-                meaning.refused()
-            else:
-                this.failures.append(Failure(meaning.block, error))
-                return False
-        if meaning.wrong is not None and this.job is not Job.IDENTITY:
-            this.failures.append(Failure(meaning.block, meaning.wrong))
-            return False
-        return True
-
-    def _identify(self, this: Round) -> None:
-        """See whether the numbers of who answered the identity job mean what they should."""
-        self._meaning.identified(this.builder.values)
-        if self._meaning.wrong is not None:
-            this.failures.append(Failure(self._meaning.block, self._meaning.wrong))
+        self._judge.searched(this)
 
     def _know(self, values: Mapping[Quantity, Value]) -> None:
         """Take note of who answered the identity job."""
