@@ -1,5 +1,7 @@
 """The line: one transaction at a time with the meters on it."""
 
+from collections.abc import Callable
+
 from logger.bus.mbus import MbusBus
 from logger.bus.mbusverdict import UnreadableError
 from logger.bus.stats import BusStats
@@ -13,11 +15,16 @@ __all__ = ["Bus", "BusStats", "MbusBus", "UnreadableError", "bus_of"]
 WATCH_S = 1.25
 
 
-def bus_of(config: BusConfig) -> Bus:
-    """Return the line of `config`, by its protocol."""
+def bus_of(config: BusConfig, wanted: Callable[[], bool] | None = None) -> Bus:
+    """Return the line of `config`, by its protocol.
+
+    `wanted` tells whether something waits for the line; None where jobs are done one after
+    the other.
+    """
+    bus = MbusBus(config) if config.protocol == "mbus" else Bus(config)
+    bus.sharing.watch.wanted = wanted
     if config.protocol == "mbus":
-        return MbusBus(config)
-    bus = Bus(config)
+        return bus
     if config.network is None or config.network.scheme != "tcp":  # whose answers are numbered
         bus.sharing.watch.seconds = WATCH_S
     return bus

@@ -1,4 +1,4 @@
-"""Wires the stages together: buses, readers, schedule, derived values, buffer, delivery.
+"""The running logger: buses, readers, schedule, derived values, buffer, delivery.
 
 Data goes one way: a worker thread reads a meter, the reading becomes points, the points
 go to the buffer; delivery takes them from there in threads of its own.
@@ -12,21 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from logger.buffer import Buffer
-from logger.bus import bus_of
 from logger.bus.busload import meters_text
 from logger.config import Config
-from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import Intake
 from logger.latest import Latest, of_all, planned
 from logger.meter.reader import Reader
-from logger.meter.readers import reader_of
 from logger.meter.reading import Reading, parts
-from logger.meter.state import StateStore
 from logger.models import Job
-from logger.runtime import outputs
-from logger.runtime.configured import check_config, models_of, state_directory
+from logger.runtime import build, outputs
+from logger.runtime.configured import check_config, state_directory
 from logger.runtime.overview import Overview
 from logger.runtime.parts import parts_of
 from logger.runtime.prices import PriceWatch
@@ -72,40 +67,20 @@ class App:
         self.loads = dict(check_config(config))
         self.clock = Clock(machine)
         self._boot = machine.boot()
-        self.buffer = Buffer(
-            config.buffer.path,
-            commit_interval_s=config.buffer.commit_interval,
-            keep_s=config.buffer.keep,
-            max_size=config.buffer.max_size,
-            max_age_s=config.buffer.max_age,
-            now_ms=self.clock.now_ms,
-            store=config.influxdb is None,
-        )
+        self.buffer = build.buffer_of(config, self.clock.now_ms)
         states = state_directory(config.buffer.path)
-        models = models_of(config)
-        self.buses = [bus_of(bus) for bus in config.bus]
-        self.readers = [
-            reader_of(
-                bus,
-                meter,
-                models[meter.model],
-                self.clock.now_ms,
-                states=StateStore(states / "meters"),
-            )
-            for bus in self.buses
-            for meter in bus.config.meter
-        ]
+        self.buses = build.buses_of(config, self._wanted)
+        self.readers = build.readers_of(config, self.buses, self.clock.now_ms, states / "meters")
         self.latest = Latest(planned(config), self.clock.now_ms)
-        infos = [self._info(reader) for reader in self.readers]
-        site, take = config.site, self.latest.take
-        derive = Derive(infos, site.name, config.events, config.counters, take, site.timezone)
+        infos = [build.info_of(config, reader) for reader in self.readers]
+        derive = build.derive_of(config, infos, self.latest.take)
         state = StateFile(states / "derived.json")
         self.intake = Intake(derive, self.clock, self.buffer, state, self._boot)
         self._prices = PriceWatch(config, self.intake.prices)
         health = Task(_HEALTH, _HEALTH, config.intervals.slow, self._report)
-        self.schedule = Schedule([*self._read_tasks(), health])
-        for one in self.buses:
-            one.sharing.watch.wanted = self.schedule.when_idle(one.name, one.sharing.watch.go_on)
+        tasks = build.read_tasks(config, self.readers, self._read)
+        idle = {build.worker_of(bus.name): bus.sharing.watch.go_on for bus in self.buses}
+        self.schedule = Schedule([*tasks, health], idle)
         self.delivery = outputs.delivery_of(config, self.buffer, self.clock.now_ms)
         self._server_time = outputs.server_time_of(config, self.clock, machine)
         self.overview = Overview(
@@ -144,32 +119,8 @@ class App:
         if self._share is not None:
             yield "share modbus", self._share
 
-    def _info(self, reader: Reader) -> MeterInfo:
-        meter = reader.meter
-        return MeterInfo(
-            name=meter.name,
-            role=meter.role,
-            model=reader.model,
-            fast_ms=round(self.config.interval(meter, Job.FAST) * 1000),
-            slow_ms=round(self.config.interval(meter, Job.SLOW) * 1000),
-            wiring=meter.wiring,
-        )
-
-    def _read_tasks(self) -> list[Task]:
-        """Return the tasks that read, identity first where several are due at once."""
-        return [
-            Task(
-                name=f"{job} job of {reader.meter.name}",
-                worker=f"bus {reader.bus}",
-                interval_s=self.config.interval(reader.meter, job),
-                run=partial(self._read, reader, job),
-                meter=reader.meter.name,
-                job=job,
-                at_start=job is not Job.FAST,
-            )
-            for job in (Job.IDENTITY, Job.SLOW, Job.FAST)
-            for reader in self.readers
-        ]
+    def _wanted(self, worker: str) -> bool:
+        return self.schedule.wanted(worker)
 
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer, and
@@ -219,8 +170,10 @@ class App:
             self.schedule.clock_stepped()
         if self._server_time is not None and self.clock.trusted:
             self._server_time.stop()
-        asking = {f"{Job.IDENTITY} job of {name}" for name in self.intake.wanted()}
-        asking |= {f"{job} job of {one.meter.name}" for one in self.readers for job in one.wants()}
+        asking = {build.task_name(name, Job.IDENTITY) for name in self.intake.wanted()}
+        asking |= {
+            build.task_name(one.meter.name, job) for one in self.readers for job in one.wants()
+        }
         for name in asking:
             if time.monotonic() - self._asked.get(name, -_ASK_AGAIN_S) >= _ASK_AGAIN_S:
                 self._asked[name] = time.monotonic()

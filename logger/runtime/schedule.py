@@ -50,7 +50,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
     place, with its deadline: a task that was passed over goes before those that were not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, idle: Callable[[], None] | None = None) -> None:
         super().__init__()
         self._wakeup = threading.Condition()
         self._queue: list[tuple[datetime, int, Task]] = []
@@ -60,7 +60,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._name = ""
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self.idle: Callable[[], None] | None = None  # done when nothing waits
+        self._idle = idle  # done behind each turn, when nothing waits
         self.doing = ""  # the name of the running task
         # Monotonic: when the last turn came, and when this thread last had or ended one.
         self.came = self._moved = 0.0
@@ -161,8 +161,8 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                 self._moved = time.monotonic()
             try:
                 run()
-                if self.idle is not None and not self.wanted:
-                    self.idle()
+                if self._idle is not None and not self.wanted:
+                    self._idle()
             except Exception:  # a fault in one task must not end the thread of a bus
                 log.exception("%s failed", self.doing)
             with self._wakeup:
@@ -175,13 +175,19 @@ def _deadline(task: Task, due: datetime) -> datetime:
 
 
 class Schedule:
-    """All tasks of the logger and the threads that do them."""
+    """All tasks of the logger and the threads that do them.
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    `idle` is what a worker does behind each turn, if nothing waits for it.
+    """
+
+    def __init__(
+        self, tasks: Iterable[Task], idle: Mapping[str, Callable[[], None]] | None = None
+    ) -> None:
         self.tasks = tuple(tasks)
         for noisy in ("apscheduler.scheduler", "apscheduler.executors"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
-        self._workers = {name: _Worker() for name in {task.worker for task in self.tasks}}
+        idle = idle or {}
+        self._workers = {task.worker: _Worker(idle.get(task.worker)) for task in self.tasks}
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors=self._workers,
@@ -216,14 +222,9 @@ class Schedule:
         """Let `run` have the thread of a worker when none of its tasks waits."""
         self._workers[name].lend(run)
 
-    def when_idle(self, bus: str, do: Callable[[], None]) -> Callable[[], bool]:
-        """Let the worker of `bus` do something behind each turn, if nothing waits for it.
-
-        Returns what tells whether anything waits.
-        """
-        worker = self._workers[f"bus {bus}"]
-        worker.idle = do
-        return lambda: worker.wanted
+    def wanted(self, name: str) -> bool:
+        """Return whether anything waits for a worker."""
+        return self._workers[name].wanted
 
     def doing(self, name: str) -> str:
         """Return the name of the task that a worker is doing, "" if none."""
