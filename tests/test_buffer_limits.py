@@ -189,7 +189,7 @@ def test_free_pages_are_used_again(make: Callable[..., Buffer], path: Path, cloc
         buffer.flush(20.0)
         deliver(buffer, Lane.FAST, 10**6)
         clock.ms += 2000
-        buffer._maintain_at = 0.0
+        buffer.keeper.maintain_at = 0.0
         buffer.flush()
         sizes.append(path.stat().st_size)
     assert sizes[-1] <= sizes[2] * 1.3

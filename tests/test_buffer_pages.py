@@ -84,7 +84,7 @@ def works(buffer: Buffer) -> None:
     buffer.append(power(10**6))
     assert buffer.flush(), buffer.state().problem
     while True:
-        buffer._scrub_at = 0.0
+        buffer.keeper.scrub_at = 0.0
         assert buffer.flush(), buffer.state().problem
         if buffer.state().scrub.done_ms and not buffer.state().scrub.after:
             break
@@ -163,7 +163,7 @@ def test_damage_that_comes_again_and_again_is_the_mediums(path: Path) -> None:
     buffer = start(path)
     for _ in range(20):
         overwrite(path, (3,), "zeros")
-        buffer._scrub_at = 0.0
+        buffer.keeper.scrub_at = 0.0
         if not buffer.flush():
             break
     assert "the medium fails" in buffer.state().problem

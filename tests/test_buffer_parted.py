@@ -225,7 +225,9 @@ def test_whoever_looks_while_a_commit_fails_sees_the_one_that_follows(
     assert buffer.flush()
     assert deliver(buffer, Lane.FAST)
     clock.ms += 1000
-    buffer._maintain_at = 0.0  # unused pages are left: a fault takes the journal in for no other
+    buffer.keeper.maintain_at = (
+        0.0  # unused pages are left: a fault takes the journal in for no other
+    )
     assert buffer.flush()
     commit(buffer, range(2))
     flush, failing = os.fdatasync, [2]

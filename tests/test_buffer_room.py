@@ -95,7 +95,7 @@ def test_a_store_says_how_long_it_lasts(path: Path, clock: Clock) -> None:
         clock.ms = T0 + number * 1000
         buffer.append(wide(number))
         assert number % 60 or buffer.flush()
-    buffer._maintain_at = 0.0
+    buffer.keeper.maintain_at = 0.0
     assert buffer.flush()
     state = buffer.state()
     assert state.store

@@ -8,7 +8,7 @@ bound, and what is dropped is counted.
                                    +-- exchange -- writer --> store
     delivery --settle-------------+
 
-One lock, that of `exchange`. One thread, that of `buffer`, calls `writer`; only it writes.
+One lock, that of `exchange`. One thread, that of `keeper`, calls `writer`; only it writes.
 """
 
 from logger.buffer.buffer import Buffer

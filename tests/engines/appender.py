@@ -37,7 +37,7 @@ def main() -> None:
             for _ in range(5):
                 buffer.append([*power(number), *energy(number)])
                 number += 1
-            buffer._maintain_at = 0.0
+            buffer.keeper.maintain_at = 0.0
             if buffer.flush():
                 print(number - 1, flush=True)
             else:
