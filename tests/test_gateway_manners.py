@@ -226,7 +226,8 @@ def test_a_meter_that_is_silent_behind_its_gateway_is_waited_for_once() -> None:
     belated.in_vain(1)
     assert not belated.goes_on(silence, request, 0.5)
     assert not belated.goes_on(seal(1, 0x83, 2), request, 0.5)  # the meter's own refusal
-    assert not belated.problems(700.0)
+    assert belated.problems(602.9)  # told for ten minutes
+    assert not belated.problems(603.0)
 
 
 def test_what_a_gateway_says_of_a_meter_is_told_by_check_and_scan(tmp_path: Path) -> None:
