@@ -73,7 +73,7 @@ class Setup:
         self.states = states
         configs = [meter_config(m.address, m.model.name) for m in line.meters]
         port = line.start_tcp()
-        self.config = bus_config(port, *configs, **({"timeout": 0.1, "baudrate": 9600} | bus))
+        self.config = bus_config(port, *configs, **({"timeout": 3.0, "baudrate": 9600} | bus))
         self.bus = Bus(self.config, self.clock)
         self.readers = [self.reader(number) for number in range(len(configs))]
 

@@ -63,7 +63,6 @@ def test_a_glitch_never_becomes_a_point(wrong: str, times: int) -> None:
     values, verdicts = feed(guard, slow(at + MINUTE * (times + 1), 5001.0, 800.0))
     assert (values, verdicts) == ([Decimal("5001.0")], [])
     assert guard.holding() == set()
-    assert guard.glitches == times
 
 
 def test_the_other_registers_of_a_glitched_reading_pass() -> None:
@@ -101,7 +100,6 @@ def test_a_reset_is_accepted_after_two_further_readings_with_their_own_times() -
         Decimal("5000.5"), Decimal("0.125"), Decimal("0.125"),
     )  # fmt: skip
     assert found.carry == Decimal("5000.5")
-    assert guard.glitches == 0
 
 
 @pytest.mark.parametrize("start", [12.5, 7000.25], ids=["lower", "higher"])

@@ -134,7 +134,6 @@ def test_held_values_agree_within_amps_by_time_and_the_last_digits(
     assert counter.read("12.5000", SECOND) == []
     assert counter.read(next_value, SECOND) == []
     assert bool(counter.read(next_value, SECOND)) is agrees
-    assert counter.guard.glitches == (0 if agrees else 1)
 
 
 def test_held_values_of_a_large_counter_agree_within_a_step_of_its_float() -> None:
@@ -182,7 +181,6 @@ def test_a_moved_clock_forgets_what_was_held_and_makes_no_gap() -> None:
     assert counter.read("12.75") == []
     assert counter.read("13.0") == []
     assert counter.read("13.25") == ["12.75", "13.0", "13.25"]
-    assert counter.guard.glitches == 0
     counter.guard.clock_step(2 * HOUR)
     counter.at += 2 * HOUR
     assert counter.read("13.5") == ["13.5"]  # a minute has passed, and not two hours

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from logger.domain.quantity import DRAWN_IN
 from logger.domain.records import EnergyCost, EnergyQuarter
 from logger.prices.money import PriceList
 
@@ -58,8 +59,8 @@ class EnergyCosts:
         """Return the cost of a quarter hour that is kept under the time `at_ms`."""
         if self._prices is None:
             return []
-        # "import_t1" is the field of tariff T1.
-        tariffs = {name[-2:].upper(): energy for name, energy in quarter.tariffs.items()}
+        found_in = quarter.tariffs
+        tariffs = {one: found_in[name] for one, name in DRAWN_IN.items() if name in found_in}
         own = (quarter.meter, quarter.role, at_ms)
         found = cost_of(self._prices, own, quarter.drawn, quarter.fed, tariffs)
         return [] if found is None else [found]

@@ -48,7 +48,6 @@ class CounterGuard:
     ) -> None:
         self._agree, self._margin, self._maxima = agree, margin, dict(maxima or {})
         self._meters: dict[str, MeterMemory] = {}
-        self.glitches = 0
 
     def holding(self) -> set[str]:
         """Return the meters with counters held back: their identity tells a swap."""
@@ -77,7 +76,6 @@ class CounterGuard:
         for quantity, value in found.items():
             counter = meter.counters.setdefault(quantity, CounterMemory())
             if quantity not in doubtful:
-                self.glitches += len(counter.held) if counter.value is not None else 0
                 counter.held.clear()
                 counter.value, counter.at_ms = value, reading.taken_ms
                 passed[quantity] = value
@@ -169,7 +167,6 @@ class CounterGuard:
             limit = ceiling(quantity, meter.amps, self._margin, held.taken_ms - last.taken_ms)
             falls = rise < 0 and quantity.field in RISING
             if falls or abs(rise) > limit + 2 * max(float32_step(held.value), Decimal("0.01")):
-                self.glitches += len(counter.held)
                 counter.held.clear()
         counter.held.append(held)
 

@@ -20,10 +20,10 @@ from logger.derive.info import MeterInfo, SavedState, finite, whole
 from logger.domain import balance
 from logger.domain.limits import DEMAND_STEP_MS, QUARTER_MS
 from logger.domain.netting import DEMAND_FIELDS
+from logger.domain.netting import demand as demand_of
 from logger.domain.records import Event, SiteFlow
 
 _BACK = 0.95  # of the limit: below it the event ends
-_MS_PER_HOUR = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Running:
     @property
     def demand(self) -> float:
         """What the energy so far is as mean power of the whole quarter, kW."""
-        return self.drawn * _MS_PER_HOUR / QUARTER_MS
+        return demand_of(self.drawn)
 
     @property
     def forecast(self) -> float:

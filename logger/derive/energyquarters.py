@@ -25,17 +25,14 @@ from logger.derive.powerparts import PowerParts, PowerSum
 from logger.derive.registers import GuardResult
 from logger.domain.limits import BORDER_MS, QUARTER_MS, VALID_SHARE
 from logger.domain.netting import demand, netted
-from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, POWER_TOTAL, Quantity
+from logger.domain.quantity import DRAWN_IN, EXPORT_TOTAL, IMPORT_TOTAL, POWER_TOTAL, Quantity
 from logger.domain.records import EnergyQuarter
 from logger.domain.timespan import TimeSpan
 from logger.meter.reading import Reading
 from logger.models.register import Job
 
 _TOTALS = (IMPORT_TOTAL, EXPORT_TOTAL)
-_TARIFFS = {
-    f"import_{tariff.lower()}": Quantity("active_import", "total", tariff)
-    for tariff in ("T1", "T2", "T3", "T4")
-}
+_TARIFFS = {name: Quantity("active_import", "total", tariff) for tariff, name in DRAWN_IN.items()}
 _COUNTERS = (*_TOTALS, *_TARIFFS.values())
 _AT_ONCE = 96  # quarters that are given together after a long gap
 _LEAST_GAP_MS = 15_000

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.domain.limits import MAX_VOLTAGE
-from logger.domain.quantity import CT_RATIO, Quantity
+from logger.domain.quantity import CT_RATIO, TARIFFS, Quantity
 from logger.domain.wiring import NEUTRAL_PHASES
 from logger.models.register import Value
 
@@ -177,7 +177,7 @@ def _sums(known: frozenset[Quantity]) -> tuple[Sum, ...]:
         total = Quantity(name, "total", "total")
         for parts in (
             tuple(Quantity(name, phase, "total") for phase in NEUTRAL_PHASES),
-            tuple(Quantity(name, "total", tariff) for tariff in ("T1", "T2", "T3", "T4")),
+            tuple(Quantity(name, "total", tariff) for tariff in TARIFFS),
         ):
             there = tuple(part for part in parts if part in known)
             if total in known and len(there) > 1:

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from logger.domain.field import Field, FieldType
 from logger.domain.limits import FREQUENCY_TEXTS, VALID_SHARE
+from logger.domain.quantity import TARIFFS
 
 
 class Lane(StrEnum):
@@ -34,7 +35,7 @@ class Measurement:
 
 
 PHASES = ("total", "L1", "L2", "L3", "L1-L2", "L1-L3", "L2-L3")
-TARIFFS = ("total", "T1", "T2", "T3", "T4")
+TARIFFS_AND_TOTAL = ("total", *TARIFFS)
 Role = Literal["grid", "pv", "battery", "load"]
 ROLES: tuple[Role, ...] = get_args(Role)
 

@@ -27,10 +27,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 from logger.domain.limits import QUARTER_MS
 
 _ZERO = Decimal(0)
+_Energy = TypeVar("_Energy", Decimal, float)
 # Fields of `site`: the demand of the quarter hour that runs, and its forecast, kW.
 DEMAND_FIELDS = ("demand", "demand_forecast")
 _MS_PER_HOUR = 3_600_000
@@ -79,6 +81,6 @@ def parts(before_kw: float, after_kw: float, passed_ms: float) -> tuple[float, f
     return (first, second) if before_kw > 0 else (second, first)
 
 
-def demand(energy_kwh: Decimal, length_ms: int = QUARTER_MS) -> Decimal:
+def demand(energy_kwh: _Energy, length_ms: int = QUARTER_MS) -> _Energy:
     """Return the mean power, kW, of `energy_kwh` in `length_ms`."""
     return energy_kwh * _MS_PER_HOUR / length_ms

@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 _MAX_PARTS = 3
 
+TARIFFS = ("T1", "T2", "T3", "T4")
+# Which field of a quarter hour has what was drawn in a tariff.
+DRAWN_IN = {tariff: f"import_{tariff.lower()}" for tariff in TARIFFS}
+
 
 class Quantity(NamedTuple):
     """Field, phase and tariff of one value; phase and tariff are empty where it has none."""

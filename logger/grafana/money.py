@@ -21,6 +21,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from logger.config.derive import Price
+from logger.domain.quantity import TARIFFS
 from logger.grafana import costs
 from logger.grafana.options import DashboardOptions
 from logger.grafana.query import (
@@ -41,7 +42,6 @@ from logger.grafana.query import (
 )  # fmt: skip
 
 _ROSE = '"d" > 0'
-TARIFFS = ("T1", "T2", "T3", "T4")
 # What a kWh costs or earns by an entry of the configuration; None where imported prices tell.
 _At = Callable[[Price], Decimal | None]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from logger.domain.datamodel import FIELDS, PHASES, TARIFFS
+from logger.domain.datamodel import FIELDS, PHASES, TARIFFS_AND_TOTAL
 from logger.models.register import MAX_REGISTERS_PER_REQUEST, Encoding, Job, Register, Write
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -108,8 +108,8 @@ def checked_names(field: str, phase: str, tariff: str, unit: str) -> None:
     """Raise ValueError for a phase, tariff or unit that the data model does not know."""
     if phase and phase not in PHASES:
         raise ValueError(f"phase {phase!r}: expected one of {', '.join(PHASES)}")
-    if tariff and tariff not in TARIFFS:
-        raise ValueError(f"tariff {tariff!r}: expected one of {', '.join(TARIFFS)}")
+    if tariff and tariff not in TARIFFS_AND_TOTAL:
+        raise ValueError(f"tariff {tariff!r}: expected one of {', '.join(TARIFFS_AND_TOTAL)}")
     known = FIELDS.get(field)
     if known and known.units and unit not in known.units:
         raise ValueError(f"unit {unit!r}: field {field} is sent in {' or '.join(known.units)}")

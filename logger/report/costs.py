@@ -10,15 +10,14 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from logger.derive.costs import cost_of
+from logger.domain.quantity import DRAWN_IN
 from logger.domain.timespan import TimeSpan
 from logger.points.encode import point
 from logger.points.line import Point
 from logger.prices.money import PriceList
-from logger.report.quarters import TARIFFS
 from logger.report.source import Source
 
-_TARIFFS = {tariff: f"import_{tariff.lower()}" for tariff in TARIFFS}
-_FIELDS = ("import", "export", *_TARIFFS.values())
+_FIELDS = ("import", "export", *DRAWN_IN.values())
 
 
 def costs(
@@ -35,7 +34,7 @@ def costs(
     for key in sorted(quarters, key=lambda one: one[2]):
         own = {name: Decimal(repr(float(value))) for name, value in quarters[key].items()
                if name in _FIELDS}  # fmt: skip
-        tariffs = {tariff: own[name] for tariff, name in _TARIFFS.items() if name in own}
+        tariffs = {tariff: own[name] for tariff, name in DRAWN_IN.items() if name in own}
         found = cost_of(prices, key, own["import"], own["export"], tariffs)
         if found is not None:
             yield point(found, site)

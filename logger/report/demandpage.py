@@ -13,6 +13,7 @@ from logger.config.demandrule import DemandRule
 from logger.report import svg
 from logger.report.demand import DemandRow, Peak
 from logger.report.page import STYLE
+from logger.report.shape import iso
 
 Plain = dict[str, Any]
 NOTE = "Netting over the phases is an estimate; what is billed is the operator's own meter."
@@ -32,8 +33,8 @@ def row(found: DemandRow, zone: ZoneInfo) -> Plain:
         "billed_kw": round(found.billed, 6),
         "peaks": [
             {
-                "start": _iso(peak.start_ms, zone),
-                "end": _iso(peak.end_ms, zone),
+                "start": iso(peak.start_ms, zone),
+                "end": iso(peak.end_ms, zone),
                 "demand_kw": round(peak.demand, 6),
                 "coverage": round(peak.coverage, 6),
                 "sure": peak.sure,
@@ -102,7 +103,3 @@ def _table(rows: Sequence[DemandRow], zone: ZoneInfo) -> str:
 def cell(peak: Peak, zone: ZoneInfo) -> str:
     """Return demand and moment of a peak, "?" where it is not sure."""
     return f"{peak.demand:.2f} kW {moment(peak.start_ms, zone)}{'' if peak.sure else ' ?'}"
-
-
-def _iso(at_ms: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, zone).isoformat()

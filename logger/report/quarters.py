@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from logger.domain.limits import QUARTER_MS
+from logger.domain.quantity import DRAWN_IN
 from logger.domain.timespan import TimeSpan
 from logger.points.line import FieldValue, Point
 from logger.report.source import Source, Tags
 
-TARIFFS = ("T1", "T2", "T3", "T4")
 _NEEDED = ("import", "export", "import_netted", "coverage", "sure")
-_FIELDS = (*_NEEDED, *(f"import_{tariff.lower()}" for tariff in TARIFFS))
+_FIELDS = (*_NEEDED, *DRAWN_IN.values())
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,9 +79,7 @@ def _joined(parts: Sequence[Point]) -> QuarterHour:
         fed=float(fields["export"]),
         drawn_netted=float(fields["import_netted"]),
         tariffs={
-            tariff: float(fields[name])
-            for tariff in TARIFFS
-            if (name := f"import_{tariff.lower()}") in fields
+            tariff: float(fields[name]) for tariff, name in DRAWN_IN.items() if name in fields
         },
         coverage=float(fields["coverage"]),
         sure=bool(fields["sure"]) and len(parts) == 1,

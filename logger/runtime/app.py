@@ -98,7 +98,7 @@ class App:
         self._mqtt = outputs.mqtt_of(config, infos, self.latest, states, self.clock)
         self._metrics = outputs.metrics_of(config, self.state, self.overview.points)
         self._web = outputs.web_of(config, self.latest, now_ms, self.state, self._metrics)
-        share = outputs.share_of(config, self.readers, self.schedule.lend, now_ms)
+        share = outputs.share_of(config, self.readers, self._lend, now_ms)
         self._share = share.server if share is not None else None
         if share is not None:
             self._listeners.append(share.hear)
@@ -119,8 +119,11 @@ class App:
         if self._share is not None:
             yield "share modbus", self._share
 
-    def _wanted(self, worker: str) -> bool:
-        return self.schedule.wanted(worker)
+    def _wanted(self, bus: str) -> bool:
+        return self.schedule.wanted(build.worker_of(bus))
+
+    def _lend(self, bus: str, run: Callable[[], None]) -> None:
+        self.schedule.lend(build.worker_of(bus), run)
 
     def start(self) -> None:
         """Start everything. Raises BufferBusyError when another logger has the buffer, and

@@ -38,8 +38,8 @@ def worker_of(bus: str) -> str:
 
 
 def buses_of(config: Config, wanted: Callable[[str], bool]) -> list[Bus]:
-    """Return the lines; `wanted` tells of a worker whether anything waits for it."""
-    return [bus_of(bus, partial(wanted, worker_of(bus.name))) for bus in config.bus]
+    """Return the lines; `wanted` tells by the name of a bus whether anything waits for it."""
+    return [bus_of(bus, partial(wanted, bus.name)) for bus in config.bus]
 
 
 def readers_of(

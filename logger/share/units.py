@@ -26,7 +26,7 @@ from logger.share.sunspec import SunSpecUnit
 from logger.share.words import Words
 
 Done = Callable[[Outcome], None]
-# Lets a function have the worker of a bus when no job of the log waits for it.
+# Lets a function have the worker of a bus, by the bus's name, when no job of the log waits for it.
 Lend = Callable[[str, Callable[[], None]], None]
 
 
@@ -84,7 +84,7 @@ class Units:
         for bus in self._config.bus:
             if bus.protocol == "modbus":
                 lent = lending(self._config, bus, models)
-                self._demands[bus.name] = self._demand(f"bus {bus.name}", lent, wake)
+                self._demands[bus.name] = self._demand(bus.name, lent, wake)
         units = units_of(self._share, self._config.bus)
         return {unit.id: self._unit(unit) for unit in units}, list(self._demands.values())
 
@@ -106,8 +106,8 @@ class Units:
                 age_s = max(0.0, (self._now_ms() - reading.taken_ms) / 1000)
                 newest.hear(reading, self._clock() - age_s)
 
-    def _demand(self, worker: str, lent: Lending, wake: Callable[[], None]) -> Demand:
-        return Demand(lambda run: self._lend(worker, run), lent, wake, self._clock)
+    def _demand(self, bus: str, lent: Lending, wake: Callable[[], None]) -> Demand:
+        return Demand(lambda run: self._lend(bus, run), lent, wake, self._clock)
 
     def _unit(self, unit: ModbusUnit) -> Unit:
         if unit.map == "meter":

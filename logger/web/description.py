@@ -8,7 +8,7 @@ from typing import Any
 from logger import __version__
 from logger.derive.events import EventKind
 from logger.domain import times
-from logger.domain.datamodel import PHASES, ROLES, TARIFFS
+from logger.domain.datamodel import PHASES, ROLES, TARIFFS_AND_TOTAL
 from logger.report.calendar import By
 
 Schema = Mapping[str, Any]
@@ -73,7 +73,7 @@ _SCHEMAS: Mapping[str, Schema] = {
         {
             "field": _TEXT,
             "phase": _or_null({"enum": list(PHASES)}),
-            "tariff": _or_null({"enum": list(TARIFFS)}),
+            "tariff": _or_null({"enum": list(TARIFFS_AND_TOTAL)}),
             "value": {"type": ["number", "string", "boolean"]},
             "unit": _TEXT,
             "time": _TIME,
