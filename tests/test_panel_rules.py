@@ -262,6 +262,7 @@ def test_the_flow_is_drawn_where_there_is_one() -> None:
     assert shown == {
         "house": {"Grid", "Load", "PV"},
         "battery": {"Grid", "Load", "PV", "Battery"},
+        "battery only": {"Grid", "Load", "Battery"},
     }
 
 
