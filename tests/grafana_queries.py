@@ -21,7 +21,7 @@ _ROUND = (
 )  # fmt: skip
 # Forms of dates that queries ask Grafana for, and what they are in Python.
 _DATES = {"YYYY": "%Y", "YYYY-MM": "%Y-%m", "YYYY-MM-DD": "%Y-%m-%d", "YYYYMM": "%Y%m",
-          "YYYYMMDD": "%Y%m%d"}  # fmt: skip
+          "YYYYMMDD": "%Y%m%d", "HHmmss": "%H%M%S"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ def interval(range_: Range, points: int, least: str) -> int:
 
 def expand(query: str, range_: Range, step: int, variables: Mapping[str, str]) -> str:
     """Return the query as it reaches the engine. Raises KeyError for an unknown variable."""
-    end = datetime.fromtimestamp(range_.end / 1000, UTC)
-    if zone := variables.get("tz"):
-        end = end.astimezone(ZoneInfo(zone))  # Grafana's own, taken to be that of the site
+    # Grafana's own zone, taken to be that of the site.
+    zone = ZoneInfo(variables.get("tz", "UTC"))
     own = {"__from": str(range_.start), "__to": str(range_.end)}
     for name, form in _DATES.items():
-        own[f"__to:date:{name}"] = end.strftime(form)
+        for of, at in (("__from", range_.start), ("__to", range_.end)):
+            own[f"{of}:date:{name}"] = datetime.fromtimestamp(at / 1000, zone).strftime(form)
     own |= {
         **variables,
     }

@@ -191,6 +191,8 @@ def test_the_message_says_what_where_and_when() -> None:
     assert ".Annotations.over" in found["inepro.over"]
     assert ".Annotations.summary" not in found["inepro.over"]
     assert "over since {{ .EndsAt" in found["inepro.over"]
+    # A restarted Grafana does not know when an alert was raised that ends at once.
+    assert "{{ if .StartsAt.Before .EndsAt -}}\nalert raised" in found["inepro.over"]
     for name in ("inepro.one", "inepro.over"):
         assert '{{ template "inepro.link" . }}' in found[name]
     assert "&var-site={{ urlquery .Labels.site }}" in text  # else the first site is opened
@@ -202,6 +204,29 @@ def test_the_message_says_what_where_and_when() -> None:
     )
     assert text.count("{{") == text.count("}}")
     assert "$" not in text
+
+
+def test_a_text_that_was_not_filled_in_is_never_sent() -> None:
+    """A restarted Grafana has the alerts of before with the texts of their rules as they are
+    written, until it has measured them again. What is not measured any more stays so."""
+    (template,) = notifications(DashboardOptions(), {})["templates"]
+    over = _defined(template["template"])["inepro.over"]
+    (pattern,) = re.findall(r'match "([^"]+)" \.Annotations\.over', over)
+    for rule in RULES.values():
+        assert re.search(pattern, rule["annotations"]["over"])
+    assert not re.search(pattern, "home: grid L2: no longer below 207 V, last 228.4 V {mean}")
+    unfilled, filled = over.index("else if match"), over.index("{{ .Annotations.over }}")
+    between = over[unfilled:filled]
+    for label in ("alertname", "site", "meter", "phase"):
+        assert f"{{{{ .Labels.{label} }}}}" in between
+
+
+def test_a_silence_of_a_minute_is_one_minute() -> None:
+    alerts = Alerts.model_validate({"silent_after": "60s"})
+    (group,) = rules(DashboardOptions(alerts=alerts), list(BOARDS.values()))["groups"]
+    texts = {rule["title"]: rule["annotations"]["summary"] for rule in group["rules"]}
+    assert "no answer for a minute (" in texts["Meter silent"]
+    assert "from the logger for a minute, or" in texts["No data at all"]
 
 
 def test_what_is_wrong_at_all_meters_at_once_is_one_message_that_names_them() -> None:

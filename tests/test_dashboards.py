@@ -40,9 +40,11 @@ KINDS = {
     "timeseries", "stat", "bargauge", "table", "heatmap", "histogram", "status-history",
     "piechart", "canvas",
 }  # fmt: skip
-FIXED = {"__from", "__to", "__interval", "__interval_ms", "timeFilter"} | {
-    f"__to:date:{form}" for form in ("YYYY", "YYYY-MM", "YYYY-MM-DD", "YYYYMM", "YYYYMMDD")
-}
+FIXED = (
+    {"__from", "__to", "__interval", "__interval_ms", "timeFilter"}
+    | {f"__to:date:{form}" for form in ("YYYY", "YYYY-MM", "YYYY-MM-DD", "YYYYMM", "YYYYMMDD")}
+    | {"__from:date:YYYYMMDD", "__from:date:HHmmss"}
+)
 
 
 @pytest.fixture(params=list(BOARDS.values()), ids=list(BOARDS))

@@ -14,6 +14,7 @@ from logger.config.derive import Price, Prices
 from logger.domain.balance import has_flows
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
+from logger.grafana.panels import NO_DAY
 from logger.points.line import FieldValue, Point
 from tests.engines import InfluxServer
 from tests.grafana_queries import Json, Range, expand, interval, panels, shown, variables_of
@@ -42,6 +43,14 @@ RULES = {
     for group in rules(DashboardOptions(zone=ZONE), list(BOARDS.values()))["groups"]
     for rule in group["rules"]
 }
+# One value a day of the range shown.
+DAILY = [
+    name
+    for name, (_, panel) in PANELS.items()
+    if "time(1d)" in panel["targets"][0]["query"]
+    and panel.get("interval") == "1d"
+    and "timeFrom" not in panel
+]
 # Queries that may find nothing: months before the data, tariffs the meter has not, and
 # the one of two resolutions that the range does not ask for, and what was a year ago.
 MAY_BE_EMPTY = re.compile(r"-\d\d-01'|'T[34]'|__interval_ms|- 36[56]d")
@@ -82,6 +91,21 @@ def test_every_panel_shows_something(month: Month, board: Json, panel: Json) -> 
     assert any(found.values())
     for ref, values in found.items():
         assert values or MAY_BE_EMPTY.search(queries[ref]), queries[ref]
+
+
+@pytest.mark.parametrize("name", DAILY)
+def test_bars_of_days_are_shown_where_a_day_begins(month: Month, name: str) -> None:
+    """They stand at midnight: else Grafana would show nothing, and not the text that says so."""
+    board, panel = PANELS[name]
+    midnight = 1793660400_000  # 2026-11-03 00:00 in Amsterdam
+    hour = 3_600_000
+    assert panel["fieldConfig"]["defaults"]["noValue"] == NO_DAY
+    inside = answers(month, board, panel, Range(midnight + hour, midnight + 13 * hour))
+    assert not any(inside.values())
+    for since in (0, -6):
+        around = Range(midnight + since * hour, midnight + 13 * hour)
+        found = answers(month, board, panel, around)
+        assert any(found.values()), since
 
 
 @pytest.mark.parametrize("text", ["5m", "1d", "30d"])

@@ -154,10 +154,37 @@ def test_values_of_different_rounds_are_never_mixed() -> None:
     assert [point.values.get("load_power") for point in points] == [None, 650.0]
 
 
+def test_a_battery_without_pv_leaves_the_load() -> None:
+    """What the grid gives and the battery does not keep is used; of PV nothing is said."""
+    flows = SiteFlows([info("house", "grid"), info("cellar", "battery")])
+    for grid, battery, load in ((2500.0, 2000.0, 500.0), (-300.0, -900.0, 600.0)):
+        at = T0 + (SECOND if grid < 0 else 0)
+        assert flows.feed(power("house", "grid", grid, at)) == []
+        (point,) = flows.feed(power("cellar", "battery", battery, at))
+        assert point.values == {
+            "grid_power": grid, "battery_power": battery, "load_power": load,
+        }  # fmt: skip
+    flows.feed(counters("house", "grid", Decimal("50.5"), Decimal("2.25"), T0))
+    (point,) = flows.feed(counters("cellar", "battery", Decimal(20), Decimal("16.5"), T0))
+    assert point.values == {
+        "grid_import": 50.5, "grid_export": 2.25, "battery_charge": 20.0,
+        "battery_discharge": 16.5, "load_energy": 44.75,
+    }  # fmt: skip
+
+
+def test_without_the_battery_s_answer_the_load_is_not_told() -> None:
+    flows = SiteFlows([info("house", "grid"), info("cellar", "battery")])
+    flows.feed(power("house", "grid", 800.0, T0))
+    (point,) = flows.tick(T0 + 60_000)
+    assert point.values == {"grid_power": 800.0}
+
+
 @pytest.mark.parametrize(
-    "roles", [["grid"], ["pv"], ["grid", "grid", "pv"], ["load", "grid"]], ids=str
+    "roles",
+    [["grid"], ["pv"], ["grid", "grid", "pv"], ["load", "grid"], ["battery"], ["pv", "battery"]],
+    ids=str,
 )
-def test_no_site_without_one_grid_and_a_pv_meter(roles: list[str]) -> None:
+def test_no_site_without_one_grid_meter_and_pv_or_a_battery(roles: list[str]) -> None:
     flows = SiteFlows([info(f"m{n}", role) for n, role in enumerate(roles)])
     for n, role in enumerate(roles):
         assert flows.feed(power(f"m{n}", role, 100.0, T0)) == []

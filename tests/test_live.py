@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
+from decimal import Decimal
 from pathlib import Path
 
+from rich.console import Console
+
+from logger.cli.live import LiveValues, one_line, view
+from logger.models.register import Job
 from logger.runtime.status import ask
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.configs import configuration
+from tests.derive_rig import reading
 from tests.running import RunningLogger, command, wait_until
 
 NOON = 1_795_000_000.0
@@ -40,3 +47,31 @@ def test_the_running_logger_and_one_meter_are_shown(tmp_path: Path) -> None:
     assert stranger.returncode == 2
     assert re.match(r"L1: 2\d\d\.\d V, .* kW, .*L2: .*L3: .*total: ", watched.stdout), watched
     assert watched.returncode == 0
+
+
+def test_the_load_is_without_what_goes_into_a_battery() -> None:
+    """Nothing is known of it without a grid meter, or beside one alone; a battery is enough."""
+    state = {
+        "buses": [{"busy": 0.1, "name": "b", "planned_load": 0.1, "requests": 1, "silent": 0,
+                   "garbled": 0, "refused": 0}],
+        "buffer": {"waiting": 0, "file_size": 0}, "meters": [], "problems": [], "readings": 1,
+    }  # fmt: skip
+    told = {
+        "grid": ("grid 0.500 kW;", "grid 0.500 kW"),
+        "grid pv": ("grid 0.500 kW, PV 2.000 kW, load 2.500 kW;", "PV used on site  2.000 kW"),
+        "grid pv battery": (
+            "grid 0.500 kW, PV 2.000 kW, load 1.250 kW;", "PV used on site  2.000 kW",
+        ),
+        "grid battery": ("grid 0.500 kW, load -0.750 kW;", "load -0.750 kW"),
+        "pv battery": ("battery 1.250 kW, pv -2.000 kW;", "battery 1.250 kW, pv -2.000 kW"),
+    }  # fmt: skip
+    power = {"grid": "0.5", "pv": "-2", "battery": "1.25"}
+    for roles, (line, panel) in told.items():
+        latest = LiveValues()
+        for role in roles.split():
+            values = {"active_power/total": Decimal(power[role])}
+            latest.take(reading(values, 0, Job.FAST, role, role))
+        assert one_line(latest, state).startswith(line), roles
+        shown = io.StringIO()
+        Console(file=shown, width=120).print(view(latest, state))
+        assert panel in shown.getvalue(), roles

@@ -84,15 +84,21 @@ def test_descriptions_of_every_model_are_as_home_assistant_takes_them(model: str
     assert not any(quantity.phase in ("L2", "L3") for quantity in one_phase)
 
 
-@pytest.mark.parametrize("battery", [True, False])
-def test_the_description_of_the_flows(battery: bool) -> None:
-    found = entities.of_site(["grid", "pv", *(["battery"] if battery else [])])
+@pytest.mark.parametrize("roles", [["pv", "battery"], ["pv"], ["battery"]], ids=str)
+def test_the_description_of_the_flows(roles: list[str]) -> None:
+    found = entities.of_site(["grid", *roles])
     check(description(found))
-    assert (Quantity("battery_power") in found) is battery
+    for role, fields in {
+        "battery": {"battery_power", "battery_charge", "battery_discharge"},
+        "pv": {"pv_power", "pv_energy", "self_consumption_power", "self_consumed"},
+    }.items():
+        told = fields & {quantity.field for quantity in found}
+        assert told == (fields if role in roles else set()), role
+    assert {Quantity("load_power"), Quantity("load_energy"), Quantity("demand")} <= set(found)
 
 
-def test_a_site_without_a_pv_meter_has_its_demand_alone() -> None:
-    found = entities.of_site(["grid", "load", "battery"])
+def test_a_site_without_pv_and_battery_has_its_demand_alone() -> None:
+    found = entities.of_site(["grid", "load"])
     assert set(found) == {Quantity("demand"), Quantity("demand_forecast")}
     check(description(found))
     for one in found.values():

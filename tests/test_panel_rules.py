@@ -14,7 +14,7 @@ import pytest
 from logger.config.derive import Price, Prices
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
-from logger.grafana.panels import EMPTY
+from logger.grafana.panels import EMPTY, NO_DAY
 from logger.grafana.query import DAY, year_before
 from tests.grafana_queries import Json, panels, queries
 
@@ -262,7 +262,19 @@ def test_the_flow_is_drawn_where_there_is_one() -> None:
     assert shown == {
         "house": {"Grid", "Load", "PV"},
         "battery": {"Grid", "Load", "PV", "Battery"},
+        "battery only": {"Grid", "Load", "Battery"},
     }
+
+
+def test_panels_of_days_say_where_no_day_begins() -> None:
+    """All that have one value a day and follow the range shown."""
+    daily = {n: p for n, p in PANELS.items() if p.get("interval") == "1d" and "timeFrom" not in p}
+    assert len(daily) > 20
+    for name, panel in daily.items():
+        if "time(1d)" in panel["targets"][0]["query"]:
+            assert panel["fieldConfig"]["defaults"]["noValue"] == NO_DAY, name
+            for target in panel["targets"]:
+                assert "${__from:date:HHmmss} = 0" in target["query"], name
 
 
 def test_alerts_lead_to_the_flow_where_it_is_drawn() -> None:

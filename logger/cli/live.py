@@ -14,6 +14,7 @@ from rich.text import Text
 
 from logger.cli.console import fitting, plain
 from logger.cli.table import Table
+from logger.domain import balance
 from logger.domain.datamodel import FIELDS, SCALE
 from logger.domain.quantity import POWER_TOTAL, TARIFF, Quantity
 from logger.domain.wiring import NEUTRAL_PHASES
@@ -139,25 +140,35 @@ def phases(latest: LiveValues) -> Table:
     return table
 
 
+def _powers(latest: LiveValues) -> tuple[Decimal, Decimal | None, Decimal] | None:
+    """Return grid, production (None without PV) and load in kW: load = grid + production - what
+    goes into a battery; production is the PV's export. None where nobody knows the load."""
+    grid, pv, charge = (latest.power(role) for role in balance.ROLES)
+    if grid is None or (pv is None and charge is None):
+        return None
+    made = None if pv is None else -pv
+    return grid, made, grid + (made or Decimal(0)) - (charge or Decimal(0))
+
+
 def _flows(latest: LiveValues) -> Panel:
-    """Return grid, PV and load: load = grid + production, production is the PV's export."""
-    grid, pv = latest.power("grid"), latest.power("pv")
-    if grid is None or pv is None:
+    """Return grid, PV and load."""
+    powers = _powers(latest)
+    if powers is None:
         return Panel(Text(_without_flows(latest)), title="Flows", title_align="left")
-    made = -pv
-    load = grid + made
-    used = min(made, load) if made > 0 else Decimal(0)
+    grid, made, load = powers
     direction = "drawn from the grid" if grid >= 0 else "fed into the grid"
     text = (
-        f"PV [yellow]{made:6.3f} kW[/]   load [cyan]{load:6.3f} kW[/]   "
-        f"[{'red' if grid >= 0 else 'green'}]{abs(grid):6.3f} kW {direction}[/]   "
-        f"PV used on site {used:6.3f} kW"
+        f"load [cyan]{load:6.3f} kW[/]   "
+        f"[{'red' if grid >= 0 else 'green'}]{abs(grid):6.3f} kW {direction}[/]"
     )
+    if made is not None:
+        used = balance.self_consumed(max(made, Decimal(0)), balance.production(grid))
+        text = f"PV [yellow]{made:6.3f} kW[/]   {text}   PV used on site {used:6.3f} kW"
     return Panel(Text.from_markup(text), title="Flows", title_align="left")
 
 
 def _without_flows(latest: LiveValues) -> str:
-    """Return the power of each meter, for a site without a grid or a PV meter."""
+    """Return the power of each meter, for a site of which nobody knows the load."""
     found = [
         f"{name} {values[POWER_TOTAL]:.3f} kW"
         for name, (_, values) in sorted(latest.meters().items())
@@ -217,10 +228,11 @@ def _line(state: Mapping[str, Any]) -> Panel:
 
 def one_line(latest: LiveValues, state: Mapping[str, Any]) -> str:
     """Return the picture in one line, for where there is no terminal."""
-    grid, pv = latest.power("grid"), latest.power("pv")
     flow = _without_flows(latest)
-    if grid is not None and pv is not None:
-        flow = f"grid {grid:.3f} kW, PV {-pv:.3f} kW, load {grid - pv:.3f} kW"
+    if (powers := _powers(latest)) is not None:
+        grid, made, load = powers
+        sun = "" if made is None else f"PV {made:.3f} kW, "
+        flow = f"grid {grid:.3f} kW, {sun}load {load:.3f} kW"
     bus = state["buses"][0]
     return (
         f"{flow}; {state['readings']} readings, line busy {bus['busy']:.0%}, "

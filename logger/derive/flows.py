@@ -37,7 +37,8 @@ class _Round:
 
 
 class SiteFlows:
-    """Makes the flows of a site. There are none without exactly one grid and a PV meter."""
+    """Makes the flows of a site. There are none without exactly one grid meter, and a PV meter
+    or a battery's."""
 
     def __init__(self, meters: Iterable[MeterInfo]) -> None:
         known = list(meters)
@@ -121,7 +122,8 @@ class SiteFlows:
         pv = None
         if all(name in values for name in self._pv):
             pv = sum((balance.production(values[name][0]) for name in self._pv), zero)
-            fields["pv_power"] = pv
+            if self._pv:
+                fields["pv_power"] = pv
         charge = None
         if all(name in values for name in self._battery):
             charge = sum((values[name][0] for name in self._battery), zero)
@@ -129,7 +131,8 @@ class SiteFlows:
                 fields["battery_power"] = charge
         if grid is not None and pv is not None:
             drawn, fed = max(zero, grid), balance.production(grid)
-            fields["self_consumption_power"] = balance.self_consumed(pv, fed)
+            if self._pv:
+                fields["self_consumption_power"] = balance.self_consumed(pv, fed)
             if charge is not None:
                 fields["load_power"] = balance.load(drawn, fed, pv, charge)
         return {name: float(value * 1000) for name, value in fields.items()}  # kW to W
@@ -142,7 +145,7 @@ class SiteFlows:
         pv = self._sum("pv") if all(name in values for name in self._pv) else None
         if grid is not None:
             fields["grid_import"], fields["grid_export"] = grid
-        if pv is not None:
+        if pv is not None and self._pv:
             fields["pv_energy"] = pv[1]
         battery = None
         if all(name in values for name in self._battery):
@@ -150,7 +153,8 @@ class SiteFlows:
             if self._battery:
                 fields["battery_charge"], fields["battery_discharge"] = battery
         if grid is not None and pv is not None:
-            fields["self_consumed"] = balance.self_consumed(pv[1], grid[1])
+            if self._pv:
+                fields["self_consumed"] = balance.self_consumed(pv[1], grid[1])
             if battery is not None:
                 fields["load_energy"] = balance.load(*grid, pv[1], *battery)
         return {name: float(value) for name, value in fields.items()}

@@ -41,8 +41,8 @@ def has_demand(roles: Sequence[str]) -> bool:
 
 def has_flows(roles: Sequence[str]) -> bool:
     """Return whether there are flows between meters of these roles: with exactly one grid
-    meter and at least one PV meter."""
-    return has_demand(roles) and "pv" in roles
+    meter, and a PV meter or a battery's. With neither, what the grid gives is the load."""
+    return has_demand(roles) and ("pv" in roles or "battery" in roles)
 
 
 def production(power: Decimal) -> Decimal:

@@ -167,7 +167,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
             "demand": _float("kW", "netted import of the running quarter hour so far, / 0.25 h"),
             "demand_forecast": _float("kW", "what it comes to if the power stays as of late"),
         },
-        "flows between grid, PV and load",
+        "flows between grid, PV, battery and load",
     ),
     "power_1m": Measurement(
         Lane.MAIN, ("meter", "role", "phase"), _POWER_1M, "means of a minute, aligned"

@@ -6,7 +6,7 @@
     readings of a meter -> EnergyQuarter               what it counted in a quarter hour
     EnergyQuarter -> EnergyCost                        what it cost, where prices move
     EnergyQuarter -> DayDigest                         the quarter hours of a day, chained
-    readings of a round -> SiteFlow                    what flows between grid, PV and load
+    readings of a round -> SiteFlow                    what flows between grid, PV, battery, load
     all of them -> Event                               something began, ended or changed
     the logger itself -> LoggerCounts                  its own figures
 

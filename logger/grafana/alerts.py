@@ -1,4 +1,4 @@
-"""Alert rules as Grafana 9.4 to 13 provision them. Pure.
+"""Alert rules as Grafana 9.5 to 13 provision them. Pure.
 
 They look at the newest minutes by time stamp, so points delivered late fire nothing; an
 engine that does not answer is one alert of its own, not one of every rule.
@@ -39,7 +39,7 @@ def _recent(function: str, field: str, conditions: str, by: str, seconds: float)
 
 def _life(rules: Rules, settings: DashboardOptions) -> None:
     quiet = settings.alerts.silent_after
-    minutes = f"{quiet / 60:g} minutes"
+    minutes = "a minute" if quiet == 60 else f"{quiet / 60:g} minutes"
     own, of_meter = "\"bus\" = '' AND \"meter\" = ''", "\"meter\" != ''"
     alive = _recent("count", "buffer_points", own, '"site"', quiet)
     answers = _recent("spread", "reads", of_meter, '"site", "bus", "meter"', quiet)

@@ -1,7 +1,8 @@
 """All files of Grafana's provisioning: data sources, dashboards, alerting.
 
 Nothing here knows a version of Grafana: the files are those of 9.5 to 13. (A 9.4 reads the
-name of the database from `database` alone, and was seen to lose it.)
+name of the database from `database` alone, and empties it at its first start, when it moves secrets
+to another table: grafana/grafana#62790. Its second start reads the files again, and has it.)
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from logger.grafana.query import (
     YEAR,
     ZONE,
     Period,
+    drawable,
     role,
     where,
 )  # fmt: skip
@@ -43,7 +44,7 @@ def added(
     each value of the tag `by`."""
     groups = [*([f"time({step})"] if step else []), *([by] if by else [])]
     grouped = f" GROUP BY {', '.join(groups)}" + (" fill(none)" if step else "") if groups else ""
-    within = where(*_within(period), *conditions)
+    within = where(*_within(period), *conditions, *drawable(period, step))
     return f'SELECT {select} FROM "cost_15m" {within}{grouped} {ZONE}'
 
 

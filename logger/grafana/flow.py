@@ -11,7 +11,7 @@ every version.
 # ruff: noqa: S608
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from logger.grafana.frame import HEALTH, SOLAR
 from logger.grafana.frame import PHASES as PHASE_BOARD
@@ -110,6 +110,19 @@ def _load() -> str:
     return f'SELECT round(last("load_power")) AS "Load" FROM "site" {where(_NOW, SITE)}'
 
 
+def _halfway(place: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Return the place of a box or an arrow of the lower row, halfway up: nothing is above it."""
+    left, right, top, bottom = place
+    return left, right, (top + bottom) // 2, (top + bottom) - (top + bottom) // 2
+
+
+def load_formula(settings: DashboardOptions) -> str:
+    """Return what the load is the sum of, as a sentence."""
+    parts = ("grid", " + PV" if settings.has("pv") else "",
+             " - what goes into a battery" if settings.has("battery") else "")  # fmt: skip
+    return f"Load = {''.join(parts)}."
+
+
 def _place(left: float, right: float, top: float, bottom: float) -> Json:
     return {
         "constraint": {"horizontal": "scale", "vertical": "scale"},
@@ -161,6 +174,9 @@ def picture(settings: DashboardOptions) -> Json:
         nodes.append(_STORE)
     names = {node.name for node in nodes}
     arrows = [one for one in _ARROWS if names.issuperset(one.between)]
+    if _SUN not in nodes:
+        nodes = [replace(one, place=_halfway(one.place)) for one in nodes]
+        arrows = [replace(one, place=_halfway(one.place)) for one in arrows]
     options = {
         "inlineEditing": False,
         "showAdvancedTypes": False,
@@ -177,13 +193,13 @@ def picture(settings: DashboardOptions) -> Json:
         },
     }
     battery = " Battery: positive charges, negative discharges." if settings.has("battery") else ""
+    load = load_formula(settings)
     return panel(
         "canvas",
         FLOW,
         "The newest power of each role within five minutes, whatever range is shown; an arrow "
         "points to where it flows. Grid: positive is drawn, negative is fed in."
-        f"{battery} Load = grid + PV - what goes into a battery. \"{_SILENT}\": see the dashboard "
-        "Logger and meters.",
+        f"{battery} {load} \"{_SILENT}\": see the dashboard Logger and meters.",
         [
             target(_powers(settings), source=LIVE, table=True),
             target(_load(), table=True),

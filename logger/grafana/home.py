@@ -162,7 +162,7 @@ def _chart(settings: DashboardOptions) -> Json:
     return curves(
         "Power",
         "Means over the range shown. Grid: negative is export. Battery: negative is discharge. "
-        "Load = grid + PV - what goes into a battery.",
+        + (flowing.load_formula(settings) if settings.flow_powers else ""),
         asked,
         unit="watt", interval="1m", points=720, fill=12, width=12, height=9, legend=(),
         overrides=[

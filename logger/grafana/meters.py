@@ -14,6 +14,7 @@ from logger.grafana.panels import (
     GREY,
     LIVE,
     LOAD,
+    NO_DAY,
     PLAIN,
     Json,
     bars,
@@ -212,7 +213,7 @@ def _loads(settings: DashboardOptions) -> list[Json]:
         + (", and the rest that has none; slightly below zero where load meters were read later "
            "at midnight than the grid meter, which the next day makes good." if whole else "."),
         daily,
-        unit="suffix:kWh", decimals=1, width=12, height=10, interval="1d", legend=(),
+        unit="suffix:kWh", decimals=1, width=12, height=10, interval="1d", legend=(), empty=NO_DAY,
         overrides=grey,
     )  # fmt: skip
     found = [ring, days]

@@ -35,8 +35,16 @@ alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{- end }}
 
 {{ define "inepro.over" -}}
-over: {{ if .Annotations.over }}{{ .Annotations.over }}{{ else }}{{ .Labels.alertname }}{{ end }}
+over: {{ if not .Annotations.over -}}
+{{ .Labels.alertname }}
+{{- else if match "[{][{]" .Annotations.over -}}
+{{ .Labels.alertname }}{{ if .Labels.site }}, {{ .Labels.site }}
+{{- if .Labels.meter }}: {{ .Labels.meter }}
+{{- if .Labels.phase }} {{ .Labels.phase }}{{ end }}{{ end }}{{ end }}: not measured any more
+{{- else }}{{ .Annotations.over }}{{ end }}
+{{ if .StartsAt.Before .EndsAt -}}
 alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04" }}
+{{ end -}}
 over since {{ .EndsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{ template "inepro.link" . }}
 {{- end }}

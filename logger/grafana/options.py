@@ -115,7 +115,8 @@ class DashboardOptions:
     @property
     def flow_powers(self) -> bool:
         """Whether `site` has powers: there are flows, of meters with more than counters."""
-        return self.flows and self.live("grid", "pv")
+        beside = self.live("pv") if self.has("pv") else self.live("battery")
+        return self.flows and self.live("grid") and beside
 
 
 def dashboard_options(config: Config) -> DashboardOptions:

@@ -19,6 +19,8 @@ NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"tex
 WIDTH = 24
 # What a panel says that finds nothing, unless it knows better.
 EMPTY = "nothing was read in this range: choose another, or see the dashboard Logger and meters"
+# For bars of days, which stand where their day begins.
+NO_DAY = "no day with readings begins in this range: choose a longer one"
 
 # The same thing has the same colour everywhere, readable on a light and a dark ground.
 BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"

@@ -46,6 +46,9 @@ _EVER = "time(10000w), "
 _DAY = "${__to:date:YYYY-MM-DD}"
 _TO_NUMBER = "${__to:date:YYYYMMDD}"
 _DAY_END = f"'{_DAY} 23:59:59.999'"
+# A bar of a day stands at its midnight. Where none lies in the range there is nothing to draw,
+# and the panel must get no bar, else it stays white instead of saying so.
+_A_DAY_BEGINS = f"({_TO_NUMBER} > ${{__from:date:YYYYMMDD}} OR ${{__from:date:HHmmss}} = 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,7 @@ def added(
     groups = [*([f"time({step})"] if step else []), *([by] if by else [])]
     query = f"SELECT {select} FROM {sources}"
     if step:
-        query += f" {where(*bounds(period, beyond))}"
+        query += f" {where(*bounds(period, beyond), *drawable(period, step))}"
     if groups:
         query += f" GROUP BY {', '.join(groups)}" + (f" fill({fill})" if step else "")
     return f"{query} {ZONE}"
@@ -205,6 +208,11 @@ def bounds(period: Period, beyond: str = "") -> list[str]:
     more = f" + {beyond}" if beyond else ""
     ends = (f"time < {end} + {SETTLE}{more}" for end in period.ends)
     return [f"time >= {period.start} + {SETTLE} - {_STEP_REACH}", *ends]
+
+
+def drawable(period: Period, step: str) -> list[str]:
+    """Return the condition under which bars of `step` can be seen in the range shown."""
+    return [_A_DAY_BEGINS] if step == "1d" and period == SHOWN else []
 
 
 def counted(counter: str, *conditions: str, period: Period = SHOWN) -> str:

@@ -10,6 +10,7 @@ from logger.grafana.frame import dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
+    NO_DAY,
     SELL,
     TARIFF_COLOURS,
     WIDTH,
@@ -187,7 +188,7 @@ def _money(settings: DashboardOptions) -> list[Json]:
             f"Cost of each day; feed-in below the line. {prices}"
             + ("" if settings.moving else f" {_MISSED}"),
             daily,
-            unit=settings.money, decimals=2, width=18, height=8, interval="1d",
+            unit=settings.money, decimals=2, width=18, height=8, interval="1d", empty=NO_DAY,
             overrides=[coloured("Import", BUY), coloured("Feed-in", SELL)],
         ),
     ]  # fmt: skip
@@ -252,13 +253,15 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Import by day",
             f"Energy drawn each day{whose}. {_MISSED}",
             [_by_tariff("active_import", "1d", settings)],
-            unit="suffix:kWh", decimals=1, width=12, interval="1d", overrides=_colours(),
+            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_DAY,
+            overrides=_colours(),
         ),
         bars(
             "Export by day",
             f"Energy fed in each day{whose}. {_MISSED}",
             [_by_tariff("active_export", "1d", settings)],
-            unit="suffix:kWh", decimals=1, width=12, interval="1d", overrides=_colours(),
+            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_DAY,
+            overrides=_colours(),
         ),
         bars(
             "Import by hour",

@@ -90,6 +90,8 @@ _SITE: Mapping[str, _Kind] = {
     "demand": _Kind("Demand", "power", _MEASURED, 2),
     "demand_forecast": _Kind("Demand forecast", "power", _MEASURED, 2),
 }
+# What the fields of the site begin with that only a meter of a role gives.
+_OF_ROLE: Mapping[str, tuple[str, ...]] = {"pv": ("pv", "self_"), "battery": ("battery",)}
 
 
 def of_meter(model: Model, wiring: Wiring) -> dict[Quantity, dict[str, Any]]:
@@ -111,12 +113,13 @@ def of_meter(model: Model, wiring: Wiring) -> dict[Quantity, dict[str, Any]]:
 def of_site(roles: Sequence[str]) -> dict[Quantity, dict[str, Any]]:
     """Return the entities of a site with exactly one grid meter: its demand, and its flows
     as far as its meters, whose roles these are, tell them."""
-    flows, battery = balance.has_flows(roles), "battery" in roles
+    flows = balance.has_flows(roles)
+    lacking = tuple(part for role, parts in _OF_ROLE.items() if role not in roles for part in parts)
     fields = MEASUREMENTS["site"].fields
     return {
         Quantity(name): _entity(kind, Quantity(name), fields[name].unit)
         for name, kind in _SITE.items()
-        if name in DEMAND_FIELDS or (flows and (battery or not name.startswith("battery")))
+        if name in DEMAND_FIELDS or (flows and not name.startswith(lacking))
     }
 
 
