@@ -109,6 +109,23 @@ def test_standing_charges_know_the_grid_meter_only(tmp_path: Path, valid: str) -
     assert part["standing_charge"] == pytest.approx(0.25, abs=1e-9)
 
 
+@pytest.mark.parametrize("valid", ["buy = 0.3\n", FORMULA], ids=["fixed", "moving"])
+def test_standing_charges_are_those_of_days_that_were_read_in_part(
+    tmp_path: Path, valid: str
+) -> None:
+    """The meter was logged from noon to noon, the roof before and after."""
+    grid = [q for q in WORLD if day("2026-10-25") + 43_200 <= q.at < day("2026-10-26") + 43_200]
+    roof = [
+        replace(one, tags={**one.tags, "meter": "roof", "role": "pv"})
+        for one in points(world("2026-10-23", "2026-10-28"))
+    ]
+    write_buffer(tmp_path / "buffer.sqlite", [*roof, *points(grid)])
+    own = Shell(tmp_path, config(valid + "standing_day = 0.25\n", ("roof", "pv")))
+    for by in ("day", "month"):
+        found = energy(own, "--from", "2026-10-23", "--to", "2026-10-28", "--by", by)
+        assert found["total"]["standing_charge"] == pytest.approx(0.5, abs=1e-9), by
+
+
 @pytest.mark.parametrize("rule", ["", "norway", "belgium"])
 def test_demand_is_charged_as_the_rule_finds_it(stored: Path, rule: str) -> None:
     own = shell(stored, "buy = 0.3\n" + CHARGES.format(rule=rule))
