@@ -109,9 +109,17 @@ def test_standing_charges_know_the_grid_meter_only(tmp_path: Path, valid: str) -
     assert part["standing_charge"] == pytest.approx(0.25, abs=1e-9)
 
 
-@pytest.mark.parametrize("valid", ["buy = 0.3\n", FORMULA], ids=["fixed", "moving"])
+@pytest.mark.parametrize(
+    ("valid", "kept"),
+    [
+        ("buy = 0.3\n", {"energy", "energy_15m"}),
+        (FORMULA, {"energy", "energy_15m"}),
+        (FORMULA, {"energy_15m"}),
+    ],
+    ids=["fixed", "moving", "quarter hours alone"],
+)
 def test_standing_charges_are_those_of_days_that_were_read_in_part(
-    tmp_path: Path, valid: str
+    tmp_path: Path, valid: str, kept: set[str]
 ) -> None:
     """The meter was logged from noon to noon, the roof before and after."""
     grid = [q for q in WORLD if day("2026-10-25") + 43_200 <= q.at < day("2026-10-26") + 43_200]
@@ -119,7 +127,8 @@ def test_standing_charges_are_those_of_days_that_were_read_in_part(
         replace(one, tags={**one.tags, "meter": "roof", "role": "pv"})
         for one in points(world("2026-10-23", "2026-10-28"))
     ]
-    write_buffer(tmp_path / "buffer.sqlite", [*roof, *points(grid)])
+    house = [one for one in points(grid) if one.measurement in kept]
+    write_buffer(tmp_path / "buffer.sqlite", [*roof, *house])
     own = Shell(tmp_path, config(valid + "standing_day = 0.25\n", ("roof", "pv")))
     for by in ("day", "month"):
         found = energy(own, "--from", "2026-10-23", "--to", "2026-10-28", "--by", by)
