@@ -22,6 +22,7 @@ from tests.lines import bus_config, meter_config
 
 NOW = 1_750_000_000.0  # virtual time stands still
 NOW_MS = 1_750_000_000_000
+SILENCE_S = 0.3
 JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
 
 
@@ -64,7 +65,11 @@ def truth(meter: VirtualMeter) -> dict[Quantity, Value]:
 
 
 class Setup:
-    """A line, a bus and readers of the meters on it."""
+    """A line, a bus and readers of the meters on it.
+
+    Where all answer a slow machine has time for it; who waits for silence gives a shorter
+    `timeout`, such as `SILENCE_S`.
+    """
 
     def __init__(self, line: VirtualLine, *, states: StateStore | None, **bus: Any) -> None:
         self.line = line
@@ -73,7 +78,7 @@ class Setup:
         self.states = states
         configs = [meter_config(m.address, m.model.name) for m in line.meters]
         port = line.start_tcp()
-        self.config = bus_config(port, *configs, **({"timeout": 3.0, "baudrate": 9600} | bus))
+        self.config = bus_config(port, *configs, **({"timeout": 2.0, "baudrate": 9600} | bus))
         self.bus = Bus(self.config, self.clock)
         self.readers = [self.reader(number) for number in range(len(configs))]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +12,11 @@ from typing import Any
 
 import pytest
 
+from logger.config.derive import Prices
 from logger.domain.errors import ConfigError
+from logger.report.calendar import By, periods
+from logger.report.energy import gather, report
+from logger.report.source import BufferSource
 from tests.configs import configuration
 from tests.report_rig import write_buffer
 from tests.test_price_year import ZONE, Shell, day, market, points, world
@@ -107,6 +113,50 @@ def test_standing_charges_know_the_grid_meter_only(tmp_path: Path, valid: str) -
     assert found["total"]["standing_charge"] == pytest.approx(0.5, abs=1e-9)
     part = energy(own, "--from", "2026-10-26", "--to", "2026-10-28")["total"]
     assert part["standing_charge"] == pytest.approx(0.25, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("valid", "kept"),
+    [
+        ("buy = 0.3\n", {"energy", "energy_15m"}),
+        (FORMULA, {"energy", "energy_15m"}),
+        (FORMULA, {"energy_15m"}),
+    ],
+    ids=["fixed", "moving", "quarter hours alone"],
+)
+def test_standing_charges_are_those_of_days_that_were_read_in_part(
+    tmp_path: Path, valid: str, kept: set[str]
+) -> None:
+    """The meter was logged from noon to noon, the roof before and after."""
+    grid = [q for q in WORLD if day("2026-10-25") + 43_200 <= q.at < day("2026-10-26") + 43_200]
+    roof = [
+        replace(one, tags={**one.tags, "meter": "roof", "role": "pv"})
+        for one in points(world("2026-10-23", "2026-10-28"))
+    ]
+    house = [one for one in points(grid) if one.measurement in kept]
+    write_buffer(tmp_path / "buffer.sqlite", [*roof, *house])
+    own = Shell(tmp_path, config(valid + "standing_day = 0.25\n", ("roof", "pv")))
+    for by in ("day", "month"):
+        found = energy(own, "--from", "2026-10-23", "--to", "2026-10-28", "--by", by)
+        assert found["total"]["standing_charge"] == pytest.approx(0.5, abs=1e-9), by
+
+
+def test_of_hours_few_counters_are_read_where_quarter_hours_tell() -> None:
+    """Borders of days tell what was counted in no quarter hour; more would take minutes."""
+    stored = list(points(WORLD))
+    asked: list[tuple[int, int]] = []
+
+    def lines(name: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+        asked.extend(spans if name == "energy" else ())
+        return [point.line() for point in stored if point.measurement == name]
+
+    shown = periods(dt.date(2026, 10, 24), dt.date(2026, 10, 27), By.HOUR, ZONE)
+    found, quarters = gather(BufferSource(lines), shown, Prices(), ZONE, {})
+    rows, _ = report(found, shown, Prices(), ZONE, quarters)
+    assert len(rows) == len(shown) == 97
+    times = {point.time_ms for point in stored if point.measurement == "energy"}
+    read = sum(any(begin <= at < end for begin, end in asked) for at in times)
+    assert 0 < read < len(times) / 8
 
 
 @pytest.mark.parametrize("rule", ["", "norway", "belgium"])

@@ -52,6 +52,22 @@ def test_a_later_import_replaces_and_says_so(shell: Shell) -> None:
     assert len(shell.listed("--kind", "import")) == 4
 
 
+def test_rows_that_only_repeat_others_are_counted(shell: Shell) -> None:
+    """Not a row of an hour of which a quarter stood there before."""
+    rows = "2026-01-01T00:00+01:00;5\n2026-01-01T01:00+01:00;6\n2026-01-01T02:00+01:00;7\n"
+    found = shell.take(f"time;price (EUR/MWh)\n{rows}{rows}")
+    assert (found["quarter_hours"], found["rows"], found["repeated"]) == (12, 6, 3)
+
+
+def test_a_file_without_a_head_may_tell_when_each_price_ends(shell: Shell) -> None:
+    spans = [("00:00", "00:15"), ("01:00", "02:00"), ("02:00", "02:30")]
+    lines = [f"2026-01-01T{a}+01:00;2026-01-01T{b}+01:00;{n}.5" for n, (a, b) in enumerate(spans)]
+    shell.take("\n".join(lines) + "\n", "--unit", "EUR/MWh")
+    assert [(one[11:16], until[11:16], price) for one, until, price in shell.listed()] == [
+        ("00:00", "00:15", 0.0005), ("01:00", "02:00", 0.0015), ("02:00", "02:30", 0.0025),
+    ]  # fmt: skip
+
+
 FORMULA = """
 [prices]
 [[prices.valid]]

@@ -24,6 +24,7 @@ from tests.readers import (
     JOBS,
     NOW,
     NOW_MS,
+    SILENCE_S,
     Setup,
     complete,
     fixed_meter,
@@ -56,7 +57,7 @@ def test_a_silent_block_is_cut_and_the_rest_flows(tmp_path: Path) -> None:
     meter = real_meter()
     states = StateStore(tmp_path)
     quirks = quirks_named(["no-long-block-502a"])
-    with line_of(meter, quirks=quirks, states=states) as setup:
+    with line_of(meter, quirks=quirks, states=states, timeout=SILENCE_S) as setup:
         reader = setup.readers[0]
         readings: list[Reading] = []
         while not readings or not complete(readings[-1]):
@@ -83,7 +84,9 @@ def test_a_silent_block_is_cut_and_the_rest_flows(tmp_path: Path) -> None:
 
 
 def test_partial_readings_flow_while_the_meter_is_explored() -> None:
-    with line_of(real_meter(), quirks=quirks_named(["no-long-block-502a"])) as setup:
+    with line_of(
+        real_meter(), quirks=quirks_named(["no-long-block-502a"]), timeout=SILENCE_S
+    ) as setup:
         reader = setup.readers[0]
         counts: list[int] = []
         while not counts or counts[-1] < 23:
@@ -100,7 +103,9 @@ def test_partial_readings_flow_while_the_meter_is_explored() -> None:
 
 def test_the_full_block_is_tried_again_later(tmp_path: Path) -> None:
     quirks = quirks_named(["no-long-block-502a"])
-    with line_of(real_meter(), quirks=quirks, states=StateStore(tmp_path)) as setup:
+    with line_of(
+        real_meter(), quirks=quirks, states=StateStore(tmp_path), timeout=SILENCE_S
+    ) as setup:
         reader = setup.readers[0]
         while not complete(reader.read(Job.FAST, NOW_MS)):
             pass
@@ -152,7 +157,9 @@ def test_refused_blocks_are_cut_at_once(
 def test_another_meter_is_explored_afresh(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     meter = real_meter(settings={"serial": "22091039"})
     states = StateStore(tmp_path)
-    with line_of(meter, quirks=quirks_named(["no-long-block-502a"]), states=states) as setup:
+    with line_of(
+        meter, quirks=quirks_named(["no-long-block-502a"]), states=states, timeout=SILENCE_S
+    ) as setup:
         reader = setup.readers[0]
         reader.read(Job.IDENTITY, NOW_MS)
         while not complete(reader.read(Job.FAST, NOW_MS)):
@@ -171,7 +178,7 @@ def test_another_meter_is_explored_afresh(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_a_dead_meter_costs_one_short_probe_a_step_and_comes_back() -> None:
     there, gone = real_meter(address=1), real_meter(address=2)
-    with line_of(there, gone) as setup:
+    with line_of(there, gone, timeout=SILENCE_S) as setup:
         alive, dead = setup.readers
         assert complete(dead.read(Job.FAST, NOW_MS))
         setup.line.set_quirks(quirks_named(["dead@2"]))
@@ -244,7 +251,7 @@ def test_a_lost_frame_is_repeated_and_changes_no_plan() -> None:
                 return True
             return False
 
-    with line_of(real_meter()) as setup:
+    with line_of(real_meter(), timeout=SILENCE_S) as setup:
         reader = setup.readers[0]
         assert complete(reader.read(Job.FAST, NOW_MS))
         setup.line.set_quirks([Lossy()])
@@ -255,7 +262,7 @@ def test_a_lost_frame_is_repeated_and_changes_no_plan() -> None:
 
 
 def test_log_lines_mark_changes_only(caplog: pytest.LogCaptureFixture) -> None:
-    with line_of(real_meter()) as setup, caplog.at_level(logging.INFO):
+    with line_of(real_meter(), timeout=SILENCE_S) as setup, caplog.at_level(logging.INFO):
         reader = setup.readers[0]
         reader.read(Job.FAST, NOW_MS)
         setup.line.set_quirks(quirks_named(["dead"]))

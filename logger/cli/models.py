@@ -69,6 +69,8 @@ def _as_json(model: Model) -> dict[str, Any]:
 
 
 def _row(register: Register) -> dict[str, Any]:
+    from logger.models.record import Record
+
     write = register.write
     return {
         "address": register.place,
@@ -84,7 +86,7 @@ def _row(register: Register) -> dict[str, Any]:
         "write": write.function if write and not register.refuse else None,
         "accepts": write.accepts if write and not register.refuse else "",
         "note": register.note,
-        "source": getattr(register, "source", ""),
+        "source": register.source if isinstance(register, Record) else "",
     }
 
 

@@ -131,8 +131,7 @@ def _show_energy(
 
 
 def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
-    def kwh(value: Decimal | None) -> str:
-        return "" if value is None else f"{value:.2f}"
+    from logger.report.amounts import kwh
 
     def percent(value: Decimal | None) -> str:
         return "" if value is None else f"{100 * value:.1f} %"

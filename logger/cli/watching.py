@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from logger.cli.moments import ForOption
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption
+from logger.cli.source import MeterOption
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,10 +18,6 @@ _EVERY_S = 1.0
 _LINE_EVERY_S = 5.0
 # What two meters need in full; a smaller terminal, or more of them, gets a line a meter.
 _FULL_HEIGHT, _FULL_WIDTH, _HEIGHT_A_METER = 21, 118, 5
-
-MeterOption = Annotated[
-    list[str] | None, typer.Option("--meter", help="Only this meter; may be repeated.")
-]
 
 
 def live(

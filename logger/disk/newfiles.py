@@ -60,7 +60,7 @@ def writing(path: Path) -> Iterator[None]:
         ) from None
     except OSError as err:
         if isinstance(err, PermissionError):
-            hint = f"this user may not write there; ls -ld {_nearest(path.parent)} shows who may"
+            hint = f"this user may not write there; ls -ld {nearest(path.parent)} shows who may"
         else:
             hint = "choose another place"
         raise ExportError(f"{path}: cannot be written: {err.strerror}", hint) from err
@@ -72,14 +72,14 @@ def may_be_made(path: Path) -> None:
     with writing(path):
         if path.exists() or path.is_symlink():
             raise FileExistsError
-        directory = _nearest(path.parent)
+        directory = nearest(path.parent)
         if not directory.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{directory} is no directory")
         if not os.access(directory, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _nearest(directory: Path) -> Path:
+def nearest(directory: Path) -> Path:
     """Return `directory`, or what is nearest to it and exists."""
     while not os.path.lexists(directory) and directory != directory.parent:
         directory = directory.parent

@@ -31,11 +31,9 @@ from logger.grafana.panels import (
     panel,
     target,
 )  # fmt: skip
-from logger.grafana.query import SITE, role, where
+from logger.grafana.query import ALL_PHASES, LATELY, SITE, role, where
 
 FLOW = "Energy flow now"
-_NOW = "time > now() - 5m"
-_TOTAL = "\"phase\" = 'total'"
 _NONE = "transparent"
 _SILENT = "no reading"
 _NO_LINE: Json = {"color": {"fixed": _NONE}, "width": 0}
@@ -95,7 +93,7 @@ def _powers(settings: DashboardOptions) -> str:
     shown = {name: own for name, own in columns.items() if settings.has(name)}
     newest = ", ".join(
         f'(SELECT last("active_power") AS "{name}_w" FROM "power" '
-        f'{where(_NOW, SITE, role(name), _TOTAL)} GROUP BY "meter")'
+        f'{where(LATELY, SITE, role(name), ALL_PHASES)} GROUP BY "meter")'
         for name in shown
     )
     chosen = ", ".join(
@@ -103,11 +101,11 @@ def _powers(settings: DashboardOptions) -> str:
         for name, own in shown.items()
         for column, sign in own.items()
     )
-    return f"SELECT {chosen} FROM {newest} WHERE {_NOW}"
+    return f"SELECT {chosen} FROM {newest} WHERE {LATELY}"
 
 
 def _load() -> str:
-    return f'SELECT round(last("load_power")) AS "Load" FROM "site" {where(_NOW, SITE)}'
+    return f'SELECT round(last("load_power")) AS "Load" FROM "site" {where(LATELY, SITE)}'
 
 
 def _halfway(place: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

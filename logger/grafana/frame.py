@@ -174,3 +174,11 @@ def dashboard(
         "templating": {"list": list(names)},
         "panels": placed(panels),
     }
+
+
+def column_width(column: str, width: int) -> Json:
+    """Return what makes a column of a table so many pixels wide."""
+    return {
+        "matcher": {"id": "byName", "options": column},
+        "properties": [{"id": "custom.width", "value": width}],
+    }

@@ -4,7 +4,7 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
-from logger.grafana.frame import HEALTH, dashboard, events, variables
+from logger.grafana.frame import HEALTH, column_width, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     MISSING,
@@ -111,8 +111,8 @@ def _meters() -> list[Json]:
                 "kWh": "Import counter",
             },
             overrides=[
-                _wide("Meter", 80),
-                _wide("Role", 90),
+                column_width("Meter", 80),
+                column_width("Role", 90),
                 {
                     "matcher": {"id": "byName", "options": "Last reading"},
                     "properties": [
@@ -132,7 +132,7 @@ def _meters() -> list[Json]:
             height=7, columns={"meter": "Meter", **names},
             hidden=("Time", "time"), unit="string", empty=unread,
             overrides=[
-                _wide(column, width)
+                column_width(column, width)
                 for column, width in {
                     "Meter": 75, "Serial number": 115, "Model": 75, "Firmware": 80, "CT ratio": 75,
                     "Code": 60, "L1": 45, "L2": 45, "L3": 45, "Quadrant": 80, "Power-downs": 115,
@@ -141,13 +141,6 @@ def _meters() -> list[Json]:
             ],
         ),
     ]  # fmt: skip
-
-
-def _wide(column: str, width: int) -> Json:
-    return {
-        "matcher": {"id": "byName", "options": column},
-        "properties": [{"id": "custom.width", "value": width}],
-    }
 
 
 def _rate(field: str, name: str) -> Json:

@@ -31,10 +31,21 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import DAY, GRID, MONTH, RANGE, SHOWN, SITE, YEAR, Period, role, where
+from logger.grafana.query import (
+    ALL_PHASES,
+    DAY,
+    GRID,
+    MONTH,
+    RANGE,
+    SHOWN,
+    SITE,
+    YEAR,
+    Period,
+    role,
+    where,
+)
 from logger.grafana.today import today
 
-_TOTAL = "\"phase\" = 'total'"
 _UNTIL = "${__to:date:YYYY-MM-DD}"
 _PERIODS: tuple[tuple[str, Period], ...] = (
     (f"Day {_UNTIL}", DAY),
@@ -140,7 +151,7 @@ def _chart(settings: DashboardOptions) -> Json:
     def of_role(name: str, sign: str = "") -> str:
         inner = (
             f'SELECT {sign}mean("active_power") AS "p" FROM "power_1m" '
-            f"{where(RANGE, SITE, role(name), _TOTAL)} "
+            f"{where(RANGE, SITE, role(name), ALL_PHASES)} "
             'GROUP BY time($__interval), "meter" fill(none)'
         )
         return (

@@ -31,6 +31,7 @@ from logger.grafana.pattern import MONTHS
 from logger.grafana.peaks import demands, reactive
 from logger.grafana.placing import spread
 from logger.grafana.query import (
+    ALL_PHASES,
     DAY,
     EACH,
     MONTH,
@@ -48,14 +49,13 @@ from logger.grafana.query import (
 )  # fmt: skip
 from logger.grafana.ranking import ranked
 
-_TOTAL = "\"phase\" = 'total'"
 _REST, _TOGETHER = "without a meter", "load meters"
 _LOADS = (SITE, role("load"), TOTAL)
 _HEAVIEST = 10
 _SHARE, _WHOLE = "Share", "kWh"
 _POWER_NOW = (
     f'SELECT last("active_power") AS "W" FROM "power" '
-    f'{where("time > now() - 2d", SITE, _TOTAL)} GROUP BY "meter", "role"'
+    f'{where("time > now() - 2d", SITE, ALL_PHASES)} GROUP BY "meter", "role"'
 )
 # What two meters may count apart because one is read up to half a minute later: 6 kW for 30 s.
 _SLACK = 0.05

@@ -40,6 +40,7 @@ from logger.grafana.query import (
     role,
     where,
 )  # fmt: skip
+from logger.prices.money import exact
 
 _ROSE = '"d" > 0'
 # What a kWh costs or earns by an entry of the configuration; None where imported prices tell.
@@ -165,7 +166,7 @@ def _selling(
 ) -> Iterator[tuple[Part, Period]]:
 
     def earned(price: Price) -> Decimal | None:
-        return None if price.sell_formula is not None else sign * _exact(price.sell)
+        return None if price.sell_formula is not None else sign * exact(price.sell)
 
     yield from _parts(settings, "active_export", (*conditions, TOTAL), period, earned)
 
@@ -175,20 +176,16 @@ def _in(tariff: str) -> str:
 
 
 def _common(price: Price) -> Decimal | None:
-    return None if price.buy is None else _exact(price.buy)
+    return None if price.buy is None else exact(price.buy)
 
 
 def _more(tariff: str) -> _At:
     """Return how much more a tariff costs than the common price."""
 
     def more(price: Price) -> Decimal | None:
-        return None if price.buy is None else _exact(price.buying(tariff)) - _exact(price.buy)
+        return None if price.buy is None else exact(price.buying(tariff)) - exact(price.buy)
 
     return more
-
-
-def _exact(price: float) -> Decimal:
-    return Decimal(str(price))
 
 
 def _parts(

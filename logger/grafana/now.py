@@ -27,10 +27,8 @@ from logger.grafana.panels import (
     stat,
     target,
 )  # fmt: skip
-from logger.grafana.query import GRID, LINES, PHASES, SITE, role, where
+from logger.grafana.query import ALL_PHASES, GRID, LATELY, LINES, PHASES, SITE, role, where
 
-_TOTAL = "\"phase\" = 'total'"
-_NOW = "time > now() - 5m"
 _SILENT = "no reading for 5 minutes"
 
 
@@ -38,13 +36,13 @@ def _power(of: str, sign: str = "") -> str:
     """Return the newest power of all meters of a role, together."""
     inner = (
         f'SELECT {sign}last("active_power") AS "p" FROM "power" '
-        f'{where(_NOW, SITE, role(of), _TOTAL)} GROUP BY "meter"'
+        f'{where(LATELY, SITE, role(of), ALL_PHASES)} GROUP BY "meter"'
     )
-    return f'SELECT round(sum("p")) AS "W" FROM ({inner}) {where(_NOW)}'
+    return f'SELECT round(sum("p")) AS "W" FROM ({inner}) {where(LATELY)}'
 
 
 def _load() -> str:
-    return f'SELECT round(last("load_power")) AS "W" FROM "site" {where(_NOW, SITE)}'
+    return f'SELECT round(last("load_power")) AS "W" FROM "site" {where(LATELY, SITE)}'
 
 
 def flows(settings: DashboardOptions) -> list[Json]:
@@ -134,7 +132,7 @@ def grid(settings: DashboardOptions) -> list[Json]:
                 [
                     target(
                         f'SELECT last("frequency") FROM "power" '
-                        f"{where(_NOW, SITE, GRID, _TOTAL)}",
+                        f"{where(LATELY, SITE, GRID, ALL_PHASES)}",
                         "Frequency",
                         source=LIVE,
                     )
@@ -166,7 +164,7 @@ def _voltages(
         "Indication, not an EN 50160 measurement.",
         [
             target(
-                f'SELECT last("voltage") FROM "power" {where(_NOW, SITE, GRID, phases)} '
+                f'SELECT last("voltage") FROM "power" {where(LATELY, SITE, GRID, phases)} '
                 'GROUP BY "phase"',
                 "$tag_phase",
                 source=LIVE,

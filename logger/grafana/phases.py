@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from logger.grafana.frame import PHASES as UID
-from logger.grafana.frame import dashboard, events, variables
+from logger.grafana.frame import column_width, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     LIVE,
@@ -22,7 +22,7 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import METER, PHASES, POWERS, RANGE, SITE, where
+from logger.grafana.query import ALL_PHASES, METER, PHASES, POWERS, RANGE, SITE, where
 from logger.grafana.voltages import kinds
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
@@ -31,7 +31,6 @@ from logger.grafana.voltages import kinds
 _POINTS = 720
 _READINGS, _MINUTES = "$__interval_ms <= 120000", "$__interval_ms > 120000"
 _SOURCE = "Ranges up to a day show every reading, longer ones the means of minutes."
-_TOTAL = "\"phase\" = 'total'"
 _COMMON: Json = {"interval": "5s", "points": _POINTS}
 # What the panels of `_power` need.
 _POWERS = ("active_power", "active_power", "reactive_power", "apparent_power")
@@ -109,7 +108,7 @@ def _latest(settings: DashboardOptions) -> Json:
         hidden=("Time", "time"),
         overrides=[
             *(_unit(heading, unit, digits) for _, heading, unit, digits in shown.values()),
-            _narrow("Meter", 90), _narrow("Phase", 65),
+            column_width("Meter", 90), column_width("Phase", 65),
         ],
     )  # fmt: skip
 
@@ -142,7 +141,7 @@ def _quantity(field: str, title: str, text: str, unit: str, phases: str, **more:
 
 
 def _power() -> list[Json]:
-    whole = _targets('round(mean("active_power"))', "$tag_meter", _TOTAL)
+    whole = _targets('round(mean("active_power"))', "$tag_meter", ALL_PHASES)
     return [
         _quantity(
             "active_power", "Active power",
@@ -198,8 +197,8 @@ def _balance(settings: DashboardOptions) -> list[Json]:
 def _further(settings: DashboardOptions) -> list[Json]:
     """Return what some models measure besides."""
     made = {
-        "neutral_current": ("Neutral current", "Current in the neutral.", "suffix:A", _TOTAL),
-        "temperature": ("Temperature", "Temperature in the meter.", "celsius", _TOTAL),
+        "neutral_current": ("Neutral current", "Current in the neutral.", "suffix:A", ALL_PHASES),
+        "temperature": ("Temperature", "Temperature in the meter.", "celsius", ALL_PHASES),
         "voltage_thd": (
             "Distortion of the voltage",
             ("Total harmonic distortion of each phase's voltage, and its mean as total. EN 50160 "
@@ -256,11 +255,4 @@ def _unit(column: str, unit: str, decimals: int) -> Json:
             {"id": "unit", "value": unit},
             {"id": "decimals", "value": decimals},
         ],
-    }
-
-
-def _narrow(column: str, width: int) -> Json:
-    return {
-        "matcher": {"id": "byName", "options": column},
-        "properties": [{"id": "custom.width", "value": width}],
     }

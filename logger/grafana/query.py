@@ -29,6 +29,8 @@ RANGE = "$timeFilter"
 ZONE = "tz('${tz:raw}')"
 SETTLE = "${settle:raw}"
 GRID = "\"role\" = 'grid'"
+ALL_PHASES = "\"phase\" = 'total'"
+LATELY = "time > now() - 5m"  # what is still shown as the newest value
 TOTAL = "\"phase\" = 'total' AND \"tariff\" = 'total'"
 EACH = '"meter"'
 PHASES = '"phase" =~ /^L[123]$/'

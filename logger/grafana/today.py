@@ -29,13 +29,12 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import DAY, GRID, MONTH, SITE, Period, role, where
+from logger.grafana.query import ALL_PHASES, DAY, GRID, MONTH, SITE, Period, role, where
 
 # The day until the end of the range shown, and the day before until the same time.
 _SO_FAR = Period(DAY.start, ("${__to}ms",), DAY.number, DAY.scale)
 _YESTERDAY = Period(f"{DAY.start} - 1d", ("${__to}ms - 1d",), DAY.number, DAY.scale)
 _MONTH_SO_FAR = Period(MONTH.start, ("${__to}ms",), MONTH.number, MONTH.scale)
-_TOTAL = "\"phase\" = 'total'"
 _WIDER = "time > now() - 25h"
 _BASE = 5  # the percentile that is the base load
 
@@ -94,7 +93,7 @@ def _base(settings: DashboardOptions) -> str:
     of = GRID if settings.has("grid") else role("load")
     steps = (
         f'SELECT mean("active_power") AS "p" FROM "power_1m" '
-        f"{where(last, SITE, of, _TOTAL)} "
+        f"{where(last, SITE, of, ALL_PHASES)} "
         'GROUP BY time(5m), "meter" fill(none)'
     )
     whole = f'SELECT sum("p") AS "s" FROM ({steps}) {where(last)} GROUP BY time(5m) fill(none)'

@@ -88,13 +88,13 @@ class PriceList:
             # The rest may be below zero by the counters' last digits: only a sum without a
             # threshold is the same for every cell size.
             rest = drawn - sum(tariffs.values(), _ZERO)
-            found.cost = rest * _exact(price.buying("total")) + sum(
-                (energy * _exact(price.buying(name)) for name, energy in tariffs.items()), _ZERO
+            found.cost = rest * exact(price.buying("total")) + sum(
+                (energy * exact(price.buying(name)) for name, energy in tariffs.items()), _ZERO
             )
         else:
             found.cost = self._moved(found, PriceKind.IMPORT, price, at_ms, drawn)
         if price.sell_formula is None:
-            found.revenue = fed * _exact(price.sell)
+            found.revenue = fed * exact(price.sell)
         else:
             found.revenue = self._moved(found, PriceKind.EXPORT, price, at_ms, fed)
         return found
@@ -120,7 +120,7 @@ class PriceList:
         if price is None or price.by_tariff:
             return None
         if price.buy_formula is None:
-            return fed * _exact(price.buying("total"))
+            return fed * exact(price.buying("total"))
         return self._moved(Money(), PriceKind.IMPORT, price, at_ms, fed)
 
     def standing(self, span: TimeSpan) -> Decimal:
@@ -133,7 +133,7 @@ class PriceList:
             end = midnight_ms(after, self._zone)
             if price := self.at(begin):
                 month = next_day("month", day) - day.replace(day=1)
-                whole = _exact(price.standing_day) + _exact(price.standing_month) / month.days
+                whole = exact(price.standing_day) + exact(price.standing_month) / month.days
                 inside = min(end, span[1]) - max(begin, span[0])
                 found += whole if inside == end - begin else whole * inside / (end - begin)
             day = after
@@ -150,5 +150,6 @@ class PriceList:
         return self._valid[first : bisect_left(self._since, span[1])]
 
 
-def _exact(price: float) -> Decimal:
+def exact(price: float) -> Decimal:
+    """Return a price as its digits in the configuration say."""
     return Decimal(str(price))

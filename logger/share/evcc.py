@@ -11,11 +11,11 @@ from decimal import Decimal
 from functools import partial
 
 from logger.domain.quantity import Quantity
+from logger.domain.wiring import NEUTRAL_PHASES
 from logger.share.offers import Offer, Reach, plain
 from logger.share.outlets import Broker, Subject, Web
 from logger.share.quoted import text
 
-_PHASES = ("L1", "L2", "L3")
 _BY_PHASE = (("currents", "current"), ("voltages", "voltage"), ("powers", "active_power"))
 # Points of the SunSpec models 201 to 204 and 211 to 214.
 _POINTS = {"active_power": "W", "active_import": "TotWhImp", "active_export": "TotWhExp",
@@ -80,7 +80,7 @@ def _custom(role: str, source: Source) -> list[str]:
             found += [f"{key}:", *(f"  {line}" for line in lines)]
     for key, field in _BY_PHASE:
         sign = -1 if gives and key != "voltages" else 1
-        phases = [source(Quantity(field, phase), sign) for phase in _PHASES]
+        phases = [source(Quantity(field, phase), sign) for phase in NEUTRAL_PHASES]
         if all(phases):
             found.append(f"{key}:")
             for first, *rest in phases:
@@ -138,10 +138,12 @@ def _request(subject: Subject, web: Web, quantity: Quantity, sign: int) -> list[
 
 def _point(offer: Offer, reach: Reach, quantity: Quantity, sign: int) -> list[str]:
     """Return a point of the SunSpec meter, whichever of its models the wiring makes it."""
-    phased = quantity.phase in _PHASES
+    phased = quantity.phase in NEUTRAL_PHASES
     if phased and (offer.wiring == "1P2W" or (offer.wiring, quantity.field) == _NO_NEUTRAL):
         return []
-    name = _POINTS[quantity.field] + (f"ph{'ABC'[_PHASES.index(quantity.phase)]}" if phased else "")
+    name = _POINTS[quantity.field] + (
+        f"ph{'ABC'[NEUTRAL_PHASES.index(quantity.phase)]}" if phased else ""
+    )
     first = 210 if offer.map == "sunspec-float" else 200
     counter = quantity.field in ("active_import", "active_export")
     scale = sign * (Decimal("0.001") if counter else 1)

@@ -13,6 +13,7 @@ from functools import partial
 
 from logger.domain.datamodel import SCALE
 from logger.domain.quantity import Quantity
+from logger.domain.wiring import NEUTRAL_PHASES
 from logger.meter.reading import Reading
 from logger.models import Job, Model, Value
 
@@ -81,7 +82,6 @@ class Newest:
         return found
 
 
-_PHASES = ("L1", "L2", "L3")
 _SUMMED = ("active_power", "reactive_power")
 _COUNTED = (
     "active_import",
@@ -139,15 +139,15 @@ def completed(picture: Picture, *, one_phase: bool) -> dict[Quantity, Value | No
         _spread(found)
     for name in _SUMMED:
         total = Quantity(name, "total")
-        parts = [Quantity(name, phase) for phase in _PHASES]
+        parts = [Quantity(name, phase) for phase in NEUTRAL_PHASES]
         if total not in found and all(part in found for part in parts):
             values = [found[part] for part in parts]
             gone = any(value is None for value in values)
             found[total] = None if gone else sum((Decimal(v) for v in values if v), Decimal(0))
-    for phase in ("total", *_PHASES):
+    for phase in ("total", *NEUTRAL_PHASES):
         _follow(found, Quantity("apparent_power", phase), partial(_apparent, found, phase))
         _follow(found, Quantity("power_factor", phase), partial(_factor, found, phase))
-    for phase in _PHASES:
+    for phase in NEUTRAL_PHASES:
         current = Quantity("current", phase)
         _follow(found, current, partial(_current, found, phase))
         if isinstance(value := found.get(current), Decimal):

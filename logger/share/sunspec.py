@@ -18,7 +18,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from logger import __version__
 from logger.domain.datamodel import FIELDS
 from logger.domain.quantity import Quantity
-from logger.domain.wiring import Wiring
+from logger.domain.wiring import NEUTRAL_PHASES, Wiring
 from logger.models import Value
 from logger.models.plan import Block
 from logger.share.demand import Outcome
@@ -33,7 +33,6 @@ _KIND: Mapping[Wiring, int] = {"1P2W": 1, "3P4W": 3, "3P3W": 4}
 _NO_INT, _NO_SCALE = 0x8000, 0x8000
 _NO_FLOAT = (0x7FC0, 0x0000)
 _LARGEST, _LARGEST_COUNTER = 32767, 2**32 - 1
-_PHASES = ("L1", "L2", "L3")
 
 # A point: its quantity in the data model; None is one that no source has.
 Point = Quantity | None
@@ -53,7 +52,7 @@ class _Group:
 
 
 def _phased(field: str, tariff: str = "") -> tuple[Point, ...]:
-    return tuple(Quantity(field, phase, tariff) for phase in ("total", *_PHASES))
+    return tuple(Quantity(field, phase, tariff) for phase in ("total", *NEUTRAL_PHASES))
 
 
 def _counters(*fields: str) -> tuple[Point, ...]:
@@ -148,9 +147,9 @@ def _with_means(
         for quantity, value in picture.items()
         if not (quantity.field in ("voltage", "current") and quantity.phase == "total")
     }
-    phases = _PHASES[:1] if wiring == "1P2W" else _PHASES
+    phases = NEUTRAL_PHASES[:1] if wiring == "1P2W" else NEUTRAL_PHASES
     if wiring == "3P3W":  # without a neutral these mean nothing
-        for phase in _PHASES:
+        for phase in NEUTRAL_PHASES:
             found.pop(Quantity("voltage", phase), None)
     elif wiring == "3P4W":
         for one, other in (("L1", "L2"), ("L2", "L3"), ("L1", "L3")):

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from logger.domain.datamodel import Lane
 from logger.domain.errors import BufferCorruptError
 from logger.store import journal, schema, scrub
 from logger.store.database import Database
 from logger.store.ledger import Ledger, Scrub
-from logger.store.rows import RowState
+from logger.store.rows import RowState, points_in
 from logger.store.state import Damage
 
 if TYPE_CHECKING:
@@ -117,20 +116,10 @@ def _recount(database: Database, whole: bool) -> None:
             (RowState.WAITING, account.waiting),
             (RowState.SET_ASIDE, account.set_aside),
         ):
-            counted = _points(database, lane, state)
+            counted = points_in(database, lane, state)
             if counted != booked:
                 raise BufferCorruptError(f"{path}: the books say {booked}, not {counted}")
-        if whole and (counted := _points(database, lane, RowState.DELIVERED)) > account.delivered:
+        if whole and (counted := points_in(database, lane, RowState.DELIVERED)) > account.delivered:
             raise BufferCorruptError(
                 f"{path}: the books say {account.delivered} were delivered, not {counted}"
             )
-
-
-def _points(database: Database, lane: Lane, state: RowState) -> int:
-    return int(
-        database.value(
-            "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
-            int(state),
-            lane.value,
-        )
-    )

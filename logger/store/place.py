@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from logger.disk.newfiles import nearest
 from logger.domain.errors import ConfigError
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -51,13 +52,6 @@ def _file_in(path: Path) -> str:
 def directory_fault(path: Path) -> tuple[str, str] | None:
     """Return what is wrong and a remedy if `path` is a directory."""
     return (f"{path} is a directory", _file_in(path)) if path.is_dir() else None
-
-
-def nearest(directory: Path) -> Path:
-    """Return `directory`, or what is nearest to it and exists."""
-    while not os.path.lexists(directory) and directory != directory.parent:
-        directory = directory.parent
-    return directory
 
 
 def read_only(directory: Path) -> bool:

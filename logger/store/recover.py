@@ -16,7 +16,7 @@ from logger.store.database import PAGE, Database, mapped
 from logger.store.fold import settle
 from logger.store.ledger import Ledger
 from logger.store.parked import Parked
-from logger.store.rows import COLUMNS, RowState, StoredRow, as_row
+from logger.store.rows import COLUMNS, RowState, StoredRow, as_row, points_in
 from logger.store.salvage import SavedRow, saved
 from logger.store.schema import last_stamp, load_ledger, migrate, save_ledger
 
@@ -252,7 +252,7 @@ def _balance(database: Database, ledger: Ledger) -> int:
     ledger.next_parked = max(ledger.next_parked, highest + 1)
     for lane in Lane:
         account = ledger.lanes[lane]
-        count = {state: _points(database, lane, state) for state in RowState}
+        count = {state: points_in(database, lane, state) for state in RowState}
         account.waiting = count[RowState.WAITING]
         account.set_aside = count[RowState.SET_ASIDE]
         account.delivered = max(account.delivered, count[RowState.DELIVERED])
@@ -265,16 +265,6 @@ def _balance(database: Database, ledger: Ledger) -> int:
             account.drops["damaged"] += account.read - known
             lost += account.read - known
     return lost
-
-
-def _points(database: Database, lane: Lane, state: RowState) -> int:
-    return int(
-        database.value(
-            "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
-            int(state),
-            lane.value,
-        )
-    )
 
 
 def beside(path: Path, tail: str) -> Path:

@@ -281,3 +281,14 @@ def set_aside_damaged(
                 DAMAGED,
                 number,
             )
+
+
+def points_in(database: Database, lane: Lane, state: RowState) -> int:
+    """Return how many points lie in the rows of a lane that are in `state`."""
+    return int(
+        database.value(
+            "SELECT coalesce(sum(points), 0) FROM rows WHERE state=? AND lane=?",
+            int(state),
+            lane.value,
+        )
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from logger.config import Buffer, Config
+from logger.disk.newfiles import nearest
 from logger.domain.errors import ConfigError, suggestion
 from logger.runtime.configured import state_directory
 from logger.store import place
@@ -75,7 +76,7 @@ def buffer(config: Config, user: str) -> Iterator[Finding]:
             "buffer",
             f"user {name} may not write {closed}, which the buffer {path} needs",
             "mount it for writing, or choose another buffer.path"
-            if place.read_only(place.nearest(closed))
+            if place.read_only(nearest(closed))
             else _remedy(path, closed, name),
         )
     else:
@@ -87,7 +88,7 @@ def _remedy(path: Path, closed: Path, name: str) -> str:
 
     No command is told that would give away more than what is the buffer's own.
     """
-    directory = place.nearest(path.parent)
+    directory = nearest(path.parent)
     if closed in directory.parents:
         return f"a buffer.path that is not below {closed}, such as {_USUAL}"
     if directory != path.parent:

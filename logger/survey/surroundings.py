@@ -8,12 +8,12 @@ from pathlib import Path
 
 from logger.config import Config, Influx
 from logger.config.mqtt import Mqtt
+from logger.disk.newfiles import nearest
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.domain.errors import BufferFileError, ConfigError
 from logger.models import Job, Model
 from logger.share.place import open_to_others
 from logger.store.capacity import Capacity
-from logger.store.place import nearest
 from logger.store.state import STORE_HINT
 from logger.store.tools import summary
 from logger.survey.finding import Finding, fail, note, ok, warn
