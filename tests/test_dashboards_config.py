@@ -124,13 +124,26 @@ def test_no_panel_asks_for_what_the_meter_does_not_measure(tmp_path: Path, model
 
 
 def test_a_meter_without_a_neutral_has_voltages_between_phases(tmp_path: Path) -> None:
-    _, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"))
+    _, boards = made_for(tmp_path, ("grow-701", "grid", "3P3W"))
     assert "Voltage between phases" in titles(boards, "home.json") & titles(boards, "phases.json")
     assert "Voltage" not in titles(boards, "home.json") | titles(boards, "phases.json")
     assert "Voltage between phases within 358.5 to 438.2 V" in titles(boards, "quality.json")
     made = rules(DashboardOptions(wirings=frozenset({"3P3W"})), list(boards.values()))
     (high,) = (r for r in made["groups"][0]["rules"] if r["uid"] == "inepro-line-voltage-high")
     assert high["data"][-1]["model"]["conditions"][0]["evaluator"]["params"] == [438.2]
+
+
+def test_no_voltage_is_shown_that_no_meter_measures(tmp_path: Path) -> None:
+    """A PRO380 has voltages to neutral only: without one they mean nothing, and none is left."""
+    options, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"))
+    for board in ("home.json", "phases.json", "quality.json"):
+        shown = titles(boards, board) - {"Feed-in beside the voltage"}
+        assert not [title for title in shown if "oltage" in title], board
+    made = {rule["uid"] for rule in rules(options, list(boards.values()))["groups"][0]["rules"]}
+    assert not [uid for uid in made if "voltage" in uid or "phase-lost" in uid]
+    assert "inepro-frequency" in made
+    options, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"), ("grow-750", "load", "3P3W"))
+    assert "Voltage between phases" in titles(boards, "home.json") | titles(boards, "phases.json")
 
 
 def test_what_a_grow_measures_besides_is_shown(tmp_path: Path) -> None:
@@ -213,7 +226,8 @@ def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     ("roles", "flows", "demand"),
     [
         (("grid", "pv"), True, True),
-        (("grid", "battery"), False, True),
+        (("grid", "battery"), True, True),
+        (("grid", "load"), False, True),
         (("grid", "grid", "pv"), False, False),
         (("pv", "battery"), False, False),
     ],

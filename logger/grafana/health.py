@@ -136,7 +136,7 @@ def _meters() -> list[Json]:
                 for column, width in {
                     "Meter": 75, "Serial number": 115, "Model": 75, "Firmware": 80, "CT ratio": 75,
                     "Code": 60, "L1": 45, "L2": 45, "L3": 45, "Quadrant": 80, "Power-downs": 115,
-                    "Error": 60
+                    "Error": 60, "Status": 110
                 }.items()
             ],
         ),

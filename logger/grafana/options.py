@@ -11,6 +11,7 @@ from logger.config.alerts import Alerts
 from logger.config.derive import Events, Prices
 from logger.domain import balance
 from logger.domain.datamodel import ROLES
+from logger.domain.wiring import LINE_PHASES
 
 # A reading so soon after a moment counts as the one at it, if slow jobs are not more often.
 _SETTLE_S = 30.0
@@ -128,6 +129,12 @@ def dashboard_options(config: Config) -> DashboardOptions:
     roles = [meter.role for meter in meters]
     tables = {meter.model: models.load(meter.model, config.models_dir) for meter in meters}
     one_phase = {name for name, table in tables.items() if table.one_phase}
+    # Without a neutral only voltages between phases mean something, and not all meters have them.
+    between = {
+        name
+        for name, table in tables.items()
+        if any(one.field == "voltage" and one.phase in LINE_PHASES for one in table.registers)
+    }
     return DashboardOptions(
         site=config.site.name,
         zone=config.site.timezone,
@@ -137,7 +144,11 @@ def dashboard_options(config: Config) -> DashboardOptions:
         roles=frozenset(roles),
         flows=balance.has_flows(roles),
         demand=balance.has_demand(roles),
-        wirings=frozenset("1P2W" if m.model in one_phase else m.wiring for m in meters),
+        wirings=frozenset(
+            "1P2W" if meter.model in one_phase else meter.wiring
+            for meter in meters
+            if meter.wiring != "3P3W" or meter.model in between
+        ),
         fields=frozenset(one.field for table in tables.values() for one in table.registers),
         by_role={
             role: frozenset(

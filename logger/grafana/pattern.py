@@ -9,8 +9,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from logger.grafana.panels import Json, panel, target
-from logger.grafana.query import METER, SHOWN, SITE, TOTAL, ZONE, Part, added, bounds, where
+from logger.grafana.panels import NO_DAY, Json, panel, target
+from logger.grafana.query import (
+    METER,
+    SHOWN,
+    SITE,
+    TOTAL,
+    ZONE,
+    Part,
+    added,
+    bounds,
+    drawable,
+    where,
+)
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BEYOND = "2d"
@@ -87,7 +98,8 @@ def _hour(hour: int, zone: str) -> str:
     # In order of time, which a difference over both at once is not.
     both = f'SELECT "k" FROM ({added_up}), ({ends}) {where(*_AROUND)} {ZONE}'
     stamped = f'SELECT non_negative_difference("k") AS "k" FROM ({both}) {where(*_AROUND)} {ZONE}'
-    return f'SELECT "k" AS "kWh" FROM ({stamped}) {where(*_AROUND, _ANY)} {ZONE}'
+    seen = where(*_AROUND, _ANY, *drawable(SHOWN, "1d"))
+    return f'SELECT "k" AS "kWh" FROM ({stamped}) {seen} {ZONE}'
 
 
 def heatmap(zone: str) -> Json:
@@ -115,7 +127,7 @@ def heatmap(zone: str) -> Json:
         "outage stands in the hour after it. Best with ranges of a week to three months.",
         [target(_hour(hour, zone), f"{hour:02}:00") for hour in range(24)],
         options=options, unit="suffix:kWh", decimals=2, height=11,
-        empty="nothing was read in this range: choose a longer one",
+        empty=NO_DAY,
         custom={"scaleDistribution": {"type": "linear"}},
         defaults={"color": {"mode": "thresholds"}},
     )  # fmt: skip
