@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from logger.config.mqtt import Mqtt
-from logger.domain.errors import ConfigError, MqttError
+from logger.domain.errors import MqttError
 from logger.texts import one_line
 
 if TYPE_CHECKING:
@@ -36,17 +36,6 @@ _REFUSALS = {
 }
 # The same as paho names them since version 2: reason codes of MQTT 5.
 _REASONS = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
-
-
-def require() -> None:
-    """Raise ConfigError when the package is missing."""
-    try:
-        import paho.mqtt.client as _  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "[mqtt] needs the package paho-mqtt",
-            "pip install '.[mqtt]' in the checkout, or remove the section",
-        ) from None
 
 
 class Link:

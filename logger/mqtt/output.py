@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from logger.config import Config
+from logger.config.extras import require
 from logger.config.mqtt import Mqtt
 from logger.derive import MeterInfo
 from logger.domain.errors import ConfigError, MqttError
@@ -24,7 +25,7 @@ from logger.latest import Latest
 from logger.meter.state import StateStore
 from logger.mqtt import names
 from logger.mqtt.board import Board, Description
-from logger.mqtt.link import TOO_LARGE, Link, require
+from logger.mqtt.link import TOO_LARGE, Link
 from logger.mqtt.messages import OFFLINE, ONLINE, description_without
 from logger.mqtt.record import Record
 from logger.mqtt.standing import Standing
@@ -54,7 +55,7 @@ class MqttOutput:
         states: Path,
         now_ms: Callable[[], int],
     ) -> None:
-        require()
+        require("mqtt")
         mqtt.check_files()
         self._mqtt = mqtt
         self._board = Board(config, mqtt, infos, latest, StateStore(states / "meters"))
