@@ -20,6 +20,7 @@ from logger.cli import app
 from logger.cli.ondemand import COMMANDS
 from logger.config import load_config
 from logger.domain.errors import ConfigError
+from logger.runtime.configured import check_config
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.running import ROOT, RunningLogger, command, wait_until
 from tests.test_config import GOOD
@@ -111,6 +112,18 @@ def test_missing_token_is_a_mistake(tmp_path: Path) -> None:
         done = command(*name.split(), "--config", str(config), env={"INFLUXDB_TOKEN": ""})
         assert done.returncode == 2
         assert "INFLUXDB_TOKEN" in done.stderr
+
+
+@pytest.mark.parametrize("section", ["http", "metrics", "mqtt"])
+def test_config_check_finds_the_package_that_run_would_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    url = '\nurl = "mqtt://127.0.0.1"' if section == "mqtt" else ""
+    loaded = load_config(write(tmp_path, f"{GOOD}[{section}]{url}\n"))
+    check_config(loaded)
+    monkeypatch.setattr("logger.config.extras.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=rf"\[{section}\] needs the package"):
+        check_config(loaded)
 
 
 def test_unknown_meter(tmp_path: Path) -> None:

@@ -28,6 +28,21 @@ def test_nothing_is_cut_off() -> None:
     assert "…" not in out.getvalue()
 
 
+@pytest.mark.parametrize(("width", "ruled"), [(60, True), (44, True), (34, False), (26, False)])
+def test_no_word_is_divided(width: int, ruled: bool) -> None:
+    """Rules go first; then each row is a list."""
+    table = Table("address", "sold as", "serial number", "line", title="found")
+    table.add_row("1", "Ambition 2PU CT MID", "22091039", "9600 8E1")
+    table.add_row("2", "PRO380-Mod", "", "9600 8E1")
+    out = io.StringIO()
+    Console(file=out, width=width).print(fitting(table))
+    shown = out.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    assert ("┃" in shown) == ruled
+    words = set(shown.replace("│", " ").replace("┃", " ").split())
+    assert {"found", "address", "serial", "number", "Ambition", "PRO380-Mod", "22091039"} <= words
+
+
 def test_spare_columns_go_first_while_it_does_not_fit() -> None:
     heads, rows = ["day", "import", "load", "T1"], [["2026-10-24", "1234.56", "99.5", "1.25"]]
     assert columns_that_fit(heads, rows, 80, ["load", "T1"]) == [0, 1, 2, 3]

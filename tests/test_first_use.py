@@ -146,6 +146,29 @@ def test_files_of_somebody_else_have_no_traceback(tmp_path: Path, house: str) ->
     assert [one.name for one in theirs.iterdir()] == ["closed"]
 
 
+@pytest.mark.parametrize("user", ["", "root"])
+def test_check_goes_on_where_this_user_may_not_look(tmp_path: Path, user: str) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    config = tmp_path / "logger.toml"
+    text = configuration(
+        ("grid", "grid"),
+        buffer={"path": str(closed / "b.sqlite")},
+        influxdb={"url": "http://127.0.0.1:1", "bucket": "b", "token_file": str(closed / "token")},
+    )
+    config.write_text(text, encoding="utf-8")
+    refusing(tmp_path)
+    closed.chmod(0)
+    arguments = ("check", "--config", str(config), *(("--user", user) if user else ()))
+    done = command(*arguments, under=nobodys(), env={"HOME": str(tmp_path)})
+    assert done.returncode == 1, done.stderr
+    assert not done.stderr
+    assert f"influxdb.token_file: {closed / 'token'}: Permission denied" in done.stdout
+    verdict = "warn" if user else "fail"
+    assert re.search(rf"{verdict} buffer .*{re.escape(str(closed / 'b.sqlite'))}", done.stdout)
+    assert re.search(r"\d ok, .* fail", done.stdout.splitlines()[-1])
+
+
 @pytest.mark.parametrize("module", ["typer", "logger.cli.quiet", "pydantic", "logger.config"])
 def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module: str) -> None:
     config = tmp_path / "logger.toml"

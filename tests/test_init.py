@@ -234,3 +234,10 @@ def test_a_missing_adapter_is_said(tmp_path: Path) -> None:
         output = run(tmp_path, "--yes")
     assert "into `port` of config/local.toml" in output
     assert "/host/dev/serial/by-id" in output
+    assert "no docker-compose.yml" in output
+
+
+def test_without_docker_no_step_speaks_of_its_file(tmp_path: Path) -> None:
+    output = run(tmp_path, "--yes", "--no-docker", "--port", "/dev/serial/by-id/CHANGE-ME")
+    assert f"into `port` of {tmp_path / 'config' / 'local.toml'}" in output
+    assert "docker" not in output.replace(str(tmp_path), "")

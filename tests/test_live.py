@@ -16,6 +16,7 @@ from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.configs import configuration
 from tests.derive_rig import reading
 from tests.running import RunningLogger, command, wait_until
+from tests.terminal import Terminal
 
 NOON = 1_795_000_000.0
 ODD = "roof [red]east[/]"
@@ -40,8 +41,12 @@ def test_the_running_logger_and_one_meter_are_shown(tmp_path: Path) -> None:
             whole = command("live", "--config", str(file), "--for", "1ms")
             one = command("live", "--config", str(file), "--for", "1ms", "--meter", ODD)
             stranger = command("live", "--config", str(file), "--meter", "nobody")
+            with Terminal("live", "--config", str(file), "--for", "1ms") as screen:
+                assert screen.end() == 0, screen.shown
         watched = command("read", "grid", "--watch", "--for", "1ms", "--config", str(file))
     assert re.search(r"grid -?\d+\.\d{3} kW, PV -?\d+\.\d{3} kW, load", whole.stdout), whole
+    left = screen.shown.rpartition("\x1b[?1049l")[2]  # after the screen of its own
+    assert "as on the meters' displays" in left
     assert f"{ODD} -" in one.stdout
     assert "grid -" not in one.stdout
     assert stranger.returncode == 2

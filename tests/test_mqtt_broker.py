@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import socket
 import subprocess
 import threading
@@ -26,7 +27,7 @@ from logger.mqtt.names import Topics
 from logger.mqtt.standing import STEADY_S, Standing
 from tests.engines.mosquitto import PASSWORD, USER, Broker, Ear
 from tests.engines.process import free_port
-from tests.running import command, wait_until
+from tests.running import PATIENCE_S, command, wait_until
 
 NOW_MS = 1_795_000_000_000
 
@@ -231,6 +232,21 @@ def test_a_broker_that_takes_nothing_is_sent_nothing_more(tmp_path: Path) -> Non
             latest.take([facts, sample])
         assert made.state()["published"] < sent + 200
         assert made.late_s() == 0.0
+
+
+def test_a_broker_that_never_answers_does_not_hold_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logger.mqtt.link._ANSWER_S", 10 * PATIENCE_S)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+        with output(tmp_path, url=url) as (made, _):
+            channel, _ = server.accept()
+            with channel:
+                channel.recv(1000)
+                made.stop(PATIENCE_S)
+                assert made.late_s() == math.inf  # its thread has ended
+                assert not made.problems()  # nobody's fault
 
 
 class Clock:

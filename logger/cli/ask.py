@@ -56,7 +56,9 @@ def port(adapters: Sequence[str]) -> str:
             return ""
         if text.isdecimal():
             if not 1 <= int(text) <= len(adapters):
-                raise ValueError(f"{text} is no number of the list")
+                raise ValueError(
+                    f"{text} is no number of the list" if adapters else f"{text}: no list is here"
+                )
             return adapters[int(text) - 1]
         return asked.port(text)
 

@@ -95,7 +95,8 @@ def bar(what: str, as_json: bool) -> Iterator[Callable[[int, int], None]]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=as_json or not console.is_terminal) as progress:
+    hidden = as_json or not console.is_terminal
+    with Progress(console=console, disable=hidden, transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -132,7 +133,7 @@ def books_table(found: dict[str, Any], zone: str) -> None:
     """Print what `buffer status` found."""
     from rich.console import Console
 
-    from logger.cli.console import plain
+    from logger.cli.console import fitting, plain
     from logger.cli.table import Table
 
     console = Console(highlight=False)
@@ -142,7 +143,7 @@ def books_table(found: dict[str, Any], zone: str) -> None:
     for name, books in found["books"].items():
         counts = ("read", "delivered", "waiting", "set_aside", "dropped")
         table.add_row(name, *(f"{books[count]:,}" for count in counts))
-    console.print(table)
+    console.print(fitting(table))
     for name, books in found["books"].items():
         if name != "total" and books["drops"]:
             why = ", ".join(f"{reason}: {count:,}" for reason, count in books["drops"].items())

@@ -10,10 +10,10 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.table import Column, Table
 
 # Where there is no terminal, a table may be as wide as it likes.
 _PIPE_WIDTH = 200
@@ -69,13 +69,77 @@ def plain(text: object) -> str:
     return escape(printable(str(text)))
 
 
-def fitting(table: Table) -> Table:
+def fitting(table: Table) -> Fitting:
     """Return `table` so that what does not fit goes on in the next line instead of being
     cut off; its first column, which tells the rows apart, stays whole."""
-    for column in table.columns:
-        column.overflow = "fold"
-    table.columns[0].no_wrap = True
-    return table
+    return Fitting(table)
+
+
+class Fitting:
+    """A table that is laid out when it is known how wide the terminal is: lines end between
+    words, and where not even the longest words have room side by side, each row is a list."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        table, width = self._table, options.max_width
+        needs = [_needs(column) for column in table.columns]
+        needs[0] = (needs[0][1], needs[0][1])
+        for column in table.columns:
+            column.overflow = "fold"
+        table.columns[0].no_wrap = True
+        ruled = table.box is not None
+        room = width - (3 * len(needs) + 1 if ruled else len(needs) - 1)
+        if sum(most for _, most in needs) > room:
+            if ruled and sum(least for least, _ in needs) > room:
+                table.box, table.pad_edge, table.padding = None, False, (0, 1, 0, 0)
+                room = width - (len(needs) - 1)
+            if sum(least for least, _ in needs) > room:
+                yield from _listed(table)
+                return
+            for column, given in zip(table.columns, _shared(needs, room), strict=True):
+                column.width = given
+        yield table
+
+
+def _needs(column: Column) -> tuple[int, int]:
+    """Return how wide the longest word and the longest line of a column are."""
+    from rich.cells import cell_len
+
+    texts = [str(cell) for cell in (column.header, *column.cells)]
+    words = max((cell_len(word) for text in texts for word in text.split()), default=0)
+    return words, max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
+
+
+def _shared(needs: Sequence[tuple[int, int]], room: int) -> list[int]:
+    """Return how wide each column is made: the longest word of each, and what is left of
+    `room` to those that want more."""
+    given = [least for least, _ in needs]
+    left = room - sum(given)
+    while left and any(have < most for have, (_, most) in zip(given, needs, strict=True)):
+        for place, (_, most) in enumerate(needs):
+            if left and given[place] < most:
+                given[place] += 1
+                left -= 1
+    return given
+
+
+def _listed(table: Table) -> Iterator[RenderableType]:
+    """Yield the rows of `table`, a line for each column that says something."""
+    from rich.table import Table
+
+    if table.title:
+        yield table.title
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        lines = Table.grid(padding=(0, 2, 0, 0))
+        lines.add_column(no_wrap=True)
+        lines.add_column(overflow="fold")
+        for column, cell in zip(table.columns, row, strict=True):
+            if str(cell):
+                lines.add_row(column.header, cell)
+        yield lines
+        yield ""
 
 
 def columns_that_fit(

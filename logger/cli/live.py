@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
@@ -157,14 +158,16 @@ def _flows(latest: LiveValues) -> Panel:
         return Panel(Text(_without_flows(latest)), title="Flows", title_align="left")
     grid, made, load = powers
     direction = "drawn from the grid" if grid >= 0 else "fed into the grid"
-    text = (
-        f"load [cyan]{load:6.3f} kW[/]   "
-        f"[{'red' if grid >= 0 else 'green'}]{abs(grid):6.3f} kW {direction}[/]"
-    )
+    parts = [
+        f"load [cyan]{load:.3f} kW[/]",
+        f"[{'red' if grid >= 0 else 'green'}]{abs(grid):.3f} kW {direction}[/]",
+    ]
     if made is not None:
         used = balance.self_consumed(max(made, Decimal(0)), balance.production(grid))
-        text = f"PV [yellow]{made:6.3f} kW[/]   {text}   PV used on site {used:6.3f} kW"
-    return Panel(Text.from_markup(text), title="Flows", title_align="left")
+        parts = [f"PV [yellow]{made:.3f} kW[/]", *parts, f"PV used on site {used:.3f} kW"]
+    # A line ends between two of them, not within one.
+    shown = Columns([Text.from_markup(part) for part in parts], padding=(0, 3))
+    return Panel(shown, title="Flows", title_align="left")
 
 
 def _without_flows(latest: LiveValues) -> str:
@@ -212,7 +215,7 @@ def _energy(latest: LiveValues, tariffs: tuple[str, ...], narrow: bool) -> Rende
 def _line(state: Mapping[str, Any]) -> Panel:
     lines = [
         f"bus {plain(bus['name'])}: busy {bus['busy']:.0%} (planned {bus['planned_load']:.0%}), "
-        f"{bus['requests']} requests, {bus['silent'] + bus['garbled'] + bus['refused']} failed"
+        f"{bus['requests']} requests, {bus['silent'] + bus['garbled']} failed"
         for bus in state["buses"]
     ]
     lines = lines[:_MOST_LINES]

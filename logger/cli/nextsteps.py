@@ -22,12 +22,16 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
     shown = os.path.relpath(config, directory)
     if NO_PORT in config.read_text(encoding="utf-8"):
         place = "/host/dev/serial/by-id" if given.docker else "/dev/serial/by-id"
+        file = f"{shown} (in the directory of docker-compose.yml)" if given.docker else config
         steps.append(
-            f"Plug the adapter in and write its name under {place} into `port` of {shown} (in "
-            "the directory of docker-compose.yml), or the gateway's tcp://HOST:502 or "
-            "socket://HOST:PORT."
+            f"Plug the adapter in and write its name under {place} into `port` of {file}, or "
+            "the gateway's tcp://HOST:502 or socket://HOST:PORT."
         )
     if given.docker:
+        if not (directory / "docker-compose.yml").exists():
+            typer.echo(
+                f"note: {directory} has no docker-compose.yml: init belongs into the checkout"
+            )
         found = variables(env.read_text(encoding="utf-8-sig"))
         for remark in demands.remarks(found):
             typer.echo(f"note: {remark}")

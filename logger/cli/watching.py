@@ -57,8 +57,9 @@ def repeat(
     *,
     line_every_s: float = _EVERY_S,
 ) -> None:
-    """Show again and again what `drawn` gives for the height and width of a terminal, or
-    print `line` where there is none, until Ctrl-C or for so many seconds."""
+    """Show again and again what `drawn` gives for the height and width of a terminal, where
+    the last picture stays, or print `line` where there is none, until Ctrl-C or for so many
+    seconds."""
     import contextlib
     import time
 
@@ -74,14 +75,16 @@ def repeat(
         time.sleep(max(0.0, left))
         return until is None or time.monotonic() < until
 
+    last: RenderableType = ""
     with contextlib.suppress(KeyboardInterrupt):
         if not console.is_terminal:
             typer.echo(line())
             while wait(line_every_s):
                 typer.echo(line())
             return
-        with Live(
-            drawn(console.height, console.width), console=console, auto_refresh=False, screen=True
-        ) as screen:
+        last = drawn(console.height, console.width)
+        with Live(last, console=console, auto_refresh=False, screen=True) as screen:
             while wait(_EVERY_S):
-                screen.update(drawn(console.height, console.width), refresh=True)
+                last = drawn(console.height, console.width)
+                screen.update(last, refresh=True)
+    console.print(last)

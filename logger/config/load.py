@@ -79,7 +79,10 @@ def _read(path: Path) -> str:
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory", "name the file itself") from None
     except PermissionError:
-        raise ConfigError(f"{path}: not readable for this user", "chmod or chown it") from None
+        raise ConfigError(
+            f"{path}: not readable for this user",
+            "the same command with sudo; ls -l shows who may read it",
+        ) from None
     except UnicodeDecodeError as err:
         raise ConfigError(f"{path}: not UTF-8 text: {err}", "save it as UTF-8") from err
     except OSError as err:

@@ -30,7 +30,7 @@ def from_file(file: Path, key: str = "influxdb.token_file") -> str:
         with file.open("rb") as stream:
             raw = stream.read(_LONGEST + 1)
     except OSError as err:
-        if not file.exists() and re.fullmatch(r"[\w+=-]{30,}", file.name):
+        if not os.path.lexists(file) and re.fullmatch(r"[\w+=-]{30,}", file.name):
             keep(file.name)
             raise ConfigError(
                 f"{key}: it is not the name of a file, but looks like a token",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from logger.config.mqtt import Mqtt
-from logger.domain.errors import ConfigError, MqttError
+from logger.domain.errors import MqttError
 from logger.texts import one_line
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _CONNECT_S, _ANSWER_S = 5.0, 10.0  # for each address of the broker; for its answer
 _KEEPALIVE_S = 30
+_LOOK_S = 0.2  # how often it is looked whether to stop while the broker has not answered
 _LOGIN = "mqtt.user and mqtt.password_file"
 # What a broker answers to a connection, by the return codes of MQTT 3.1.1 (OASIS), 3.2.2.3.
 _REFUSALS = {
@@ -35,17 +36,6 @@ _REFUSALS = {
 }
 # The same as paho names them since version 2: reason codes of MQTT 5.
 _REASONS = {132: 1, 133: 2, 136: 3, 134: 4, 135: 5}
-
-
-def require() -> None:
-    """Raise ConfigError when the package is missing."""
-    try:
-        import paho.mqtt.client as _  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "[mqtt] needs the package paho-mqtt",
-            "pip install '.[mqtt]' in the checkout, or remove the section",
-        ) from None
 
 
 class Link:
@@ -79,17 +69,19 @@ class Link:
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
 
-    def open(self) -> None:
-        """Connect, and wait for the broker's answer."""
+    def open(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Connect, and wait for the broker's answer, or until `stopping` says so."""
         with self._understood():
             self._client.connect(self._config.host, self._config.port, _KEEPALIVE_S)
         until = time.monotonic() + _ANSWER_S
         while self._answer is None:
+            if stopping():
+                raise self._lost()
             if time.monotonic() >= until:
                 self.close()
                 raise MqttError("no answer", f"{self._where}: it does not answer", _PORT)
             try:
-                self.wait(0.5)
+                self.wait(_LOOK_S)
             except MqttError as err:
                 if self._answer is not None:
                     break

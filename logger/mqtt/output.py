@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from logger.config import Config
+from logger.config.extras import require
 from logger.config.mqtt import Mqtt
 from logger.derive import MeterInfo
 from logger.domain.errors import ConfigError, MqttError
@@ -24,7 +25,7 @@ from logger.latest import Latest
 from logger.meter.state import StateStore
 from logger.mqtt import names
 from logger.mqtt.board import Board, Description
-from logger.mqtt.link import TOO_LARGE, Link, require
+from logger.mqtt.link import TOO_LARGE, Link
 from logger.mqtt.messages import OFFLINE, ONLINE, description_without
 from logger.mqtt.record import Record
 from logger.mqtt.standing import Standing
@@ -54,7 +55,7 @@ class MqttOutput:
         states: Path,
         now_ms: Callable[[], int],
     ) -> None:
-        require()
+        require("mqtt")
         mqtt.check_files()
         self._mqtt = mqtt
         self._board = Board(config, mqtt, infos, latest, StateStore(states / "meters"))
@@ -81,12 +82,12 @@ class MqttOutput:
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Say goodbye and end the connection, within a second."""
+    def stop(self, within_s: float = _STOP_S) -> None:
+        """Say goodbye and end the connection, within a second. What hangs is left behind."""
         self._stopping.set()
         self._wake()
         if self._thread is not None:
-            self._thread.join(_STOP_S)
+            self._thread.join(within_s)
 
     def late_s(self) -> float:
         """Return infinity when the thread has ended, else 0: how long a broker takes to
@@ -127,7 +128,7 @@ class MqttOutput:
             try:
                 will = (self._board.topics.logger, OFFLINE)
                 link = Link(self._mqtt, self._client_id, will)
-                link.open()
+                link.open(self._stopping.is_set)
                 self._standing.worked()
                 talk = _Talk(link, self._board, record, self._standing, self._birth)
                 if not deaf:
@@ -138,6 +139,8 @@ class MqttOutput:
             except (MqttError, ConfigError) as err:
                 if link is not None:
                     link.close()
+                if self._stopping.is_set():
+                    return
                 if not isinstance(err, MqttError):  # a file that went away meanwhile
                     err = MqttError("configuration", err.message, err.hint)
                 if err.kind == TOO_LARGE and not deaf:

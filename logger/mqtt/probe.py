@@ -7,10 +7,11 @@ from __future__ import annotations
 import time
 
 from logger.config import Config
+from logger.config.extras import require
 from logger.config.mqtt import Mqtt
 from logger.domain.errors import ConfigError, MqttError
 from logger.mqtt import names
-from logger.mqtt.link import Link, require
+from logger.mqtt.link import Link
 
 _BACK_S = 5.0
 
@@ -23,7 +24,7 @@ def try_broker(config: Config, mqtt: Mqtt) -> tuple[str, str]:
     topics = names.Topics(mqtt.prefix, config.site.name)
     own = names.client_id(f"{mqtt.prefix}/check", config.site.name)
     try:
-        require()
+        require("mqtt")
         mqtt.check_files()
         link = Link(mqtt, own)
         try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from logger.bus import busload
-from logger.config import Config
+from logger.config import Config, extras
 from logger.models import Model
 from logger.models import load as load_model
 
@@ -20,10 +20,13 @@ def models_of(config: Config) -> Mapping[str, Model]:
 def check_config(config: Config) -> list[tuple[str, float]]:
     """Return each bus and its load.
 
-    Raises ConfigError when the schedule cannot fit or a token or password
-    is missing.
+    Raises ConfigError when the schedule cannot fit, or a package, a token or a
+    password is missing.
     """
     found = [(bus.name, load) for bus, load in busload.check(config, models_of(config))]
+    for name in ("http", "metrics", "mqtt"):
+        if getattr(config, name) is not None:
+            extras.require(name)
     if config.influxdb is not None:
         config.influxdb.token()
     if config.mqtt is not None:

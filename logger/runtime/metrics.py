@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from logger.config.extras import require
 from logger.config.metrics import Metrics as MetricsConfig
 from logger.domain.datamodel import MEASUREMENTS
-from logger.domain.errors import ConfigError
 from logger.points.line import Point
 from logger.texts import shown
 
@@ -74,13 +74,9 @@ class MetricsServer:
 
         Raises ConfigError when the package is missing.
         """
-        try:
-            from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
-        except ImportError:
-            raise ConfigError(
-                "[metrics] needs the package prometheus-client",
-                "pip install '.[metrics]' in the checkout, or remove the section",
-            ) from None
+        require("metrics")
+        from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(self)

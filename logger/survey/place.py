@@ -13,7 +13,7 @@ from logger.disk.newfiles import nearest
 from logger.domain.errors import ConfigError, suggestion
 from logger.runtime.configured import state_directory
 from logger.store import place
-from logger.survey.finding import Finding, fail, ok
+from logger.survey.finding import Finding, fail, ok, warn
 
 # Where a unit of systemd is, the administrator's first.
 UNITS = tuple(
@@ -54,7 +54,12 @@ def buffer(config: Config, user: str) -> Iterator[Finding]:
     """Yield whether `user` (by name; empty for who runs this) can keep the buffer and the
     state. Raises ConfigError for a user that does not exist."""
     path = config.buffer.path
-    if fault := place.directory_fault(path):
+    try:
+        fault = place.directory_fault(path)
+    except PermissionError:
+        yield _unseen(path, user)
+        return
+    if fault:
         yield fail("machine", "buffer", *fault)
         return
     try:
@@ -81,6 +86,21 @@ def buffer(config: Config, user: str) -> Iterator[Finding]:
         )
     else:
         yield ok("machine", "buffer", f"{path}: user {name} may write it")
+
+
+def _unseen(path: Path, user: str) -> Finding:
+    """Return the verdict on a buffer whose directory is closed to who runs this."""
+    uid, _, name = _user(user)
+    if uid == os.geteuid():
+        text = f"user {name} may not look into the directory of the buffer {path}"
+        return fail(
+            "machine",
+            "buffer",
+            text,
+            "the same command with sudo, or with --user the logger's; or another buffer.path",
+        )
+    text = f"{path}: not looked at: its directory is closed to this user"
+    return warn("machine", "buffer", text, "the same command with sudo")
 
 
 def _remedy(path: Path, closed: Path, name: str) -> str:

@@ -145,8 +145,11 @@ def disk(config: Config, models: Mapping[str, Model]) -> Iterator[Finding]:
     without one."""
     directory = nearest(config.buffer.path.parent)
     free = shutil.disk_usage(directory).free
-    if not config.buffer.path.is_file():
-        yield room(directory, free, config, models)
+    try:
+        if not config.buffer.path.is_file():
+            yield room(directory, free, config, models)
+            return
+    except PermissionError:  # said of the buffer itself already
         return
     try:
         found = summary(config.buffer.path)

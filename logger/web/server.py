@@ -12,11 +12,10 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from logger.config.extras import require
 from logger.config.http import Http
-from logger.domain.errors import ConfigError
 from logger.web.crowd import Crowd
 from logger.web.desk import Desk
 from logger.web.parts import Parts
@@ -45,11 +44,7 @@ class WebServer:
     def __init__(self, config: Http, parts: Parts) -> None:
         """Raises ConfigError when the packages are missing, or there is no token where one
         is needed."""
-        if missing := [one for one in ("starlette", "uvicorn") if find_spec(one) is None]:
-            raise ConfigError(
-                f"[http] needs the package {missing[0]}",
-                "pip install '.[http]' in the checkout, or remove the section",
-            )
+        require("http")
         self._config, self._parts = config, parts
         self._token = config.token()
         self._stream = Stream(parts.latest)
