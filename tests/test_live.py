@@ -63,9 +63,9 @@ def test_the_load_is_without_what_goes_into_a_battery() -> None:
     }  # fmt: skip
     told = {
         "grid": ("grid 0.500 kW;", "grid 0.500 kW"),
-        "grid pv": ("grid 0.500 kW, PV 2.000 kW, load 2.500 kW;", "PV used on site  2.000 kW"),
+        "grid pv": ("grid 0.500 kW, PV 2.000 kW, load 2.500 kW;", "PV used on site 2.000 kW"),
         "grid pv battery": (
-            "grid 0.500 kW, PV 2.000 kW, load 1.250 kW;", "PV used on site  2.000 kW",
+            "grid 0.500 kW, PV 2.000 kW, load 1.250 kW;", "PV used on site 2.000 kW",
         ),
         "grid battery": ("grid 0.500 kW, load -0.750 kW;", "load -0.750 kW"),
         "pv battery": ("battery 1.250 kW, pv -2.000 kW;", "battery 1.250 kW, pv -2.000 kW"),
