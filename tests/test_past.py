@@ -140,3 +140,16 @@ def test_the_buffer_is_filled_once(tmp_path: Path) -> None:
     assert filled > 30_000
     assert "filled before" in run()
     assert waiting() == filled
+
+
+def test_a_meter_without_a_neutral_has_windows_between_its_phases() -> None:
+    """As the logger that goes on from there has them."""
+    site = virtual_site(5, start=START, step_s=10, model="grow-701")
+    begin = START * 1000
+    span = PastSpan(start_ms=begin, end_ms=begin + 1_500_000, fast_ms=60_000, slow_ms=300_000)
+    past = Past(site, NAMES, "home", wirings={1: "3P3W"})
+    phases: dict[str, set[str]] = {"grid": set(), "roof": set()}
+    for point in itertools.chain.from_iterable(past.points(span)):
+        if point.measurement == "quality_voltage":
+            phases[point.tags["meter"]].add(point.tags["phase"])
+    assert phases == {"grid": {"L1-L2", "L1-L3", "L2-L3"}, "roof": {"L1", "L2", "L3"}}

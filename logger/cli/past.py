@@ -207,7 +207,8 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
     meters = _meters(config)
     names = {number: meter.name for number, (_, meter) in meters.items()}
     buses = {address: (bus.name, bus.port) for address, (bus, _) in meters.items()}
-    past = Past(site, names, config.site.name, config.site.timezone, buses=buses)
+    wirings = {number: meter.wiring for number, (_, meter) in meters.items()}
+    past = Past(site, names, config.site.name, config.site.timezone, buses=buses, wirings=wirings)
     _settle(site, meters)
     lately = max(start, end - _USUAL_S)
     spans = [

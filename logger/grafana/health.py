@@ -111,7 +111,7 @@ def _meters() -> list[Json]:
                 "kWh": "Import counter",
             },
             overrides=[
-                column_width("Meter", 80),
+                column_width("Meter", 130),
                 column_width("Role", 90),
                 {
                     "matcher": {"id": "byName", "options": "Last reading"},
@@ -134,9 +134,9 @@ def _meters() -> list[Json]:
             overrides=[
                 column_width(column, width)
                 for column, width in {
-                    "Meter": 75, "Serial number": 115, "Model": 75, "Firmware": 80, "CT ratio": 75,
-                    "Code": 60, "L1": 45, "L2": 45, "L3": 45, "Quadrant": 80, "Power-downs": 115,
-                    "Error": 60, "Status": 110
+                    "Meter": 130, "Serial number": 115, "Model": 130, "Firmware": 80,
+                    "CT ratio": 75, "Code": 60, "L1": 45, "L2": 45, "L3": 45, "Quadrant": 80,
+                    "Power-downs": 115, "Error": 60, "Status": 110
                 }.items()
             ],
         ),

@@ -17,9 +17,8 @@ PLAIN, MISSING = "text", "orange"
 # How an empty cell of a table looks.
 NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
 WIDTH = 24
-# What a panel says that finds nothing, unless it knows better.
+# What a panel says that finds nothing, unless it knows better, and one of days, which begin there.
 EMPTY = "nothing was read in this range: choose another, or see the dashboard Logger and meters"
-# For bars of days, which stand where their day begins.
 NO_DAY = "no day with readings begins in this range: choose a longer one"
 
 # The same thing has the same colour everywhere, readable on a light and a dark ground.

@@ -68,7 +68,7 @@ def summary(kind: VoltageKind, width: int) -> list[Json]:
             width=width - rest, thresholds=limits((0.95, "green"), base="red"),
         ),
         stat(
-            f"{kind.name}, highest and lowest",
+            f"{kind.name}, extremes",
             "The extreme single samples of all windows of the range: seen, not recorded dips. "
             f"{NO_CLAIM}",
             [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from logger.derive import Derive, MeterInfo
 from logger.domain.records import FieldValue
+from logger.domain.wiring import Wiring
 from logger.mbus import frames
 from logger.mbus.records import parse
 from logger.meter.reading import Reading, ReadingBuilder
@@ -42,7 +43,8 @@ class Past:
     """Reads the virtual `site`, whose meters bear `names` by address, as `tag`; its days are
     those of `zone`.
 
-    `buses` has the name and the port of the bus that each of them is on, by address.
+    `buses` has the name and the port of the bus that each of them is on, by address, `wirings`
+    how they are wired, with a neutral if nothing is said.
     """
 
     def __init__(
@@ -53,10 +55,16 @@ class Past:
         zone: str = "UTC",
         *,
         buses: Mapping[int, tuple[str, str]] | None = None,
+        wirings: Mapping[int, Wiring] | None = None,
     ) -> None:
         self._site, self._tag, self._zone = site, tag, zone
         self._meters = tuple(
-            _Reader(meter, names[meter.address], *(buses or {}).get(meter.address, _VIRTUAL))
+            _Reader(
+                meter,
+                names[meter.address],
+                *(buses or {}).get(meter.address, _VIRTUAL),
+                (wirings or {}).get(meter.address, "3P4W"),
+            )
             for meter in site.meters
         )
         self._derive: Derive | None = None
@@ -136,8 +144,8 @@ class Past:
 class _Reader:
     """One virtual meter as a logger knows it: its name, its requests, its counts."""
 
-    def __init__(self, meter: VirtualMeter, name: str, bus: str, port: str) -> None:
-        self.meter, self.name = meter, name
+    def __init__(self, meter: VirtualMeter, name: str, bus: str, port: str, wiring: Wiring) -> None:
+        self.meter, self.name, self.wiring = meter, name, wiring
         self.bus, self.port = bus, port
         self.reads = self.errors = 0
         self._blocks: Mapping[Job, Sequence[Block]] = {}
@@ -153,6 +161,7 @@ class _Reader:
             model=self.meter.model,
             fast_ms=span.fast_ms,
             slow_ms=span.slow_ms,
+            wiring=self.wiring,
         )
 
     def read(self, job: Job, due_ms: int, taken_ms: int) -> Reading:
