@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from logger.buffer import Buffer
+from logger.buffer.overview import report
 from logger.cli.buffer import app
 from logger.domain.datamodel import Lane
 from logger.domain.errors import ConfigError, ExportError, LoggerError
@@ -105,6 +106,12 @@ def test_status_shows_the_books_beside_a_running_logger(shell: Shell, store: Buf
     assert "36" in text
     store.close()
     assert shell.json("status")["running"] is False
+
+
+def test_what_the_running_logger_has_checked_counts(store: Buffer) -> None:
+    """What is written in the file is as old as the last commit."""
+    live = {"problem": "", "in_memory": 0, "scrub": {"done_ms": 5}}
+    assert report(store.path, 2**30, live)["scrub"] == live["scrub"]
 
 
 def test_status_of_a_missing_or_damaged_file(shell: Shell, store: Buffer, tmp_path: Path) -> None:

@@ -296,6 +296,10 @@ def test_a_meter_of_another_table_or_maker_gives_no_value() -> None:
         strange = MbusReader(bus, config, load("pro380-mb"), lambda: NOW_MS)
         assert not strange.read(Job.SLOW, NOW_MS).values
         assert "a meter of PAD" in str(strange.wrong_model)
+        config = meter_config(1, "pro380-mb", accept_model=True)  # sold under a label of its own
+        taken = MbusReader(bus, config, load("pro380-mb"), lambda: NOW_MS)
+        assert taken.read(Job.SLOW, NOW_MS).values
+        assert not taken.wrong_model
         bus.close()
 
 

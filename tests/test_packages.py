@@ -164,6 +164,7 @@ def test_the_package_works_in_a_debian_with_nothing_else(package: Path, tmp_path
         f"test $(inepro-logger version) = {__version__}",
         "runuser -u inepro-logger -- inepro-logger demo --for 3s",
         f"systemd-analyze verify {unit}",
+        "grep -q '^path = ./var/lib/' /usr/share/doc/inepro-logger/examples/logger.toml",
         "dpkg -V inepro-logger",
         "dpkg --purge inepro-logger",
     ):

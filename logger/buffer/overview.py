@@ -63,7 +63,8 @@ def report(
         "bytes_per_day": found.bytes_a_day if store else None,
         "days_left": left,
         "written": found.written,
-        "scrub": asdict(found.scrub),
+        # The running logger writes down how far it is with its next commits only.
+        "scrub": live["scrub"] if live is not None else asdict(found.scrub),
         "corrupt_files": [str(file) for file in found.corrupt],
         "problems": problems,
     }

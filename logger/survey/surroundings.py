@@ -109,7 +109,7 @@ def clock(trusted: bool, synchronised: bool) -> Iterator[Finding]:
             "connect to the network, or fit a battery-backed clock",
         )
     elif not synchronised:
-        yield warn("machine", "clock", "not kept right by NTP", "timedatectl set-ntp true")
+        yield warn("machine", "clock", "not kept right by NTP", "sudo timedatectl set-ntp true")
     else:
         yield ok("machine", "clock", "set and synchronised")
 

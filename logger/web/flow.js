@@ -62,9 +62,10 @@ function build(roles) {
     const [x, y] = alone ? CENTRE : PLACES[role];
     const value = svg("text", { x, y: y + 6, "text-anchor": "middle", "font-size": 19, "font-weight": 600 });
     const note = svg("text", { x, y: y + 26, "text-anchor": "middle", "font-size": 12, class: "soft" });
+    const more = svg("text", { x, y: y + 40, "text-anchor": "middle", "font-size": 12, class: "soft" });
     const name = svg("text", { x, y: y - 18, "text-anchor": "middle", "font-size": 13, class: "soft" }, NAMES[role]);
-    picture.append(svg("g", { class: role }, svg("circle", { class: "node", cx: x, cy: y, r: RADIUS }), name, value, note));
-    Object.assign(parts.get(role), { value, note });
+    picture.append(svg("g", { class: role }, svg("circle", { class: "node", cx: x, cy: y, r: RADIUS }), name, value, note, more));
+    Object.assign(parts.get(role), { value, note, more });
   }
   replace("flow", roles.length ? picture : element("p", { class: "soft" }, "No meter with a role in the balance."));
 }
@@ -73,7 +74,7 @@ function word(role, watts, meters) {
   if (typeof watts !== "number") return "no value";
   if (role === "load" && !meters.some((one) => one.role === "grid")) {
     const { all, known } = powers(role, meters);
-    if (known.length < all) return `${known.length} of ${all} meters`;
+    if (known.length < all) return `${known.length} of ${all}\nmeters`; // in one line it would touch the circle
   }
   if (Math.abs(watts) < STILL) return "";
   if (role === "grid") return watts > 0 ? "drawn" : "fed back";
@@ -92,7 +93,7 @@ export function flow(site, meters) {
     const watts = found[role];
     const part = parts.get(role);
     part.value.textContent = power(typeof watts === "number" ? Math.abs(watts) : undefined);
-    part.note.textContent = word(role, watts, meters);
+    [part.note.textContent, part.more.textContent = ""] = word(role, watts, meters).split("\n");
     const still = typeof watts !== "number" || Math.abs(watts) < STILL;
     part.moving.style.display = still ? "none" : "";
     part.moving.classList.toggle("back", watts < 0);

@@ -29,7 +29,10 @@ install -D -m 644 packaging/debian/sysusers.conf "$stage/usr/lib/sysusers.d/inep
 install -D -m 644 packaging/debian/tmpfiles.conf "$stage/usr/lib/tmpfiles.d/inepro-logger.conf"
 documents=$stage/usr/share/doc/inepro-logger
 install -D -m 644 LICENSE "$documents/copyright"
-install -D -m 644 config/logger.toml "$documents/examples/logger.toml"
+install -d -m 755 "$documents/examples"
+sed 's|^path = "../data/buffer.sqlite"$|path = "/var/lib/inepro-logger/buffer.sqlite"|' \
+  config/logger.toml >"$documents/examples/logger.toml"
+chmod 644 "$documents/examples/logger.toml"
 install -D -m 644 CHANGELOG.md "$documents/changelog"
 gzip -9n "$documents/changelog"
 
