@@ -256,10 +256,10 @@ def test_an_echoed_write_that_nobody_answers_is_no_success() -> None:
             yield honest(request)
 
     with scripted(script) as line:
-        bus = Bus(bus_config(line.port, timeout=0.05))
+        bus = Bus(bus_config(line.port, timeout=5.0))
         bus.read(1, FAST)
         with pytest.raises(SilentError):
-            bus.write(1, 0x4010, [0x0025], 6)
+            bus.write(1, 0x4010, [0x0025], 6, 0.05)
         bus.close()
 
 
