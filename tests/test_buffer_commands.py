@@ -274,6 +274,40 @@ def test_import_checks_every_line_first(shell: Shell, store: Buffer, tmp_path: P
     assert books.lanes[Lane.MAIN].read == 13
 
 
+_QUARTER = "energy_15m,site=home,meter=grid,role=grid "
+_WHOLE = "quality_frequency_15m,site=home,meter=grid,role=grid "
+_VOLTS = "quality_voltage,site=home,meter=grid,role=grid,phase=L1 "
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (f"{_QUARTER}import=-5", "energy_15m.import is -5: expected not below -0.02"),
+        (f"{_QUARTER}export=-0.5", "energy_15m.export is -0.5: expected not below -0.02"),
+        (f"{_QUARTER}import_t2=-1", "energy_15m.import_t2 is -1: expected not below -0.02"),
+        (f"{_QUARTER}import_netted=-0.1", "import_netted is -0.1: expected not below 0"),
+        (f"{_QUARTER}demand=-4", "demand is -4: expected not below 0"),
+        (f"{_QUARTER}coverage=7", "coverage is 7: expected not below 0 and not above 1"),
+        (f"{_WHOLE}windows=91i", "windows is 91: expected not below 0 and not above 90"),
+        (f"{_WHOLE}valid=-1i", "valid is -1: expected not below 0 and not above 90"),
+        (f"{_VOLTS}mean=-230", "quality_voltage.mean is -230: expected not below 0"),
+        ("energy,site=home,meter=grid,role=grid active_import=-1", "active_import is -1"),
+        ("power,site=home,meter=grid,role=grid voltage=-1", "power.voltage is -1"),
+        ("power_1m,site=home,meter=grid,role=grid voltage_min=-1", "voltage_min is -1"),
+    ],
+)
+def test_import_refuses_what_no_meter_can_have_measured(
+    shell: Shell, store: Buffer, tmp_path: Path, line: str, reason: str
+) -> None:
+    file = tmp_path / "odd.lp"
+    file.write_text(f"{_QUARTER}import=-0.02,coverage=1 1700000100000\n{line} 1700001000000\n")
+    found = shell.json("import", str(file), code=1)
+    assert found["points"] == 0
+    (bad,) = found["bad"]
+    assert bad.startswith("line 2: ")
+    assert reason in bad
+
+
 def test_without_a_server_nothing_can_be_delivered(shell: Shell) -> None:
     with pytest.raises(ConfigError, match="buffer is the store"):
         shell("backfill")

@@ -18,7 +18,7 @@ from logger.domain.timespan import TimeSpan
 from logger.points.line import Point
 from logger.report.frequency import tallies
 from logger.report.influx import InfluxSource
-from logger.report.source import Bands, BufferSource, Source, Tags, Tally
+from logger.report.source import Bands, BufferSource, Source, Table, Tags, Tally
 from logger.store.database import Database
 from logger.store.query import StoredLines
 from tests.conftest import Target
@@ -188,6 +188,11 @@ class Watched:
         self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
     ) -> Iterator[Point]:
         return self._source.read(measurement, spans, tags, fields)
+
+    def tables(
+        self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
+    ) -> Iterator[Table]:
+        return self._source.tables(measurement, spans, tags, fields)
 
     def tally(
         self,

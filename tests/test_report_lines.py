@@ -99,7 +99,8 @@ def test_every_row_that_touches_a_stretch_is_found(
     spans = list(zip(edges[::2], edges[1::2], strict=False))
     stored = StoredLines(path)
     for measurement in ("quality_frequency", "quality_voltage"):
-        found = [line for line in stored(measurement, spans) if line.startswith(measurement)]
+        texts = "\n".join(stored(measurement, spans)).split("\n")
+        found = [line for line in texts if line.startswith(measurement)]
         touching = {
             f"{measurement},n={number} v=1 5"
             for number, (at, long) in enumerate(rows)

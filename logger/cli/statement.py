@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # So many parts that are estimated or missing are named on a terminal.
 _PARTS = 5
+_AT_ONCE = 8  # meters: what is stored of them is read once for all
 
 
 def statement(
@@ -56,6 +57,7 @@ def statement(
     from logger.report import daychain, statementpage, stored
     from logger.report.bounds import bounds
     from logger.report.calendar import By, touched
+    from logger.report.once import SharedSource
     from logger.report.statement import NOTE
     from logger.report.statement import statement as made
 
@@ -78,10 +80,14 @@ def statement(
     spots = stored.spots(loaded)
     with source(loaded, from_buffer) as points:
         most = bounds(points, span, models, loaded.counters.margin)
-        every = [
-            made(points, shown, name, centres.get(name), loaded.prices, zone, most, spots)
-            for name in names
-        ]
+        every = []
+        for place in range(0, len(names), _AT_ONCE):
+            some = names[place : place + _AT_ONCE]
+            own = SharedSource(points, some)
+            every += [
+                made(own, shown, name, centres.get(name), loaded.prices, zone, most, spots)
+                for name in some
+            ]
         found = [one for one in every if one is not None]
         known_meters(config, loaded, meter, {one.meter for one in found})
         kept = daychain.Kept.ALL if points.shared else daychain.Kept.NEWEST

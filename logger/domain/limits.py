@@ -20,9 +20,12 @@ FREQUENCY_SHARES = (0.995, 1.0)
 VOLTAGE_WINDOW_MS = 600_000
 FREQUENCY_WINDOW_MS = 10_000
 QUARTER_MS = 900_000
+QUARTER_WINDOWS = QUARTER_MS // FREQUENCY_WINDOW_MS  # of the frequency in a quarter hour
 DEMAND_STEP_MS = 10_000  # the demand of the quarter hour that runs is told once in these
 # A counter read so soon after a border (of a quarter hour, a day, ...) is the one at it.
 BORDER_MS = 90_000
+# By how much a counter, kWh, may fall by its last digits alone; large ones by more.
+LAST_DIGITS_KWH = 0.02
 VALID_SHARE = 0.8  # of the planned samples, for a window to count
 
 NO_MAINS_V = 20.0  # a phase below this is not connected

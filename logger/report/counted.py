@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from logger.derive.registers import float32_step, passed_maximum
+from logger.domain.limits import LAST_DIGITS_KWH
 from logger.domain.timespan import TimeSpan
 
 _ZERO = Decimal(0)
@@ -21,7 +22,7 @@ _DIP = 3
 # Without an event a jump is no energy only above what the amps allow in a day more: the
 # times of readings around a step of the clock say little.
 _ROOM_MS = 86_400_000
-_NOISE = Decimal("0.02")
+_NOISE = Decimal(str(LAST_DIGITS_KWH))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import NamedTuple
 
 from logger.domain.limits import FREQUENCY_BANDS, QUARTER_MS
 from logger.domain.timespan import TimeSpan, merged
-from logger.points.line import Point
-from logger.report.source import Bands, Source, Tags, Tally
+from logger.report.source import Bands, Source, Table, Tags, Tally
 
 _WINDOWS, _QUARTERS = "quality_frequency", "quality_frequency_15m"
 _FIELDS = ("windows", "valid", "normal", "wide", "min", "max", "whole")
-_NAMES = frozenset(_FIELDS)
 
 _BANDS: Bands = {("",): FREQUENCY_BANDS}
 
@@ -34,15 +32,12 @@ class _Sums(NamedTuple):
     low: float
     high: float
 
-    def plus(self, other: _Sums) -> _Sums:
-        """Return the sums of both."""
-        return _Sums(
-            self.windows + other.windows,
-            self.valid + other.valid,
-            tuple(map(add, self.within, other.within)),
-            min(self.low, other.low),
-            max(self.high, other.high),
-        )
+
+def _together(parts: Sequence[_Sums]) -> _Sums:
+    """Return the sums of all of `parts`."""
+    windows, valid, within, low, high = zip(*parts, strict=True)
+    bands = tuple(map(sum, zip(*within, strict=True)))
+    return _Sums(sum(windows), sum(valid), bands, min(low), max(high))
 
 
 _NOTHING = _Sums(0, 0, (0, 0), 0.0, 0.0)
@@ -52,7 +47,7 @@ def tallies(source: Source, spans: Sequence[TimeSpan], tags: Tags) -> list[Tally
     """Return the tallies of frequency windows with `FREQUENCY_BANDS`, for each span and series."""
     ordered = sorted(spans)
     starts = [start for start, _ in ordered]
-    quarters = _quarters(source.read(_QUARTERS, ordered, tags, _FIELDS), ordered)
+    quarters = _quarters(source.tables(_QUARTERS, ordered, tags, _FIELDS), ordered)
     known = {start for own in quarters.values() for start in own}
     lacking = list(_lacking(quarters, known, ordered, tags))
     counted = [
@@ -62,20 +57,19 @@ def tallies(source: Source, spans: Sequence[TimeSpan], tags: Tags) -> list[Tally
         # Another logger of the site may be of a version that makes no quarters.
         others = sorted({meter for meter, _ in quarters})
         counted += source.tally(_WINDOWS, _spans(known, ordered), tags, _BANDS, others)
-    parts = [
-        (start, series, sums) for series, own in quarters.items() for start, sums in own.items()
-    ] + [
-        (
-            part.span[0],
-            (part.tags["meter"], part.tags.get("role", "")),
-            _Sums(part.windows, part.valid, part.within, part.low, part.high),
-        )
-        for part in counted
-    ]
     found: dict[tuple[int, _Series], _Sums] = {}
-    for start, series, sums in parts:
-        key = (bisect_right(starts, start) - 1, series)
-        found[key] = found[key].plus(sums) if key in found else sums
+    for series, own in quarters.items():
+        by_span: dict[int, list[_Sums]] = {}
+        for start, sums in own.items():
+            by_span.setdefault(bisect_right(starts, start) - 1, []).append(sums)
+        found |= {(place, series): _together(some) for place, some in by_span.items()}
+    for part in counted:
+        key = (
+            bisect_right(starts, part.span[0]) - 1,
+            (part.tags["meter"], part.tags.get("role", "")),
+        )
+        sums = _Sums(part.windows, part.valid, part.within, part.low, part.high)
+        found[key] = _together([found[key], sums]) if key in found else sums
     return [
         Tally(ordered[place], {"meter": meter, "role": role}, *sums)
         for (place, (meter, role)), sums in sorted(found.items(), key=itemgetter(0))
@@ -83,29 +77,31 @@ def tallies(source: Source, spans: Sequence[TimeSpan], tags: Tags) -> list[Tally
 
 
 def _quarters(
-    points: Iterable[Point], spans: Sequence[TimeSpan]
+    tables: Iterable[Table], spans: Sequence[TimeSpan]
 ) -> dict[_Series, dict[int, _Sums]]:
     """Return the quarters that stand for their windows, by series and beginning."""
     starts = [start for start, _ in spans]
     found: dict[_Series, dict[int, _Sums]] = {}
     unsure: set[tuple[_Series, int]] = set()
-    for point in points:
-        if not {"meter", "role"} <= point.tags.keys():
+    for table in tables:
+        if not {"meter", "role"} <= table.tags.keys():
             continue
-        series, counts = (point.tags["meter"], point.tags["role"]), point.fields
+        series = (table.tags["meter"], table.tags["role"])
         own = found.setdefault(series, {})
-        start = point.time_ms - point.time_ms % QUARTER_MS
-        begin, end = spans[bisect_right(starts, point.time_ms) - 1]
-        whole = counts.get("whole") and begin <= start and start + QUARTER_MS <= end
-        if start in own or not whole or not counts.keys() >= _NAMES:
-            own[start] = _NOTHING
-            unsure.add((series, start))
-            continue
-        own[start] = _Sums(
-            int(counts["windows"]), int(counts["valid"]),
-            (int(counts["normal"]), int(counts["wide"])),
-            float(counts["min"]), float(counts["max"]),
-        )  # fmt: skip
+        lacking = [None] * len(table.times)
+        columns = (table.columns.get(name, lacking) for name in _FIELDS)
+        for at_ms, *fields in zip(table.times, *columns, strict=True):
+            start = at_ms - at_ms % QUARTER_MS
+            begin, end = spans[bisect_right(starts, at_ms) - 1]
+            inside = begin <= start and start + QUARTER_MS <= end
+            if start in own or not inside or not fields[-1] or None in fields:
+                own[start] = _NOTHING
+                unsure.add((series, start))
+                continue
+            windows, valid, normal, wide, low, high, _ = fields
+            own[start] = _Sums(
+                int(windows), int(valid), (int(normal), int(wide)), float(low), float(high)
+            )
     for series, start in unsure:
         del found[series][start]
     return found

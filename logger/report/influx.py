@@ -19,7 +19,7 @@ from logger.influx.bounded import Patience
 from logger.influx.http import Http, authorization
 from logger.influx.redirect import advice
 from logger.points.line import FieldValue, Point
-from logger.report.source import Bands, Tags, Tally
+from logger.report.source import Bands, Table, Tags, Tally
 from logger.texts import mask
 
 _BATCH = 200  # statements in one request
@@ -75,6 +75,26 @@ class InfluxSource:
                         if value is not None and name != "time"
                     }
                     yield Point(measurement, own, values, int(row[0]))
+
+    def tables(
+        self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
+    ) -> Iterator[Table]:
+        """Yield the points; see `Source`. Raises ReportError when it cannot be asked."""
+        known = MEASUREMENTS[measurement].fields
+        chosen = ", ".join(_name(field) for field in fields or known)
+        statements = (
+            _select(chosen, measurement, self._where(span, tags), "*") for span in merged(spans)
+        )
+        with self._understood():
+            for _, series in self._ask(statements):
+                own = {key: value for key, value in series.get("tags", {}).items() if value}
+                rows = zip(*series["values"], strict=True)
+                found = dict(zip(series["columns"], map(list, rows), strict=True))
+                times = list(map(int, found.pop("time")))
+                for name, values in found.items():
+                    if name in known and known[name].kind is FieldType.FLOAT:
+                        found[name] = [None if v is None else float(v) for v in values]
+                yield Table(own, times, found)
 
     def tally(
         self,

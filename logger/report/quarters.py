@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from typing import NamedTuple
 
 from logger.domain.limits import QUARTER_MS
 from logger.domain.quantity import DRAWN_IN
 from logger.domain.timespan import TimeSpan
-from logger.points.line import FieldValue, Point
-from logger.report.source import Source, Tags
+from logger.report.source import Source, Table, Tags
 
 _NEEDED = ("import", "export", "import_netted", "coverage", "sure")
-_FIELDS = (*_NEEDED, *DRAWN_IN.values())
+_TARIFFS = {field: tariff for tariff, field in DRAWN_IN.items()}
+_FIELDS = (*_NEEDED, *_TARIFFS)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,8 +25,7 @@ class Owner:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class QuarterHour:
+class QuarterHour(NamedTuple):
     """What a meter counted in a quarter hour, kWh; see `energy_15m` in the data model."""
 
     drawn: float
@@ -58,37 +59,63 @@ def quarter_hours(source: Source, span: TimeSpan, tags: Tags) -> dict[Owner, Qua
     not sure; its coverage may be above 1.
     """
     # As in InfluxDB the last point of a time counts.
-    points = {
-        (Owner(point.tags["meter"], point.tags["role"]), point.time_ms): point
-        for point in source.read("energy_15m", [span], tags, _FIELDS)
-        if {"meter", "role"} <= point.tags.keys() and point.fields.keys() >= set(_NEEDED)
-    }
-    parts: dict[Owner, dict[int, list[Point]]] = {}
-    for (owner, at_ms), point in points.items():
-        parts.setdefault(owner, {}).setdefault(at_ms - at_ms % QUARTER_MS, []).append(point)
-    return {
-        owner: {start: _joined(own) for start, own in sorted(quarters.items())}
-        for owner, quarters in sorted(parts.items())
-    }
+    found: dict[Owner, dict[int, QuarterHour]] = {}
+    for table in source.tables("energy_15m", [span], tags, _FIELDS):
+        if {"meter", "role"} <= table.tags.keys() and table.columns.keys() >= set(_NEEDED):
+            own = found.setdefault(Owner(table.tags["meter"], table.tags["role"]), {})
+            own.update(_read(table))
+    return {owner: _in_order(own) for owner, own in sorted(found.items()) if own}
 
 
-def _joined(parts: Sequence[Point]) -> QuarterHour:
-    fields = parts[0].fields if len(parts) == 1 else _sum(part.fields for part in parts)
+def _read(table: Table) -> Iterator[tuple[int, QuarterHour]]:
+    """Yield the quarter hours of a table that have all they need, with their times."""
+    columns = table.columns
+    names = [name for name in _TARIFFS if name in columns]
+    rows = zip(*(columns[name] for name in names), strict=True) if names else repeat(())
+    needed = zip(*(columns[name] for name in _NEEDED), strict=True)
+    for at_ms, fields, tariffs in zip(table.times, needed, rows, strict=False):
+        if None in fields:
+            continue
+        drawn, fed, netted, coverage, sure = fields
+        by_tariff = {
+            _TARIFFS[name]: float(value)
+            for name, value in zip(names, tariffs, strict=True)
+            if value is not None
+        }
+        yield (
+            at_ms,
+            QuarterHour(
+                float(drawn), float(fed), float(netted),
+                by_tariff, float(coverage), bool(sure),
+            ),
+        )  # fmt: skip
+
+
+def _in_order(own: Mapping[int, QuarterHour]) -> dict[int, QuarterHour]:
+    """Return the quarter hours by their beginning."""
+    found: dict[int, QuarterHour] = {}
+    parts: dict[int, list[QuarterHour]] = {}
+    for at_ms, quarter in own.items():
+        start = at_ms - at_ms % QUARTER_MS
+        if start in found:
+            parts.setdefault(start, [found[start]]).append(quarter)
+        else:
+            found[start] = quarter
+    for start, several in parts.items():
+        found[start] = _sum(several)
+    return dict(sorted(found.items()))
+
+
+def _sum(parts: Sequence[QuarterHour]) -> QuarterHour:
+    tariffs: dict[str, float] = {}
+    for part in parts:
+        for tariff, value in part.tariffs.items():
+            tariffs[tariff] = tariffs.get(tariff, 0.0) + value
     return QuarterHour(
-        drawn=float(fields["import"]),
-        fed=float(fields["export"]),
-        drawn_netted=float(fields["import_netted"]),
-        tariffs={
-            tariff: float(fields[name]) for tariff, name in DRAWN_IN.items() if name in fields
-        },
-        coverage=float(fields["coverage"]),
-        sure=bool(fields["sure"]) and len(parts) == 1,
+        drawn=sum(part.drawn for part in parts),
+        fed=sum(part.fed for part in parts),
+        drawn_netted=sum(part.drawn_netted for part in parts),
+        tariffs=dict(sorted(tariffs.items())),
+        coverage=sum(part.coverage for part in parts),
+        sure=False,
     )
-
-
-def _sum(parts: Iterable[Mapping[str, FieldValue]]) -> Mapping[str, FieldValue]:
-    found: dict[str, FieldValue] = {}
-    for fields in parts:
-        for name, value in fields.items():
-            found[name] = float(found.get(name, 0.0)) + float(value)
-    return found

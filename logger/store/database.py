@@ -128,12 +128,13 @@ class Database:
         with mapped(self.path), contextlib.closing(self._connection.execute(sql, values)) as cursor:
             yield from cursor
 
-    def named(
-        self, sql: str, values: Mapping[str, object]
-    ) -> Generator[tuple[Any, ...], None, None]:
-        """As `stream`, with values by name."""
+    def batches(
+        self, sql: str, values: Mapping[str, object], size: int
+    ) -> Generator[list[tuple[Any, ...]], None, None]:
+        """Yield the rows of a query, `size` at a time, with values by name."""
         with mapped(self.path), contextlib.closing(self._connection.execute(sql, values)) as cursor:
-            yield from cursor
+            while found := cursor.fetchmany(size):
+                yield found
 
     def run(self, sql: str, *values: object) -> int:
         """Run a statement and return how many rows it changed."""

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from logger.domain.datamodel import Lane
 from logger.domain.timespan import TimeSpan
-from logger.points.split import stamp_of
 from logger.store import recent
 from logger.store.database import Database
-from logger.store.rows import COLUMNS, RowState, as_row
+from logger.store.pack import unpack
+from logger.store.rows import RowState, row_checksum
 from logger.store.schema import SELDOM
 
-# Searching the text in SQL spares taking most rows apart. Of the marks each byte stands for
-# a cell of time in which a row may begin; a row longer than a cell is always taken.
+_BETWEEN = "last_ms >= :start AND first_ms < :end"
+# Of the marks each byte stands for a cell of time: 1 if it touches what is sought. Most rows
+# of other times are found out by these, without a look at their text.
+_MARKED = (
+    f"{_BETWEEN} AND instr(substr(:marks, "
+    "(max(first_ms, :start) - :start) / :cell + 1, (last_ms - first_ms) / :cell + 2), x'01') > 0"
+)
+_CELL_MS = 60_000
+_CELLS = 1_000_000  # at most
+_COLUMNS = "id, points, first_ms, last_ms, crc, body"
 _ROWS = (
-    f"SELECT {COLUMNS} FROM rows WHERE lane = :lane AND state <> :aside "  # noqa: S608
-    "AND last_ms >= :start AND first_ms < :end AND (last_ms - first_ms >= :cell "
-    "OR substr(:marks, (first_ms - :base) / :cell + 1, 1) = x'01') "
+    f"SELECT {_COLUMNS} FROM rows WHERE lane = 'main' AND state <> :aside AND {{}} "  # noqa: S608
     "AND (typeof(body) = 'blob' OR instr(body, :head) > 0)"
 )
-_CELL_MS = 900_000
-_CELLS = 1_000_000  # at most
-_TIMES = "SELECT id, first_ms, last_ms FROM rows WHERE {} AND last_ms >= ? AND first_ms < ?"
-_ALL_OF = (
-    f"SELECT {COLUMNS} FROM rows WHERE {{}} AND last_ms >= ? AND first_ms < ? "  # noqa: S608
-    "AND state <> ? AND (typeof(body) = 'blob' OR instr(body, ?) > 0) ORDER BY id"
-)
+_SOUGHT = "SELECT id FROM rows WHERE {} AND {}"
 _CHOSEN = (
-    f"SELECT {COLUMNS} FROM rows WHERE id IN (SELECT value FROM json_each(?)) "  # noqa: S608
+    f"SELECT {_COLUMNS} FROM rows WHERE id IN (SELECT value FROM json_each(?)) "  # noqa: S608
     "AND state <> ? AND (typeof(body) = 'blob' OR instr(body, ?) > 0) ORDER BY id"
 )
-_BATCH = 1000
+_BATCH = 1000  # rows
+
+# A row as it is read: `_COLUMNS`.
+_Row = tuple[int, int, int, int, int, str | bytes]
 
 
 class StoredLines:
@@ -50,94 +53,75 @@ class StoredLines:
         self.damaged = 0
 
     def __call__(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[str]:
-        """Yield the lines of all rows with `measurement` that touch one of `spans`, which
-        are in order; maybe of others. Those that were stored later come later."""
+        """Yield texts of lines with all of `measurement` that lie in one of `spans`, which
+        are in order; maybe others, too. Those that were stored later come later."""
         if not spans:
             return
-        find = self._seldom if measurement in SELDOM else self._often
         head = f"{measurement},"
         ends = [end for _, end in spans]
+        lines = re.compile(f"^{re.escape(head)}.*$", re.MULTILINE)
+        find = self._seldom if measurement in SELDOM else self._often
         with recent.view(self._database) as on_top:
-            for values in find(measurement, spans):
-                packed = isinstance(values[6], bytes)
-                if packed and not _touches(spans, ends, values[3], values[4]):
-                    continue
-                row = as_row(values)
-                if not row.intact:
-                    self.damaged += 1
-                elif packed:  # most of it is of other times
-                    yield from _of(row.lines, head, spans, ends)
-                else:
-                    yield from row.lines
+            for rows in find(measurement, spans):
+                texts: list[str] = []
+                for number, points, first_ms, last_ms, crc, body in rows:
+                    packed = isinstance(body, bytes)
+                    if packed and not _touches(spans, ends, first_ms, last_ms):
+                        continue
+                    if crc != row_checksum(number, Lane.MAIN, points, first_ms, last_ms, body):
+                        self.damaged += 1
+                    elif isinstance(body, str):
+                        texts.append(body)
+                    elif head in (text := self._unpacked(body)):  # as a rule it is not
+                        texts += lines.findall(text)
+                if texts:
+                    yield "\n".join(texts)
             for row in on_top.rows(Lane.MAIN):
                 if head in row.body and _touches(spans, ends, row.first_ms, row.last_ms):
-                    yield from row.lines
+                    yield row.body
 
-    def _often(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[tuple[Any, ...]]:
+    def _unpacked(self, body: bytes) -> str:
+        try:
+            return unpack(body)
+        except ValueError:
+            self.damaged += 1
+            return ""
+
+    def _often(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[Sequence[_Row]]:
         """Yield rows out of all of the file, read through once."""
-        start, end = spans[0][0], spans[-1][1]
-        cell = max(_CELL_MS, (end - start) // _CELLS)
-        base = start - start % cell - cell
-        values = {
-            "lane": Lane.MAIN.value,
-            "aside": int(RowState.SET_ASIDE),
-            "start": start,
-            "end": end,
-            "cell": cell,
-            "base": base,
-            "marks": _marks(spans, base, cell),
-            "head": f"{measurement},",
-        }
-        yield from self._database.named(_ROWS, values)
+        where, values = _where(spans)
+        values |= {"aside": int(RowState.SET_ASIDE), "head": f"{measurement},"}
+        yield from self._database.batches(_ROWS.format(where), values, _BATCH)
 
-    def _seldom(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[tuple[Any, ...]]:
+    def _seldom(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[Sequence[_Row]]:
         """Yield rows that an index names; a file of an older version is read through."""
-        aside, head = int(RowState.SET_ASIDE), f"{measurement},"
-        if len(spans) == 1:
-            sql = _ALL_OF.format(SELDOM[measurement])
-            yield from self._database.stream(sql, *spans[0], aside, head)
-            return
-        ends = [end for _, end in spans]
-        sql = _TIMES.format(SELDOM[measurement])
-        wanted = []
-        for number, first_ms, last_ms in self._database.stream(sql, spans[0][0], ends[-1]):
-            if _touches(spans, ends, first_ms, last_ms):
-                wanted.append(number)
-        for numbers in _batches(sorted(wanted)):
-            yield from self._database.stream(_CHOSEN, json.dumps(numbers), aside, head)
+        where, values = _where(spans)
+        sought = _SOUGHT.format(SELDOM[measurement], where)
+        found = self._database.batches(sought, values, _BATCH)
+        wanted = sorted(number for batch in found for (number,) in batch)
+        for start in range(0, len(wanted), _BATCH):
+            numbers = json.dumps(wanted[start : start + _BATCH])
+            yield self._database.rows(_CHOSEN, numbers, int(RowState.SET_ASIDE), f"{measurement},")
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
 
-def _marks(spans: Sequence[TimeSpan], base: int, cell: int) -> bytes:
-    """Return a byte for each cell from `base` on: 1 if a row that begins there may reach
-    one of `spans`, being no longer than a cell."""
-    marks = bytearray((spans[-1][1] - base) // cell + 1)
-    for start, end in spans:
-        first, last = (start - base) // cell - 1, (end - 1 - base) // cell
+def _where(spans: Sequence[TimeSpan]) -> tuple[str, dict[str, object]]:
+    """Return the condition on the times of a row that may reach one of `spans`, and its values."""
+    start, end = spans[0][0], spans[-1][1]
+    if len(spans) == 1:
+        return _BETWEEN, {"start": start, "end": end}
+    cell = max(_CELL_MS, (end - start) // _CELLS)
+    marks = bytearray((end - start) // cell + 1)
+    for begin, until in spans:
+        first, last = (begin - start) // cell, (until - 1 - start) // cell
         marks[first : last + 1] = b"\1" * (last + 1 - first)
-    return bytes(marks)
+    return _MARKED, {"start": start, "end": end, "cell": cell, "marks": bytes(marks)}
 
 
 def _touches(spans: Sequence[TimeSpan], ends: Sequence[int], first_ms: int, last_ms: int) -> bool:
     """Return whether something between two times may lie in one of `spans`."""
     place = bisect_right(ends, first_ms)  # the first span that ends after it
     return place < len(spans) and spans[place][0] <= last_ms
-
-
-def _of(
-    lines: Sequence[str], head: str, spans: Sequence[TimeSpan], ends: Sequence[int]
-) -> Iterator[str]:
-    """Yield the lines that begin with `head` and lie in one of `spans`."""
-    for line in lines:
-        if line.startswith(head):
-            stamp = stamp_of(line)
-            if _touches(spans, ends, stamp, stamp):
-                yield line
-
-
-def _batches(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
-    for start in range(0, len(numbers), _BATCH):
-        yield numbers[start : start + _BATCH]

@@ -154,8 +154,12 @@ def _check(text: str, precision: str) -> Point:
     if known is not None:
         for name, value in point.fields.items():
             field = known.fields.get(name)
-            if field is not None and not _fits(value, field.kind):
+            if field is None:
+                continue
+            if not _fits(value, field.kind):
                 raise ValueError(f"{point.measurement}.{name} has to be {field.kind.value}")
+            if not isinstance(value, str) and not field.holds(value):
+                raise ValueError(f"{point.measurement}.{name} is {value:g}: expected {field.range}")
     if point.measurement in _REPORTED and (lacking := _TAGS - point.tags.keys()):
         raise ValueError(f"{point.measurement} without {' and '.join(sorted(lacking))}")
     point.line()  # raises for names that line protocol cannot hold
