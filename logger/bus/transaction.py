@@ -50,8 +50,9 @@ class Bus:
         self._reopening = Reopening(config.name, config.port, config.reopen_after, clock)
         self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
         self._late = False  # whether an answer to an earlier question came with the last one
-        traffic = Traffic(config.name, told=config.shared)
-        self.sharing = Sharing(traffic, Repeats(config.name), self._read, self._listen, clock)
+        traffic, repeats = Traffic(config.name, told=config.shared), Repeats(config.name)
+        line = (self._read, self._listen, self._port.wait)
+        self.sharing = Sharing(traffic, repeats, *line, clock)
 
     @property
     def name(self) -> str:

@@ -105,7 +105,8 @@ class App:
         health = Task(_HEALTH, _HEALTH, config.intervals.slow, self._report)
         self.schedule = Schedule([*self._read_tasks(), health])
         for one in self.buses:
-            one.sharing.watch.wanted = self.schedule.when_idle(one.name, one.sharing.watch.go_on)
+            watch = one.sharing.watch
+            watch.wanted, watch.bell = self.schedule.when_idle(one.name, watch.go_on)
         self.delivery = outputs.delivery_of(config, self.buffer, self.clock.now_ms)
         self._server_time = outputs.server_time_of(config, self.clock, machine)
         self.overview = Overview(

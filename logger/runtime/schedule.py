@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from logger.runtime.bell import Bell
 from logger.runtime.scheduler import BackgroundScheduler, BaseExecutor, BaseTrigger
 from logger.runtime.task import EPOCH, Task
 
@@ -61,6 +62,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.idle: Callable[[], None] | None = None  # done when nothing waits
+        self.bell: Bell | None = None  # rings while anything waits, for who listens to a line
         self.doing = ""  # the name of the running task
         # Monotonic: when the last turn came, and when this thread last had or ended one.
         self.came = self._moved = 0.0
@@ -99,7 +101,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
             self._stopping = True
             self._queue.clear()
             self._due.clear()
-            self._wakeup.notify()
+            self._tell()
         if wait and self._thread is not None:
             self._thread.join()
 
@@ -137,13 +139,19 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                 self._number += 1
                 heapq.heappush(self._queue, (_deadline(task, due), self._number, task))
             self._due[task.name] = due
-            self._wakeup.notify()
+            self._tell()
 
     def lend(self, run: Callable[[], None]) -> None:
         """Let `run` have the thread as soon as no task waits for it."""
         with self._wakeup:
             self._lent.append(run)
-            self._wakeup.notify()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say to the thread that something waits for it, whatever it is doing."""
+        self._wakeup.notify()
+        if self.bell is not None:
+            self.bell.ring()
 
     def _work(self) -> None:
         while True:
@@ -159,6 +167,8 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                 else:
                     self.doing, run = _LENT, self._lent.popleft()
                 self._moved = time.monotonic()
+                if self.bell is not None and not self.wanted:
+                    self.bell.hush()
             try:
                 run()
                 if self.idle is not None and not self.wanted:
@@ -216,14 +226,14 @@ class Schedule:
         """Let `run` have the thread of a worker when none of its tasks waits."""
         self._workers[name].lend(run)
 
-    def when_idle(self, bus: str, do: Callable[[], None]) -> Callable[[], bool]:
+    def when_idle(self, bus: str, do: Callable[[], None]) -> tuple[Callable[[], bool], int]:
         """Let the worker of `bus` do something behind each turn, if nothing waits for it.
 
-        Returns what tells whether anything waits.
+        Returns what tells whether anything waits, and a file that can be read while it does.
         """
         worker = self._workers[f"bus {bus}"]
-        worker.idle = do
-        return lambda: worker.wanted
+        worker.idle, worker.bell = do, Bell()
+        return lambda: worker.wanted, worker.bell.fileno()
 
     def doing(self, name: str) -> str:
         """Return the name of the task that a worker is doing, "" if none."""
