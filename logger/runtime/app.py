@@ -187,11 +187,11 @@ class App:
         self._prices.refresh(self.clock.now_ms())
         self.intake.open(found.stamped_ms, found.parked)
         self.overview.begin()
+        self.schedule.start()  # first: a thread of the delivery begins with loading libraries
         if self.delivery is not None:
             self.delivery.start()
         for service in self._services.values():
             service.start()
-        self.schedule.start()
         self._watch.begin()
         if self.delivery is None:
             what = until_full(found.days_left, found.bytes_per_day, found.max_size)
