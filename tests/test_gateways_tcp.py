@@ -162,6 +162,9 @@ class _Pieces:
     def in_waiting(self) -> int:
         return len(self.pieces[0]) if self.pieces else 0
 
+    def fileno(self) -> int:
+        raise OSError("no file")
+
     def read(self, size: int) -> bytes:
         return self.pieces.pop(0) if self.pieces else b""
 

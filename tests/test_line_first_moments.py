@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,14 @@ from logger.meter.reading import Reading
 from logger.meter.session import MeterReader
 from logger.models import Job, load
 from logger.models.plan import Block, plans
+from logger.runtime.bell import Bell
+from logger.runtime.schedule import Schedule
+from logger.runtime.task import Task
 from tests.configs import configuration
 from tests.gateways import asked
 from tests.lines import ScriptedLine, answer_to, bus_config, meter_config
 from tests.readers import NOW, NOW_MS, Clock, fixed_meter, truth
+from tests.running import PATIENCE_S, wait_until
 
 METER = fixed_meter("pro380")
 RIGHT = truth(METER)
@@ -181,16 +186,54 @@ def test_nothing_is_listened_to_while_a_job_waits_for_the_line() -> None:
         assert len(line.requests) == 3
 
 
+def test_a_quiet_line_wakes_nobody_until_something_waits_for_it() -> None:
+    """What would be heard is waited for, not looked for again and again."""
+    looks, heard, done = 0, list[bool](), threading.Event()
+
+    def script(request: bytes) -> Iterator[bytes | float]:
+        yield 0.2  # so long, and more, it is listened to behind the answer
+        yield ours(request)
+
+    with ScriptedLine(script) as line:
+        reader = line_of(line)
+        watch = reader._bus.sharing.watch
+        bell = Bell()
+        schedule = Schedule(
+            [Task("far", "bus line", 1e9, lambda _due: None)],
+            {"bus line": lambda: heard.append(watch.listen_on(1e6))},
+            {"bus line": bell},
+        )
+
+        def wanted() -> bool:
+            nonlocal looks
+            looks += 1
+            return schedule.wanted("bus line")
+
+        watch.wanted, watch.bell = wanted, bell.fileno()
+        assert reader.read(Job.FAST, NOW_MS).values
+        assert looks <= 2
+        looks = 0
+        schedule.start()
+        schedule.lend("bus line", lambda: None)
+        wait_until(lambda: looks > 0)
+        schedule.lend("bus line", done.set)  # the line is listened to for days
+        assert done.wait(PATIENCE_S)
+        schedule.stop(PATIENCE_S)
+        reader._bus.close()
+    assert heard[0] is False
+
+
 def test_the_time_of_a_job_is_without_what_was_listened_for() -> None:
     clock = Clock()
 
-    def listen(quiet_s: float, _at_most_s: float) -> None:
-        clock.now += quiet_s
+    def wait(seconds: float, _bell: int | None) -> bool:
+        clock.now += seconds
+        return False
 
     with ScriptedLine(lambda request: [ours(request)]) as line:
         reader = line_of(line, clock=clock)
         watch = reader._bus.sharing.watch
-        watch.wanted, watch._listen = lambda: False, listen
+        watch.wanted, watch._wait = lambda: False, wait
         reading = reader.read(Job.FAST, NOW_MS)
         reader._bus.close()
     assert reading.values

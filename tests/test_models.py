@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from logger.cli.models import models
 from logger.domain.datamodel import FIELDS
 from logger.domain.errors import ModelError
-from logger.models import Job, Model, Register, available, load_file
+from logger.models import Job, Model, Register, available, load_file, told_by_product
 from logger.models import load as load_model
 from logger.models.decode import value_of
 
@@ -254,6 +254,12 @@ def _file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_models_with_a_product_code_are_known_without_loading_their_rows() -> None:
+    have = {name for name in available() if (guard := load_model(name).guard) and guard.prefix}
+    assert set(told_by_product()) == have
+    assert have
 
 
 def test_own_model_is_found_before_a_bundled_one(tmp_path: Path) -> None:

@@ -15,14 +15,16 @@ __all__ = ["Bus", "BusStats", "MbusBus", "UnreadableError", "bus_of"]
 WATCH_S = 1.25
 
 
-def bus_of(config: BusConfig, wanted: Callable[[], bool] | None = None) -> Bus:
+def bus_of(
+    config: BusConfig, wanted: Callable[[], bool] | None = None, bell: int | None = None
+) -> Bus:
     """Return the line of `config`, by its protocol.
 
     `wanted` tells whether something waits for the line; None where jobs are done one after
-    the other.
+    the other. `bell` is a file that can be read meanwhile.
     """
     bus = MbusBus(config) if config.protocol == "mbus" else Bus(config)
-    bus.sharing.watch.wanted = wanted
+    bus.sharing.watch.wanted, bus.sharing.watch.bell = wanted, bell
     if config.protocol == "mbus":
         return bus
     if config.network is None or config.network.scheme != "tcp":  # whose answers are numbered

@@ -98,6 +98,10 @@ class Mbap:
             self._take(self._wire.read(waiting))
         return len(self._frames)
 
+    def fileno(self) -> int:
+        """Return the file that can be read when something comes."""
+        return self._wire.fileno()
+
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes of answers, in RTU form."""
         if not self._frames:

@@ -1,4 +1,4 @@
-"""The byte side of a bus: opening, draining, reading whole frames, local echo.
+"""The byte side of a bus: draining, reading whole frames, local echo.
 
 Beneath it is a `Wire`: a serial port, or a connection on the network. To minimalmodbus a
 `Port` looks like a serial port; it differs from one in handing over nothing but the answer
@@ -7,55 +7,36 @@ to the request: echo, noise, and answers to other questions stay here.
 
 from __future__ import annotations
 
-import errno
-import logging
-import termios
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from logger.bus import hints
 from logger.bus.belated import Belated
+from logger.bus.connection import FAULTS, SLICE_S, Connection
 from logger.bus.device import send
 from logger.bus.echo import Echo
 from logger.bus.elapsed import elapsed
-from logger.bus.faults import explain
 from logger.bus.frames import HEARTBEAT, Heard, Unsolicited, lacking, overheard, search
 from logger.bus.mbap import Mbap, told_foreign, told_late
-from logger.bus.opening import open_wire
-from logger.bus.rivals import Rivals
-from logger.bus.sockets import listener
-from logger.bus.units import Units
 from logger.bus.waiting import Waiting
-from logger.bus.wire import Wire
 from logger.config import Bus as BusConfig
 from logger.domain.errors import PortError
 
-log = logging.getLogger(__name__)
-
-_SLICE_S = 0.05  # how long one look at the port lasts at most
 # A frame is over when nothing came for this long. The standard says 1.5 characters,
 # but USB adapters and TCP gateways deliver a frame in pieces. Never more than `timeout`.
 _GAP_S = 0.25
 _HELD_UP_S = 0.5  # so much longer than its deadline a frame may take on a busy processor
 # 256 bytes of answer, its echo, a late answer before it; others may be busy.
 _LONGEST, _DRAINS, _LONGEST_DRAIN, _BUSY = 1024, 64, 65536, 8192
-_FAULTS = (OSError, termios.error)  # what ends a port; termios.error is no OSError
-_IDLE_S = 2.0  # a connection closed after so long without a question was so for being idle
 
 
-class Port:
+class Port(Connection):
     """A serial port or gateway that reads one Modbus RTU frame at a time."""
 
     def __init__(self, config: BusConfig) -> None:
+        super().__init__(config)
         self._config = config
-        self._place = config.network
-        self._listener = listener(self._place)
-        self.rivals = Rivals() if self._listener is None else self._listener.rivals
-        self.belated, self.units = Belated(config.name), Units()
-        self._wire: Wire | None = None
-        self._opened_at, self.heard = 0.0, False  # whether an answer ever came
-        self._by_hand: bool | None = None  # the level of RTS while sending, by our own hand
+        self.belated = Belated(config.name)
         self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
         # When the last answer was complete; how long it took if it outlasted its deadline.
@@ -68,86 +49,28 @@ class Port:
         self.unsolicited = self.asked = cast("tuple[Unsolicited, ...]", ())  # those of others
         self._tail, self._tail_at = b"", 0.0  # the begin of a frame of others, and when it came
 
-    @property
-    def port(self) -> str:
-        """The name minimalmodbus keeps the line's last activity under."""
-        return self._config.port
-
-    @property
-    def baudrate(self) -> int:
-        """The line's speed: the silence between frames follows."""
-        return self._config.baudrate
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the port is open."""
-        return self._wire is not None
-
-    def open(self, patience_s: float | None = None) -> None:
-        """Open the port; a gateway that connects to here is waited for `patience_s`, or the
-        bus's timeout. Raises PortError saying what to try."""
-        if self._wire is not None:
-            return
-        given = (self._config, self._listener, self.units, _SLICE_S)
-        try:
-            self._wire, self._by_hand = open_wire(*given, patience_s or self._config.timeout)
-        except (*_FAULTS, ValueError) as err:
-            raise explain(self._config, err) from err
-        self._opened_at = elapsed()
-
-    def close(self) -> None:
-        """Close the port; the next transaction opens it again."""
-        self.drop()
-        if self._listener is not None:
-            self._listener.close()
-
     def drop(self) -> None:
         """Close the connection, but go on waiting for a gateway that connects to here."""
-        wire, self._wire, self._tail = self._wire, None, b""
-        try:
-            if wire is not None:
-                wire.close()
-        except _FAULTS as err:  # it went away, which closes it too
-            log.debug("bus %s: closing %s: %s", self._config.name, self.port, err)
-
-    @property
-    def arrived(self) -> bool:
-        """Whether a gateway has connected to this machine and waits."""
-        return self._listener is not None and self._listener.arrived
-
-    @property
-    def gone(self) -> bool:
-        """Whether the connection was closed while nobody asked, or replaced by a newer."""
-        return self.arrived or bool(getattr(self._wire, "gone", False))
-
-    @property
-    def proven(self) -> bool:
-        """Whether a new connection may bring what a lost one did not: some gateways end one
-        that is idle, or after a few questions without an answer."""
-        return self._place is not None and (self.heard or elapsed() - self._opened_at > _IDLE_S)
+        super().drop()
+        self._tail = b""
 
     @property
     def strange(self) -> bytes:
         """What came and is no Modbus TCP where that was expected, or no whole frame."""
-        if isinstance(self._wire, Mbap):
-            return self._wire.junk + self._wire.begun
+        if isinstance(self.wire, Mbap):
+            return self.wire.junk + self.wire.begun
         return self._tail if self._tail[:2] == self.request[:2] else b""
-
-    @property
-    def speaks_rtu(self) -> bool:
-        """Whether RTU frames came where Modbus TCP was expected."""
-        return isinstance(self._wire, Mbap) and self._wire.rtu
 
     def reset_input_buffer(self) -> None:
         """Throw away what is left of earlier answers, but note whose they were."""
-        port, drained = self._opened(), b""
+        port, drained = self.opened(), b""
         try:
             for _ in range(_DRAINS):  # a line full of noise is never silent
                 if not (waiting := port.in_waiting):
                     break
                 drained += port.read(min(waiting, 4096))
-        except _FAULTS as err:
-            raise self._lost(err) from err
+        except FAULTS as err:
+            raise self.lost(err) from err
         self._take_note(drained)
 
     def _take_note(self, came: bytes) -> None:
@@ -159,14 +82,17 @@ class Port:
             self._tail_at = elapsed()
         elif elapsed() - self._tail_at > self._config.timeout:
             self._tail = b""  # its rest does not come any more
-        self.unsolicited = told_late(self._wire) + found.unsolicited
-        self.asked = found.asked + told_foreign(self._wire)
+        self.unsolicited = told_late(self.wire) + found.unsolicited
+        self.asked = found.asked + told_foreign(self.wire)
         self.belated.unsolicited(self.unsolicited, elapsed())
 
     def listen(self, quiet_s: float, at_most_s: float) -> None:
-        """Listen to the line until it was quiet for `quiet_s`; nothing was asked."""
+        """Listen to the line until it was quiet for `quiet_s`; nothing was asked.
+
+        Raises PortError.
+        """
         came, until, end = b"", elapsed() + quiet_s, elapsed() + at_most_s
-        self._look_for(min(_SLICE_S, quiet_s))
+        self.look_for(min(SLICE_S, quiet_s))
         while (now := elapsed()) < min(until, end) and len(came) < _LONGEST_DRAIN:
             if more := self.receive(_LONGEST):
                 came += more
@@ -176,23 +102,16 @@ class Port:
     def reset_output_buffer(self) -> None:
         """Nothing waits for output: every write is flushed."""
 
-    def flush(self) -> None:
-        """Wait until everything is written."""
-        try:
-            self._opened().flush()
-        except _FAULTS as err:
-            raise self._lost(err) from err
-
     def write(self, data: bytes) -> int:
         """Send a request."""
         self.request = bytes(data)
         self.last_answer, self.late_s = b"", 0.0
         self._sent = elapsed()  # before, for this program may be stopped in between
-        port = self._opened()
+        port = self.opened()
         try:
-            send(port, data, self._by_hand)
-        except _FAULTS as err:
-            raise self._lost(err) from err
+            send(port, data, self.by_hand)
+        except FAULTS as err:
+            raise self.lost(err) from err
         return len(data)
 
     def read(self, size: int) -> bytes:
@@ -209,7 +128,7 @@ class Port:
         latest = until + 2 * (len(self.request) + size) * character_s + gap_s
         if self._patient:  # what was learned shortens the wait for the first byte only
             latest += max(self._config.timeout - self.timeout, 0.0)
-        self._look_for(min(_SLICE_S, self.timeout / 10))
+        self.look_for(min(SLICE_S, self.timeout / 10))
         waiting = Waiting(self.request, size, self.timeout, gap_s, until, latest, self._patient)
         old, before = len(self._tail), self.unsolicited
         heard, found = self._tail, Heard(missing=size)
@@ -241,7 +160,7 @@ class Port:
                     found, waiting.latest = Heard(missing=size), until
                     continue
                 waiting.heard(found, heard, now)
-            begun = self._patient and isinstance(self._wire, Mbap) and self._wire.begun
+            begun = self._patient and isinstance(self.wire, Mbap) and self.wire.begun
             ended = waiting.over(found, more, now) and (now >= waiting.latest or not begun)
             if ended or self.units.refused or found.junk > _LONGEST or len(heard) > _BUSY:
                 break
@@ -257,8 +176,8 @@ class Port:
         self.heard_at, self.took_s = now, now - self._sent
         self.echo.note(found)
         self._tail, self._tail_at = heard[-found.begun :] if found.begun else b"", now
-        self.unsolicited = before + found.unsolicited + told_late(self._wire)
-        self.asked += found.asked + told_foreign(self._wire)
+        self.unsolicited = before + found.unsolicited + told_late(self.wire)
+        self.asked += found.asked + told_foreign(self.wire)
         self.belated.unsolicited(self.unsolicited, now)
         self.last_answer = found.frame or (found.rubbish.strip(HEARTBEAT) and found.rubbish)
         self.heard |= bool(found.frame)
@@ -267,34 +186,4 @@ class Port:
     @property
     def _patient(self) -> bool:
         """Whether pieces of a frame may come any time before the deadline."""
-        return self._place is not None and self._config.gap is None
-
-    def _look_for(self, slice_s: float) -> None:
-        """Let one look at the port last `slice_s` at most."""
-        port = self._opened()
-        if self._place is not None and self._place.scheme == "rfc2217":
-            return  # with every change pyserial negotiates the whole port anew
-        try:
-            if port.timeout != slice_s:
-                port.timeout = slice_s
-        except _FAULTS as err:
-            raise self._lost(err) from err
-
-    def receive(self, size: int) -> bytes:
-        """Return up to `size` bytes of one look at the port. Raises PortError."""
-        try:
-            return bytes(self._opened().read(max(size, 1)))
-        except _FAULTS as err:
-            raise self._lost(err) from err
-
-    def _opened(self) -> Wire:
-        if self._wire is None:
-            raise PortError(f"bus {self._config.name}: {self.port} is closed")
-        return self._wire
-
-    def _lost(self, err: Exception) -> PortError:
-        hint = hints.lost(self._config, rtu=self.speaks_rtu)
-        self.drop()
-        if isinstance(err, termios.error) and err.args[:1] == (errno.EINVAL,):
-            return explain(self._config, err)
-        return PortError(f"bus {self._config.name}: {self.port} went away: {err}", hint)
+        return self._config.network is not None and self._config.gap is None

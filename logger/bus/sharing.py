@@ -16,7 +16,7 @@ from logger.bus.frames import Unsolicited
 from logger.bus.late import LateAnswers
 from logger.bus.traffic import Traffic
 from logger.bus.twice import Repeats
-from logger.bus.watch import Mark, Watch
+from logger.bus.watch import Mark, Wait, Watch
 from logger.domain.errors import RefusedError, SharedLineError
 from logger.models.plan import Block
 
@@ -55,7 +55,8 @@ class Sharing:
     """Whose answers those on a line are.
 
     `ask` puts a question and returns the words of its answer, `listen` waits until the line
-    was quiet for so many seconds (at most for so many); `clock` is monotonic, in seconds.
+    was quiet for so many seconds (at most for so many), `wait` that something comes (see
+    `Connection.wait`); `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Sharing:
         repeats: Repeats,
         ask: Callable[[int, Block, float | None], list[int]],
         listen: Callable[[float, float], None],
+        wait: Wait,
         clock: Callable[[], float],
     ) -> None:
         self.traffic = traffic
@@ -77,7 +79,7 @@ class Sharing:
         self._crowded: dict[tuple[int, int], float] = {}
         self._slowest_s = 0.0
         self._careful = 0  # how many more answers are looked at twice
-        self.watch = Watch(self._marks, listen, clock)
+        self.watch = Watch(self._marks, listen, wait, clock)
 
     def read(
         self,

@@ -59,6 +59,10 @@ class SocketWire:
             self._fill()
         return len(self._buffer)
 
+    def fileno(self) -> int:
+        """Return the file that can be read when something comes."""
+        return self._socket.fileno()
+
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, as soon as there are any; none after `timeout`."""
         if not self._buffer and self._ready(self.timeout):

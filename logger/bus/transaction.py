@@ -50,8 +50,8 @@ class Bus:
         self._reopening = Reopening(config.name, config.port, config.reopen_after, clock)
         self._late_answers: defaultdict[int, LateAnswers] = defaultdict(LateAnswers)
         self._late = False  # whether an answer to an earlier question came with the last one
-        traffic = Traffic(config.name, told=config.shared)
-        self.sharing = Sharing(traffic, Repeats(config.name), self._read, self._listen, clock)
+        traffic, repeats = Traffic(config.name, told=config.shared), Repeats(config.name)
+        self.sharing = Sharing(traffic, repeats, self._read, self._listen, self._port.wait, clock)
 
     @property
     def name(self) -> str:
@@ -181,7 +181,6 @@ class Bus:
             raise ValueError(f"address {address}: a write goes to one meter, 1 to 247")
         if function not in (WRITE_ONE, WRITE_MANY) or (function == WRITE_ONE and len(words) != 1):
             raise ValueError(f"function {function} does not write {len(words)} registers")
-        place = Block(register, len(words))
 
         def send(instrument: minimalmodbus.Instrument) -> None:
             if function == WRITE_ONE:
@@ -189,7 +188,8 @@ class Bus:
             else:
                 instrument.write_registers(register, words)
 
-        self._transact(address, f"writing {place}", timeout_s, send, repeatable=False)
+        what = f"writing {Block(register, len(words))}"
+        self._transact(address, what, timeout_s, send, repeatable=False)
 
     def open(self) -> None:
         """Open the port, for which a gateway may take a minute. Raises PortError."""

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 
 # One look at the line.
 _LOOK_S = 0.02
+# Waits for so many seconds, or until a file can be read, that something comes.
+Wait = Callable[[float, int | None], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -48,20 +50,25 @@ class Watch:
     """Watches the line for `seconds` from the first question on; 0 where answers have numbers.
 
     `wanted` tells whether something waits for the line; it is None where jobs are done
-    one after the other: then each takes the time that it needs to be believed. `marks`
-    are the jobs whose answers are looked at; `listen` and `clock` are those of `Sharing`.
+    one after the other: then each takes the time that it needs to be believed. `bell` is a
+    file that can be read while something waits; without it `wanted` is asked again and
+    again. `marks` are the jobs whose answers are looked at; `listen`, `wait` and `clock` are
+    those of `Sharing`.
     """
 
     def __init__(
         self,
         marks: list[Mark],
         listen: Callable[[float, float], None],
+        wait: Wait,
         clock: Callable[[], float],
     ) -> None:
         self.seconds = 0.0
         self.wanted: Callable[[], bool] | None = None
+        self.bell: int | None = None
         self._marks = marks
         self._listen = listen
+        self._wait = wait
         self._clock = clock
         self._asked = 0
         self._until: float | None = None
@@ -85,10 +92,12 @@ class Watch:
     def listen_on(self, seconds: float) -> bool:
         """Listen for so long, or until something waits for the line; return whether so long."""
         until = self._clock() + seconds
-        while self._clock() < until:
+        while (left_s := until - self._clock()) > 0:
             if self.wanted is not None and self.wanted():
                 return False
-            self._listen(_LOOK_S, _LOOK_S)
+            told = self.wanted is None or self.bell is not None
+            if self._wait(left_s if told else min(left_s, _LOOK_S), self.bell):
+                self._listen(_LOOK_S, _LOOK_S)
         return True
 
     def outlast(self) -> bool:

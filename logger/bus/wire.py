@@ -14,6 +14,9 @@ class Wire(Protocol):
     def in_waiting(self) -> int:
         """How many bytes can be read at once."""
 
+    def fileno(self) -> int:
+        """Return the file that can be read when something comes. Raises OSError without one."""
+
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, what came within `timeout` seconds."""
 

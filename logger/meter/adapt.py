@@ -251,6 +251,8 @@ class AdaptivePlan:
 
     def lacking(self, block: Block, job: Job) -> list[Register]:
         """Return the values of `block` that are left out."""
+        if block not in self.cuts:
+            return []
         parts = self._parts(block)
         return [
             register

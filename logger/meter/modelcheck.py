@@ -10,7 +10,7 @@ from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, ModeError, PortError, SharedLineError
 from logger.domain.quantity import METER_CODE, SERIAL, Quantity
 from logger.meter.identify import Found, Questions, by_product, identify, product_code
-from logger.models import Model, Value, available
+from logger.models import Model, Value, available, told_by_product
 from logger.models import load as load_model
 
 log = logging.getLogger(__name__)
@@ -96,16 +96,18 @@ class ModelCheck:
         guard = self._model.guard
         if serial == self._product_of or (guard is not None and guard.prefix):
             return False
-        models = [load_model(name) for name in available()]
+        names = told_by_product()  # one is enough to ask, and none else is loaded
         questions = Questions(self._bus, self._meter.address, [self._model])
         address = self._meter.address
         try:
             product = self._bus.sharing.certain(
-                address, self._bus.config.timeout, lambda: product_code(questions, models)
+                address,
+                self._bus.config.timeout,
+                lambda: product_code(questions, map(load_model, names)),
             )
         except (PortError, SharedLineError, ModeError):
             return False
-        if by_product(product, models) is not None:
+        if product and by_product(product, map(load_model, names)) is not None:
             return True
         self._product_of = serial
         return False

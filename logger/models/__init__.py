@@ -1,6 +1,6 @@
 """Register tables: what each model of meter answers. Data, and the code that reads it."""
 
-from logger.models.load import available, load, load_file
+from logger.models.load import available, load, load_file, told_by_product
 from logger.models.register import (
     MAX_REGISTERS_PER_REQUEST,
     Code,
@@ -26,4 +26,5 @@ __all__ = [
     "available",
     "load",
     "load_file",
+    "told_by_product",
 ]

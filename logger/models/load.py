@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -83,6 +84,20 @@ def available(models_dir: Path | None = None) -> tuple[str, ...]:
     """Return the names of the bundled models and of those in `models_dir`, sorted."""
     directories = [_BUILT_IN] if models_dir is None else [_BUILT_IN, models_dir]
     return tuple(sorted({path.stem for one in directories for path in one.glob("*.toml")}))
+
+
+@cache
+def told_by_product() -> tuple[str, ...]:
+    """Return the names of the bundled models that have a product code, sorted.
+
+    Only the heads of the files are taken apart: their rows take a hundred times as long.
+    """
+    return tuple(name for name in available() if _product(_BUILT_IN / f"{name}.toml"))
+
+
+def _product(path: Path) -> str:
+    head, *_ = re.split(r"^\[(?:registers|records)\]", path.read_text(encoding="utf-8"), flags=re.M)
+    return str(tomllib.loads(head).get("guard", {}).get("prefix", ""))
 
 
 def load(name: str, models_dir: Path | None = None) -> Model:

@@ -21,6 +21,7 @@ from logger.meter.reader import Reader
 from logger.meter.reading import Reading, parts
 from logger.models import Job
 from logger.runtime import build, outputs
+from logger.runtime.bell import Bell
 from logger.runtime.configured import check_config, state_directory
 from logger.runtime.overview import Overview
 from logger.runtime.parts import parts_of
@@ -69,7 +70,8 @@ class App:
         self._boot = machine.boot()
         self.buffer = build.buffer_of(config, self.clock.now_ms)
         states = state_directory(config.buffer.path)
-        self.buses = build.buses_of(config, self._wanted)
+        bells = {build.worker_of(bus.name): Bell() for bus in config.bus}
+        self.buses = build.buses_of(config, self._wanted, bells)
         self.readers = build.readers_of(config, self.buses, self.clock.now_ms, states / "meters")
         self.latest = Latest(planned(config), self.clock.now_ms)
         infos = [build.info_of(config, reader) for reader in self.readers]
@@ -80,7 +82,7 @@ class App:
         health = Task(_HEALTH, _HEALTH, config.intervals.slow, self._report)
         tasks = build.read_tasks(config, self.readers, self._read)
         idle = {build.worker_of(bus.name): bus.sharing.watch.go_on for bus in self.buses}
-        self.schedule = Schedule([*tasks, health], idle)
+        self.schedule = Schedule([*tasks, health], idle, bells)
         self.delivery = outputs.delivery_of(config, self.buffer, self.clock.now_ms)
         self._server_time = outputs.server_time_of(config, self.clock, machine)
         self.overview = Overview(
@@ -140,11 +142,11 @@ class App:
         self._prices.refresh(self.clock.now_ms())
         self.intake.open(found.stamped_ms, found.parked)
         self.overview.begin()
+        self.schedule.start()  # first: a thread of the delivery begins with loading libraries
         if self.delivery is not None:
             self.delivery.start()
         for service in self._services.values():
             service.start()
-        self.schedule.start()
         self._watch.begin()
         if self.delivery is None:
             what = until_full(found.days_left, found.bytes_per_day, found.max_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from logger.meter.reader import Reader
 from logger.meter.readers import reader_of
 from logger.meter.state import StateStore
 from logger.models import Job
+from logger.runtime.bell import Bell
 from logger.runtime.configured import models_of
 from logger.runtime.task import Task
 
@@ -37,9 +38,15 @@ def worker_of(bus: str) -> str:
     return f"bus {bus}"
 
 
-def buses_of(config: Config, wanted: Callable[[str], bool]) -> list[Bus]:
-    """Return the lines; `wanted` tells by the name of a bus whether anything waits for it."""
-    return [bus_of(bus, partial(wanted, bus.name)) for bus in config.bus]
+def buses_of(config: Config, wanted: Callable[[str], bool], bells: Mapping[str, Bell]) -> list[Bus]:
+    """Return the lines; `wanted` tells by the name of a bus whether anything waits for it.
+
+    `bells` are those of the workers, which ring meanwhile.
+    """
+    return [
+        bus_of(bus, partial(wanted, bus.name), bells[worker_of(bus.name)].fileno())
+        for bus in config.bus
+    ]
 
 
 def readers_of(

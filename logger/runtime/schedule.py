@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from logger.runtime.bell import Bell
 from logger.runtime.scheduler import BackgroundScheduler, BaseExecutor, BaseTrigger
 from logger.runtime.task import EPOCH, Task
 
@@ -50,7 +51,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
     place, with its deadline: a task that was passed over goes before those that were not.
     """
 
-    def __init__(self, idle: Callable[[], None] | None = None) -> None:
+    def __init__(self, idle: Callable[[], None] | None = None, bell: Bell | None = None) -> None:
         super().__init__()
         self._wakeup = threading.Condition()
         self._queue: list[tuple[datetime, int, Task]] = []
@@ -61,6 +62,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._idle = idle  # done behind each turn, when nothing waits
+        self._bell = bell  # rings while anything waits, for who listens to a line meanwhile
         self.doing = ""  # the name of the running task
         # Monotonic: when the last turn came, and when this thread last had or ended one.
         self.came = self._moved = 0.0
@@ -99,7 +101,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
             self._stopping = True
             self._queue.clear()
             self._due.clear()
-            self._wakeup.notify()
+            self._tell()
         if wait and self._thread is not None:
             self._thread.join()
 
@@ -137,13 +139,19 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                 self._number += 1
                 heapq.heappush(self._queue, (_deadline(task, due), self._number, task))
             self._due[task.name] = due
-            self._wakeup.notify()
+            self._tell()
 
     def lend(self, run: Callable[[], None]) -> None:
         """Let `run` have the thread as soon as no task waits for it."""
         with self._wakeup:
             self._lent.append(run)
-            self._wakeup.notify()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say to the thread that something waits for it, whatever it is doing."""
+        self._wakeup.notify()
+        if self._bell is not None:
+            self._bell.ring()
 
     def _work(self) -> None:
         while True:
@@ -159,6 +167,8 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
                 else:
                     self.doing, run = _LENT, self._lent.popleft()
                 self._moved = time.monotonic()
+                if self._bell is not None and not self.wanted:
+                    self._bell.hush()
             try:
                 run()
                 if self._idle is not None and not self.wanted:
@@ -177,17 +187,24 @@ def _deadline(task: Task, due: datetime) -> datetime:
 class Schedule:
     """All tasks of the logger and the threads that do them.
 
-    `idle` is what a worker does behind each turn, if nothing waits for it.
+    `idle` is what a worker does behind each turn, if nothing waits for it; its bell rings
+    while something does.
     """
 
     def __init__(
-        self, tasks: Iterable[Task], idle: Mapping[str, Callable[[], None]] | None = None
+        self,
+        tasks: Iterable[Task],
+        idle: Mapping[str, Callable[[], None]] | None = None,
+        bells: Mapping[str, Bell] | None = None,
     ) -> None:
         self.tasks = tuple(tasks)
         for noisy in ("apscheduler.scheduler", "apscheduler.executors"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
-        idle = idle or {}
-        self._workers = {task.worker: _Worker(idle.get(task.worker)) for task in self.tasks}
+        idle, bells = idle or {}, bells or {}
+        self._workers = {
+            name: _Worker(idle.get(name), bells.get(name))
+            for name in dict.fromkeys(task.worker for task in self.tasks)
+        }
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors=self._workers,
