@@ -84,11 +84,10 @@ class Fitting:
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         table, width = self._table, options.max_width
+        table.columns[0].no_wrap = True
         needs = [_needs(column) for column in table.columns]
-        needs[0] = (needs[0][1], needs[0][1])
         for column in table.columns:
             column.overflow = "fold"
-        table.columns[0].no_wrap = True
         ruled = table.box is not None
         room = width - (3 * len(needs) + 1 if ruled else len(needs) - 1)
         if sum(most for _, most in needs) > room:
@@ -104,12 +103,13 @@ class Fitting:
 
 
 def _needs(column: Column) -> tuple[int, int]:
-    """Return how wide the longest word and the longest line of a column are."""
+    """Return how wide the longest part that stays whole and the longest line of a column are."""
     from rich.cells import cell_len
 
     texts = [str(cell) for cell in (column.header, *column.cells)]
     words = max((cell_len(word) for text in texts for word in text.split()), default=0)
-    return words, max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
+    most = max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
+    return most if column.no_wrap else words, most
 
 
 def _shared(needs: Sequence[tuple[int, int]], room: int) -> list[int]:

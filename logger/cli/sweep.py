@@ -149,6 +149,7 @@ def show(found: list[Found], port: str, mbus: int | None = None) -> None:
         "address", "model", "sold as", "serial number", "firmware", "CT", "tariff", "line"
     )
     table.columns[0].justify = "right"
+    table.columns[-1].no_wrap = True
     for one in found:
         table.add_row(
             place(one),
