@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from logger import models
-from logger.derive import MeterInfo
+from logger.derive.info import MeterInfo
 from logger.domain.quantity import Quantity
 from logger.domain.wiring import Wiring
 from logger.meter.reading import Reading

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from logger.derive import Derive, MeterInfo
 from logger.derive.clock import Step
+from logger.derive.info import MeterInfo
+from logger.derive.pipeline import Derive
 from logger.domain.quantity import TARIFF
 from logger.domain.times import midnight_ms
 from logger.meter.reading import Reading, ReadingBuilder

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from logger.derive import Derive
+from logger.derive.pipeline import Derive
 from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, POWER_TOTAL
 from logger.domain.times import midnight_ms
 from logger.models import Job

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from logger.config import Config, load_config
-from logger.derive import Derive
+from logger.derive.pipeline import Derive
 from logger.domain.spot import PriceKind
 from logger.points.line import Point
 from logger.prices import kept

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from logger.cli import app
 from logger.config.demandrule import BUILT_IN, When, load_rule
 from logger.config.derive import Events
-from logger.derive import Derive
+from logger.derive.pipeline import Derive
 from logger.domain.errors import ConfigError, ReportError
 from logger.domain.times import midnight_ms
 from logger.points.line import Point

@@ -12,8 +12,9 @@ import pytest
 
 from logger import models
 from logger.config.derive import Events
-from logger.derive import Derive, EventKind
 from logger.derive.clock import Step
+from logger.derive.events import EventKind
+from logger.derive.pipeline import Derive
 from logger.meter.reading import Reading
 from logger.models import Job
 from logger.points.line import Point

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.derive import Derive, MeterInfo
 from logger.derive.flows import SiteFlows
+from logger.derive.info import MeterInfo
+from logger.derive.pipeline import Derive
 from logger.derive.registers import Break
 from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL
 from logger.domain.records import SiteFlow

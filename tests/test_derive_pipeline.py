@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logger.config.derive import Events, Price, Prices
-from logger.derive import Derive, MeterChanges
+from logger.derive.changes import MeterChanges
 from logger.derive.clock import Step
+from logger.derive.pipeline import Derive
 from logger.domain.datamodel import MEASUREMENTS
 from logger.domain.field import FieldType
 from logger.domain.quantity import TARIFF

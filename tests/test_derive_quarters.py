@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from logger.derive import Derive
 from logger.derive.clock import Step
+from logger.derive.pipeline import Derive
 from logger.domain.limits import FREQUENCY_BANDS
 from logger.points.line import Point
 from tests.derive_rig import T0, fast, info, of

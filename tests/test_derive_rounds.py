@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from logger.derive import Derive
 from logger.derive.clock import Step
 from logger.derive.flows import SiteFlows
+from logger.derive.pipeline import Derive
 from logger.derive.windows import Window, Windows
 from logger.domain.records import SiteFlow
 from logger.meter.reading import Reading

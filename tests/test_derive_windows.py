@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.derive import Derive
 from logger.derive.clock import Step
+from logger.derive.pipeline import Derive
 from logger.points.line import Point
 from tests.derive_rig import T0, fast, info, of
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logger.derive import Derive
 from logger.derive.clock import Step
+from logger.derive.pipeline import Derive
 from logger.domain.netting import netted, parts
 from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL
 from logger.meter.reading import Reading

@@ -10,8 +10,8 @@ from itertools import cycle
 
 import pytest
 
-from logger.derive import Derive
 from logger.derive.clock import Step
+from logger.derive.pipeline import Derive
 from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL
 from logger.meter.reading import Reading
 from logger.models import Job

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.derive import Derive
+from logger.derive.pipeline import Derive
 from logger.domain.errors import ModelError, ReportError
 from logger.influx.http import Http
 from logger.influx.outcome import OutcomeKind, classify, error_message, retry_after

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from logger.derive import Derive
 from logger.derive.clock import Clock, Machine
 from logger.derive.intake import SAVE_EVERY_MS, Intake
+from logger.derive.pipeline import Derive
 from logger.points.line import Point
 from logger.store.parked import Parked
 from logger.store.statefile import StateFile

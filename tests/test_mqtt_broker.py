@@ -18,7 +18,7 @@ import pytest
 
 from logger import models
 from logger.config import Config
-from logger.derive import MeterInfo
+from logger.derive.info import MeterInfo
 from logger.domain.errors import MqttError
 from logger.domain.records import MeterFacts, Sample, SiteFlow
 from logger.latest import Latest, planned

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from logger import models
-from logger.derive import Derive
+from logger.derive.pipeline import Derive
 from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, Quantity
 from logger.models import Job
 from tests.derive_rig import T0, identity, info, of, reading, slow

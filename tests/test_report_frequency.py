@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logger.derive import Derive
 from logger.derive.clock import Step
 from logger.derive.info import MeterInfo, SavedState
+from logger.derive.pipeline import Derive
 from logger.domain.limits import FREQUENCY_BANDS
 from logger.domain.timespan import TimeSpan
 from logger.points.line import Point

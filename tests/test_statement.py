@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from logger.cli import app
-from logger.derive import Derive
 from logger.derive.clock import Step
+from logger.derive.pipeline import Derive
 from logger.domain.errors import ConfigError, ExportError
 from logger.domain.times import midnight_ms
 from logger.points.line import Point

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-from logger.derive import Derive
 from logger.derive.clock import STEP_S, Clock, Step
 from logger.derive.info import SavedState
 from logger.derive.parking import Parking, Released, Shelf
+from logger.derive.pipeline import Derive
 from logger.meter.reading import Reading, moved
 from logger.points.line import Point
 from logger.prices.money import PriceList

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from logger.config import Config
 from logger.config.mqtt import Mqtt
-from logger.derive import MeterInfo
+from logger.derive.info import MeterInfo
 from logger.domain import balance
 from logger.domain.quantity import SERIAL, SOFTWARE_VERSION
 from logger.latest import SITE, Latest, too_old_s

@@ -19,7 +19,7 @@ from typing import Any
 from logger.config import Config
 from logger.config.extras import require
 from logger.config.mqtt import Mqtt
-from logger.derive import MeterInfo
+from logger.derive.info import MeterInfo
 from logger.domain.errors import ConfigError, MqttError
 from logger.latest import Latest
 from logger.meter.state import StateStore

@@ -21,7 +21,6 @@ from logger.report.bounds import bounds
 from logger.report.calendar import Period
 from logger.report.energyrow import EnergyRow
 from logger.report.events import Event, joined
-from logger.report.influx import InfluxSource
 from logger.report.source import BufferSource, Lines, Source
 from logger.store.query import StoredLines
 
@@ -44,6 +43,8 @@ def source(
     """
     target = config.influxdb
     if target is not None and not from_buffer:
+        from logger.report.influx import InfluxSource
+
         token = from_environment(READ_TOKEN_VARIABLE) or target.token()
         patience_s = _QUERY_PATIENCE * target.timeout
         yield InfluxSource(target.url, target.bucket, token, config.site.name, patience_s)

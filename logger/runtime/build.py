@@ -9,7 +9,8 @@ from pathlib import Path
 from logger.buffer import Buffer
 from logger.bus import Bus, bus_of
 from logger.config import Config
-from logger.derive import Derive, MeterInfo
+from logger.derive.info import MeterInfo
+from logger.derive.pipeline import Derive
 from logger.domain.records import Record
 from logger.meter.reader import Reader
 from logger.meter.readers import reader_of

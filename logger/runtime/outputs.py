@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from logger.buffer import Buffer
 from logger.config import Config
-from logger.derive import MeterInfo
 from logger.derive.clock import Clock, Machine
+from logger.derive.info import MeterInfo
 from logger.latest import Latest
 from logger.meter.reader import Reader
 from logger.meter.reading import Reading

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from logger.derive import Derive, MeterInfo
+from logger.derive.info import MeterInfo
+from logger.derive.pipeline import Derive
 from logger.domain.records import FieldValue
 from logger.domain.wiring import Wiring
 from logger.mbus import frames

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from logger.derive import Derive
+from logger.derive.pipeline import Derive
 from logger.meter.adapt import Cut
 from logger.meter.state import MeterState, StateStore
 from logger.models import Job, Value

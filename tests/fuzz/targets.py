@@ -20,7 +20,7 @@ from logger.bus import Bus
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 from logger.config import load_config
-from logger.derive import Derive
+from logger.derive.pipeline import Derive
 from logger.domain.errors import BusError, ConfigError, ModelError, ReportError
 from logger.influx.http import Http, Stream
 from logger.influx.outcome import OutcomeKind, classify, plain
