@@ -69,6 +69,7 @@ class Writer:
         self._rate: float | None = None
         self._rated_ms = 0
         self._dropped_before: int | None = None
+        self._seen = -1  # the epoch of the file that `state` tells of
 
     @property
     def capacity(self) -> Capacity:
@@ -82,7 +83,8 @@ class Writer:
         def attempt() -> None:
             if fresh:
                 self.scrubbed = schema.load_ledger(self.file.database()).scrub
-            self.refresh()
+            if self._seen != self.file.epoch:  # it was opened, mended or put in another's place
+                self.refresh()
 
         fresh = not self.file.is_open
         self.file.mending(attempt, now_ms)
@@ -266,7 +268,7 @@ class Writer:
 
     def refresh(self) -> None:
         """Note what the file is now, for those who ask without touching the disk."""
-        database = self.file.database()
+        database, self._seen = self.file.database(), self.file.epoch
         with recent.view(database) as on_top:
             oldest, newest = extent.extremes(database)
             waiting = parked.count(database)
