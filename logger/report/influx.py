@@ -59,12 +59,8 @@ class InfluxSource:
     ) -> Iterator[Point]:
         """Yield the points; see `Source`. Raises ReportError when it cannot be asked."""
         known = MEASUREMENTS[measurement].fields
-        chosen = ", ".join(_name(field) for field in fields or known)
-        statements = (
-            _select(chosen, measurement, self._where(span, tags), "*") for span in merged(spans)
-        )
         with self._understood():
-            for _, series in self._ask(statements):
+            for series in self._series(measurement, spans, tags, fields):
                 columns = series["columns"]
                 own = {key: value for key, value in series.get("tags", {}).items() if value}
                 kinds = [known[name].kind if name in known else FieldType.TEXT for name in columns]
@@ -81,12 +77,8 @@ class InfluxSource:
     ) -> Iterator[Table]:
         """Yield the points; see `Source`. Raises ReportError when it cannot be asked."""
         known = MEASUREMENTS[measurement].fields
-        chosen = ", ".join(_name(field) for field in fields or known)
-        statements = (
-            _select(chosen, measurement, self._where(span, tags), "*") for span in merged(spans)
-        )
         with self._understood():
-            for _, series in self._ask(statements):
+            for series in self._series(measurement, spans, tags, fields):
                 own = {key: value for key, value in series.get("tags", {}).items() if value}
                 rows = zip(*series["values"], strict=True)
                 found = dict(zip(series["columns"], map(list, rows), strict=True))
@@ -95,6 +87,17 @@ class InfluxSource:
                     if name in known and known[name].kind is FieldType.FLOAT:
                         found[name] = [None if v is None else float(v) for v in values]
                 yield Table(own, times, found)
+
+    def _series(
+        self, measurement: str, spans: Sequence[TimeSpan], tags: Tags, fields: Sequence[str]
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the parts of an answer, each of one series, as InfluxDB writes them."""
+        chosen = ", ".join(_name(field) for field in fields or MEASUREMENTS[measurement].fields)
+        statements = (
+            _select(chosen, measurement, self._where(span, tags), "*") for span in merged(spans)
+        )
+        for _, series in self._ask(statements):
+            yield series
 
     def tally(
         self,
