@@ -95,6 +95,17 @@ def test_an_interrupted_init_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("turn", range(8))
+def test_a_ctrl_c_held_down_has_no_traceback(tmp_path: Path, turn: int) -> None:
+    """Wherever it meets the end of the command, and of Python itself."""
+    with Terminal("init", str(tmp_path)) as screen:
+        screen.wait_for("Name of the installation")
+        screen.interrupt_until_end()
+        assert screen.end() in (1, 130)  # at a question, and elsewhere
+        assert "Traceback" not in screen.shown
+        assert "Interrupt" not in screen.shown
+
+
 def test_scan_asks_for_names_and_roles_on_a_terminal(tmp_path: Path, house: str) -> None:
     file = tmp_path / "farm.toml"
     options = ("--port", house, "--range", "1-2", "--write", str(file))
