@@ -197,3 +197,18 @@ def test_what_contributing_asks_pytest_for_is_there(line: str) -> None:
     files = set(re.findall(r"^tests/(test_\w+\.py)", found, re.MULTILINE))
     asked = set(re.findall(r"tests/(test_\w+\.py)", line))
     assert files == (asked or FAST)
+
+
+def test_the_comparison_counts_what_is_there() -> None:
+    text = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    told = subprocess.run(
+        [sys.executable, "-m", "logger", "simulate", "--list-quirks"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+    assert f"`simulate` with {len(told.splitlines())} faults by name" in text
+    dashboards = len(list((ROOT / "grafana" / "dashboards").glob("*.json")))
+    assert dashboards == 7, "say the new number in docs/comparison.md"
+    assert "seven dashboards" in text
