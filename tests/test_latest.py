@@ -73,6 +73,25 @@ def test_values_come_with_unit_time_and_age_and_get_old_by_their_interval() -> N
     assert not latest.available("roof")
 
 
+def test_what_a_reading_lacks_stays_as_old_as_it_is() -> None:
+    clocks = Clocks()
+    at_ms = clocks.now_ms()
+
+    def take(**values: float) -> dict[str, tuple[object, float]]:
+        clocks.passed_s += 10
+        clocks.latest.take([Sample("grid", "grid", clocks.now_ms(), "L1", "", values)])
+        found = clocks.latest.of("grid")
+        return {quantity.field: (one.value, one.age_s) for quantity, one in found.items()}
+
+    take(voltage=230.0, current=1.0)
+    assert take(voltage=231.0) == {"voltage": (231.0, 0.0), "current": (1.0, 10.0)}
+    assert take(current=2.0) == {"voltage": (231.0, 10.0), "current": (2.0, 0.0)}
+    assert take(voltage=232.0) == {"voltage": (232.0, 0.0), "current": (2.0, 10.0)}
+    assert take(voltage=233.0, current=3.0) == {"voltage": (233.0, 0.0), "current": (3.0, 0.0)}
+    assert clocks.latest.value("grid", Quantity("current", "L1")) == 3.0
+    assert clocks.latest.of("grid")[Quantity("voltage", "L1")].at_ms == at_ms + 50_000
+
+
 def test_the_flows_of_the_site_stand_under_a_name_of_their_own() -> None:
     clocks = Clocks()
     clocks.latest.take([SiteFlow(NOW_MS, {"load_power": 300.0})])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from logger.bus import MbusBus
+from logger.bus.mbus import MbusBus
 from logger.config import Meter as MeterConfig
 from logger.domain.errors import BusError, GarbledError, SilentError
 from logger.domain.quantity import Quantity

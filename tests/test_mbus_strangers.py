@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from logger.bus import MbusBus
+from logger.bus.mbus import MbusBus
 from logger.domain.errors import GarbledError
 from logger.mbus import frames
 from logger.mbus.frames import CI_VARIABLE, RSP_UD, long

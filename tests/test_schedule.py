@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -255,3 +256,17 @@ def test_what_is_lent_runs_when_no_task_waits_and_its_fault_ends_nothing() -> No
     assert names[:1] == ["first"]
     assert names.index("second") < names.index("fails") < names.index("lent")
     assert [task.missed for task in tasks] == [0, 0]
+
+
+def test_all_tasks_of_a_round_have_their_turn_at_the_same_moment_and_in_their_order() -> None:
+    turns = Turns()
+    names = [f"meter {number}" for number in range(50)]
+    tasks = [Task(one, "bus", 1, partial(turns.take, one)) for one in names]
+    schedule = Schedule(tasks)
+    schedule.start()
+    turns.wait(100)
+    schedule.stop(PATIENCE_S)
+    first, second = turns.seen[:50], turns.seen[50:100]
+    assert [name for name, _ in first] == [name for name, _ in second] == names
+    assert {due for _, due in second} == {first[0][1] + 1000}
+    assert {due for _, due in first} == {first[0][1]}

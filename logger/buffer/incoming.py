@@ -35,8 +35,8 @@ def rows_of(points: Sequence[Point], released: int = 0) -> tuple[list[NewRow], D
             except ValueError as err:
                 log.error("buffer: a point that line protocol cannot hold: %s", err)
                 invalid[lane, "invalid"] += 1
-        rows += new_rows(lane, lines, times)
-    if rows:
+        rows += new_rows(lane, lines, times, joined=bool(rows))
+    rows[1:] = [row if row.joined else replace(row, joined=True) for row in rows[1:]]
+    if rows and released:
         rows[0] = replace(rows[0], released=released)
-        rows[1:] = [replace(row, joined=True) for row in rows[1:]]
     return rows, invalid

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 
-from logger.bus.mbus import MbusBus
-from logger.bus.mbusverdict import UnreadableError
 from logger.bus.stats import BusStats
 from logger.bus.transaction import Bus
 from logger.config import Bus as BusConfig
 
-__all__ = ["Bus", "BusStats", "MbusBus", "UnreadableError", "bus_of"]
+__all__ = ["Bus", "BusStats", "bus_of"]
 
 # Another master mostly asks once a second: in this time, of its first questions, a line
 # shows whether there is one.
@@ -23,7 +21,12 @@ def bus_of(
     `wanted` tells whether something waits for the line; None where jobs are done one after
     the other. `bell` is a file that can be read meanwhile.
     """
-    bus = MbusBus(config) if config.protocol == "mbus" else Bus(config)
+    if config.protocol == "mbus":
+        from logger.bus.mbus import MbusBus  # most installations have none
+
+        bus: Bus = MbusBus(config)
+    else:
+        bus = Bus(config)
     bus.sharing.watch.wanted, bus.sharing.watch.bell = wanted, bell
     if config.protocol == "mbus":
         return bus

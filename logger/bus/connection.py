@@ -33,6 +33,8 @@ class Connection:
     def __init__(self, config: BusConfig) -> None:
         self._config = config
         self._place = config.network
+        # Whether pieces of a frame may come any time before the deadline.
+        self.patient = self._place is not None and config.gap is None
         self._listener = listener(self._place)
         self.rivals = Rivals() if self._listener is None else self._listener.rivals
         self.units = Units()

@@ -225,7 +225,6 @@ class MbusBus(Bus):
         """
         character_s = self.config.character_s
         gap_s = max(self.config.gap or _GAP_S, _GAP_CHARACTERS * character_s)
-        patient = self.config.network is not None and self.config.gap is None
         port = self._port
         port.reset_input_buffer()
         self._latency_s = None
@@ -248,7 +247,7 @@ class MbusBus(Bus):
                     if self._latency_s is None:
                         self._latency_s = max(now - over, 0.0)
                     begun = not (found.spoiled or found.acknowledged)
-                    until = latest if patient and begun else now + gap_s
+                    until = latest if port.patient and begun else now + gap_s
                 if found.acknowledged or found.frame is not None:
                     port.heard = True
                     break

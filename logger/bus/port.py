@@ -36,6 +36,7 @@ class Port(Connection):
     def __init__(self, config: BusConfig) -> None:
         super().__init__(config)
         self._config = config
+        self._character_s = config.character_s
         self.belated = Belated(config.name)
         self.request = b""
         self._sent = 0.0  # when the last request went out, seconds of `elapsed`
@@ -121,15 +122,15 @@ class Port(Connection):
         after the end of the wait, since this program was stopped, is none: nobody knows when
         its bytes came. `last_answer` then holds what was heard instead.
         """
-        character_s = self._config.character_s
+        character_s = self._character_s
         gap_s = max(self._config.gap or min(_GAP_S, self.timeout), 10 * character_s)
         sent = self._sent + len(self.request) * character_s
         until = sent + self.timeout
         latest = until + 2 * (len(self.request) + size) * character_s + gap_s
-        if self._patient:  # what was learned shortens the wait for the first byte only
+        if self.patient:  # what was learned shortens the wait for the first byte only
             latest += max(self._config.timeout - self.timeout, 0.0)
         self.look_for(min(SLICE_S, self.timeout / 10))
-        waiting = Waiting(self.request, size, self.timeout, gap_s, until, latest, self._patient)
+        waiting = Waiting(self.request, size, self.timeout, gap_s, until, latest, self.patient)
         old, before = len(self._tail), self.unsolicited
         heard, found = self._tail, Heard(missing=size)
         self.latency_s, guessed, look = None, 0, partial(search, self.request, size)
@@ -160,7 +161,7 @@ class Port(Connection):
                     found, waiting.latest = Heard(missing=size), until
                     continue
                 waiting.heard(found, heard, now)
-            begun = self._patient and isinstance(self.wire, Mbap) and self.wire.begun
+            begun = self.patient and isinstance(self.wire, Mbap) and self.wire.begun
             ended = waiting.over(found, more, now) and (now >= waiting.latest or not begun)
             if ended or self.units.refused or found.junk > _LONGEST or len(heard) > _BUSY:
                 break
@@ -182,8 +183,3 @@ class Port(Connection):
         self.last_answer = found.frame or (found.rubbish.strip(HEARTBEAT) and found.rubbish)
         self.heard |= bool(found.frame)
         return found.frame
-
-    @property
-    def _patient(self) -> bool:
-        """Whether pieces of a frame may come any time before the deadline."""
-        return self._config.network is not None and self._config.gap is None

@@ -64,7 +64,8 @@ class Availability:
     """Watches that every meter is heard, and explains the gaps."""
 
     def __init__(self, meters: Mapping[str, MeterInfo], config: Events) -> None:
-        self._meters, self._config = meters, config
+        self._meters = meters
+        self._silent_after_ms = round(config.silent_after * 1000)
         self._records = {name: _MeterRecord() for name in meters}
         self._started_ms: int | None = None
         self._alive_ms: int | None = None  # the last sign of life before a restart
@@ -80,7 +81,7 @@ class Availability:
 
     def limit_ms(self, info: MeterInfo) -> int:
         """Return after how long without an answer a meter is silent."""
-        return max(round(self._config.silent_after * 1000), 3 * info.fast_ms)
+        return max(self._silent_after_ms, 3 * info.fast_ms)
 
     def refused(self, reading: Reading) -> None:
         """Take a reading without values whose meter answers, but only to refuse."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from logger.domain.datamodel import FIELDS, MEASUREMENT_OF, SCALE
 from logger.domain.field import FieldType
+from logger.domain.quantity import Quantity
 from logger.domain.records import CounterValues, FieldValue, MeterFacts, Sample
 from logger.meter.reading import Reading
 from logger.models.register import Model, Register, Value
@@ -16,6 +19,16 @@ _RECORD: Mapping[str, type[Sample | CounterValues | MeterFacts]] = {
     "energy": CounterValues,
     "meter": MeterFacts,
 }
+_KEPT = 64  # models whose places are kept: a site has many meters of few models
+
+
+class _Place(NamedTuple):
+    """Where a value of a model goes: the record by measurement, phase and tariff, the field in
+    it, and what makes it a value of the data model."""
+
+    record: tuple[str, str, str]
+    field: str
+    convert: Callable[[Value], FieldValue]
 
 
 def measured(reading: Reading, model: Model) -> list[Sample | CounterValues | MeterFacts]:
@@ -25,13 +38,16 @@ def measured(reading: Reading, model: Model) -> list[Sample | CounterValues | Me
     no record at all, never a zero.
     """
     groups: dict[tuple[str, str, str], dict[str, FieldValue]] = {}
+    places = _places(model)
     for quantity, value in reading.values.items():
-        register = model.by_quantity[quantity]
-        measurement = MEASUREMENT_OF.get(register.field)
-        if measurement is None:
+        place = places[quantity]
+        if place is None:
             continue
-        group = (measurement, register.phase, register.tariff)
-        groups.setdefault(group, {})[register.field] = field_value(register, value)
+        group, field, convert = place
+        fields = groups.get(group)
+        if fields is None:
+            fields = groups[group] = {}
+        fields[field] = convert(value)
     found: list[Sample | CounterValues | MeterFacts] = []
     for (measurement, phase, tariff), fields in groups.items():
         if measurement == "meter":
@@ -41,16 +57,32 @@ def measured(reading: Reading, model: Model) -> list[Sample | CounterValues | Me
     return found
 
 
-def field_value(register: Register, value: Value) -> FieldValue:
-    """Return `value` in the unit and type that the data model gives its field."""
+@lru_cache(maxsize=_KEPT)
+def _places(model: Model) -> Mapping[Quantity, _Place | None]:
+    """Return where each quantity of `model` goes, None for those not in the data model."""
+    found: dict[Quantity, _Place | None] = {}
+    for register in model.registers:
+        measurement = MEASUREMENT_OF.get(register.field)
+        record = (measurement or "", register.phase, register.tariff)
+        place = _Place(record, register.field, _converter(register)) if measurement else None
+        found[register.quantity] = place
+    return found
+
+
+def _converter(register: Register) -> Callable[[Value], FieldValue]:
+    """Return what gives a value the unit and type that the data model has for its field."""
     match FIELDS[register.field].kind:
         case FieldType.FLOAT:
             scale = SCALE.get(register.unit)
-            return float(value if scale is None else Decimal(value) * scale)
+            return float if scale is None else partial(_scaled, scale)
         case FieldType.INTEGER:
-            return int(value)
+            return int
         case _:
-            return _text(register, value)
+            return partial(_text, register)
+
+
+def _scaled(scale: Decimal, value: Value) -> float:
+    return float(Decimal(value) * scale)
 
 
 def _text(register: Register, value: Value) -> str:

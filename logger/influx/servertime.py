@@ -6,12 +6,10 @@ asked for without a token, from a path that needs none.
 
 from __future__ import annotations
 
-import http.client
 import logging
 import socket
 import threading
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 log = logging.getLogger(__name__)
@@ -50,6 +48,8 @@ class ServerTime:
         self._stop.set()
 
     def _run(self) -> None:
+        import http.client  # when it is needed: most clocks are right
+
         while not self._stop.is_set():
             try:
                 self._ask()
@@ -58,6 +58,9 @@ class ServerTime:
             self._stop.wait(_ASK_EVERY_S)
 
     def _ask(self) -> None:
+        import http.client
+        from email.utils import parsedate_to_datetime
+
         secure = self._url.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(self._url.hostname or "", self._url.port, timeout=_PATIENCE_S)

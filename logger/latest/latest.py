@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,12 +58,10 @@ class Newest(NamedTuple):  # a view of a thousand meters makes eighty thousand
     fresh: bool
 
 
-class _Kept(NamedTuple):  # one is made for each value of each reading
-    value: FieldValue
-    unit: str
-    at_ms: int
-    came_s: float  # by the monotonic clock: the wall clock may be set meanwhile
-    limit_s: float
+# A record, and when it came by the monotonic clock: the wall clock may be set meanwhile.
+_Kept = tuple[_Valued, float]
+# Records of one kind, phase and tariff, newest first: each has a field that those before it lack.
+_Records = list[_Kept]
 
 
 def too_old_s(interval_s: float) -> float:
@@ -104,7 +102,7 @@ class Latest:
         self._slow_s = max((one.slow_s for one in planned), default=0.0)
         self._now_ms, self._clock = now_ms, clock
         self._lock = threading.Lock()
-        self._kept: dict[str, dict[Quantity, _Kept]] = {SITE: {}, **{n: {} for n in self.meters}}
+        self._kept: dict[str, dict[Hashable, _Records]] = {SITE: {}, **{n: {} for n in self.meters}}
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
@@ -124,13 +122,35 @@ class Latest:
                 name = SITE if isinstance(record, SiteFlow) else record.meter
                 # What waited for its time is as old as it is.
                 came_s = now_s - max(0, now_ms - record.at_ms) / 1000
-                there = self._kept[name]
-                for quantity, unit, limit_s, value in self._fields(record):
-                    there[quantity] = _Kept(value, unit, record.at_ms, came_s, limit_s)
+                self._keep(self._kept[name], record, came_s)
                 changed[name] = None
         for name in changed:
             for listener in self._listeners:
                 listener(name)
+
+    @staticmethod
+    def _keep(there: dict[Hashable, _Records], record: _Valued, came_s: float) -> None:
+        """Put a record in the place of those whose every field it has."""
+        place = (
+            SITE if isinstance(record, SiteFlow) else (type(record), record.phase, record.tariff)
+        )
+        kept = [(record, came_s)]
+        known: Set[str] = record.values.keys()
+        for one in there.get(place, ()):
+            if not (fields := one[0].values.keys()) <= known:
+                kept.append(one)
+                known = known | fields
+        there[place] = kept
+
+    def _values(self, name: str) -> Iterator[tuple[Quantity, Newest]]:
+        """Yield each quantity with its values, the newest one last."""
+        with self._lock:
+            kept = [one for records in self._kept[name].values() for one in reversed(records)]
+        now_s = self._clock()
+        for record, came_s in kept:
+            age_s = now_s - came_s if now_s > came_s else 0.0
+            for quantity, unit, limit_s, value in self._fields(record):
+                yield quantity, Newest(value, unit, record.at_ms, age_s, age_s <= limit_s)
 
     def _fields(self, record: _Valued) -> Iterator[tuple[Quantity, str, float, FieldValue]]:
         """Yield each field: quantity, unit, how long its value is recent, and the value."""
@@ -155,26 +175,14 @@ class Latest:
     def of(self, name: str) -> Mapping[Quantity, Newest]:
         """Return the newest values of a meter, or of `SITE`, where a field is the whole
         quantity. KeyError for a meter that is not configured."""
-        with self._lock:
-            kept = dict(self._kept[name])
-        now_s = self._clock()
-        found = {}
-        for quantity, (value, unit, at_ms, came_s, limit_s) in kept.items():
-            age_s = now_s - came_s if now_s > came_s else 0.0
-            found[quantity] = Newest(value, unit, at_ms, age_s, age_s <= limit_s)
-        return found
+        return dict(self._values(name))
 
     def value(self, name: str, quantity: Quantity) -> FieldValue | None:
         """Return the newest value of one quantity, however old, None if there is none."""
-        with self._lock:
-            kept = self._kept[name].get(quantity)
-        return None if kept is None else kept.value
+        newest = self.of(name).get(quantity)
+        return None if newest is None else newest.value
 
     def available(self, name: str) -> bool:
         """Whether a meter gives measured values, or the site has flows, at present."""
-        now_s = self._clock()
-        with self._lock:
-            for quantity, one in self._kept[name].items():
-                if now_s - one.came_s <= one.limit_s and quantity.field in _NOW:
-                    return True
-        return False
+        values = self._values(name)
+        return any(one.fresh and quantity.field in _NOW for quantity, one in values)

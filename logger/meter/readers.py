@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from logger.bus import Bus, MbusBus
+from logger.bus import Bus
 from logger.config import Meter as MeterConfig
-from logger.meter.mbusreader import MbusReader
 from logger.meter.reader import Reader
 from logger.meter.session import MeterReader
 from logger.meter.state import StateStore
@@ -23,6 +22,10 @@ def reader_of(
     foreign: bool = False,
 ) -> Reader:
     """Return what reads `meter` on `bus`, whose protocol is that of `model`."""
-    if isinstance(bus, MbusBus):
+    if bus.config.protocol == "mbus":  # which most installations have none of
+        from logger.bus.mbus import MbusBus
+        from logger.meter.mbusreader import MbusReader
+
+        assert isinstance(bus, MbusBus)
         return MbusReader(bus, meter, model, now_ms, states=states, foreign=foreign)
     return MeterReader(bus, meter, model, now_ms, states=states, foreign=foreign)

@@ -123,16 +123,20 @@ class ReadingBuilder:
     ) -> None:
         """Decode those of `registers` that lie in `block`, whose content is `words`, in an
         answer that was complete at `taken_ms`."""
+        first, count = block.address, block.count
         for register in registers:
-            if not block.holds(register):
+            start = register.address - first
+            end = start + register.length
+            if start < 0 or end > count:
                 continue
-            start = register.address - block.address
             try:
-                value = value_of(register, words[start : start + register.length])
+                value = value_of(register, words[start:end])
+                check_believable(model, register, value)
             except ValueError as err:
                 self.reject(register, str(err))
             else:
-                self.take_value(model, register, value, taken_ms)
+                self.values[register.quantity] = value
+                self.moments[register.quantity] = taken_ms
 
     def take_value(self, model: Model, register: Register, value: Value, taken_ms: int) -> None:
         """Keep `value`, which came at `taken_ms`, unless it is impossible."""
@@ -154,8 +158,10 @@ class ReadingBuilder:
 
         A device that keeps integers where the table has floats also sends zeros, which fit.
         """
-        telling = sum(isinstance(one, Decimal) and one != 0 for one in self.values.values())
         rejected = len(self.rejected)
+        if not rejected:
+            return False
+        telling = sum(isinstance(one, Decimal) and one != 0 for one in self.values.values())
         return rejected > telling and (rejected >= _REJECTED or not self.values)
 
     def forget(self) -> None:
@@ -184,18 +190,15 @@ INTEGER_BITS = "these are the bits of an integer, not of a float"
 
 def check_believable(model: Model, register: Register, value: Value) -> None:
     """Raise ValueError with the reason when `value` of `register` cannot be true."""
-    if isinstance(value, Decimal) and 0 < abs(value) < _SMALLEST:
+    if isinstance(value, str):
+        known = FIELDS.get(register.field)
+        if known and known.kind is FieldType.INTEGER and not value.isdecimal():
+            raise ValueError(f"{value}: these digits are no number")
+        return
+    if value and -_SMALLEST < value < _SMALLEST:  # whole numbers are never so small
         raise ValueError(f"{value}: {INTEGER_BITS}")
-    known = FIELDS.get(register.field)
-    if (
-        known
-        and known.kind is FieldType.INTEGER
-        and isinstance(value, str)
-        and not value.isdecimal()
-    ):
-        raise ValueError(f"{value}: these digits are no number")
     limits = model.limits.get(register.field)
-    if limits is None or isinstance(value, str):
+    if limits is None:
         return
     low, high = limits
     if not low <= value <= high:

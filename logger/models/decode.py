@@ -12,8 +12,11 @@ from logger.models.register import Encoding, Register, Value
 # A float32 is told apart by 9 digits; 6 digits survive the way there and back (IEEE 754).
 _SURE_DIGITS, _ALL_DIGITS = 6, 9
 _SMALLEST_NORMAL = 2.0**-126
-# Two neighbouring float32 are at least 2^-24 of the larger one apart.
-_NEAR = 2.0**-25
+# Two neighbouring float32 are at least 2^-24 of the larger one apart, and at most 2^-23 of it
+# where they are normal: what is nearer than half of the one is this float, what is further
+# than half of the other is not.
+_NEAR, _FAR = 2.0**-25, 2.0**-24
+_FORMATS = tuple(f"%.{digits}g" for digits in range(_ALL_DIGITS + 1))
 
 
 def shortest(number: float) -> Decimal:
@@ -26,26 +29,26 @@ def shortest(number: float) -> Decimal:
         raise ValueError(f"not a number: {number}")
     if number == 0:
         return Decimal(0)
-    first = _SURE_DIGITS if abs(number) >= _SMALLEST_NORMAL else 1
-    # A power of two has more room above than below: there the nearest decimal of some
-    # length may be another float while the next one up is this one.
-    power_of_two = abs(math.frexp(number)[0]) == 0.5
-    # What is nearer than half of the gap to the next float32 is no other one: no need to try.
-    near_enough = abs(number) * _NEAR
+    size = abs(number)
+    first, far = (_SURE_DIGITS, size * _FAR) if size >= _SMALLEST_NORMAL else (1, math.inf)
+    near = size * _NEAR
     for digits in range(first, _ALL_DIGITS):
-        text = f"{number:.{digits}g}"
+        text = _FORMATS[digits] % number
         given = float(text)
-        if abs(given - number) < near_enough or _as_float32(given) == number:
+        off = abs(given - number)
+        if off < near or (off <= far and _as_float32(given) == number):
             return Decimal(text)
-        if power_of_two:
-            near = Decimal(text)
-            up = near + Decimal(1).scaleb(near.adjusted() - digits + 1).copy_sign(near)
+        # A power of two has more room above than below: there the nearest decimal of some
+        # length may be another float while the next one up is this one.
+        if math.frexp(size)[0] == 0.5:
+            below = Decimal(text)
+            up = below + Decimal(1).scaleb(below.adjusted() - digits + 1).copy_sign(below)
             if _as_float32(float(up)) == number:
                 return up
-    return Decimal(f"{number:.{_ALL_DIGITS}g}")
+    return Decimal(_FORMATS[_ALL_DIGITS] % number)
 
 
-_FLOAT32 = struct.Struct(">f")
+_FLOAT32, _TWO_WORDS = struct.Struct(">f"), struct.Struct(">HH")
 
 
 def _as_float32(number: float) -> float:
@@ -62,10 +65,10 @@ def decode(encoding: Encoding, words: Sequence[int]) -> Value:
     printed digits as text ("22091039"), ascii the text. Raises ValueError with the reason when
     the words hold no such value.
     """
+    if encoding is Encoding.FLOAT32:  # as nearly always
+        return shortest(_FLOAT32.unpack(_TWO_WORDS.pack(*words))[0])
     raw = struct.pack(f">{len(words)}H", *words)
     match encoding:
-        case Encoding.FLOAT32:
-            return shortest(_FLOAT32.unpack(raw)[0])
         case Encoding.INT16 | Encoding.INT32:
             return int.from_bytes(raw, "big", signed=True)
         case Encoding.UINT16 | Encoding.UINT32:

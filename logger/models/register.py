@@ -93,10 +93,13 @@ class Register:
     refuse: str = ""
     note: str = ""
     quantity: Quantity = dataclasses.field(init=False, repr=False, compare=False)
+    # How many digits of the number on the wire are behind the value's decimal point.
+    decimals: int = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Make the quantity once: every value that is read needs it."""
+        """Make once what every value that is read needs."""
         object.__setattr__(self, "quantity", Quantity(self.field, self.phase, self.tariff))
+        object.__setattr__(self, "decimals", 3 if self.unit in _THOUSANDTHS else 0)
 
     @property
     def key(self) -> str:
@@ -117,11 +120,6 @@ class Register:
     def value_unit(self) -> str:
         """The unit of the decoded value."""
         return _THOUSANDTHS.get(self.unit, self.unit)
-
-    @property
-    def decimals(self) -> int:
-        """How many digits of the number on the wire are behind the value's decimal point."""
-        return 3 if self.unit in _THOUSANDTHS else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """When jobs run.
 
-Every task fires on wall-clock multiples of its interval. Each bus has one worker
+Every task fires on wall-clock multiples of its interval; those of a worker that have one
+interval are one job of APScheduler, however many meters there are. Each bus has one worker
 thread, so no bus waits for another; among the tasks due on one bus the one whose next
 turn comes first goes first (earliest deadline first), so that a round of counters never
 delays the fast readings beyond their interval. A turn may begin until the next one is
@@ -64,7 +65,7 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._idle = idle  # done behind each turn, when nothing waits
         self._bell = bell  # rings while anything waits, for who listens to a line meanwhile
         self.doing = ""  # the name of the running task
-        # Monotonic: when the last turn came, and when this thread last had or ended one.
+        # Monotonic: when turns came last from the scheduler, when this thread had or ended one.
         self.came = self._moved = 0.0
 
     def start(self, scheduler: Any, alias: str) -> None:
@@ -128,17 +129,20 @@ class _Worker(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types
         self._do_submit_job(job, run_times)
 
     def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
-        due = run_times[-1]
-        task: Task = job.args[0]
+        self.came = time.monotonic()
+        self.take(job.args, run_times[-1])
+
+    def take(self, tasks: Iterable[Task], due: datetime) -> None:
+        """Let `tasks` have a turn, which is due at `due`."""
         with self._wakeup:
-            task.waits(due)
-            self.came = time.monotonic()
             if not self.doing and not self._queue:
-                self._moved = self.came
-            if task.name not in self._due:
-                self._number += 1
-                heapq.heappush(self._queue, (_deadline(task, due), self._number, task))
-            self._due[task.name] = due
+                self._moved = time.monotonic()
+            for task in tasks:
+                task.waits(due)
+                if task.name not in self._due:
+                    self._number += 1
+                    heapq.heappush(self._queue, (_deadline(task, due), self._number, task))
+                self._due[task.name] = due
             self._tell()
 
     def lend(self, run: Callable[[], None]) -> None:
@@ -198,6 +202,7 @@ class Schedule:
         bells: Mapping[str, Bell] | None = None,
     ) -> None:
         self.tasks = tuple(tasks)
+        self._named = {task.name: task for task in self.tasks}
         for noisy in ("apscheduler.scheduler", "apscheduler.executors"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         idle, bells = idle or {}, bells or {}
@@ -213,23 +218,22 @@ class Schedule:
 
     def start(self) -> None:
         """Start all workers and tasks; those marked `at_start` are due at once."""
+        rounds: dict[tuple[str, float], list[Task]] = {}
+        for task in self.tasks:
+            rounds.setdefault((task.worker, task.interval_s), []).append(task)
+        for (worker, interval_s), tasks in rounds.items():
+            trigger = _Multiples(interval_s)
+            self._scheduler.add_job(_nothing, trigger, args=tasks, executor=worker)
+        self._scheduler.start()
         now = datetime.now(UTC)
         for task in self.tasks:
-            options = {"next_run_time": now} if task.at_start else {}
-            self._scheduler.add_job(
-                _nothing,
-                _Multiples(task.interval_s),
-                args=(task,),
-                id=task.name,
-                name=task.name,
-                executor=task.worker,
-                **options,
-            )
-        self._scheduler.start()
+            if task.at_start:
+                self._workers[task.worker].take([task], now)
 
     def soon(self, name: str) -> None:
         """Let the task called `name` run as soon as its worker is free."""
-        self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+        task = self._named[name]
+        self._workers[task.worker].take([task], datetime.now(UTC))
 
     def workers(self) -> Mapping[str, Callable[[], float]]:
         """Return for each worker what tells by how many seconds it is late; see `_Worker`."""
@@ -267,9 +271,9 @@ class Schedule:
         for worker in self._workers.values():
             worker.clock_stepped()
         for job in self._scheduler.get_jobs():
-            task: Task = job.args[0]
-            task.forget()
-            job.reschedule(_Multiples(task.interval_s))
+            for task in job.args:
+                task.forget()
+            job.reschedule(_Multiples(job.args[0].interval_s))
 
     def stop(self, timeout_s: float) -> bool:
         """Stop: running tasks may end, for `timeout_s` in all. Returns whether all did."""
@@ -283,5 +287,5 @@ class Schedule:
         return done
 
 
-def _nothing(task: Task) -> None:
-    """What APScheduler is told to call; the worker calls the task itself."""
+def _nothing(*_tasks: Task) -> None:
+    """What APScheduler is told to call; the worker calls the tasks themselves."""

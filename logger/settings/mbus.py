@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from logger.bus import MbusBus
+from logger.bus.mbus import MbusBus
 from logger.config import Bus as BusConfig
 from logger.config import Meter as MeterConfig
 from logger.config.addresses import MBUS_EVERYBODY, MBUS_LAST

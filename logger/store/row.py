@@ -144,14 +144,20 @@ def as_row(values: Sequence[object]) -> StoredRow:
     return row if packed is None or not row.intact else _unpacked(row, packed)
 
 
-def new_rows(lane: Lane, lines: Sequence[str], times: Sequence[int]) -> list[NewRow]:
-    """Return lines as rows, one unless there are very many; `times` has that of each line."""
+def new_rows(
+    lane: Lane, lines: Sequence[str], times: Sequence[int], *, joined: bool = False
+) -> list[NewRow]:
+    """Return lines as rows, one unless there are very many; `times` has that of each line.
+
+    With `joined` they are to be committed with the row before.
+    """
     found = []
     for start in range(0, len(lines), _LINES_A_ROW):
         part = lines[start : start + _LINES_A_ROW]
         stamps = times[start : start + _LINES_A_ROW]
         counters, body = has_counters(part), "\n".join(part)
-        found.append(NewRow(lane, len(part), min(stamps), max(stamps), counters, body))
+        row = NewRow(lane, len(part), min(stamps), max(stamps), counters, body, joined)
+        found.append(row)
     return found
 
 

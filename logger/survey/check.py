@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from logger.bus import Bus, MbusBus, bus_of, busload
+from logger.bus import Bus, bus_of, busload
 from logger.bus.faults import lacks_parity
 from logger.bus.hints import no_answer
+from logger.bus.mbus import MbusBus
 from logger.bus.rivals import REMEDY
 from logger.config import Bus as BusConfig
 from logger.config import Config

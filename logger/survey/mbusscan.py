@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from logger.bus import MbusBus, UnreadableError
+from logger.bus.mbus import MbusBus
+from logger.bus.mbusverdict import UnreadableError
 from logger.config import Bus as BusConfig
 from logger.config.addresses import MBUS_BAUDRATE, MBUS_LAST, MBUS_SELECTED
 from logger.config.load import bus_of_options

@@ -8,7 +8,6 @@ a longer text, as in "Basic dXNlcjpwYXNz"), in hexadecimal, and in mixtures of t
 from __future__ import annotations
 
 import base64
-import html.entities
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -101,6 +100,8 @@ def _coded(secret: str) -> Iterator[str]:
 
 def _any_of(character: str) -> str:
     """Return a pattern for all ways to write one character."""
+    from html.entities import codepoint2name  # when something has to be masked
+
     number, raw = ord(character), character.encode("utf-8", "surrogateescape")
     ways = [re.escape(character)]
     if character in "\"'/\\`":
@@ -115,7 +116,7 @@ def _any_of(character: str) -> str:
     ways.append("".join(rf"\\+u{_hex(pair, 4)}" for pair in pairs))
     ways.append(rf"\\+U{_hex(number, 8)}")
     ways.append(rf"&(?:amp;)*#(?:0*{number}|[xX]0*{_hex(number, 1)});")
-    if (name := html.entities.codepoint2name.get(number)) is not None:
+    if (name := codepoint2name.get(number)) is not None:
         ways.append(rf"&(?:amp;)*{name};")
     return f"(?:{'|'.join(ways)})"
 

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import logger.meter.mbusreader
 import logger.meter.readers
 import logger.runtime.app
 from logger.config import load_config
@@ -76,7 +77,7 @@ def run(config: Path, clock: Time, until: float, stopping: Callable[[], bool]) -
     with (
         patch.object(logger.runtime.app, "Clock", wall),
         patch.object(logger.meter.readers, "MeterReader", reader),
-        patch.object(logger.meter.readers, "MbusReader", mbus_reader),
+        patch.object(logger.meter.mbusreader, "MbusReader", mbus_reader),
         # The line takes no time, so nobody has to wait for its silence.
         patch("minimalmodbus._calculate_minimum_silent_period", lambda baudrate: 0.0),
     ):
