@@ -34,14 +34,29 @@ alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{ template "inepro.link" . }}
 {{- end }}
 
-{{ define "inepro.over" -}}
-over: {{ if not .Annotations.over -}}
-{{ .Labels.alertname }}
-{{- else if match "[{][{]" .Annotations.over -}}
+{{ define "inepro.at" -}}
 {{ .Labels.alertname }}{{ if .Labels.site }}, {{ .Labels.site }}
 {{- if .Labels.meter }}: {{ .Labels.meter }}
-{{- if .Labels.phase }} {{ .Labels.phase }}{{ end }}{{ end }}{{ end }}: not measured any more
+{{- if .Labels.phase }} {{ .Labels.phase }}{{ end }}{{ end }}{{ end }}
+{{- end }}
+
+{{ define "inepro.end" -}}
+{{ if not .Annotations.over -}}
+{{ .Labels.alertname }}
+{{- else if or (eq .Annotations.grafana_state_reason "MissingSeries" "NoData")
+  (match "[{][{]" .Annotations.over) -}}
+{{ if or (not .Annotations.gone) (match "[{][{]" .Annotations.gone) -}}
+{{ template "inepro.at" . }}: no data any more
+{{- else }}{{ .Annotations.gone }}{{ end }}
+{{- else if eq .Annotations.grafana_state_reason "Error" -}}
+{{ template "inepro.at" . }}: not known, InfluxDB did not answer
+{{- else if .Annotations.grafana_state_reason -}}
+{{ template "inepro.at" . }}: not known, the rule was changed, paused or removed
 {{- else }}{{ .Annotations.over }}{{ end }}
+{{- end }}
+
+{{ define "inepro.over" -}}
+over: {{ template "inepro.end" . }}
 {{ if .StartsAt.Before .EndsAt -}}
 alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04" }}
 {{ end -}}

@@ -86,6 +86,7 @@ class Rules:
         data: Sequence[Json],
         text: str,
         over: str,
+        gone: str,
         help_: str,
         panel: tuple[str, str],
         *,
@@ -97,8 +98,9 @@ class Rules:
     ) -> None:
         """Add a rule that fires when its last step is not zero, after `wait`.
 
-        `text` is told while it fires, `over` when it does no longer; Grafana puts the
-        newest value into both, and keeps the last one of what is not measured any more.
+        `text` is told while it fires, `over` when it does no longer, and `gone` when there is
+        no data to tell it by; Grafana puts the newest value into each, and keeps the last one of
+        a series that is not there any more.
         """
         self.made.append(
             {
@@ -114,6 +116,7 @@ class Rules:
                 "annotations": {
                     "summary": text,
                     "over": over,
+                    "gone": gone,
                     "description": help_,
                     "__dashboardUid__": panel[0],
                     "__panelId__": str(self._panels[panel]),
