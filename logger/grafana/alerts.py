@@ -174,4 +174,6 @@ def rules(settings: DashboardOptions, dashboards: Sequence[Json]) -> Json:
         "interval": "1m",
         "rules": found.made,
     }
-    return {"apiVersion": 1, "groups": [group]}
+    # What is only not in the file any more would stay in Grafana, and go on.
+    unused = [{"orgId": 1, "uid": uid} for uid in found.left_out]
+    return {"apiVersion": 1, "groups": [group], "deleteRules": unused}

@@ -106,7 +106,7 @@ def _frequency(rules: Rules, settings: DashboardOptions) -> None:
     )
 
 
-def _phases(rules: Rules, settings: DashboardOptions, panel: tuple[str, str]) -> None:
+def _phases(rules: Rules, settings: DashboardOptions) -> None:
     gone = settings.events.phase_lost_below
     of_phase = (
         f'FROM "power_1m" WHERE {TIME} AND "phase" =~ /^L[123]$/ GROUP BY "site", "meter", "phase"'
@@ -126,7 +126,7 @@ def _phases(rules: Rules, settings: DashboardOptions, panel: tuple[str, str]) ->
         f"{place('phase')}: no longer below {gone:g} V, last {value()} V",
         f"{place('phase')}: no data any more, last {value()} V",
         "A fuse, a loose terminal, or the grid. The meter itself still answers.",
-        panel,
+        rules.first((PHASES, TO_NEUTRAL.name), (PHASES, BETWEEN.name)),
         wait="1m",
         severity="critical",
     )
@@ -163,13 +163,7 @@ def _demand(rules: Rules, settings: DashboardOptions) -> None:
 def measured(rules: Rules, settings: DashboardOptions) -> None:
     """Add the rules whose panel is on a dashboard of this configuration."""
     for voltages in _VOLTAGES:
-        if rules.has((QUALITY, f"{voltages.kind.name}, highest ten-minute means")):
-            _voltage(rules, settings, voltages)
-    if rules.has((QUALITY, "Frequency")):
-        _frequency(rules, settings)
-    for kind in (TO_NEUTRAL, BETWEEN):
-        if rules.has((PHASES, kind.name)):
-            _phases(rules, settings, (PHASES, kind.name))
-            break
-    if rules.has(rules.first((HOME, FLOW), (HOME, "Grid"))):
-        _demand(rules, settings)
+        _voltage(rules, settings, voltages)
+    _frequency(rules, settings)
+    _phases(rules, settings)
+    _demand(rules, settings)

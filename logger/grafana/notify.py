@@ -10,6 +10,7 @@ from logger.grafana.panels import Json
 NAME = "inepro-logger"
 EMAIL, WEBHOOK, NTFY = "ALERT_EMAIL", "ALERT_WEBHOOK_URL", "ALERT_NTFY_URL"
 TELEGRAM = ("ALERT_TELEGRAM_TOKEN", "ALERT_TELEGRAM_CHAT")
+_UIDS = tuple(f"inepro-{kind}" for kind in ("email", "webhook", "ntfy", "telegram"))
 
 _TITLE = '{{ template "inepro.title" . }}'
 _MESSAGE = '{{ template "inepro.message" . }}'
@@ -149,9 +150,14 @@ def _duration(seconds: float) -> str:
 
 def notifications(settings: DashboardOptions, given: Mapping[str, str]) -> Json:
     """Return contact point, root policy and message template."""
+    receivers = _receivers(given)
+    unused = [uid for uid in _UIDS if uid not in {one["uid"] for one in receivers}]
     return {
         "apiVersion": 1,
-        "contactPoints": [{"orgId": 1, "name": NAME, "receivers": _receivers(given)}],
+        "contactPoints": [{"orgId": 1, "name": NAME, "receivers": receivers}],
+        # Of a contact point that is there Grafana adds and changes receivers only: one that is
+        # not in the file any more would get messages for ever.
+        "deleteContactPoints": [{"orgId": 1, "uid": uid} for uid in unused],
         "policies": [
             {
                 "orgId": 1,

@@ -1,7 +1,6 @@
 """Alert rules about use: energy of the day, fuses, PV, power factor. Pure.
 
-Those that have no limit in the configuration are there, paused: a rule that is left out of the
-file stays in Grafana.
+Those that have no limit in the configuration are there, paused.
 """
 
 # Queries are text for Grafana, made of our own names only.
@@ -149,12 +148,10 @@ def _power_factor(rules: Rules, settings: DashboardOptions) -> None:
 
 def uses(rules: Rules, settings: DashboardOptions) -> None:
     """Add the rules whose panel is on a dashboard of this configuration."""
-    of_pv = [(rules.first((HOME, FLOW), (HOME, "PV")), _pv)] if settings.live("pv") else []
-    for panel, add in (
-        ((TARIFFS, "Import by day"), _day_energy),
-        ((PHASES, "Current"), _fuse),
-        *of_pv,
-        ((PHASES, "Power factor"), _power_factor),
-    ):
-        if rules.has(panel):
-            add(rules, settings)
+    _day_energy(rules, settings)
+    _fuse(rules, settings)
+    if settings.live("pv"):
+        _pv(rules, settings)
+    else:
+        rules.leave_out("pv-silent")
+    _power_factor(rules, settings)
