@@ -263,3 +263,11 @@ def test_what_another_configuration_made_goes(tmp_path: Path) -> None:
     (dashboards / "centres.json").write_text('{"uid": "mine"}', encoding="utf-8")
     assert grafana(out, {}, lone).exit_code == 0
     assert read(out, "dashboards/centres.json") == {"uid": "mine"}
+
+
+def test_telegram_takes_messages_as_they_are_written(tmp_path: Path) -> None:
+    """Grafana has it read them as HTML otherwise, and it refuses `<`, as in a meter's name."""
+    assert grafana(tmp_path / "made", FULL).exit_code == 0
+    told = read(tmp_path / "made", "alerting/inepro-notifications.yaml")
+    kinds = {one["type"]: one["settings"] for one in told["contactPoints"][0]["receivers"]}
+    assert kinds["telegram"]["parse_mode"] == "None"
