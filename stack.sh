@@ -95,7 +95,11 @@ restore() {
   wait_for_influxdb
   inside rm -rf "$there"
   docker cp "$from/influxdb" "$(container influxdb):$there"
-  inside influx restore --full "$there"
+  # InfluxDB keeps only hashes: from here on it knows the operator's token of the backup, which
+  # is in its .env, and no longer the one that it was set up with.
+  inside sh -c 'influx restore --full --operator-token "$DOCKER_INFLUXDB_INIT_ADMIN_TOKEN" "$1" &&
+    influx config set --config-name default --token "$DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"' \
+    restore "$there" >/dev/null
   # The tokens of the backup are those of another volume: make new ones.
   inside rm -rf "$there" /tokens/logger/influxdb /tokens/grafana/influxdb
   inside /docker-entrypoint-initdb.d/10-buckets-and-tokens.sh

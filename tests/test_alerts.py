@@ -15,6 +15,7 @@ from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.grafana.build import DASHBOARD_FOLDER
 from logger.grafana.notify import EMAIL, NTFY, TELEGRAM, WEBHOOK, notifications
+from tests.go_template import Templates
 from tests.grafana_queries import Json, unknown_names
 
 BOARDS = dashboards(DashboardOptions())
@@ -188,8 +189,8 @@ def test_the_message_says_what_where_and_when() -> None:
     found = _defined(text)
     assert ".Annotations.summary" in found["inepro.one"]
     assert "alert raised {{ .StartsAt" in found["inepro.one"]
-    assert ".Annotations.over" in found["inepro.over"]
-    assert ".Annotations.summary" not in found["inepro.over"]
+    assert ".Annotations.over" in found["inepro.end"]
+    assert ".Annotations.summary" not in found["inepro.end"] + found["inepro.over"]
     assert "over since {{ .EndsAt" in found["inepro.over"]
     # A restarted Grafana does not know when an alert was raised that ends at once.
     assert "{{ if .StartsAt.Before .EndsAt -}}\nalert raised" in found["inepro.over"]
@@ -206,19 +207,13 @@ def test_the_message_says_what_where_and_when() -> None:
     assert "$" not in text
 
 
-def test_a_text_that_was_not_filled_in_is_never_sent() -> None:
+def test_a_text_that_was_not_filled_in_is_never_sent(rule: Json) -> None:
     """A restarted Grafana has the alerts of before with the texts of their rules as they are
     written, until it has measured them again. What is not measured any more stays so."""
-    (template,) = notifications(DashboardOptions(), {})["templates"]
-    over = _defined(template["template"])["inepro.over"]
-    (pattern,) = re.findall(r'match "([^"]+)" \.Annotations\.over', over)
-    for rule in RULES.values():
-        assert re.search(pattern, rule["annotations"]["over"])
-    assert not re.search(pattern, "home: grid L2: no longer below 207 V, last 228.4 V {mean}")
-    unfilled, filled = over.index("else if match"), over.index("{{ .Annotations.over }}")
-    between = over[unfilled:filled]
-    for label in ("alertname", "site", "meter", "phase"):
-        assert f"{{{{ .Labels.{label} }}}}" in between
+    place = {"site": "home", "meter": "grid", "phase": "L2"}
+    for reason in ("", "MissingSeries", "NoData"):
+        (first, *_) = _told(rule, {**rule["annotations"]}, reason, place).splitlines()
+        assert first == f"over: {rule['title']}, home: grid L2: no data any more"
 
 
 def test_a_silence_of_a_minute_is_one_minute() -> None:
@@ -240,3 +235,90 @@ def test_what_is_wrong_at_all_meters_at_once_is_one_message_that_names_them() ->
         names = f'range .Alerts.{state} }}}} {{{{ template "inepro.place" . }}}},{{{{ end }}}}'
         first = f'{{{{ template "inepro.{one}" (index .Alerts.{state} 0) }}}}'
         assert 0 <= message.index(many) < message.index(names) < message.index(first)
+
+
+class _Moment:
+    """Go's time.Time, as the template asks it."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        self.Local = self
+
+    def Format(self, _layout: str) -> str:  # noqa: N802
+        return f"moment {self.seconds}"
+
+    def Before(self, other: _Moment) -> bool:  # noqa: N802
+        return self.seconds < other.seconds
+
+
+def _over(rule: Json, *, reason: str = "", place: Json, value: float) -> str:
+    """Return the message that `rule` is over, with what Grafana puts into its texts."""
+    values = {ref: {"Value": value} for ref in "BCE"}
+    labels = {"alertname": rule["title"], **place}
+    filled = {
+        name: Templates(text).text(None, None, {"labels": labels, "values": values})
+        for name, text in rule["annotations"].items()
+    }
+    return _told(rule, filled, reason, place)
+
+
+def _told(rule: Json, filled: Json, reason: str, place: Json) -> str:
+    if reason:
+        filled["grafana_state_reason"] = reason
+    alert = {
+        "Labels": {"alertname": rule["title"], **place}, "Annotations": filled,
+        "PanelURL": "http://pi/d?x=1", "StartsAt": _Moment(1), "EndsAt": _Moment(2),
+    }  # fmt: skip
+    alerts = {"Firing": [], "Resolved": [alert]}
+    (template,) = notifications(DashboardOptions(), {})["templates"]
+    return Templates(template["template"]).text("inepro.message", {"Alerts": alerts})
+
+
+def test_what_is_not_measured_any_more_is_not_told_to_be_well_again() -> None:
+    """Grafana ends the alert of a series that vanished with the texts it had while it fired."""
+    rule = RULES["Voltage too low"]
+    place = {"site": "home", "meter": "grid", "phase": "L2"}
+    said = _over(rule, place=place, value=228.4).splitlines()
+    assert said[0] == (
+        "over: home: grid L2: no longer below 207 V, last 228.4 V (mean of ten minutes)"
+    )
+    assert said[1:3] == ["alert raised moment 1", "over since moment 2"]
+    for reason in ("MissingSeries", "NoData"):
+        said = _over(rule, reason=reason, place=place, value=203.1).splitlines()
+        assert said[0] == (
+            "over: home: grid L2: no data any more, last 203.1 V (mean of ten minutes)"
+        )
+    said = _over(rule, reason="Error", place=place, value=203.1).splitlines()
+    assert said[0] == ("over: Voltage too low, home: grid L2: not known, InfluxDB did not answer")
+    said = _over(rule, reason="Updated", place=place, value=203.1).splitlines()
+    assert said[0] == (
+        "over: Voltage too low, home: grid L2: not known, the rule was changed, paused or removed"
+    )
+
+
+# What these look for goes out of sight by itself; or there are no series while they fire.
+ENDS_UNSEEN = {"Counter reset", "Demand about to be too high", "No data at all", "Meter silent"}
+
+
+def test_a_series_that_vanished_is_told_with_its_place(rule: Json) -> None:
+    place = {"site": "home", "meter": "grid", "phase": "L2", "bus": "serial", "kind": "reset"}
+    (first, *_) = _over(rule, reason="MissingSeries", place=place, value=5.0).splitlines()
+    assert first.startswith("over: home: ")
+    if rule["title"] not in ENDS_UNSEEN:
+        assert "no data" in first
+        assert "no longer" not in first
+        assert "again" not in first
+    assert "{{" not in first
+
+
+def test_a_silent_meter_of_a_logger_that_died_does_not_answer_again() -> None:
+    place = {"site": "home", "meter": "grid", "bus": "serial"}
+    told = [_over(RULES["Meter silent"], place=place, value=n) for n in (0.0, 5.0)]
+    assert "answers again" not in told[0]
+    assert told[1].startswith("over: home: grid on bus serial: answers again\n")
+
+
+def test_all_sites_that_were_without_data_have_it_again() -> None:
+    """While there is no series at all the alert has no site; when there is one it vanishes."""
+    said = _over(RULES["No data at all"], reason="MissingSeries", place={}, value=0.0)
+    assert said.startswith("over: all sites: data comes again\n")

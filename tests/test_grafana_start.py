@@ -217,3 +217,57 @@ def test_env_files_are_read_as_docker_compose_reads_them(checkout: Path, tmp_pat
     for name in ("SMTP_FROM", "SMTP_HOST", "GRAFANA_URL", "SMTP_ENABLED"):
         assert seen[name] == found[name], name
     assert "ALERT_EMAIL" not in seen
+
+
+def read(out: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
+    return found
+
+
+def test_what_another_configuration_made_goes(tmp_path: Path) -> None:
+    """Grafana keeps rules and receivers that are only not in its files any more, and shows
+    dashboards as long as their file is there."""
+    out, lone = tmp_path / "made", tmp_path / "lone.toml"
+    hooked = {name: FULL[name] for name in ("ALERT_WEBHOOK_URL", "ALERT_NTFY_URL")}
+    assert grafana(out, hooked).exit_code == 0
+    dashboards = out / "dashboards"
+    for name in ("pv", "meters"):
+        mine = read(out, f"dashboards/{name}.json") | {"uid": f"mine-{name}", "id": None}
+        (dashboards / f"my-{name}.json").write_text(json.dumps(mine), encoding="utf-8")
+    before = read(out, "alerting/inepro-rules.yaml")["groups"][0]["rules"]
+
+    # One meter is left, the grid's, and mail in the place of the hooks.
+    text = DEMO.read_text(encoding="utf-8")
+    first, _, rest = text.partition('[[bus.meter]]\nname = "roof"')
+    lone.write_text(first + rest[rest.index("[influxdb]") :], encoding="utf-8")
+    said = grafana(out, {"ALERT_EMAIL": FULL["ALERT_EMAIL"]}, lone)
+    assert said.exit_code == 0, said.output
+    assert f"{dashboards / 'pv.json'}" in said.output
+    there = {path.stem for path in dashboards.glob("*.json")}
+    assert there == {"home", "phases", "energy", "quality", "logger", "my-pv", "my-meters"}
+
+    rules = read(out, "alerting/inepro-rules.yaml")
+    left = {rule["uid"] for rule in rules["groups"][0]["rules"]}
+    removed = {rule["uid"] for rule in rules["deleteRules"]}
+    assert {rule["uid"] for rule in before} <= left | removed
+    assert "inepro-pv-silent" in removed
+    assert not left & removed
+    told = read(out, "alerting/inepro-notifications.yaml")
+    kept = {one["uid"] for one in told["contactPoints"][0]["receivers"]}
+    assert kept == {"inepro-email"}
+    # Telegram was never there: Grafana minds no removal of what it does not have.
+    gone = {one["uid"] for one in told["deleteContactPoints"]}
+    assert gone == {"inepro-webhook", "inepro-ntfy", "inepro-telegram"}
+
+    # A dashboard of one's own under such a name stays, too.
+    (dashboards / "centres.json").write_text('{"uid": "mine"}', encoding="utf-8")
+    assert grafana(out, {}, lone).exit_code == 0
+    assert read(out, "dashboards/centres.json") == {"uid": "mine"}
+
+
+def test_telegram_takes_messages_as_they_are_written(tmp_path: Path) -> None:
+    """Grafana has it read them as HTML otherwise, and it refuses `<`, as in a meter's name."""
+    assert grafana(tmp_path / "made", FULL).exit_code == 0
+    told = read(tmp_path / "made", "alerting/inepro-notifications.yaml")
+    kinds = {one["type"]: one["settings"] for one in told["contactPoints"][0]["receivers"]}
+    assert kinds["telegram"]["parse_mode"] == "None"

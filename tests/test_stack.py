@@ -48,16 +48,21 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         pytest.skip(str(err))
 
 
-@pytest.fixture(scope="module")
-def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The compose file beside what `init` in the image wrote; the demo runs."""
-    made = Project(engine, tmp_path_factory.mktemp("stack") / "checkout")
+def init(made: Project) -> None:
+    """Write what `init` in the image writes: its own random secrets each time."""
     owner = f"{os.getuid()}:{os.getgid()}"
-    engine.run(
+    made.engine.run(
         "run", *CONFINED, "--hostname", "energy-pi", "-u", owner, "-v", f"{made.directory}:/site",
         IMAGE, "init", "/site", "--yes", "--port", "socket://demo-meters:5020",
         "--meter", "1:grid:house", "--meter", "2:pv:roof", "--zone", "Europe/Vienna",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The compose file beside what `init` in the image wrote; the demo runs."""
+    made = Project(engine, tmp_path_factory.mktemp("stack") / "checkout")
+    init(made)
     try:
         made.compose("--profile", "demo", "up", "-d")
         made.healthy("demo-logger")
@@ -169,11 +174,17 @@ def test_a_demo_is_backed_up_and_comes_back_as_a_demo(project: Project) -> None:
     assert (backup / "profiles").read_text() == "demo\n"
     assert (backup / "grafana.db").read_bytes().startswith(b"SQLite format 3")
 
-    # Another machine: nothing but the checkout and the backup.
+    # Another machine, where the stack was tried before there was the backup: other secrets.
     project.compose("--profile", "demo", "down", "-v")
+    secrets = (project.directory / ".env").read_text(encoding="utf-8")
     (project.directory / ".env").unlink()
+    init(project)
+    assert (project.directory / ".env").read_text(encoding="utf-8") != secrets
+    project.compose("up", "-d", "influxdb")
+    project.healthy("influxdb")
     project.stack("restore", "backups/one", answers="y\n")
     project.healthy("demo-logger")
+    assert (project.directory / ".env").read_text(encoding="utf-8") == secrets
     assert project.container("logger") == {}
     assert project.count("energy", "active_import", "energy") >= energy
     ask = "import os; print(os.stat('/var/lib/grafana/grafana.db').st_uid)"

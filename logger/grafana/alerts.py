@@ -43,6 +43,7 @@ def _life(rules: Rules, settings: DashboardOptions) -> None:
     own, of_meter = "\"bus\" = '' AND \"meter\" = ''", "\"meter\" != ''"
     alive = _recent("count", "buffer_points", own, '"site"', quiet)
     answers = _recent("spread", "reads", of_meter, '"site", "bus", "meter"', quiet)
+    asked = f"{place()} on bus {{{{ $labels.bus }}}}"
     # The logger reports on a silent meter too: its count of answers stands still.
     rules.add(
         "meter-silent",
@@ -54,9 +55,10 @@ def _life(rules: Rules, settings: DashboardOptions) -> None:
             reduce("E", "D"),
             step("C", "math", "$B < 1 && $E >= 3"),
         ],
-        f"{place()} on bus {{{{ $labels.bus }}}}: no answer for {minutes} (answers: "
-        f"{value(form='%.0f')}, limit 1)",
-        f"{place()} on bus {{{{ $labels.bus }}}}: answers again, or is not asked any more",
+        f"{asked}: no answer for {minutes} (answers: {value(form='%.0f')}, limit 1)",
+        f"{asked}: {{{{ if ge $values.B.Value 1.0 }}}}answers again{{{{ else }}}}not asked any "
+        "more, or the logger does not run{{ end }}",
+        f"{asked}: not asked any more",
         "The logger runs, the meter does not answer: supply, cable, address, or the adapter. "
         "Try: inepro-logger read METER. A meter that was taken out of the configuration is told "
         "of for a day.",
@@ -75,6 +77,9 @@ def _life(rules: Rules, settings: DashboardOptions) -> None:
         "{{ if $labels.site }}{{ $labels.site }}{{ else }}all sites{{ end }}: nothing has come "
         f"from the logger for {minutes}, or InfluxDB does not answer",
         "{{ if $labels.site }}{{ $labels.site }}{{ else }}all sites{{ end }}: data comes again",
+        # What has no site is told while there are no series at all; they are there again.
+        "{{ if $labels.site }}{{ $labels.site }}: not watched any more, after 30 days without "
+        "data{{ else }}all sites: data comes again{{ end }}",
         "Either the logger is down, or InfluxDB is, or the way between them. A running logger "
         "keeps every point in its buffer and delivers it later: inepro-logger status. A site "
         "without data for 30 days is forgotten.",
@@ -100,6 +105,7 @@ def _delivery(rules: Rules, settings: DashboardOptions) -> None:
         ],
         f"{waited}, limit {age:g} s",
         f"{waited}, no longer more than {age:g} s",
+        f"{waited}, then the logger sent no data any more",
         "Points reach InfluxDB, but not all of them: one of the buckets or its token may be "
         "missing, or the line is slower than the backlog. Try: inepro-logger buffer status.",
         (HEALTH, "Points waiting"),
@@ -122,9 +128,11 @@ def _delivery(rules: Rules, settings: DashboardOptions) -> None:
         f"{{{{ $labels.site }}}}: InfluxDB refused {value(form='%.0f')} points within the hour, "
         "limit 0",
         "{{ $labels.site }}: no point was refused within the last hour",
+        "{{ $labels.site }}: no data from the logger any more",
         "They are kept, with InfluxDB's reason: inepro-logger buffer set-aside list.",
         (HEALTH, "Set aside"),
     )
+    none = f"{place('kind')}: none within the last hour"
     rules.add(
         "counter-reset",
         "Counter reset",
@@ -139,7 +147,8 @@ def _delivery(rules: Rules, settings: DashboardOptions) -> None:
             threshold("C", "B", "gt", 0),
         ],
         f"{place('kind')}: {value(form='%.0f')} within the hour, limit 0",
-        f"{place('kind')}: none within the last hour",
+        none,
+        none,  # an event of before the hour is not looked at
         "Counters went on from other values. Sums over the site go on without a jump; those of "
         "the meter itself begin anew.",
         (TARIFFS, "Counters"),
@@ -165,4 +174,6 @@ def rules(settings: DashboardOptions, dashboards: Sequence[Json]) -> Json:
         "interval": "1m",
         "rules": found.made,
     }
-    return {"apiVersion": 1, "groups": [group]}
+    # What is only not in the file any more would stay in Grafana, and go on.
+    unused = [{"orgId": 1, "uid": uid} for uid in found.left_out]
+    return {"apiVersion": 1, "groups": [group], "deleteRules": unused}

@@ -30,6 +30,7 @@ from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
 
 BOARDS = "dashboards"  # Grafana skips other files than YAML there
+_EVERY_BOARD = ("home", "meters", "centres", "phases", "energy", "pv", "quality", "logger")
 DASHBOARD_FOLDER = "Energy"
 
 
@@ -125,11 +126,19 @@ def files(
 
 
 def write(made: Mapping[str, str], out: Path) -> list[str]:
-    """Write the files below `out`; return the paths of those that changed.
+    """Write the files below `out`; return the paths of those that changed or went: dashboards
+    that were made of another configuration, which Grafana removes with their file.
 
     Raises ExportError.
     """
     changed = []
+    for path in sorted({f"{BOARDS}/{name}.json" for name in _EVERY_BOARD} - made.keys()):
+        target = out / path
+        with writing(target):
+            if not target.is_file() or b'"inepro-' not in target.read_bytes():
+                continue
+            target.unlink()
+        changed.append(path)
     for path, text in made.items():
         target = out / path
         with writing(target):

@@ -44,6 +44,7 @@ def _voltage(rules: Rules, settings: DashboardOptions, of: _Voltages) -> None:
     read = [ask("A", query, 1300), reduce("B", "A")]
     where, claim = place("phase"), "Indication, not an EN 50160 measurement."
     mean = f"{value()} V (mean of ten minutes)"
+    gone = f"{where}: no data any more, last {mean}"
     highest = f"{of.kind.name}, highest ten-minute means"
     rules.add(
         f"{of.uid}-high",
@@ -51,6 +52,7 @@ def _voltage(rules: Rules, settings: DashboardOptions, of: _Voltages) -> None:
         [*read, threshold("C", "B", "gt", high)],
         f"{where}: voltage too high, {mean}, limit {high:g} V",
         f"{where}: no longer above {high:g} V, last {mean}",
+        gone,
         "Inverters switch off at this voltage. A chart of the ten-minute means beside the feed-in "
         f"is on the linked dashboard. {claim}",
         (QUALITY, highest),
@@ -62,6 +64,7 @@ def _voltage(rules: Rules, settings: DashboardOptions, of: _Voltages) -> None:
         [*read, threshold("C", "B", "within_range", warning, high)],
         f"{where}: voltage nearly too high, {mean}, warning from {warning:g} V, limit {high:g} V",
         f"{where}: no longer between {warning:g} and {high:g} V, last {mean}",
+        gone,
         f"An early warning: feed-in lifts the voltage. {claim}",
         (QUALITY, highest),
     )
@@ -71,6 +74,7 @@ def _voltage(rules: Rules, settings: DashboardOptions, of: _Voltages) -> None:
         [*read, threshold("C", "B", "lt", low)],
         f"{where}: voltage too low, {mean}, limit {low:g} V",
         f"{where}: no longer below {low:g} V, last {mean}",
+        gone,
         claim,
         (QUALITY, f"{of.kind.name}, lowest ten-minute means"),
         severity="critical",
@@ -95,13 +99,14 @@ def _frequency(rules: Rules, settings: DashboardOptions) -> None:
         ],
         f"{place()}: frequency outside its limits, {hertz}, limits {low:g} to {high:g} Hz",
         f"{place()}: no longer outside {low:g} to {high:g} Hz, last {hertz}",
+        f"{place()}: no data any more, last {hertz}",
         "Indication, not an EN 50160 measurement.",
         (QUALITY, "Frequency"),
         wait="1m",
     )
 
 
-def _phases(rules: Rules, settings: DashboardOptions, panel: tuple[str, str]) -> None:
+def _phases(rules: Rules, settings: DashboardOptions) -> None:
     gone = settings.events.phase_lost_below
     of_phase = (
         f'FROM "power_1m" WHERE {TIME} AND "phase" =~ /^L[123]$/ GROUP BY "site", "meter", "phase"'
@@ -119,8 +124,9 @@ def _phases(rules: Rules, settings: DashboardOptions, panel: tuple[str, str]) ->
         ],
         f"{place('phase')}: the phase is lost, {value()} V, limit {gone:g} V",
         f"{place('phase')}: no longer below {gone:g} V, last {value()} V",
+        f"{place('phase')}: no data any more, last {value()} V",
         "A fuse, a loose terminal, or the grid. The meter itself still answers.",
-        panel,
+        rules.first((PHASES, TO_NEUTRAL.name), (PHASES, BETWEEN.name)),
         wait="1m",
         severity="critical",
     )
@@ -129,6 +135,7 @@ def _phases(rules: Rules, settings: DashboardOptions, panel: tuple[str, str]) ->
 def _demand(rules: Rules, settings: DashboardOptions) -> None:
     limit = settings.events.demand_high
     shown = "[events] demand_high" if limit is None else f"{limit:g} kW"
+    over = f"{place()}: no longer about to pass {shown}"
     # The logger foresees it; without a limit in its configuration there is no such event.
     rules.add(
         "demand-high",
@@ -145,7 +152,8 @@ def _demand(rules: Rules, settings: DashboardOptions) -> None:
         ],
         f"{place()}: the quarter hour comes to {value(form='%.2f')} kW if the power "
         f"stays, limit {shown}",
-        f"{place()}: no longer about to pass {shown}",
+        over,
+        over,  # what was foreseen is forgotten after a quarter hour
         "Netted import, before the limit is passed: switch something off until the quarter hour "
         "is over. inepro-logger report demand lists the highest.",
         rules.first((HOME, FLOW), (HOME, "Grid")),
@@ -155,13 +163,7 @@ def _demand(rules: Rules, settings: DashboardOptions) -> None:
 def measured(rules: Rules, settings: DashboardOptions) -> None:
     """Add the rules whose panel is on a dashboard of this configuration."""
     for voltages in _VOLTAGES:
-        if rules.has((QUALITY, f"{voltages.kind.name}, highest ten-minute means")):
-            _voltage(rules, settings, voltages)
-    if rules.has((QUALITY, "Frequency")):
-        _frequency(rules, settings)
-    for kind in (TO_NEUTRAL, BETWEEN):
-        if rules.has((PHASES, kind.name)):
-            _phases(rules, settings, (PHASES, kind.name))
-            break
-    if rules.has(rules.first((HOME, FLOW), (HOME, "Grid"))):
-        _demand(rules, settings)
+        _voltage(rules, settings, voltages)
+    _frequency(rules, settings)
+    _phases(rules, settings)
+    _demand(rules, settings)

@@ -10,6 +10,7 @@ from logger.grafana.panels import Json
 NAME = "inepro-logger"
 EMAIL, WEBHOOK, NTFY = "ALERT_EMAIL", "ALERT_WEBHOOK_URL", "ALERT_NTFY_URL"
 TELEGRAM = ("ALERT_TELEGRAM_TOKEN", "ALERT_TELEGRAM_CHAT")
+_UIDS = tuple(f"inepro-{kind}" for kind in ("email", "webhook", "ntfy", "telegram"))
 
 _TITLE = '{{ template "inepro.title" . }}'
 _MESSAGE = '{{ template "inepro.message" . }}'
@@ -34,14 +35,29 @@ alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{ template "inepro.link" . }}
 {{- end }}
 
-{{ define "inepro.over" -}}
-over: {{ if not .Annotations.over -}}
-{{ .Labels.alertname }}
-{{- else if match "[{][{]" .Annotations.over -}}
+{{ define "inepro.at" -}}
 {{ .Labels.alertname }}{{ if .Labels.site }}, {{ .Labels.site }}
 {{- if .Labels.meter }}: {{ .Labels.meter }}
-{{- if .Labels.phase }} {{ .Labels.phase }}{{ end }}{{ end }}{{ end }}: not measured any more
+{{- if .Labels.phase }} {{ .Labels.phase }}{{ end }}{{ end }}{{ end }}
+{{- end }}
+
+{{ define "inepro.end" -}}
+{{ if not .Annotations.over -}}
+{{ .Labels.alertname }}
+{{- else if or (eq .Annotations.grafana_state_reason "MissingSeries" "NoData")
+  (match "[{][{]" .Annotations.over) -}}
+{{ if or (not .Annotations.gone) (match "[{][{]" .Annotations.gone) -}}
+{{ template "inepro.at" . }}: no data any more
+{{- else }}{{ .Annotations.gone }}{{ end }}
+{{- else if eq .Annotations.grafana_state_reason "Error" -}}
+{{ template "inepro.at" . }}: not known, InfluxDB did not answer
+{{- else if .Annotations.grafana_state_reason -}}
+{{ template "inepro.at" . }}: not known, the rule was changed, paused or removed
 {{- else }}{{ .Annotations.over }}{{ end }}
+{{- end }}
+
+{{ define "inepro.over" -}}
+over: {{ template "inepro.end" . }}
 {{ if .StartsAt.Before .EndsAt -}}
 alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04" }}
 {{ end -}}
@@ -107,7 +123,8 @@ def _receivers(given: Mapping[str, str]) -> list[Json]:
     if all(given.get(name) for name in TELEGRAM):
         token, chat = TELEGRAM
         parts = {"bottoken": f"${token}", "chatid": literal(given[chat]), "message": _MESSAGE}
-        add("telegram", "telegram", parts)
+        # As it is written: read as HTML, Telegram refuses a message of the meter "Boiler <2 kW".
+        add("telegram", "telegram", {**parts, "parse_mode": "None"})
     if not found:
         # Without any: alerts stand in Grafana. A contact point must name somebody.
         add("email", "email", _email("root@localhost"))
@@ -134,9 +151,14 @@ def _duration(seconds: float) -> str:
 
 def notifications(settings: DashboardOptions, given: Mapping[str, str]) -> Json:
     """Return contact point, root policy and message template."""
+    receivers = _receivers(given)
+    unused = [uid for uid in _UIDS if uid not in {one["uid"] for one in receivers}]
     return {
         "apiVersion": 1,
-        "contactPoints": [{"orgId": 1, "name": NAME, "receivers": _receivers(given)}],
+        "contactPoints": [{"orgId": 1, "name": NAME, "receivers": receivers}],
+        # Of a contact point that is there Grafana adds and changes receivers only: one that is
+        # not in the file any more would get messages for ever.
+        "deleteContactPoints": [{"orgId": 1, "uid": uid} for uid in unused],
         "policies": [
             {
                 "orgId": 1,

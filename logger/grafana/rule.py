@@ -70,14 +70,15 @@ class Rules:
     def __init__(self, panels: Mapping[tuple[str, str], int]) -> None:
         self._panels = panels
         self.made: list[Json] = []
+        self.left_out: list[str] = []
 
     def first(self, *panels: tuple[str, str]) -> tuple[str, str]:
         """Return the first of some panels that a dashboard has, the last if none has any."""
         return next((one for one in panels if one in self._panels), panels[-1])
 
-    def has(self, panel: tuple[str, str]) -> bool:
-        """Return whether a dashboard has the panel: its dashboard's uid, and its title."""
-        return panel in self._panels
+    def leave_out(self, uid: str) -> None:
+        """Have Grafana remove a rule that another configuration made."""
+        self.left_out.append(f"inepro-{uid}")
 
     def add(
         self,
@@ -86,6 +87,7 @@ class Rules:
         data: Sequence[Json],
         text: str,
         over: str,
+        gone: str,
         help_: str,
         panel: tuple[str, str],
         *,
@@ -95,11 +97,16 @@ class Rules:
         broken: str = "OK",
         paused: bool = False,
     ) -> None:
-        """Add a rule that fires when its last step is not zero, after `wait`.
+        """Add a rule that fires when its last step is not zero, after `wait`; without its
+        panel, which is then on no dashboard of this configuration, it is left out.
 
-        `text` is told while it fires, `over` when it does no longer; Grafana puts the
-        newest value into both, and keeps the last one of what is not measured any more.
+        `text` is told while it fires, `over` when it does no longer, and `gone` when there is
+        no data to tell it by; Grafana puts the newest value into each, and keeps the last one of
+        a series that is not there any more.
         """
+        if panel not in self._panels:
+            self.leave_out(uid)
+            return
         self.made.append(
             {
                 "uid": f"inepro-{uid}",
@@ -114,6 +121,7 @@ class Rules:
                 "annotations": {
                     "summary": text,
                     "over": over,
+                    "gone": gone,
                     "description": help_,
                     "__dashboardUid__": panel[0],
                     "__panelId__": str(self._panels[panel]),

@@ -1,7 +1,6 @@
 """Alert rules about use: energy of the day, fuses, PV, power factor. Pure.
 
-Those that have no limit in the configuration are there, paused: a rule that is left out of the
-file stays in Grafana.
+Those that have no limit in the configuration are there, paused.
 """
 
 # Queries are text for Grafana, made of our own names only.
@@ -48,6 +47,7 @@ def _day_energy(rules: Rules, settings: DashboardOptions) -> None:
         ],
         f"{place()}: {value()} kWh drawn since midnight, limit {shown}",
         f"{place()}: no longer above {shown}, {value()} kWh drawn since midnight",
+        f"{place()}: no data any more, last {value()} kWh drawn since midnight",
         "What drew it, and when, is on the linked dashboard and on Meters and loads.",
         (TARIFFS, "Import by day"),
         paused=limit is None,
@@ -74,6 +74,7 @@ def _fuse(rules: Rules, settings: DashboardOptions) -> None:
         ],
         f"{place('phase')}: near its fuse, {amps}, limit {shown}",
         f"{place('phase')}: no longer above {shown}, last {amps}",
+        f"{place('phase')}: no data any more, last {amps}",
         "Fuses carry more than their rating for a while, and then do not. Switch something off, "
         "or move it to another phase.",
         (PHASES, "Current"),
@@ -105,6 +106,7 @@ def _pv(rules: Rules, settings: DashboardOptions) -> None:
         f"{place()}: {value(form='%.0f')} W (mean of two hours), limit {_DARK_W} W; the same hours "
         f"gave {value('E', '%.0f')} W on one of the last three days",
         f"{place()}: produces again, or the sun is down: {value(form='%.0f')} W",
+        f"{place()}: no data any more, last {value(form='%.0f')} W (mean of two hours)",
         "The meter answers, the inverter does not feed in: look at its display, its fuse and the "
         "grid voltage. Snow on the panels looks the same.",
         rules.first((HOME, FLOW), (HOME, "PV")),
@@ -135,6 +137,7 @@ def _power_factor(rules: Rules, settings: DashboardOptions) -> None:
         ],
         f"{place()}: power factor {factor}, limit {shown}",
         f"{place()}: no longer below {shown}, last {factor}",
+        f"{place()}: no data above {above:g} W any more, last {factor}",
         "Motors and transformers without load, or capacitors that are switched off or too large. "
         "Meters and loads has the power factor of each meter.",
         (PHASES, "Power factor"),
@@ -145,12 +148,10 @@ def _power_factor(rules: Rules, settings: DashboardOptions) -> None:
 
 def uses(rules: Rules, settings: DashboardOptions) -> None:
     """Add the rules whose panel is on a dashboard of this configuration."""
-    of_pv = [(rules.first((HOME, FLOW), (HOME, "PV")), _pv)] if settings.live("pv") else []
-    for panel, add in (
-        ((TARIFFS, "Import by day"), _day_energy),
-        ((PHASES, "Current"), _fuse),
-        *of_pv,
-        ((PHASES, "Power factor"), _power_factor),
-    ):
-        if rules.has(panel):
-            add(rules, settings)
+    _day_energy(rules, settings)
+    _fuse(rules, settings)
+    if settings.live("pv"):
+        _pv(rules, settings)
+    else:
+        rules.leave_out("pv-silent")
+    _power_factor(rules, settings)

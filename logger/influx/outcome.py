@@ -58,6 +58,8 @@ _LINE_FAULTS = (
     "missing fields",
     "time outside range",
 )
+# Its disk has no room: as Linux and Windows say it.
+_FULL = ("no space left on device", "not enough space on the disk")
 _DROPPED = re.compile(r"dropped=(\d+)")
 _TITLE = re.compile(r"<title>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<[^>]*>")
@@ -83,7 +85,7 @@ def classify(status: int, headers: Mapping[str, str], body: str, now_s: float) -
         )
     if status in {408, 425, 429} or status >= 500:
         shown = text if message else f"answered {status}: {plain(body)}"
-        return Outcome(OutcomeKind.BUSY, shown, "", retry_after(headers, now_s))
+        return Outcome(OutcomeKind.BUSY, shown, _full(shown), retry_after(headers, now_s))
     if 300 <= status < 400:
         where = _header(headers, "Location") or ""
         text = f"{status}: redirects to {where or 'nowhere'}"
@@ -143,6 +145,13 @@ def _dropped(message: str | None) -> int | None:
         return None  # lines that do not parse are not among those it counts
     found = _DROPPED.search(message)
     return int(found[1]) if found and int(found[1]) > 0 else None
+
+
+def _full(text: str) -> str:
+    if not any(words in text for words in _FULL):
+        return ""
+    # Its log keeps the error when there is room again (influxdata/influxdb#9923, #24460).
+    return "make room there, then restart InfluxDB: by itself it does not take points again"
 
 
 def _hint(status: int) -> str:

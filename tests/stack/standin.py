@@ -6,6 +6,7 @@ anybody else is heard. It ends with SIGTERM.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -28,6 +29,10 @@ def main() -> None:
     with InfluxServer(Path("/var/lib/influxdb2")) as server:
         if bucket not in server.buckets():
             server.create_bucket(bucket)
+            operator = os.environ["DOCKER_INFLUXDB_INIT_ADMIN_TOKEN"]
+            kept = hashlib.sha512(operator.encode()).hexdigest()
+            Path("/var/lib/influxdb2/operator").write_text(kept, encoding="utf-8")
+            Path("/etc/influxdb2/influx-configs").write_text(operator, encoding="utf-8")
         scripts = ["run-parts", "--regex", ".*sh$", "--report", "--exit-on-error", INITIAL]
         subprocess.run(scripts, check=True)
         with Translator(server.url, token=TOKEN, org=org, host="0.0.0.0", port=8086):
