@@ -69,6 +69,10 @@ class PortError(BusError):
     """The port cannot be opened, or went away while in use."""
 
 
+class SettingsError(PortError):
+    """The port cannot be set to this speed or parity."""
+
+
 class SilentError(BusError):
     """No byte came back within the timeout."""
 
