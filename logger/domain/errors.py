@@ -5,6 +5,7 @@ LoggerError                 has a message for the user and a hint: what to try
 ├── ModelError              a register table cannot be used
 ├── BusError                a transaction on the line failed
 │   ├── PortError           the port cannot be opened, or went away
+│   │   └── SettingsError   it cannot be set to this speed or parity
 │   ├── SilentError         nobody answered
 │   ├── GarbledError        an answer came that cannot be believed
 │   │   └── ModeError       it is framed for the other kind of port
