@@ -314,7 +314,9 @@ def test_what_one_machine_exports_the_next_one_takes_before_it_has_run(
     fresh.config.write_text(CONFIG.format(path=fresh.buffer), encoding="utf-8")
     assert "points imported: they are kept" in fresh("buffer", "import", str(saved))
     assert fresh.energy()["total"]["import_kwh"] == 72.0
-    astray = fresh.run("buffer", "import", str(saved), "--file", str(tmp_path / "typo" / "b.sqlite"))
+    astray = fresh.run(
+        "buffer", "import", str(saved), "--file", str(tmp_path / "typo" / "b.sqlite")
+    )
     assert isinstance(astray.exception, BufferFileError)
     assert not (tmp_path / "typo").exists()
 
