@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from logger.cli import app
+from logger.domain.errors import BufferFileError
 from logger.models import Model, available, load
 from logger.points.line import Point
 from logger.points.parse import decode
@@ -302,6 +303,24 @@ def test_a_compressed_file_is_read_and_a_torn_one_is_named(house: House) -> None
     assert "damaged gzip data" in str(result.exception)
 
 
+def test_what_one_machine_exports_the_next_one_takes_before_it_has_run(
+    house: House, tmp_path: Path
+) -> None:
+    house.take("two-sites")
+    saved = tmp_path / "saved.lp"
+    house("buffer", "export", "--out", str(saved))
+    fresh = House(tmp_path)
+    fresh.buffer = tmp_path / "data" / "new" / "buffer.sqlite"
+    fresh.config.write_text(CONFIG.format(path=fresh.buffer), encoding="utf-8")
+    assert "points imported: they are kept" in fresh("buffer", "import", str(saved))
+    assert fresh.energy()["total"]["import_kwh"] == 72.0
+    astray = fresh.run(
+        "buffer", "import", str(saved), "--file", str(tmp_path / "typo" / "b.sqlite")
+    )
+    assert isinstance(astray.exception, BufferFileError)
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_swap_can_be_marked_by_hand(house: House) -> None:
     """To a meter that stands higher nothing else would tell it."""
     lines = [f"{ENERGY} active_import={100.0 + h} {START + h * HOUR}" for h in range(5)]
@@ -426,6 +445,9 @@ def test_a_battery_charged_from_the_grid_balances_with_an_independent_ledger(hou
         assert total["self_sufficiency"] == pytest.approx(1 - sums["drawn"] / sums["load"])
         for name in ("load_kwh", "self_consumed_kwh", "charge_kwh"):
             assert sum(row[name] for row in found["rows"]) == pytest.approx(total[name])
+    table = house("report", "energy", *DAYS)
+    for head in ("charged", "discharged", f"{sums['charge']:.2f}", f"{sums['discharge']:.2f}"):
+        assert head in table
     morning = house.energy("hour")["rows"][1]
     assert morning["self_consumed_kwh"] == pytest.approx(0.5 - 2.0)
     # Never more than the PV that truly stayed: what the battery fed back counts against it.

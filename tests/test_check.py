@@ -51,10 +51,15 @@ class Scene:
         self.line = line
         self.file = tmp_path / "logger.toml"
         port = f"socket://127.0.0.1:{line.start_tcp()}"
+        roles = [meter.role for meter in line.meters]
+        names = [
+            role if roles.count(role) == 1 else f"{role}-{number}"
+            for number, role in enumerate(roles, start=1)
+        ]
         rows = [
-            f'[[bus.meter]]\nname = "{meter.role}"\nmodel = "{model}"\n'
+            f'[[bus.meter]]\nname = "{name}"\nmodel = "{model}"\n'
             f'address = {meter.address}\nrole = "{meter.role}"\n'
-            for meter, model in zip(line.meters, models, strict=True)
+            for meter, model, name in zip(line.meters, models, names, strict=True)
         ]
         self.file.write_text(
             '[site]\nname = "home"\n[buffer]\npath = "b.sqlite"\n'
@@ -126,6 +131,17 @@ def test_a_good_installation_has_no_failure(tmp_path: Path) -> None:
     assert "the fastest for power is" in line["bus load"]
     assert "grid" in table.stdout
     assert "0 fail" in table.stdout
+
+
+def test_of_many_meters_what_is_not_well_is_told_again_at_the_end(tmp_path: Path) -> None:
+    with scene(tmp_path, "grid", *["load"] * 5, quirks=quirks_named(["dead@4"])) as here:
+        table = here.run("--meters-only").stdout
+        few = here.run("--meters-only", "--json")
+    assert few.exit_code == 1
+    last = table.partition("Not well")[2]
+    assert "load-4: answer" in last, table
+    assert "nobody answers at address 4" in last
+    assert "load-3" not in last
 
 
 @pytest.mark.parametrize(

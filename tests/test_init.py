@@ -16,8 +16,11 @@ from logger.cli.init import init
 from logger.config import load_config
 from logger.config.answers import SECRETS
 from logger.domain.errors import ConfigError, ExportError
+from logger.simulate import VirtualLine, virtual_site
 from logger.survey import place
 from tests.running import command
+
+NOON = 1_782_037_800.0  # of a summer's day
 
 app = typer.Typer()
 app.command()(init)
@@ -143,6 +146,44 @@ def test_a_few_questions_are_enough(tmp_path: Path) -> None:
     env = values(tmp_path / ".env")
     assert env["ALERT_EMAIL"] == "me@example.org"
     assert env["GRAFANA_URL"] == "http://farm.local:3000/"
+
+
+def test_the_line_is_written_as_the_meters_on_it_are_set(tmp_path: Path) -> None:
+    """A port that is not there is asked for again; a pseudo-terminal has no parity."""
+    site = virtual_site(7, start=NOON, meters={1: "grid", 2: "pv"})
+    with VirtualLine(site.meters, clock=lambda: NOON, paced=False, parity="N") as line:
+        port = line.start_pty()
+        keys = ["home", "UTC", f"{tmp_path}/ttyUSB7", "y", "1-3", port, "y", "1-3"]
+        keys += ["grid", "main", "pv", "roof"]
+        output = run(tmp_path, "--no-docker", keys="\n".join([*keys, ""]))
+    assert "ttyUSB7: no such device" in output
+    (bus,) = load_config(tmp_path / "config" / "local.toml").bus
+    assert (bus.port, bus.baudrate, bus.parity) == (port, 9600, "none")
+    assert [(one.name, one.address, one.role) for one in bus.meter] == [
+        ("main", 1, "grid"), ("roof", 2, "pv"),
+    ]  # fmt: skip
+
+
+def test_where_nobody_answers_other_speeds_are_offered_then_meters_are_named(
+    tmp_path: Path,
+) -> None:
+    site = virtual_site(7, start=NOON, meters={1: "grid"})
+    with VirtualLine(site.meters, clock=lambda: NOON, paced=False, parity="N") as line:
+        keys = ["home", "UTC", line.start_pty(), "y", "9", "y", "1", "9", "", "load", "heatpump"]
+        output = run(tmp_path, "--no-docker", keys="\n".join([*keys, ""]))
+    assert "Try every other speed and parity" in output
+    (bus,) = load_config(tmp_path / "config" / "local.toml").bus
+    assert [(one.name, one.address) for one in bus.meter] == [("heatpump", 9)]
+
+
+def test_a_line_of_many_meters_gets_an_interval_that_fits_it(tmp_path: Path) -> None:
+    meters = [text for n in range(2, 61) for text in ("--meter", f"{n}:load:flat-{n}")]
+    run(tmp_path, "--yes", "--no-docker", "--meter", "1:grid", *meters)
+    file = tmp_path / "config" / "local.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[: text.index("[influxdb]")], encoding="utf-8")
+    done = command("config", "check", "--config", str(file))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

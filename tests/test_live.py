@@ -65,9 +65,10 @@ def test_the_load_is_without_what_goes_into_a_battery() -> None:
         "grid": ("grid 0.500 kW;", "grid 0.500 kW"),
         "grid pv": ("grid 0.500 kW, PV 2.000 kW, load 2.500 kW;", "PV used on site 2.000 kW"),
         "grid pv battery": (
-            "grid 0.500 kW, PV 2.000 kW, load 1.250 kW;", "PV used on site 2.000 kW",
+            "grid 0.500 kW, PV 2.000 kW, battery 1.250 kW, load 1.250 kW;",
+            "1.250 kW into the battery",
         ),
-        "grid battery": ("grid 0.500 kW, load -0.750 kW;", "load -0.750 kW"),
+        "grid battery": ("grid 0.500 kW, battery 1.250 kW, load -0.750 kW;", "load -0.750 kW"),
         "pv battery": ("battery 1.250 kW, pv -2.000 kW;", "battery 1.250 kW, pv -2.000 kW"),
     }  # fmt: skip
     power = {"grid": "0.5", "pv": "-2", "battery": "1.25"}

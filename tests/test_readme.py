@@ -47,6 +47,7 @@ NOT_OURS = {
     "export": "the environment of the commands here: INEPRO_LOGGER_CONFIG",
     "ls": "lists the adapters of the reader's machine",
     "cp": "copies the example",
+    "tar": "copies the reader's files: test_bills moves points to another buffer",
     "python3": "the installation: test_demo_line runs it",
     ".venv/bin/pytest": "test_documents collects what it selects",
     ".venv/bin/ruff": "a line of .ci/run, as test_documents sees",

@@ -338,6 +338,14 @@ def test_a_port_that_cannot_be_opened_says_what_to_type() -> None:
         assert "Ctrl-C in its terminal" in taken.hint
 
 
+def test_every_setting_that_the_port_takes_is_tried() -> None:
+    """A pseudo-terminal has no parity: those settings are passed over, all others are tried."""
+    with VirtualLine((meter("pro380", 1, serial="22091039"),), clock=lambda: NOW, paced=False,
+                     parity="N") as line:  # fmt: skip
+        found = _cli("--port", line.start_pty(), "--range", "1", "--all", "--json")
+    assert [one["serial"] for one in json.loads(found.stdout)] == ["22091039"]
+
+
 def test_the_table_is_for_people_and_nobody_is_an_exit_code() -> None:
     with a_line(meter("pro380", 7, serial="22091039")) as port:
         result = _cli("--port", port, "--range", "7")

@@ -247,6 +247,14 @@ def test_evcc_gets_a_meter_for_each_unit(full: Path) -> None:
     assert heat["power"]["value"][0] == "211:W"
 
 
+def test_one_meter_is_offered_alone_with_every_unit_it_is_in(full: Path) -> None:
+    found = yaml.safe_load(shown(full, "evcc", "--meter", "roof"))["meters"]
+    assert [one["name"] for one in found] == ["roof", "roof_pro380", "grid_roof_sunspec"]
+    done = CliRunner().invoke(app, ["share", "--config", str(full), "--meter", "rof"])
+    assert isinstance(done.exception, ConfigError)
+    assert "did you mean 'roof'?" in done.exception.hint
+
+
 def test_mbmd_gets_what_it_knows(full: Path) -> None:
     found = yaml.safe_load(shown(full, "mbmd"))
     assert found["adapters"] == [{"device": "127.0.0.1:1502", "rtu": False}]

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -403,6 +404,11 @@ def test_forms_of_a_statement_agree(shell: Shell, tmp_path: Path) -> None:
             assert line["opening_import"] == own["registers"][1]["opening"]
     html = tmp_path / "statement.html"
     table = shell(*words, "--html", str(html))
+    own = sum(Decimal(str(one["total"]["import_kwh"])) for one in found)
+    whole = json.loads(shell(*words, "--json"))["total"]
+    assert whole["import_kwh"] == pytest.approx(float(own))
+    assert "all meters" in table
+    assert f"{whole['import_kwh']:.2f}" in table.partition("all meters")[2]
     page = html.read_text(encoding="utf-8")
     assert "<b>" not in page
     assert "&lt;b&gt;=house &amp; co" in page

@@ -13,7 +13,7 @@ from logger.bus import belated
 from logger.bus.frames import GATEWAY_SILENCE
 from logger.config import Bus as BusConfig
 from logger.config.ports import Network
-from logger.domain.errors import BusError, PortError, RefusedError, SilentError
+from logger.domain.errors import BusError, PortError, RefusedError, SettingsError, SilentError
 
 # Where the system tells what a device is.
 SYSFS = Path("/sys")
@@ -58,7 +58,7 @@ def explain(config: BusConfig, err: Exception) -> PortError:
             "inepro-logger; while it runs, inepro-logger status and live show what it reads",
         )
     if number == errno.EINVAL or isinstance(err, ValueError):
-        return PortError(
+        return SettingsError(
             f"{where}: does not take {config.baudrate} "
             f"8{config.parity[0].upper()}{config.stopbits}"
             + (f": {err}" if number is None else f": {os.strerror(number)}"),

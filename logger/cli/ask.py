@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LATER = "later"
+_USUAL = ("grid", "pv", "load")  # roles of the first meter, the second, and all others
 
 
 def checked(check: Callable[[str], T], option: str = "") -> Callable[[str], T]:
@@ -36,8 +37,8 @@ def ask(question: str, default: str | None, check: Callable[[str], T]) -> T:
     return found
 
 
-def port(adapters: Sequence[str]) -> str:
-    """Return the port of the meters, empty when it is not known yet."""
+def port(adapters: Sequence[str], usual: str = "") -> str:
+    """Return the port of the meters, empty when it is not known yet; `usual` was said before."""
     from logger.config import asked
 
     for number, adapter in enumerate(adapters, start=1):
@@ -62,7 +63,7 @@ def port(adapters: Sequence[str]) -> str:
             return adapters[int(text) - 1]
         return asked.port(text)
 
-    return ask("Port", "1" if adapters else _LATER, known)
+    return ask("Port", usual or ("1" if adapters else _LATER), known)
 
 
 def meters(models: Sequence[str]) -> list[Meter]:
@@ -94,7 +95,7 @@ def meters(models: Sequence[str]) -> list[Meter]:
             found[-1].model if found else "pro380",
             lambda text: asked.one_of(text, models, "model"),
         )
-        role, name = _place(f"Meter {count}", "grid" if count == 1 else "pv", "", found)
+        role, name = _place(f"Meter {count}", _USUAL[min(count, 3) - 1], "", found)
         found.append(Meter(name=name, address=address, role=role, model=model))
     return found
 

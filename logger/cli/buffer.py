@@ -239,11 +239,12 @@ def import_(
     if not refused and found.rows:
         check_room(place.path, place.max_size, found.rows)
         with (
-            tools.changing(place.path, new=True) as database,
+            tools.changing(place.path, new=True, directory=file is None) as database,
             bar("importing", as_json) as progress,
         ):
             points = tools.add(database, found.rows, place.now_ms(), progress)
     bad = list(summary(found.bad))
+    after = "are kept" if place.store else "wait for delivery"
     if as_json:
         emit({"points": points, "bad": bad, "repeated": found.repeated})
     else:
@@ -254,7 +255,7 @@ def import_(
         typer.echo(
             "nothing imported: mend these lines or add --skip-bad"
             if refused
-            else f"{points} points imported; they wait for delivery"
+            else f"{points} points imported: they {after}"
             if points
             else "nothing imported: no line has a point"
         )

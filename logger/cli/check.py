@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from logger.config import Config, Influx
     from logger.survey.finding import Finding
 
+# Of so many lines the beginning has left the screen at the end.
+_SCREEN = 40
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fail": "red"}
 
 
@@ -34,7 +36,7 @@ def check(
     It only reads from the meters. The exit code is 1 when something fails.
     """
     import json
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from logger.config import load_config
 
@@ -56,6 +58,11 @@ def check(
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
     else:
+        bad = [one for one in found if one.verdict in ("warn", "fail")]
+        if len(found) > _SCREEN and bad:
+            console.print("[bold]Not well, of all the above[/]")
+            for finding in bad:
+                _print(console, replace(finding, about=f"{finding.subject}: {finding.about}"))
         counts = {name: sum(one.verdict == name for one in found) for name in _COLOURS}
         console.print(", ".join(f"[{_COLOURS[n]}]{count} {n}[/]" for n, count in counts.items()))
     if any(one.verdict == "fail" for one in found):

@@ -69,6 +69,8 @@ def init(
         given = replace(given, site=kept.site.name, zone=kept.site.timezone)
     elif not yes:
         given = _ask(given, bool(site), bool(zone), bool(port), bool(meter), adapters)
+    if kept is None:
+        given = replace(given, fast=_fast(given))
     if not yes and docker and not env.exists():
         given = _ask_stack(given, ask_email=not email, ask_url=not url)
     _write(given, config, env if docker else None)
@@ -123,9 +125,9 @@ def _ask(
     from dataclasses import replace
 
     from logger.cli import ask
+    from logger.cli.look import looked
     from logger.config import asked
     from logger.config.answers import Answers
-    from logger.models import available
 
     if not site:
         given = replace(given, site=ask.ask("Name of the installation", given.site, asked.name))
@@ -134,53 +136,27 @@ def _ask(
     if not port:
         given = replace(given, port=ask.port(adapters) or Answers().port)
     if not meters:
-        found = _scanned(given) if given.port != Answers().port else []
-        given = replace(given, meters=found or ask.meters(available(None)))
+        given = looked(given, [] if port else adapters, fixed=port)
     return given
 
 
-def _scanned(given: Answers) -> list[Meter]:
-    """Offer to look for meters; return those that were found and named."""
-    from logger.cli import ask
-    from logger.cli.quiet import quiet
-    from logger.cli.sweep import addresses_of, show, sweep
-    from logger.config.answers import Meter
-    from logger.domain.errors import LoggerError
-    from logger.models import available, load
-    from logger.survey import draft, ports, roles, scan
+def _fast(given: Answers) -> str:
+    """Return the fast interval, longer than usual where the line of all meters is too slow."""
+    from logger.config.load import bus_of_options
+    from logger.domain.errors import ConfigError
+    from logger.models import load
+    from logger.survey import draft
 
-    if not typer.confirm("Look for meters there now (it only reads)", default=True):
-        return []
-    wanted = ask.ask("Addresses to try", "1-247", lambda text: addresses_of(text, 1, 247))
-    quiet()
-    port = ports.here(given.port)
-    models = {name: load(name) for name in available(None)}
-    patience_s = 0.5 if port.startswith("tcp://") else scan.PATIENCE_S
-    try:
-        found, _ = sweep(
-            "modbus", port, wanted, 9600, "even", False, list(models.values()), patience_s
-        )
-    except LoggerError as err:
-        typer.echo(f"{err}; the meters can be named by hand", err=True)
-        return []
-    show(found, port)
-    known = [one for one in found if one.model]
-    if not known:
-        return []
-    seen = roles.read_now(scan.line_config(port), known, models)
-    guessed = roles.guess([seen.get(one, roles.Now()) for one in known], _hour(given.zone))
-    places = ask.places(known, draft.named(known, guessed), seen)
-    return [
-        Meter(name=place.name, address=one.address, role=place.role, model=one.model)
-        for one, place in zip(known, places, strict=True)
+    models = {meter.model: load(meter.model) for meter in given.meters}
+    meters = [
+        {"name": one.name, "model": one.model, "address": one.address, "role": one.role}
+        for one in given.meters
     ]
-
-
-def _hour(zone: str) -> int:
-    from logger.cli.moments import now_ms
-    from logger.domain.times import hour_of
-
-    return hour_of(now_ms(), zone)
+    line = {"name": "line", "port": given.port, "baudrate": given.baudrate, "parity": given.parity}
+    try:
+        return draft.fast_interval(bus_of_options({**line, "meter": meters}), models) or given.fast
+    except ConfigError:  # what cannot be is said of the whole file
+        return given.fast
 
 
 def _ask_stack(given: Answers, *, ask_email: bool, ask_url: bool) -> Answers:

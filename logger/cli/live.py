@@ -141,22 +141,23 @@ def phases(latest: LiveValues) -> Table:
     return table
 
 
-def _powers(latest: LiveValues) -> tuple[Decimal, Decimal | None, Decimal] | None:
-    """Return grid, production (None without PV) and load in kW: load = grid + production - what
-    goes into a battery; production is the PV's export. None where nobody knows the load."""
+def _powers(latest: LiveValues) -> tuple[Decimal, Decimal | None, Decimal | None, Decimal] | None:
+    """Return grid, production (None without PV), what goes into the battery (None without one)
+    and load in kW: load = grid + production - battery; production is the PV's export. None
+    where nobody knows the load."""
     grid, pv, charge = (latest.power(role) for role in balance.ROLES)
     if grid is None or (pv is None and charge is None):
         return None
     made = None if pv is None else -pv
-    return grid, made, grid + (made or Decimal(0)) - (charge or Decimal(0))
+    return grid, made, charge, grid + (made or Decimal(0)) - (charge or Decimal(0))
 
 
 def _flows(latest: LiveValues) -> Panel:
-    """Return grid, PV and load."""
+    """Return grid, PV, battery and load."""
     powers = _powers(latest)
     if powers is None:
         return Panel(Text(_without_flows(latest)), title="Flows", title_align="left")
-    grid, made, load = powers
+    grid, made, charge, load = powers
     direction = "drawn from the grid" if grid >= 0 else "fed into the grid"
     parts = [
         f"load [cyan]{load:.3f} kW[/]",
@@ -165,6 +166,8 @@ def _flows(latest: LiveValues) -> Panel:
     if made is not None:
         used = balance.self_consumed(max(made, Decimal(0)), balance.production(grid))
         parts = [f"PV [yellow]{made:.3f} kW[/]", *parts, f"PV used on site {used:.3f} kW"]
+    if charge is not None:
+        parts.append(f"{abs(charge):.3f} kW {'into' if charge >= 0 else 'out of'} the battery")
     # A line ends between two of them, not within one.
     shown = Columns([Text.from_markup(part) for part in parts], padding=(0, 3))
     return Panel(shown, title="Flows", title_align="left")
@@ -233,9 +236,10 @@ def one_line(latest: LiveValues, state: Mapping[str, Any]) -> str:
     """Return the picture in one line, for where there is no terminal."""
     flow = _without_flows(latest)
     if (powers := _powers(latest)) is not None:
-        grid, made, load = powers
+        grid, made, charge, load = powers
         sun = "" if made is None else f"PV {made:.3f} kW, "
-        flow = f"grid {grid:.3f} kW, {sun}load {load:.3f} kW"
+        kept = "" if charge is None else f"battery {charge:.3f} kW, "
+        flow = f"grid {grid:.3f} kW, {sun}{kept}load {load:.3f} kW"
     bus = state["buses"][0]
     return (
         f"{flow}; {state['readings']} readings, line busy {bus['busy']:.0%}, "

@@ -47,7 +47,7 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
             service += f", with buffer.path {Answers().buffer} and a token_file its user may read"
         steps.append(
             f"A token that may write to InfluxDB goes into {given.token_file}; "
-            f"without InfluxDB leave [influxdb] out of {shown}: the buffer is the store."
+            f"without InfluxDB leave [influxdb] out of {config}: the buffer is the store."
         )
         steps += [
             f"inepro-logger check --config {config}",

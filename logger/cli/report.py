@@ -83,7 +83,7 @@ def _show_energy(
 
     tariffs = sorted(total.tariffs)
     heads = ["", "import", *tariffs, "export", "netted import", "netted export"]
-    heads += ["PV", "self-used", "load"]
+    heads += ["PV", "self-used", "charged", "discharged", "load"]
     every = [*rows, total]
     heads += ["self-cons.", "self-suff.", *amounts.heads(every, currency)]
     lines = [[*_energy_cells(row, tariffs), *amounts.cells(row, every)] for row in every]
@@ -96,6 +96,8 @@ def _show_energy(
         "netted import",
         "load",
         "self-used",
+        "discharged",
+        "charged",
         *tariffs,
         "self-suff.",
         "self-cons.",
@@ -144,7 +146,9 @@ def _energy_cells(row: EnergyRow, tariffs: list[str]) -> list[str]:
         *(kwh(one) if row.saved else "" for one in (row.import_netted, row.export_netted)),
         kwh(row.pv),
         kwh(row.self_consumed),
-        kwh(row.load) if row.pv is not None else "",
+        kwh(row.charge),
+        kwh(row.discharge),
+        kwh(row.load) if row.pv is not None or row.charge is not None else "",
         percent(row.self_consumption),
         percent(row.self_sufficiency),
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption
+from logger.cli.source import MeterOption
 
 if TYPE_CHECKING:
     from logger.config import Config
@@ -51,6 +52,7 @@ def share(
         list[Way] | None,
         typer.Option(help="Only this way of those that the configuration opens; several times."),
     ] = None,
+    meter: MeterOption = None,
     host: Annotated[
         str, typer.Option(help="This machine as others reach it; else as the logger listens.")
     ] = "",
@@ -61,10 +63,13 @@ def share(
     Home Assistant, openHAB, ioBroker.
     """
     from logger.config import load_config
+    from logger.config.find import find_meter
     from logger.share.told import told
 
     loaded = load_config(config)
-    ways = _ways(loaded, over or list(Way), host)
+    for name in meter or ():
+        find_meter(config, loaded, name)
+    ways = _ways(loaded, over or list(Way), host, meter or ())
     if host and ways.modbus is not None and ways.modbus[1].alone:
         typer.echo(_ALONE.format("share.modbus", 'listen = ["tcp://0.0.0.0:1502"]'))
     if host and ways.http is not None and ways.http.alone:
@@ -74,14 +79,14 @@ def share(
         typer.echo()
 
 
-def _ways(loaded: Config, over: Sequence[Way], host: str) -> Ways:
-    """Return what is open; where nothing is, Modbus as it would be.
+def _ways(loaded: Config, over: Sequence[Way], host: str, meters: Sequence[str]) -> Ways:
+    """Return what is open, of all meters or of `meters`; where nothing is, Modbus as it would be.
 
     Raises ConfigError when `over` leaves nothing.
     """
     import socket
 
-    from logger.config.share import ModbusShare
+    from logger.config.share import ModbusShare, units_of
     from logger.domain.errors import ConfigError
     from logger.runtime.configured import models_of
     from logger.share.offers import offers_of, reach_of
@@ -104,10 +109,17 @@ def _ways(loaded: Config, over: Sequence[Way], host: str) -> Ways:
     modbus = None
     if Way.MODBUS in wanted:
         section = loaded.share.modbus or ModbusShare()
-        modbus = (offers_of(loaded, section, models, pro380()), reach_of(section, host, here))
+        offers = offers_of(loaded, section, models, pro380())
+        units = units_of(section, loaded.bus)
+        own = [
+            offer
+            for unit, offer in zip(units, offers, strict=True)
+            if not meters or any(one in meters for one in unit.sources)
+        ]
+        modbus = (own, reach_of(section, host, here))
     return Ways(
         modbus,
         broker_of(loaded, loaded.mqtt, host) if loaded.mqtt and Way.MQTT in wanted else None,
         web_of(loaded.http, host, here) if loaded.http and Way.HTTP in wanted else None,
-        subjects_of(loaded, models),
+        [one for one in subjects_of(loaded, models) if not meters or one.name in meters],
     )

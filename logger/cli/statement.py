@@ -58,7 +58,7 @@ def statement(
     from logger.report.bounds import bounds
     from logger.report.calendar import By, touched
     from logger.report.once import SharedSource
-    from logger.report.statement import NOTE
+    from logger.report.statement import NOTE, together
     from logger.report.statement import statement as made
 
     if by not in {By.DAY, By.WEEK, By.MONTH, By.YEAR}:
@@ -66,8 +66,8 @@ def statement(
     if html is not None:
         not_there_yet(html, force)
     loaded = load_config(config)
-    zone = ZoneInfo(loaded.site.timezone)
-    shown = touched(report_span(first, last, loaded.site.timezone, now_ms()), By(by), zone)
+    zone, now = ZoneInfo(loaded.site.timezone), now_ms()
+    shown = touched(report_span(first, last, loaded.site.timezone, now), By(by), zone)
     span = (shown[0].start_ms, shown[-1].end_ms)
     centres = {one.name: one.cost_centre for bus in loaded.bus for one in bus.meter}
     names = _chosen(loaded, meter, cost_centre)
@@ -85,7 +85,7 @@ def statement(
             some = names[place : place + _AT_ONCE]
             own = SharedSource(points, some)
             every += [
-                made(own, shown, name, centres.get(name), loaded.prices, zone, most, spots)
+                made(own, shown, name, centres.get(name), loaded.prices, zone, most, spots, now)
                 for name in some
             ]
         found = [one for one in every if one is not None]
@@ -109,6 +109,7 @@ def statement(
         whole: dict[str, Any] = {"site": loaded.site.name, "timezone": loaded.site.timezone}
         whole |= {"note": NOTE}
         whole |= {"statements": [statementpage.plain(one, currency, zone) for one in found]}
+        whole |= {"total": statementpage.energy(together(found), currency)}
         digests = daychain.plain(chain)
         whole |= {"chain": digests if verify else {"digests": digests["digests"]}}
         typer.echo(json.dumps(whole, indent=2))
@@ -146,7 +147,7 @@ def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked)
     from logger.cli.table import Table
     from logger.report.amounts import cells, heads, kwh
     from logger.report.statement import NOTE
-    from logger.report.statementpage import moment, remarks, swapped
+    from logger.report.statementpage import moment, remarks, summed, swapped
 
     out = console()
     for one in found:
@@ -188,6 +189,16 @@ def _show(found: list[Statement], currency: str, zone: ZoneInfo, chain: Checked)
         if one.meter in chain.digests:
             day, digest = chain.digests[one.meter]
             out.print(f"digest of {plain(day)}: {plain(digest)}")
+    if len(found) > 1:
+        columns, lines, last = summed(found, currency)
+        table = Table(*columns[:2], title="all meters")
+        for head in columns[2:]:
+            table.add_column(head, justify="right")
+        for line in lines:
+            table.add_row(*(plain(cell) for cell in line))
+        table.add_section()
+        table.add_row(*last, style="bold")
+        out.print(fitting(table))
     out.print(NOTE)
 
 

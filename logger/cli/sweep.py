@@ -21,10 +21,14 @@ def sweep(
     models: list[Model],
     patience_s: float,
 ) -> tuple[list[Found], int | None]:
-    """Return the meters on the line, and the address at which somebody stopped the search."""
+    """Return the meters on the line, and the address at which somebody stopped the search.
+
+    With `everything` a speed or parity that the port cannot be set to is passed over.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from logger.domain.errors import SettingsError
     from logger.survey import mbusscan, scan
 
     sweeps = mbusscan if protocol == "mbus" else scan
@@ -33,6 +37,7 @@ def sweep(
         settings += [one for one in sweeps.all_settings() if one not in settings]
     found: dict[tuple[int, str], Found] = {}
     stopped: int | None = None
+    refused: list[SettingsError] = []
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -61,6 +66,11 @@ def sweep(
                 met = sweeps.sweep(config, models, addresses, progress, patience_s)
             except scan.Stopped as end:
                 met, stopped = end.found, end.address
+            except SettingsError as err:
+                refused.append(err)
+                if not everything or len(refused) == len(settings):
+                    raise refused[0] from None
+                continue
             found |= {(one.address, one.serial or f"{speed} {bits}"): one for one in met}
             if stopped is not None:
                 break

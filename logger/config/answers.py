@@ -35,6 +35,9 @@ class Answers:
     site: str = "home"
     zone: str = "UTC"
     port: str = f"/dev/serial/by-id/{NO_PORT}"
+    baudrate: int = 9600
+    parity: str = "even"
+    fast: str = "5s"
     meters: Sequence[Meter] = (Meter(name="grid", address=1, role="grid"),)
     email: str = ""
     url: str = "http://localhost:3000/"
@@ -133,7 +136,7 @@ def configuration(answers: Answers) -> str:
         *keys(name=answers.site, timezone=answers.zone),
         "",
         "[intervals]",
-        *keys(fast="5s", slow="60s", identity="1h"),
+        *keys(fast=answers.fast, slow="60s", identity="1h"),
         "",
         "[[bus]]",
         *keys(name="cabinet"),
@@ -141,6 +144,8 @@ def configuration(answers: Answers) -> str:
     if docker and port.startswith("/host"):
         rows.append("# The container sees /dev of the host as /host/dev.")
     rows += keys(port=port)
+    if (answers.baudrate, answers.parity) != (Answers().baudrate, Answers().parity):
+        rows += keys(baudrate=answers.baudrate, parity=answers.parity)
     for meter in answers.meters:
         rows += [
             "",

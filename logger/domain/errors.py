@@ -5,6 +5,7 @@ LoggerError                 has a message for the user and a hint: what to try
 ├── ModelError              a register table cannot be used
 ├── BusError                a transaction on the line failed
 │   ├── PortError           the port cannot be opened, or went away
+│   │   └── SettingsError   it cannot be set to this speed or parity
 │   ├── SilentError         nobody answered
 │   ├── GarbledError        an answer came that cannot be believed
 │   │   └── ModeError       it is framed for the other kind of port
@@ -67,6 +68,10 @@ class BusError(LoggerError):
 
 class PortError(BusError):
     """The port cannot be opened, or went away while in use."""
+
+
+class SettingsError(PortError):
+    """The port cannot be set to this speed or parity."""
 
 
 class SilentError(BusError):

@@ -103,8 +103,11 @@ def statement(
     zone: ZoneInfo,
     bounds: Mapping[str, Bounds],
     spots: Spots = NO_SPOTS,
+    now_ms: int | None = None,
 ) -> Statement | None:
     """Return the statement of one meter, None if nothing is known of it in the span.
+
+    What comes after `now_ms` is not missed.
 
     Standing charges and those on demand are the grid meter's. Raises ReportError when the
     source cannot be asked.
@@ -134,10 +137,20 @@ def statement(
         tuple(rows),
         total,
         own,
-        tuple(_estimates(tuple(quarters.values()), found, span)),
+        tuple(_estimates(tuple(quarters.values()), found, span, now_ms)),
         tuple(charged),
         tuple(_exchanges(found, span)),
     )
+
+
+def together(statements: Sequence[Statement]) -> EnergyRow:
+    """Return what all meters of `statements` counted, and cost."""
+    found = EnergyRow("total", 0, 0)
+    for one in statements:
+        found.add(one.total)
+        if one.total.demand_charge is not None:
+            found.demand_charge = (found.demand_charge or Decimal(0)) + one.total.demand_charge
+    return found
 
 
 def _as_grid(found: CounterValues) -> CounterValues:
@@ -204,9 +217,10 @@ def _serials(source: Source, span: TimeSpan, meter: str) -> tuple[tuple[int, str
 
 
 def _estimates(
-    hours: Sequence[QuarterHours], found: CounterValues, span: TimeSpan
+    hours: Sequence[QuarterHours], found: CounterValues, span: TimeSpan, now_ms: int | None
 ) -> Iterable[Estimate]:
     """Yield the stretches that are not sure: by the quarter hours, and where counters broke."""
+    over = span[1] if now_ms is None else min(span[1], now_ms)
     for own in hours:
         unsure = [at for at, quarter in own.items() if not quarter.sure]
         for begin, end in merged((at, at + QUARTER_MS) for at in unsure):
@@ -228,5 +242,5 @@ def _estimates(
     edges = [at for values in found.values.values() for at, _ in (values[0], values[-1])]
     if edges and min(edges) - span[0] >= BORDER_MS:
         yield Estimate((span[0], min(edges)), "no reading before: not counted", None)
-    if edges and span[1] - max(edges) >= BORDER_MS:
-        yield Estimate((max(edges), span[1]), "no reading since: not counted", None)
+    if edges and over - max(edges) >= BORDER_MS:
+        yield Estimate((max(edges), over), "no reading since: not counted", None)

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +15,7 @@ from logger.report.amounts import cells, heads, kwh, remark
 from logger.report.daychain import Checked
 from logger.report.energyrow import EnergyRow
 from logger.report.shape import amounts, iso, number
-from logger.report.statement import NOTE, Exchange, Statement
+from logger.report.statement import NOTE, Exchange, Statement, together
 
 Plain = dict[str, Any]
 STYLE = """
@@ -66,8 +65,8 @@ def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
              "first": iso(one.first[0], zone), "first_kwh": float(one.first[1])}
             for one in found.exchanges
         ],
-        "rows": [_row(row, currency) for row in found.rows],
-        "total": _row(found.total, currency),
+        "rows": [energy(row, currency) for row in found.rows],
+        "total": energy(found.total, currency),
         "events": [
             {
                 "kind": one.kind,
@@ -90,7 +89,8 @@ def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
     }  # fmt: skip
 
 
-def _row(row: EnergyRow, currency: str) -> Plain:
+def energy(row: EnergyRow, currency: str) -> Plain:
+    """Return energy and money of a period for JSON."""
     return {
         "period": row.label,
         "import_kwh": number(row.grid_import),
@@ -173,18 +173,16 @@ def page(
         f"<p class='note'><strong>{escape(NOTE)}</strong></p>",
     ]
     if len(statements) > 1:
-        parts.append(_sum(statements, currency))
+        parts.append(_table("all meters", *summed(statements, currency)))
     parts += [_section(found, zone, currency, chain, verified) for found in statements]
     return "\n".join([*parts, "</body></html>\n"])
 
 
-def _sum(statements: Sequence[Statement], currency: str) -> str:
-    whole = EnergyRow("total", 0, 0)
-    for one in statements:
-        whole.add(one.total)
-        if one.total.demand_charge is not None:
-            whole.demand_charge = (whole.demand_charge or Decimal(0)) + one.total.demand_charge
-    every = [*(one.total for one in statements), whole]
+def summed(
+    statements: Sequence[Statement], currency: str
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return heads, a line for each meter, and the line of their sum."""
+    every = [*(one.total for one in statements), together(statements)]
     rows = [
         [kwh(row.grid_import), kwh(row.grid_export), *cells(row, every)]
         for row in every
@@ -192,7 +190,7 @@ def _sum(statements: Sequence[Statement], currency: str) -> str:
     names = [[one.meter, one.cost_centre or ""] for one in statements]
     body = [[*name, *row] for name, row in zip(names, rows[:-1], strict=True)]
     columns = ["meter", "cost centre", "import kWh", "export kWh", *heads(every, currency)]
-    return _table("all meters", columns, body, ["total", "", *rows[-1]])
+    return columns, body, ["total", "", *rows[-1]]
 
 
 def _section(

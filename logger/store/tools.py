@@ -57,10 +57,12 @@ class Refused:
 
 
 @contextmanager
-def changing(path: Path, *, new: bool = False) -> Iterator[Database]:
+def changing(path: Path, *, new: bool = False, directory: bool = False) -> Iterator[Database]:
     """Open an existing buffer file to change it, or with `new` one that is made if there
-    is none. Raises BufferFileError."""
+    is none, and with `directory` what it lies in. Raises BufferFileError."""
     with mapped(path):
+        if directory:
+            path.parent.mkdir(parents=True, exist_ok=True)
         there, placed = path.exists(), path.parent.is_dir()
     if not new and not there:
         raise BufferFileError(f"{path}: no such buffer file", "has the logger run yet?")

@@ -83,7 +83,7 @@ def config_text(
     here = most_usual(found)
     baudrate, parity = here[0].baudrate, here[0].parity
     lines = [_HEAD, f"[site]\nname = {value('home')}\ntimezone = {value(zone)}\n"]
-    if fast := _fast_interval(line_of(port, here, models), models):
+    if fast := fast_interval(line_of(port, here, models), models):
         lines.append(f"[intervals]\nfast = {value(fast)}  # the shortest that fits this line\n")
     protocol = models[here[0].model].protocol
     name, kind = ("mbus", 'protocol = "mbus"\n') if protocol == "mbus" else ("rs485", "")
@@ -155,7 +155,7 @@ def line_of(port: str, found: Sequence[Found], models: Mapping[str, Model]) -> B
     )
 
 
-def _fast_interval(line: Bus, models: Mapping[str, Model]) -> str:
+def fast_interval(line: Bus, models: Mapping[str, Model]) -> str:
     """Return the fast interval to set, empty when the usual one fits."""
     config = Config(site=Site(name="home"), bus=[line])
     try:
