@@ -282,9 +282,9 @@ _VOLTS = "quality_voltage,site=home,meter=grid,role=grid,phase=L1 "
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (f"{_QUARTER}import=-5", "energy_15m.import is -5: expected not below -0.02"),
-        (f"{_QUARTER}export=-0.5", "energy_15m.export is -0.5: expected not below -0.02"),
-        (f"{_QUARTER}import_t2=-1", "energy_15m.import_t2 is -1: expected not below -0.02"),
+        (f"{_QUARTER}import=-33", "energy_15m.import is -33: expected not below -32"),
+        (f"{_QUARTER}export=-40", "energy_15m.export is -40: expected not below -32"),
+        (f"{_QUARTER}import_t2=-50", "energy_15m.import_t2 is -50: expected not below -32"),
         (f"{_QUARTER}import_netted=-0.1", "import_netted is -0.1: expected not below 0"),
         (f"{_QUARTER}demand=-4", "demand is -4: expected not below 0"),
         (f"{_QUARTER}coverage=7", "coverage is 7: expected not below 0 and not above 1"),

@@ -26,6 +26,11 @@ DEMAND_STEP_MS = 10_000  # the demand of the quarter hour that runs is told once
 BORDER_MS = 90_000
 # By how much a counter, kWh, may fall by its last digits alone; large ones by more.
 LAST_DIGITS_KWH = 0.02
+# The highest value of a counter, kWh: the displays have eight digits (PRO380 manual, 7.4).
+HIGHEST_KWH = 99_999_999
+# By how much the largest counters may fall: four steps of a float32 near that value. So much
+# passes for noise when readings are taken, and so it is in what is stored of a quarter hour.
+MOST_NOISE_KWH = 32.0
 VALID_SHARE = 0.8  # of the planned samples, for a window to count
 
 NO_MAINS_V = 20.0  # a phase below this is not connected
