@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from types import FrameType
 
 # A key held down, or pressed twice in impatience, is one Ctrl-C for so long.
@@ -17,22 +16,21 @@ if _FROM_TERMINAL:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class _Interrupts:
-    """What Ctrl-C does while a command runs: the first one raises KeyboardInterrupt, those
-    soon after it do nothing, and a later one ends the process where it stands. So none can
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt for a Ctrl-C, and let those soon after it do nothing: none can
     meet the end of the command, or of Python, as an error nobody expects there."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # none comes in between
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+    signal.signal(signal.SIGALRM, _end_at_the_next)
+    signal.setitimer(signal.ITIMER_REAL, _ONE_PRESS_S)
+    raise KeyboardInterrupt
 
-    def __init__(self) -> None:
-        self._first: float | None = None
 
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now
-            raise KeyboardInterrupt
-        if now - self._first > _ONE_PRESS_S:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGINT)
+def _end_at_the_next(_number: int, _frame: FrameType | None) -> None:
+    """Let another Ctrl-C end the process where it stands."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def main() -> None:
@@ -46,7 +44,7 @@ def main() -> None:
     preload(sys.argv[1:])
     try:
         if _FROM_TERMINAL:
-            signal.signal(signal.SIGINT, _Interrupts())
+            signal.signal(signal.SIGINT, _interrupted)
         command()
     except KeyboardInterrupt:  # before the command line itself could catch it
         sys.exit(INTERRUPTED)
