@@ -92,6 +92,7 @@ def test_a_start_loads_only_what_the_configuration_asks_for(tmp_path: Path) -> N
     rooms = {f"logger.{room}" for room in ("delivery", "grafana", "influx", "mqtt", "report")}
     rooms |= {f"logger.{room}" for room in ("share", "survey", "transfer", "web")}
     assert not loaded & rooms
+    assert not loaded & {"logger.bus.mbus", "logger.meter.mbusreader", "html.entities"}
     heavy = {"asyncio", "http.client", "influxdb_client", "multiprocessing", "paho"}
     heavy |= {"prometheus_client", "rich", "ssl", "starlette", "urllib3", "uvicorn"}
     assert not loaded & heavy

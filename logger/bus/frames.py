@@ -7,6 +7,7 @@ address, function and length and a right checksum are an answer.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
 READ, WRITE_ONE, WRITE_MANY = 0x03, 0x06, 0x10
@@ -66,6 +67,27 @@ def refusal(heard: bytes, request: bytes) -> int | None:
     if len(heard) in (2, 3) and refused.endswith(heard[:-1]) and heard[-1] in _CODES:
         return heard[-1]
     return None
+
+
+def question(address: int, register: int, count: int) -> bytes:
+    """Return the request for `count` registers from `register` on, as it goes on the wire."""
+    asked = struct.pack(">BBHH", address, READ, register, count)
+    return asked + crc16(asked)
+
+
+def answer_size(count: int) -> int:
+    """Return how many bytes the answer to such a request has."""
+    return _ANSWER_HEAD + 2 * count + _CHECKSUM
+
+
+def words_of(answer: bytes, address: int, count: int) -> list[int] | None:
+    """Return the words of the answer to such a request, whose checksum is known to be right;
+    None where it is something else."""
+    if len(answer) != answer_size(count) or not answer.startswith(
+        bytes((address, READ, 2 * count))
+    ):
+        return None
+    return list(struct.unpack_from(f">{count}H", answer, _ANSWER_HEAD))
 
 
 @dataclass(frozen=True, slots=True)

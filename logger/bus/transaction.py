@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import struct
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import TypeVar
 import minimalmodbus
 
 from logger.bus.elapsed import elapsed
-from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited
+from logger.bus.frames import WRITE_MANY, WRITE_ONE, Unsolicited, answer_size, question, words_of
 from logger.bus.late import LateAnswers
 from logger.bus.port import Port
 from logger.bus.reopening import Reopening
@@ -274,8 +273,7 @@ class Bus:
         if isinstance(err, PortError):
             self._failed(err)
             return err
-        silent = isinstance(err, minimalmodbus.NoResponseError)
-        reason = "" if silent else str(err)
+        reason = "" if isinstance(err, minimalmodbus.NoResponseError) else str(err)
         found, answered = judge(self.config, self._port, where, address, reason)
         if answered:
             self._reopening.answered()
@@ -292,9 +290,11 @@ class Bus:
 
 
 def _words(instrument: minimalmodbus.Instrument, block: Block) -> list[int]:
-    """Read the words of `block` with FC03; `read_registers` takes as long again for each."""
-    asked = struct.pack(">HH", block.address, block.count)
-    answer: bytes = instrument._perform_command(3, asked)
-    if len(answer) != 1 + 2 * block.count or answer[0] != 2 * block.count:
-        raise minimalmodbus.InvalidResponseError(f"{answer!r} is not {block.count} registers")
-    return list(struct.unpack_from(f">{block.count}H", answer, 1))
+    """Read `block` with FC03. `Port` gives whole frames with a right checksum, or nothing."""
+    to, count = instrument.address, block.count
+    request = question(to, block.address, count)
+    answer: bytes = instrument._communicate(request, answer_size(count))
+    if (words := words_of(answer, to, count)) is None:
+        minimalmodbus._extract_payload(answer, to, instrument.mode, request[1])  # says what it is
+        raise minimalmodbus.InvalidResponseError(f"{answer!r} is not {count} registers")
+    return words

@@ -20,12 +20,11 @@ class Held:
 
 @dataclass(slots=True)
 class CounterMemory:
-    """The last good value of a counter and those not believed yet."""
+    """The last good value of a counter."""
 
     value: Decimal | None = None
     at_ms: int = 0
     foreign: bool = False  # `value` is of a meter that was here before
-    held: list[Held] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -45,6 +44,7 @@ class MeterMemory:
     reported: bool = True  # whether that swap was reported
     amps: float | None = None
     counters: dict[Quantity, CounterMemory] = field(default_factory=dict)
+    held: dict[Quantity, list[Held]] = field(default_factory=dict)  # values not believed yet
     fits: dict[str, Fit] = field(default_factory=dict)
 
     def state(self) -> SavedState:
@@ -59,7 +59,10 @@ class MeterMemory:
                     None if counter.value is None else str(counter.value),
                     counter.at_ms,
                     counter.foreign,
-                    [[held.taken_ms, held.round_ms, str(held.value)] for held in counter.held],
+                    [
+                        [held.taken_ms, held.round_ms, str(held.value)]
+                        for held in self.held.get(quantity, ())
+                    ],
                 ]
                 for quantity, counter in self.counters.items()
             },
@@ -69,6 +72,10 @@ class MeterMemory:
     @classmethod
     def restored(cls, saved: SavedState) -> MeterMemory:
         """Return the memory of which `saved` was made."""
+        held = {
+            Quantity.parse(text): [Held(whole(t), whole(r), exact(v)) for t, r, v in held]
+            for text, (_, _, _, held) in saved["counters"].items()
+        }
         return cls(
             serial=str(saved["serial"]),
             former=str(saved["former"]),
@@ -79,10 +86,10 @@ class MeterMemory:
                     None if value is None else exact(value),
                     whole(at_ms),
                     bool(foreign),
-                    [Held(whole(t), whole(r), exact(v)) for t, r, v in held],
                 )
-                for text, (value, at_ms, foreign, held) in saved["counters"].items()
+                for text, (value, at_ms, foreign, _) in saved["counters"].items()
             },
+            held={quantity: values for quantity, values in held.items() if values},
             fits={
                 name: Fit(exact(residual), whole(n))
                 for name, (residual, n) in saved["fits"].items()

@@ -51,11 +51,7 @@ class CounterGuard:
 
     def holding(self) -> set[str]:
         """Return the meters with counters held back: their identity tells a swap."""
-        return {
-            name
-            for name, meter in self._meters.items()
-            if any(counter.held for counter in meter.counters.values())
-        }
+        return {name for name, meter in self._meters.items() if meter.held}
 
     def feed(self, reading: Reading) -> tuple[list[Reading], list[GuardResult]]:
         """Return the readings that may go on, oldest first, and what was found out.
@@ -76,22 +72,23 @@ class CounterGuard:
         for quantity, value in found.items():
             counter = meter.counters.setdefault(quantity, CounterMemory())
             if quantity not in doubtful:
-                counter.held.clear()
+                meter.held.pop(quantity, None)
                 counter.value, counter.at_ms = value, reading.taken_ms
                 passed[quantity] = value
                 continue
-            self._hold(meter, quantity, counter, Held(reading.taken_ms, reading.round_ms, value))
-            if len(counter.held) <= self._needed(counter):
+            held = Held(reading.taken_ms, reading.round_ms, value)
+            values = self._hold(meter, quantity, held)
+            if len(values) <= self._needed(counter, values):
                 continue
-            first = counter.held[0]
+            first = values[0]
             maximum = self._maxima.get(reading.meter)
             found_break = self._break(meter, quantity, counter, first, maximum)
             if found_break is not None:
                 breaks.append((first.taken_ms, found_break, counter.foreign))
             counter.foreign = False
-            for held in counter.held[:-1]:
+            for held in values[:-1]:
                 released.setdefault((held.taken_ms, held.round_ms), {})[quantity] = held.value
-            counter.held.clear()
+            del meter.held[quantity]
             counter.value, counter.at_ms = value, reading.taken_ms
             passed[quantity] = value
         self._learn(meter, passed)
@@ -158,24 +155,25 @@ class CounterGuard:
         counter = meter.counters.get(quantity)
         return counter is None or counter.value is None or at_ms - counter.at_ms > _LONG_GAP_MS
 
-    def _hold(
-        self, meter: MeterMemory, quantity: Quantity, counter: CounterMemory, held: Held
-    ) -> None:
-        if counter.held:
-            last = counter.held[-1]
+    def _hold(self, meter: MeterMemory, quantity: Quantity, held: Held) -> list[Held]:
+        """Hold a value back; return it behind those before that it goes on from."""
+        values = meter.held.setdefault(quantity, [])
+        if values:
+            last = values[-1]
             rise = held.value - last.value
             limit = ceiling(quantity, meter.amps, self._margin, held.taken_ms - last.taken_ms)
             falls = rise < 0 and quantity.field in RISING
             if falls or abs(rise) > limit + 2 * max(float32_step(held.value), Decimal("0.01")):
-                counter.held.clear()
-        counter.held.append(held)
+                values.clear()
+        values.append(held)
+        return values
 
-    def _needed(self, counter: CounterMemory) -> int:
+    def _needed(self, counter: CounterMemory, held: list[Held]) -> int:
         """Return how many further readings must agree with a held one."""
         if counter.value is None or counter.foreign:
             return 1
-        fell = counter.held[-1].value < counter.value
-        late = counter.held[0].taken_ms - counter.at_ms > _LONG_GAP_MS
+        fell = held[-1].value < counter.value
+        late = held[0].taken_ms - counter.at_ms > _LONG_GAP_MS
         return 1 if late and not fell else self._agree
 
     def _break(
@@ -238,9 +236,9 @@ class CounterGuard:
     def clock_step(self, size_ms: int) -> None:
         """Take note that the clock was moved: the time that passes is not that much."""
         for meter in self._meters.values():
+            meter.held.clear()
             for counter in meter.counters.values():
                 counter.at_ms += size_ms
-                counter.held.clear()
 
     def state(self) -> SavedState:
         """Return what is known of all counters, as JSON can hold it."""

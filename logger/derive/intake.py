@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from logger.derive.clock import STEP_S, Clock, Step
@@ -99,18 +99,20 @@ class Intake:
             self._keep(found)
         self._release()
         # Some at a time, with the lock free in between: readings go on, memory stays small.
-        while found := self._due():
+        while found := self._due(self._derive.tick):
             self._keep(found)
+            while found := self._due(self._derive.windows):
+                self._keep(found)
         with self._lock:
             saved = self._to_save(self._clock.now_ms(), step) if self._ready else None
         if saved is not None:
             self._state.save(saved)  # no line waits for the disk
         return step
 
-    def _due(self) -> list[Point]:
+    def _due(self, due: Callable[[int], list[Point]]) -> list[Point]:
         """Return points that are due by time alone, some of them when there are many."""
         with self._lock:
-            return self._derive.tick(self._clock.now_ms()) if self._ready else []
+            return due(self._clock.now_ms()) if self._ready else []
 
     @property
     def _ready(self) -> bool:

@@ -128,6 +128,11 @@ class Derive:
         self._forget_step(now_ms)
         return self._stamped(self._stages.tick(now_ms))
 
+    def windows(self, now_ms: int) -> list[Point]:
+        """Return more of the windows that are over, where `tick` left some: without a look at
+        all else of every meter."""
+        return self._stamped(self._stages.windows(now_ms))
+
     def clock_step(self, step: Step) -> list[Point]:
         """Take note that the clock was moved. A first step (the clock was set at last)
         must come before the readings that were parked until then."""

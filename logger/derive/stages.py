@@ -94,13 +94,15 @@ class Stages:
 
     def tick(self, now_ms: int) -> list[Record]:
         """Return what is due by time alone."""
-        derived: list[Record] = [*self._flows.tick(now_ms)]
-        derived += self._minutes.tick(now_ms)
-        derived += self._watched(self._quality.tick(now_ms))
+        derived: list[Record] = [*self._flows.tick(now_ms), *self.windows(now_ms)]
         derived += self._quarters.tick(now_ms)
         derived += self._energy.tick(now_ms)
         derived += self._availability.tick(now_ms)
         return derived
+
+    def windows(self, now_ms: int) -> list[Record]:
+        """Return windows that are over by time alone, some of them when there are many."""
+        return [*self._minutes.tick(now_ms), *self._watched(self._quality.tick(now_ms))]
 
     def clock_step(self, step: Step) -> list[Record]:
         """Take note that the clock was moved."""

@@ -72,8 +72,10 @@ class Believed:
         def told(sure: bool) -> None:
             if sure and mark.held:
                 self._tell(words)
-            why = self._early if mark.early else mixed_up(self._address, sure=mark.sure)
-            then(None if sure else why)
+            if sure:
+                then(None)
+            else:
+                then(self._early if mark.early else mixed_up(self._address, sure=mark.sure))
 
         self._sharing.watch.hold(mark, told)
 

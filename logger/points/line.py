@@ -5,11 +5,11 @@ Rules: InfluxDB OSS 2.7 documentation, "Line protocol", special characters and t
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
 
 from logger.domain.records import FieldValue
 
@@ -43,7 +43,14 @@ def encode(point: Point) -> str:
     if not point.fields:
         raise ValueError(f"{point.measurement}: a point needs a field")
     tags = "".join([f",{_key(key)}={_key(value)}" for key, value in sorted(point.tags.items())])
-    fields = ",".join([f"{_key(key)}={_value(value)}" for key, value in point.fields.items()])
+    fields = ",".join(
+        [
+            f"{_key(key)}={value!r}"
+            if type(value) is float and isfinite(value)  # as nearly always
+            else f"{_key(key)}={_value(value)}"
+            for key, value in point.fields.items()
+        ]
+    )
     return f"{_measurement(point.measurement)}{tags} {fields} {point.time_ms}"
 
 
@@ -64,15 +71,13 @@ def _name(text: str, escapes: dict[int, str]) -> str:
 
 
 def _value(value: FieldValue) -> str:
-    if type(value) is float and math.isfinite(value):  # as nearly always
-        return repr(value)
     match value:
         case bool():
             return "true" if value else "false"
         case int():
             return f"{value}i"
         case float():
-            if not math.isfinite(value):
+            if not isfinite(value):
                 raise ValueError(f"not a number: {value}")
             return repr(value)
         case str():
