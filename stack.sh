@@ -19,7 +19,9 @@ inside() { $compose exec -T influxdb "$@"; }
 # different names, but the same labels.
 containers() { # SERVICE [FILTER]
   local name
-  name=${COMPOSE_PROJECT_NAME:-$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env 2>/dev/null)}
+  # The last line counts, as for the tools, and their quotes are no part of it.
+  name=${COMPOSE_PROJECT_NAME:-$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' .env 2>/dev/null |
+    tail -n 1 | tr -d "\"'")}
   docker ps -aq --filter "label=com.docker.compose.service=$1" \
     --filter "label=com.docker.compose.oneoff=False" \
     --filter "label=com.docker.compose.project=${name:-$(basename "$PWD")}" "${@:2}"
@@ -66,7 +68,7 @@ tokens() {
 }
 
 backup() {
-  local to=${1:-backups/$(date +%Y-%m-%d-%H%M%S)}
+  local copied to=${1:-backups/$(date +%Y-%m-%d-%H%M%S)}
   [ ! -e "$to" ] || { echo "$to exists already" >&2; return 1; }
   mkdir -p "$to"
   inside rm -rf "$there"
@@ -75,8 +77,10 @@ backup() {
   inside rm -rf "$there"
   # Users and dashboards of your own; Grafana stands still for the moment of the copy.
   $compose stop grafana
-  docker cp "$(container grafana):/var/lib/grafana/grafana.db" "$to/grafana.db"
-  $compose start grafana
+  copied=0
+  docker cp "$(container grafana):/var/lib/grafana/grafana.db" "$to/grafana.db" || copied=$?
+  $compose start grafana # also when the copy failed
+  [ "$copied" = 0 ] || { echo "$to is no backup: Grafana was not copied" >&2; return 1; }
   cp -p .env "$to/env"
   cp -pr config "$to/config"
   profiles >"$to/profiles"

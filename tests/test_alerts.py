@@ -216,6 +216,16 @@ def test_a_text_that_was_not_filled_in_is_never_sent(rule: Json) -> None:
         assert first == f"over: {rule['title']}, home: grid L2: no data any more"
 
 
+def test_a_text_without_its_values_is_never_sent() -> None:
+    """So Grafana writes for a rule whose query found nothing at all."""
+    place = {"site": "home", "meter": "grid"}
+    rule = RULES["Power factor too low"]
+    for text in ("[no value]: [no value]: no longer below 0.9", "home: last %!f(<nil>)"):
+        texts = {"over": text, "gone": text}
+        (first, *_) = _told(rule, texts, "NoData", place).splitlines()
+        assert first == "over: Power factor too low, home: grid: no data any more"
+
+
 def test_a_silence_of_a_minute_is_one_minute() -> None:
     alerts = Alerts.model_validate({"silent_after": "60s"})
     (group,) = rules(DashboardOptions(alerts=alerts), list(BOARDS.values()))["groups"]

@@ -234,6 +234,10 @@ def test_what_another_configuration_made_goes(tmp_path: Path) -> None:
     for name in ("pv", "meters"):
         mine = read(out, f"dashboards/{name}.json") | {"uid": f"mine-{name}", "id": None}
         (dashboards / f"my-{name}.json").write_text(json.dumps(mine), encoding="utf-8")
+    # What Grafana reads without a file of ours has to be there, or its log begins with errors.
+    assert {path.name for path in out.iterdir()} == {
+        "alerting", "dashboards", "datasources", "notifiers", "plugins",
+    }  # fmt: skip
     before = read(out, "alerting/inepro-rules.yaml")["groups"][0]["rules"]
 
     # One meter is left, the grid's, and mail in the place of the hooks.

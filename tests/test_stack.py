@@ -22,7 +22,7 @@ from tests.grafana_start import refusals
 from tests.running import PATIENCE_S, ROOT, wait_until
 from tests.stack.base import IMAGE, make_base, make_image
 from tests.stack.engine import Engine, NoEngineError
-from tests.stack.project import DAYS, Project
+from tests.stack.project import DAYS, PROJECT, Project
 
 # As the compose file starts the logger.
 CONFINED = (
@@ -56,6 +56,9 @@ def init(made: Project) -> None:
         IMAGE, "init", "/site", "--yes", "--port", "socket://demo-meters:5020",
         "--meter", "1:grid:house", "--meter", "2:pv:roof", "--zone", "Europe/Vienna",
     )  # fmt: skip
+    # As a user names a second stack: below the line that is there, with quotes.
+    with (made.directory / ".env").open("a", encoding="utf-8") as file:
+        file.write(f"COMPOSE_PROJECT_NAME='{PROJECT}'\n")
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +164,10 @@ def test_a_bad_sender_is_named_before_grafana_starts(project: Project) -> None:
 
 def test_a_demo_is_backed_up_and_comes_back_as_a_demo(project: Project) -> None:
     """stack.sh with the docker-compose that is there, the oldest that it is to work with."""
+    # A backup that fails leaves nothing standing still.
+    said = project.stack("backup", "backups/none", code=1)
+    assert "backups/none is no backup" in said.stderr
+    assert project.state("grafana")["Running"]
     script = (
         "import sqlite3; "
         "sqlite3.connect('/var/lib/grafana/grafana.db').execute('create table mine (n)')"
@@ -223,3 +230,11 @@ def test_the_configuration_of_init_runs(project: Project, tmp_path: Path) -> Non
 
     wait_until(read, 10 * PATIENCE_S)
     assert "error" not in project.inside("logger", "inepro-logger", "config", "check").stdout
+
+
+def test_influxdb_ends_well(project: Project) -> None:
+    """It closes its files at SIGINT; SIGTERM, as any container is stopped with, cuts it off."""
+    project.healthy("influxdb")
+    project.compose("stop", "influxdb")
+    state = project.state("influxdb")
+    assert (state["Running"], state["ExitCode"]) == (False, 0), project.log("influxdb")

@@ -30,6 +30,8 @@ from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import ENERGY, LIVE, TAG, Json
 
 BOARDS = "dashboards"  # Grafana skips other files than YAML there
+# Of which Grafana looks for files, too: without the directory its log begins with an error.
+_LOOKED_FOR = ("plugins", "notifiers")
 _EVERY_BOARD = ("home", "meters", "centres", "phases", "energy", "pv", "quality", "logger")
 DASHBOARD_FOLDER = "Energy"
 
@@ -132,6 +134,9 @@ def write(made: Mapping[str, str], out: Path) -> list[str]:
     Raises ExportError.
     """
     changed = []
+    for name in _LOOKED_FOR:
+        with writing(out / name):
+            (out / name).mkdir(parents=True, exist_ok=True)
     for path in sorted({f"{BOARDS}/{name}.json" for name in _EVERY_BOARD} - made.keys()):
         target = out / path
         with writing(target):

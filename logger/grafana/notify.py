@@ -17,6 +17,9 @@ _MESSAGE = '{{ template "inepro.message" . }}'
 # So many alerts of one kind are told one by one; more are named in one line, with the first in
 # full: a voltage is wrong at all meters at once, and a message of Telegram ends at 4096 letters.
 _FEW = 5
+# What a text holds that Grafana has not filled in, or filled in without the labels and values: it
+# has none for a rule whose query found nothing.
+_UNFILLED = "[{][{]|%!|no value"
 TEMPLATE = """\
 {{ define "inepro.title" -}}
 {{ if not .Alerts.Firing }}Over: {{ end }}{{ .CommonLabels.alertname }}
@@ -45,8 +48,8 @@ alert raised {{ .StartsAt.Local.Format "2006-01-02 15:04 MST" }}
 {{ if not .Annotations.over -}}
 {{ .Labels.alertname }}
 {{- else if or (eq .Annotations.grafana_state_reason "MissingSeries" "NoData")
-  (match "[{][{]" .Annotations.over) -}}
-{{ if or (not .Annotations.gone) (match "[{][{]" .Annotations.gone) -}}
+  (match "UNFILLED" .Annotations.over) -}}
+{{ if or (not .Annotations.gone) (match "UNFILLED" .Annotations.gone) -}}
 {{ template "inepro.at" . }}: no data any more
 {{- else }}{{ .Annotations.gone }}{{ end }}
 {{- else if eq .Annotations.grafana_state_reason "Error" -}}
@@ -90,7 +93,7 @@ over at {{ len .Alerts.Resolved }} places:
 
 {{ end }}{{ end -}}
 {{- end }}
-""".replace("FEW", str(_FEW))
+""".replace("FEW", str(_FEW)).replace("UNFILLED", _UNFILLED)
 
 
 def literal(text: str) -> str:

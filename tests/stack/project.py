@@ -74,16 +74,17 @@ class Project:
         command = [program("docker-compose", "docker-compose"), *arguments]
         return run(command, self._environment(), directory=self.directory, code=code)
 
-    def stack(self, *arguments: str, answers: str = "") -> subprocess.CompletedProcess[str]:
+    def stack(
+        self, *arguments: str, answers: str = "", code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         """Run stack.sh in the directory, with Debian's docker-compose."""
         environment = {**self._environment(), "COMPOSE": "docker-compose"}
         command = ["./stack.sh", *arguments]
-        return run(command, environment, directory=self.directory, stdin=answers)
+        return run(command, environment, directory=self.directory, stdin=answers, code=code)
 
     def _environment(self) -> dict[str, str]:
         known = ("PATH", "HOME", "DOCKER_HOST")
-        found = {k: v for k, v in self.engine.environment.items() if k in known}
-        return {**found, "COMPOSE_PROJECT_NAME": PROJECT}
+        return {k: v for k, v in self.engine.environment.items() if k in known}
 
     def container(self, service: str) -> dict[str, Any]:
         """Return what the engine knows of the container of a service, {} if there is none."""

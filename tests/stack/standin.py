@@ -1,7 +1,7 @@
 """What runs in the container `influxdb`: influxd of Debian behind the translator.
 
 As the image of InfluxDB 2 does, it runs the scripts of /docker-entrypoint-initdb.d before
-anybody else is heard. It ends with SIGTERM.
+anybody else is heard. It ends well with SIGINT alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ INITIAL = "/docker-entrypoint-initdb.d"
 def main() -> None:
     """Serve until SIGTERM."""
     ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    signal.signal(signal.SIGINT, lambda *_: ended.set())
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(2))  # as InfluxDB 2.9 does
     bucket, org = (os.environ[f"DOCKER_INFLUXDB_INIT_{name}"] for name in ("BUCKET", "ORG"))
     Path("/srv/token").write_text(TOKEN, encoding="utf-8")
     with InfluxServer(Path("/var/lib/influxdb2")) as server:
