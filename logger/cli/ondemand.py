@@ -27,13 +27,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("scan.scan", "Find the meters on a line and say what they are. It only reads."),
     "check": (
         "check.check",
-        "Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, sharing, "
-        "clock, disk.",
+        (
+            "Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, sharing, "
+            "clock, disk."
+        ),
     ),
     "run": (
         "run.run",
-        "Read the meters and keep what they say, or deliver it with [influxdb], until SIGTERM, "
-        "SIGHUP or Ctrl-C.",
+        (
+            "Read the meters and keep what they say, or deliver it with [influxdb], until SIGTERM, "
+            "SIGHUP or Ctrl-C."
+        ),
     ),
     "status": (
         "status.status",
