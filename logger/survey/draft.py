@@ -85,7 +85,7 @@ def config_text(
     lines = [_HEAD, f"[site]\nname = {value('home')}\ntimezone = {value(zone)}\n"]
     if fast := fast_interval(line_of(port, here, models), models):
         lines.append(
-            "[intervals]\n# The shortest that fits this line; a longer one leaves room for others.\n"
+            "[intervals]\n# The shortest that fits this line; longer leaves room for others.\n"
             f"fast = {value(fast)}\n"
         )
     protocol = models[here[0].model].protocol
