@@ -90,8 +90,8 @@ backup() {
 restore() {
   local from=${1:?which backup}
   [ -d "$from/influxdb" ] && [ -s "$from/env" ] || { echo "$from is no backup" >&2; return 1; }
-  read -r -p "This replaces what InfluxDB and Grafana hold now. Go on? [y/N] " answer
-  [ "$answer" = y ] || return 1
+  read -r -p "This replaces what InfluxDB and Grafana hold now. Go on? [y/N] " answer || true
+  [ "${answer:-}" = y ] || { echo "nothing was changed: it goes on with y only" >&2; return 1; }
   [ ! -e .env ] || cp -p .env ".env.before-restore"
   cp -p "$from/env" .env
   cp -pr "$from/config/." config/

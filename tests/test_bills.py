@@ -314,6 +314,9 @@ def test_what_one_machine_exports_the_next_one_takes_before_it_has_run(
     fresh.config.write_text(CONFIG.format(path=fresh.buffer), encoding="utf-8")
     assert "points imported: they are kept" in fresh("buffer", "import", str(saved))
     assert fresh.energy()["total"]["import_kwh"] == 72.0
+    books = fresh("buffer", "status")  # nobody waits for a database that is not there
+    assert "oldest kept point" in books
+    assert "waiting" not in books
     astray = fresh.run(
         "buffer", "import", str(saved), "--file", str(tmp_path / "typo" / "b.sqlite")
     )

@@ -115,6 +115,9 @@ def test_a_full_line_is_refused_with_what_would_fit() -> None:
     config = site([1.5] * 12)
     with pytest.raises(ConfigError, match="12 meters at 9600 baud would keep the line busy 12"):
         busload.check(config, MODELS)
+    # A line that is refused at 95 % is not told to be at its limit of 95 %.
+    with pytest.raises(ConfigError, match=r"busy 95\.\d% of the time, and above 95% nothing"):
+        busload.check(site([12.1] * 60), MODELS)
     fits = site([2.0] * 12)
     assert busload.problem(fits, fits.bus[0], MODELS) is None
 

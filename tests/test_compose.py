@@ -67,6 +67,21 @@ def test_nothing_runs_privileged(services: dict[str, Any]) -> None:
             assert int(service["stop_grace_period"].removesuffix("s")) > 5
 
 
+def test_a_restore_that_nobody_confirms_says_that_nothing_was_changed(tmp_path: Path) -> None:
+    script = shutil.copy(ROOT / "stack.sh", tmp_path)
+    kept = tmp_path / "backups" / "one"
+    (kept / "influxdb").mkdir(parents=True)
+    (kept / "env").write_text("A=1\n", encoding="utf-8")
+    for answer in ("", "n\n"):
+        done = subprocess.run(
+            ["bash", script, "restore", str(kept)],
+            input=answer, capture_output=True, text=True, env={**os.environ, "COMPOSE": "false"},
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "nothing was changed" in done.stderr
+    assert not (tmp_path / ".env").exists()
+
+
 def test_the_adapter_may_be_replugged(services: dict[str, Any]) -> None:
     logger = services["logger"]
     assert "devices" not in logger  # a mapping of one node dies with the node

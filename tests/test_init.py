@@ -178,7 +178,8 @@ def test_where_nobody_answers_other_speeds_are_offered_then_meters_are_named(
 
 def test_a_line_of_many_meters_gets_an_interval_that_fits_it(tmp_path: Path) -> None:
     meters = [text for n in range(2, 61) for text in ("--meter", f"{n}:load:flat-{n}")]
-    run(tmp_path, "--yes", "--no-docker", "--meter", "1:grid", *meters)
+    port = ("--port", "socket://127.0.0.1:4196")
+    run(tmp_path, "--yes", "--no-docker", *port, "--meter", "1:grid", *meters)
     file = tmp_path / "config" / "local.toml"
     text = file.read_text(encoding="utf-8")
     file.write_text(text[: text.index("[influxdb]")], encoding="utf-8")

@@ -16,6 +16,7 @@ import yaml
 
 from logger import __version__
 from logger.config import load_config
+from logger.survey import ports
 from tests.engines.process import program
 from tests.running import ROOT
 from tests.stack.base import source
@@ -93,6 +94,15 @@ def test_the_manifest_is_one_logger_with_a_configuration_that_loads(tmp_path: Pa
     user = re.search(r"^USER (\d+):(\d+)$", text("Dockerfile"), re.M)
     assert user
     assert pod["securityContext"]["runAsUser"] == int(user[1])
+
+
+def test_the_service_may_open_every_kind_of_port_that_a_scan_lists(tmp_path: Path) -> None:
+    for name in ("ttyUSB0", "ttyACM0", "ttyAMA0", "ttySC0", "ttyXYZ0"):
+        (tmp_path / name).touch()
+    listed = {Path(one).name[:-1] for one in ports.adapters(tmp_path / "by-id", tmp_path)}
+    assert "ttySC" in listed
+    unit = (ROOT / "config" / "inepro-logger.service").read_text(encoding="utf-8")
+    assert listed <= set(re.findall(r"^DeviceAllow=char-(\w+) rw$", unit, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", ["build.sh", "postinst", "prerm", "postrm"])

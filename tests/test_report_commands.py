@@ -280,3 +280,17 @@ def test_a_read_token_goes_before_the_writing_one(
         made("events", *DAYS)
     monkeypatch.setenv("INFLUXDB_READ_TOKEN", "r3ad")
     assert "highest 255.4 V" in made("events", *DAYS)
+
+
+@pytest.mark.engine
+def test_a_database_that_is_not_shown_to_this_token_is_told_with_what_to_do(
+    tmp_path: Path, target: Target
+) -> None:
+    """InfluxDB 2 says "database not found" to a token that may only write."""
+    token = tmp_path / "token"
+    token.write_text("t0ken")
+    made = Shell(tmp_path, INFLUX.format(url=target.engine.url, bucket="nowhere", token=token))
+    with pytest.raises(ReportError, match="database not found") as caught:
+        made("report", "energy", *DAYS)
+    assert "INFLUXDB_READ_TOKEN" in caught.value.hint
+    assert "--from-buffer" in caught.value.hint

@@ -173,9 +173,10 @@ def problem(config: Config, bus: Bus, models: Mapping[str, Model]) -> str | None
     """Return why the line of `bus` cannot keep up, None when it can."""
     load = sum(loads(config, bus, models).values())
     if load > FULL:
+        share = f"{load:.0%}" if load >= 1 else f"{load:.1%}"
         return (
-            f"{meters_text(bus)} at {bus.baudrate} baud would keep the line busy "
-            f"{load:.0%} of the time"
+            f"{meters_text(bus)} at {bus.baudrate} baud would keep the line busy {share} of the "
+            f"time, and above {FULL:.0%} nothing is left for a question asked again"
         )
     found = _held_up(_turns(config, bus, _times(config, bus, models)))
     if found is not None:

@@ -139,7 +139,8 @@ def books_table(found: dict[str, Any], zone: str) -> None:
     console = Console(highlight=False)
     running = "a logger is running on it" if found["running"] else "no logger is running on it"
     console.print(f"buffer {plain(found['path'])}: {running}", soft_wrap=True)
-    table = Table("points", "read", "delivered", "waiting", "set aside", "dropped")
+    kept = "kept" if found["store"] else "waiting"
+    table = Table("points", "read", "delivered", kept, "set aside", "dropped")
     for name, books in found["books"].items():
         counts = ("read", "delivered", "waiting", "set_aside", "dropped")
         table.add_row(name, *(f"{books[count]:,}" for count in counts))
@@ -149,7 +150,7 @@ def books_table(found: dict[str, Any], zone: str) -> None:
             why = ", ".join(f"{reason}: {count:,}" for reason, count in books["drops"].items())
             console.print(f"dropped of {name}: {plain(why)}")
     oldest, newest = (shown(found[name], zone) for name in ("oldest_ms", "newest_ms"))
-    console.print(f"oldest waiting point {oldest}, newest {newest}")
+    console.print(f"oldest {kept} point {oldest}, newest {newest}")
     console.print(
         f"{found['size'] / 1e6:.1f} MB on the disk, {found['full']:.0%} of max_size "
         f"({found['max_size'] / 1e6:.0f} MB) in use"
@@ -160,7 +161,7 @@ def books_table(found: dict[str, Any], zone: str) -> None:
         text = f"no [influxdb], this file is the store: {until_full_of(found)}"
         console.print(plain(text), soft_wrap=True)
     if found["in_memory"]:
-        console.print(f"{found['in_memory']:,} of the waiting points are still in memory")
+        console.print(f"{found['in_memory']:,} of the {kept} points are still in memory")
     for day, count in found["written"].items():
         console.print(f"written to the medium on {day}: {count / 1e6:.1f} MB")
     console.print(scrubbed(found["scrub"], zone))

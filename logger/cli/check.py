@@ -31,7 +31,8 @@ def check(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, clock, disk.
+    """Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, sharing, clock,
+    disk.
 
     It only reads from the meters. The exit code is 1 when something fails.
     """

@@ -36,10 +36,11 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
         for remark in demands.remarks(found):
             typer.echo(f"note: {remark}")
         address = found.get("GRAFANA_URL") or given.url
+        secrets = os.path.relpath(env, directory)
         steps += [
             "docker compose up -d",
             "docker compose exec logger inepro-logger check",
-            f"{address} as admin, with the GRAFANA_ADMIN_PASSWORD of {env}",
+            f"{address} as admin, with the GRAFANA_ADMIN_PASSWORD of {secrets}",
         ]
     else:
         service = "config/inepro-logger.service"

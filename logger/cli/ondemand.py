@@ -27,9 +27,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("scan.scan", "Find the meters on a line and say what they are. It only reads."),
     "check": (
         "check.check",
-        "Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, clock, disk.",
+        (
+            "Check the whole installation: buses, meters, wiring, InfluxDB, MQTT, HTTP, sharing, "
+            "clock, disk."
+        ),
     ),
-    "run": ("run.run", "Read the meters and deliver to InfluxDB until SIGTERM, SIGHUP or Ctrl-C."),
+    "run": (
+        "run.run",
+        (
+            "Read the meters and keep what they say, or deliver it with [influxdb], until SIGTERM, "
+            "SIGHUP or Ctrl-C."
+        ),
+    ),
     "status": (
         "status.status",
         "Show what the running logger is doing; exit code 0 when all is well, 1 when not.",

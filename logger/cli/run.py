@@ -17,7 +17,8 @@ def run(
     ] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
-    """Read the meters and deliver to InfluxDB until SIGTERM, SIGHUP or Ctrl-C."""
+    """Read the meters and keep what they say, or deliver it with [influxdb], until SIGTERM, SIGHUP
+    or Ctrl-C."""
     import logging
 
     if log_format not in ("text", "json"):

@@ -46,11 +46,11 @@ def share(
     config: ConfigOption = DEFAULT_CONFIG,
     programs: Annotated[
         list[Program] | None,
-        typer.Option("--for", help="For this program only; may be given several times."),
+        typer.Option("--for", help="For this program only; may be repeated."),
     ] = None,
     over: Annotated[
         list[Way] | None,
-        typer.Option(help="Only this way of those that the configuration opens; several times."),
+        typer.Option(help="Only over this, of what the configuration opens; may be repeated."),
     ] = None,
     meter: MeterOption = None,
     host: Annotated[

@@ -4,6 +4,7 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+from logger.bus import busload
 from logger.grafana.frame import HEALTH, column_width, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
@@ -71,7 +72,8 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
         ),
         stat(
             "Bus load",
-            "Share of its time that each line is in use: above 80 % jobs will be missed.",
+            "Share of its time that each line is in use. Above 80 % little is left for other "
+            f"masters; above {busload.FULL:.0%} nothing for a question that is asked again.",
             [
                 target(
                     f'SELECT last("bus_load") FROM "logger" {where(_NOW, SITE, _OF_BUS)} '
@@ -79,7 +81,8 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
                     "$tag_bus",
                 )
             ],
-            unit="percentunit", decimals=0, thresholds=limits((0.6, "orange"), (0.8, "red")),
+            unit="percentunit", decimals=0,
+            thresholds=limits((0.8, "orange"), (busload.FULL, "red")),
             **common,
         ),
     ]  # fmt: skip

@@ -198,7 +198,9 @@ class InfluxSource:
         for answer in self._send(";".join(batch)):
             for result in answer.get("results", ()):
                 if "error" in result:
-                    raise ReportError(f"{self._url}: {result['error']}")
+                    told = str(result["error"])
+                    hint = _NOT_FOUND if "database not found" in told else ""
+                    raise ReportError(f"{self._url}: {told}", hint)
                 for series in result.get("series", ()):
                     yield first + int(result.get("statement_id", 0)), series
 
@@ -249,6 +251,11 @@ class InfluxSource:
 
 _MAY_NOT_READ = (
     "the token may not read here: put one that may into the variable INFLUXDB_READ_TOKEN"
+)
+# InfluxDB 2 says so to a token that may not read, too.
+_NOT_FOUND = (
+    "is there such a bucket, and may the token read it? One that may goes into the variable "
+    "INFLUXDB_READ_TOKEN; --from-buffer reads the buffer"
 )
 _HINTS = {
     401: _MAY_NOT_READ,

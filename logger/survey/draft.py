@@ -84,7 +84,10 @@ def config_text(
     baudrate, parity = here[0].baudrate, here[0].parity
     lines = [_HEAD, f"[site]\nname = {value('home')}\ntimezone = {value(zone)}\n"]
     if fast := fast_interval(line_of(port, here, models), models):
-        lines.append(f"[intervals]\nfast = {value(fast)}  # the shortest that fits this line\n")
+        lines.append(
+            "[intervals]\n# The shortest that fits this line; longer leaves room for others.\n"
+            f"fast = {value(fast)}\n"
+        )
     protocol = models[here[0].model].protocol
     name, kind = ("mbus", 'protocol = "mbus"\n') if protocol == "mbus" else ("rs485", "")
     lines.append(
