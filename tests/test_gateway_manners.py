@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from logger import models
 from logger.bus import Bus
 from logger.bus.belated import Belated
+from logger.bus.elapsed import elapsed
 from logger.bus.frames import Unsolicited
 from logger.cli import app
 from logger.config.load import load_config
@@ -228,6 +229,75 @@ def test_a_meter_that_is_silent_behind_its_gateway_is_waited_for_once() -> None:
     assert not belated.goes_on(seal(1, 0x83, 2), request, 0.5)  # the meter's own refusal
     assert belated.problems(602.9)  # told for ten minutes
     assert not belated.problems(603.0)
+
+
+def test_only_the_meter_whose_answer_came_behind_the_exception_is_waited_for() -> None:
+    belated = Belated("line")
+    questions = {at: seal(at, 3, 0x50, 2, 0, 48) for at in (1, 7, 8)}
+
+    def goes_on(address: int, code: int = 11) -> bool:
+        return belated.goes_on(seal(address, 0x83, code), questions[address], 0.5)
+
+    assert not goes_on(7)
+    belated.unsolicited([Unsolicited(1, 48)], 1.0)  # of another meter, as many registers
+    assert not belated.problems(1.0)
+    assert not goes_on(1)
+    for address in (8, 7):
+        assert not goes_on(address)
+        belated.unsolicited([Unsolicited(address, 48)], 2.0)
+    (said,) = belated.problems(3.0)
+    assert "address 7 does not answer, and its answer comes afterwards" in said
+    belated.unsolicited([Unsolicited(7, 48)], 500.0)  # once more: to no question any more
+    assert not belated.problems(602.0)
+    assert goes_on(7, 10)
+    assert not goes_on(7, 2)  # the meter's own refusal
+    write = seal(7, 6, 0x40, 0, 0, 5)
+    assert not belated.goes_on(seal(7, 0x86, 11), write, 0.5)
+    belated.came(7, 0.75, 700.0)
+    belated.unsolicited([Unsolicited(7, 48)], 701.0)
+    assert "comes 0.75 s after the question" in belated.text(702.0)
+    belated.in_vain(7)
+    assert not goes_on(7)
+    assert goes_on(8)
+
+
+def test_a_meter_that_fell_silent_behind_its_gateway_is_waited_for_once() -> None:
+    ends = iter((True, True, False, True))
+
+    def script(request: bytes) -> list[bytes]:
+        silence = refused(request, 11)
+        return [silence + honest(request) if next(ends) else silence]
+
+    with scripted(script) as line:
+        bus = Bus(bus_config(line.port, timeout=0.5), Clock())
+        with pytest.raises(SilentError):
+            bus.read(7, FAST)
+        assert bus.read(7, FAST) == words_at(FAST.address, FAST.count)
+        assert "s after the question" in bus.belated.text(elapsed())
+        for _ in range(2):  # waited for in vain, and then not waited for
+            with pytest.raises(SilentError, match="the gateway says"):
+                bus.read(7, FAST)
+        assert len(line.requests) == 4
+        bus.close()
+
+
+def test_an_answer_that_comes_before_that_of_another_meter_shows_that_its_own_is_late() -> None:
+    first: list[bytes] = []
+
+    def script(request: bytes) -> list[bytes]:
+        if request[0] == 2:
+            return [honest(first[0]) + honest(request)]
+        first.append(request)
+        return [refused(request, 10) + (honest(request) if len(first) > 1 else b"")]
+
+    with scripted(script) as line:
+        bus = Bus(bus_config(line.port, timeout=5.0), Clock())
+        with pytest.raises(SilentError):
+            bus.read(7, FAST)
+        assert bus.read(2, SHORT) == words_at(SHORT.address, SHORT.count)
+        assert "address 7" in bus.belated.text(elapsed())
+        assert bus.read(7, FAST) == words_at(FAST.address, FAST.count)
+        bus.close()
 
 
 def test_what_a_gateway_says_of_a_meter_is_told_by_check_and_scan(tmp_path: Path) -> None:

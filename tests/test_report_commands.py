@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime as dt
 import io
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -197,6 +199,23 @@ def test_from_buffer_goes_past_influxdb(tmp_path: Path) -> None:
     assert json.loads(made("events", *DAYS, "--json", "--from-buffer"))
     with pytest.raises(ReportError, match="cannot be reached"):
         made("events", *DAYS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["report energy", "report energy --by hour", "report quality", "report statement --verify"],
+)
+def test_a_damaged_row_is_counted_once_however_often_it_is_read(
+    tmp_path: Path, command: str
+) -> None:
+    """A report looks into the file for several kinds of points, and for some more than once."""
+    shell = Shell(tmp_path)
+    for _ in range(3):
+        write_buffer(shell.buffer, points())
+    with contextlib.closing(sqlite3.connect(shell.buffer)) as database, database:
+        database.execute("UPDATE rows SET crc = crc + 1 WHERE id = (SELECT min(id) FROM rows)")
+    words = [*command.split(), *DAYS, "--json", "--config", str(shell.config)]
+    assert CliRunner().invoke(app, words).stderr.splitlines()[0] == "1 damaged row was left out"
 
 
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def source(config: Config, from_buffer: bool) -> Iterator[Source]:
     from logger.report import stored
 
     def damaged(count: int) -> None:
-        typer.echo(f"{count} damaged rows were left out", err=True)
+        rows = "1 damaged row was" if count == 1 else f"{count} damaged rows were"
+        typer.echo(f"{rows} left out", err=True)
 
     with stored.source(config, from_buffer, damaged=damaged) as points:
         yield points

@@ -50,7 +50,12 @@ class StoredLines:
     def __init__(self, path: Path) -> None:
         """Open `path`. Raises BufferFileError when there is none, or it is damaged."""
         self._database = Database.open_readonly(path)
-        self.damaged = 0
+        self._damaged: set[int] = set()
+
+    @property
+    def damaged(self) -> int:
+        """How many rows failed their checksum; each counts once, however often it was read."""
+        return len(self._damaged)
 
     def __call__(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[str]:
         """Yield texts of lines with all of `measurement` that lie in one of `spans`, which
@@ -69,10 +74,10 @@ class StoredLines:
                     if packed and not _touches(spans, ends, first_ms, last_ms):
                         continue
                     if crc != row_checksum(number, Lane.MAIN, points, first_ms, last_ms, body):
-                        self.damaged += 1
+                        self._damaged.add(number)
                     elif isinstance(body, str):
                         texts.append(body)
-                    elif head in (text := self._unpacked(body)):  # as a rule it is not
+                    elif head in (text := self._unpacked(number, body)):  # as a rule it is not
                         texts += lines.findall(text)
                 if texts:
                     yield "\n".join(texts)
@@ -80,11 +85,11 @@ class StoredLines:
                 if head in row.body and _touches(spans, ends, row.first_ms, row.last_ms):
                     yield row.body
 
-    def _unpacked(self, body: bytes) -> str:
+    def _unpacked(self, number: int, body: bytes) -> str:
         try:
             return unpack(body)
         except ValueError:
-            self.damaged += 1
+            self._damaged.add(number)
             return ""
 
     def _often(self, measurement: str, spans: Sequence[TimeSpan]) -> Iterator[Sequence[_Row]]:
