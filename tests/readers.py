@@ -22,7 +22,7 @@ from tests.lines import bus_config, meter_config
 
 NOW = 1_750_000_000.0  # virtual time stands still
 NOW_MS = 1_750_000_000_000
-SILENCE_S = 0.3
+SILENCE_S = 1.0
 JOBS = (Job.FAST, Job.SLOW, Job.IDENTITY)
 
 
