@@ -85,7 +85,7 @@ def test_a_buffer_import_that_was_killed(tmp_path: Path, times: int, old: bool) 
         database.close()
     last = IMPORTED + (7 if old else 2100)
     fresh = [
-        f"power,meter=m{at % 7},phase=L1,role=load,site=s active_power={at}.5 {at}"
+        f"power,meter=m{at % 7},phase=L1,role=load,site=s active_power={at - IMPORTED}.5 {at}"
         for at in range(IMPORTED, last)
     ]
     (base / "lines.lp").write_text("\n".join(fresh), encoding="utf-8")
