@@ -61,18 +61,19 @@ def points(draw: st.DrawFn) -> Point:
 
 @st.composite
 def alike(draw: st.DrawFn) -> list[Point]:
-    """Many points of one series with the same fields, as a logger stores them; the last one
-    may lack some."""
+    """Many points of one series: with the same fields, as a logger stores them, or some with
+    a part of these, be it the first or one in the middle."""
     first = draw(points())
     known = MEASUREMENTS[first.measurement].fields
-    made = [first]
-    for number in range(1, draw(st.integers(2, 6))):
-        fields = {name: draw(values[known[name].kind]) for name in first.fields}
+    differing = draw(st.booleans())
+    made = []
+    for number in range(draw(st.integers(2, 7))):
+        names = list(first.fields)
+        if differing and draw(st.booleans()):
+            names = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        fields = {name: draw(values[known[name].kind]) for name in names}
         made.append(Point(first.measurement, first.tags, fields, first.time_ms + number * MINUTE))
-    last = made[-1]
-    kept = draw(st.lists(st.sampled_from(list(last.fields)), min_size=1, unique=True))
-    fields = {name: value for name, value in last.fields.items() if name in kept}
-    return [*made, Point(last.measurement, last.tags, fields, last.time_ms + MINUTE)]
+    return made
 
 
 batches = st.lists(
@@ -85,8 +86,21 @@ ranges = st.just([_ALL]) | st.lists(
 )  # fmt: skip
 
 
-def store(directory: pytest.TempPathFactory, rows: Iterable[list[Point]], packed_from: int) -> Path:
-    """Write a buffer file with a row, or more, for each list; return its path."""
+def as_others_write(line: str) -> str:
+    """Return a line as programs of Windows end it: it is read, but not in the quick way."""
+    return f"{line}\r"
+
+
+def store(
+    directory: pytest.TempPathFactory,
+    rows: Iterable[list[Point]],
+    packed_from: int,
+    others: int,
+) -> Path:
+    """Write a buffer file with a row, or more, for each list; return its path.
+
+    Of each list the lines from the place `others` on are as others write them.
+    """
     path = directory.mktemp("tables") / "buffer.sqlite"
     database = Database.open(path)
     migrate(database)
@@ -94,6 +108,7 @@ def store(directory: pytest.TempPathFactory, rows: Iterable[list[Point]], packed
         ledger = load_ledger(database)
         for own in rows:
             lines = [point.line() for point in own]
+            lines[others:] = map(as_others_write, lines[others:])
             new = new_rows(Lane.MAIN, lines, [point.time_ms for point in own])
             append(database, ledger, new, 0, packed_from=packed_from)
         save_ledger(database, ledger)
@@ -139,6 +154,7 @@ def inside(at_ms: int, spans: Iterable[TimeSpan]) -> bool:
     spans=ranges,
     wanted=st.data(),
     packed_from=st.sampled_from([1, 10**9]),
+    others=st.sampled_from([0, 1, 2, 3, *[100] * 8]),
     chunk=st.sampled_from([1, 400, 256 * 1024]),
 )
 def test_tables_say_what_the_points_say(
@@ -148,6 +164,7 @@ def test_tables_say_what_the_points_say(
     spans: list[TimeSpan],
     wanted: st.DataObject,
     packed_from: int,
+    others: int,
     chunk: int,
 ) -> None:
     every = [point for own in stored for point in own]
@@ -171,7 +188,7 @@ def test_tables_say_what_the_points_say(
             fields,
         )
     )
-    path = store(tmp_path_factory, stored, packed_from)
+    path = store(tmp_path_factory, stored, packed_from, others)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_CHUNK", chunk)
         lines = StoredLines(path)
