@@ -92,12 +92,11 @@ def batches(plain: bool) -> st.SearchStrategy[list[list[Point]]]:
     return st.lists(some | alike(plain) | alike(plain), min_size=1, max_size=5)
 
 
-_ALL = (T0 - MINUTE, T0 + 60 * MINUTE)
-# Points lie on whole minutes, as a rule: so do the borders.
-lengths = st.integers(0, 30).map(lambda count: count * MINUTE) | st.integers(0, 30 * MINUTE)
-ranges = st.just([_ALL]) | st.lists(
-    st.tuples(times, lengths).map(lambda one: (one[0], one[0] + one[1])), min_size=1, max_size=4
-)
+def ranges(known: Sequence[int]) -> st.SearchStrategy[list[TimeSpan]]:
+    """All that there is, or some ranges; points often lie on their borders."""
+    border = st.sampled_from(known) | times
+    some = st.tuples(border, border).map(lambda both: (min(both), max(both)))
+    return st.just([(T0 - MINUTE, T0 + 60 * MINUTE)]) | st.lists(some, min_size=1, max_size=4)
 
 
 def as_others_write(line: str) -> str:
@@ -109,11 +108,11 @@ def store(
     directory: pytest.TempPathFactory,
     rows: Iterable[list[Point]],
     packed_from: int,
-    others: int,
+    foreign: int,
 ) -> Path:
     """Write a buffer file with a row, or more, for each list; return its path.
 
-    Of each list the lines from the place `others` on are as others write them.
+    Of each list the lines from the place `foreign` on are as others write them.
     """
     path = directory.mktemp("tables") / "buffer.sqlite"
     database = Database.open(path)
@@ -122,7 +121,7 @@ def store(
         ledger = load_ledger(database)
         for own in rows:
             lines = [point.line() for point in own]
-            lines[others:] = map(as_others_write, lines[others:])
+            lines[foreign:] = map(as_others_write, lines[foreign:])
             new = new_rows(Lane.MAIN, lines, [point.time_ms for point in own])
             append(database, ledger, new, 0, packed_from=packed_from)
         save_ledger(database, ledger)
@@ -162,10 +161,9 @@ def inside(at_ms: int, spans: Iterable[TimeSpan]) -> bool:
 
 
 # Only points as meters make them, with the lines of others or without; and all kinds of points.
-@pytest.mark.parametrize(("plain", "others"), [(True, [100]), (True, [1, 2, 3]), (False, [100])])
+@pytest.mark.parametrize(("plain", "foreign"), [(True, [100]), (True, [1, 2, 3]), (False, [100])])
 @settings(deadline=None, max_examples=100, phases=_PHASES)
 @given(
-    spans=ranges,
     wanted=st.data(),
     packed_from=st.sampled_from([1, 10**9]),
     chunk=st.sampled_from([1, 400, 256 * 1024]),
@@ -173,14 +171,14 @@ def inside(at_ms: int, spans: Iterable[TimeSpan]) -> bool:
 def test_tables_say_what_the_points_say(
     tmp_path_factory: pytest.TempPathFactory,
     plain: bool,
-    others: list[int],
-    spans: list[TimeSpan],
+    foreign: list[int],
     wanted: st.DataObject,
     packed_from: int,
     chunk: int,
 ) -> None:
     stored = wanted.draw(batches(plain))
     every = [point for own in stored for point in own]
+    spans = wanted.draw(ranges([point.time_ms for point in every]))
     # Of what is there, and now and then one that is not.
     names = sorted({point.measurement for point in every})
     measurement = wanted.draw(st.sampled_from(names * 3 + ["site"]))
@@ -190,6 +188,8 @@ def test_tables_say_what_the_points_say(
     if wanted.draw(st.booleans()):
         some = st.lists(st.sampled_from(METERS), min_size=1, unique=True)
         tags["meter"] = wanted.draw(st.just(["house"]) | some)
+    if "role" in MEASUREMENTS[measurement].tags and wanted.draw(st.booleans()):
+        tags["role"] = ["grid"]
     expected = by_series(
         of_points(
             (
@@ -203,13 +203,17 @@ def test_tables_say_what_the_points_say(
             fields,
         )
     )
-    path = store(tmp_path_factory, stored, packed_from, wanted.draw(st.sampled_from(others)))
+    path = store(tmp_path_factory, stored, packed_from, wanted.draw(st.sampled_from(foreign)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_CHUNK", chunk)
         lines = StoredLines(path)
         try:
             source = BufferSource(lines, "s")
             shared = SharedSource(source, METERS)
+            # What it keeps of other questions is no answer to this one.
+            for others in ({**tags, "role": ["pv"]}, {"meter": tags.get("meter", METERS)}):
+                list(shared.tables(measurement, spans, others, fields))
+            list(shared.tables(measurement, spans, tags, known[-1:]))
             for one in (source, shared, shared):
                 asked = (measurement, spans, tags, fields)
                 assert by_series(of_tables(one.tables(*asked), fields)) == expected
