@@ -92,9 +92,9 @@ def batches(plain: bool) -> st.SearchStrategy[list[list[Point]]]:
     return st.lists(some | alike(plain) | alike(plain), min_size=1, max_size=5)
 
 
-def ranges(known: Sequence[int]) -> st.SearchStrategy[list[TimeSpan]]:
-    """All that there is, or some ranges; points often lie on their borders."""
-    border = st.sampled_from(known) | times
+def ranges(edges: Sequence[int]) -> st.SearchStrategy[list[TimeSpan]]:
+    """All that there is, or some ranges; they often begin or end on one of `edges`."""
+    border = st.sampled_from(edges) | times
     some = st.tuples(border, border).map(lambda both: (min(both), max(both)))
     return st.just([(T0 - MINUTE, T0 + 60 * MINUTE)]) | st.lists(some, min_size=1, max_size=4)
 
@@ -178,7 +178,8 @@ def test_tables_say_what_the_points_say(
 ) -> None:
     stored = wanted.draw(batches(plain))
     every = [point for own in stored for point in own]
-    spans = wanted.draw(ranges([point.time_ms for point in every]))
+    whens = [[point.time_ms for point in own] for own in stored]
+    spans = wanted.draw(ranges([edge(own) for own in whens for edge in (min, max)]))
     # Of what is there, and now and then one that is not.
     names = sorted({point.measurement for point in every})
     measurement = wanted.draw(st.sampled_from(names * 3 + ["site"]))
