@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,35 @@ def test_tables_say_what_the_points_say(
                 assert by_series(of_points(one.read(*asked), fields)) == expected
         finally:
             lines.close()
+
+
+@pytest.mark.parametrize("packed_from", [1, 10**9])
+@pytest.mark.parametrize("foreign", [0, 100])
+# Found by an index and never packed; by one and packed; not by an index.
+@pytest.mark.parametrize(
+    ("measurement", "field"),
+    [("quality_voltage", "mean"), ("energy", "active_import"), ("quality_frequency", "mean")],
+)
+def test_a_range_has_its_first_moment_and_not_its_last(
+    tmp_path_factory: pytest.TempPathFactory,
+    packed_from: int,
+    foreign: int,
+    measurement: str,
+    field: str,
+) -> None:
+    tags = {"site": "s", "meter": "house", "role": "grid"}
+    at = [T0, T0 + MINUTE, T0 + 2 * MINUTE]
+    row = [Point(measurement, tags, {field: 50.25}, time_ms) for time_ms in at]
+    lines = StoredLines(store(tmp_path_factory, [row], packed_from, foreign))
+    source = BufferSource(lines, "s")
+    borders = [time_ms + step for time_ms in at for step in (-1, 0, 1)]
+    spans = list(combinations_with_replacement(borders, 2))
+    try:
+        # Alone, and beside one in which nothing lies: another way leads to the rows then.
+        for asked in [*([span] for span in spans), *([(T0 - 9, T0 - 8), span] for span in spans)]:
+            found = source.tables(measurement, asked, {}, (field,))
+            assert [time_ms for table in found for time_ms in table.times] == [
+                time_ms for time_ms in at if inside(time_ms, asked)
+            ]
+    finally:
+        lines.close()
