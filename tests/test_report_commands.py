@@ -153,6 +153,27 @@ def test_energy_as_table_and_csv(shell: Shell) -> None:
     assert [row["period"] for row in months["rows"]] == ["2026-10"]
 
 
+def test_a_page_leaves_out_windows_that_lack_what_is_drawn(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    windows = tmp_path / "windows.lp"
+    at = midnight_ms(dt.date(2026, 10, 24), ZONE)
+    tags, fields = "meter=house,role=grid,site=s", "min=229.0,max=232.0,samples=60i"
+    lines = [
+        f"quality_voltage,{tags},phase=L1 {fields},mean=230.0,valid=true {at}",
+        f"quality_voltage,{tags},phase=L1 {fields},mean=230.5,valid=true {at + 600_000}",
+        f"quality_voltage,{tags},phase=L1 min=222.5,max=232.0,valid=true {at + 1_200_000}",
+        f"quality_voltage,{tags},phase=L1 {fields},mean=231.0 {at + 1_800_000}",
+        f"quality_voltage,{tags} {fields},mean=231.0,valid=true {at}",
+    ]
+    windows.write_text("\n".join(lines), encoding="utf-8")
+    shell("buffer", "import", str(windows))
+    page = tmp_path / "quality.html"
+    found = json.loads(shell("report", "quality", *DAYS, "--json", "--html", str(page)))
+    (week,) = found["lines"]
+    assert (week["windows"], week["valid"], week["lowest_seen_v"]) == (3, 2, 222.5)
+    assert page.read_text(encoding="utf-8").count("<svg") == 1
+
+
 def test_quality_in_every_form(shell: Shell, tmp_path: Path) -> None:
     page = tmp_path / "quality.html"
     found = json.loads(shell("report", "quality", *DAYS, "--json", "--html", str(page)))

@@ -152,6 +152,44 @@ def test_shares_equal_numpy_on_every_source(make: Maker) -> None:
     assert frequency.verdict == "not enough data"
 
 
+def lacking(at: int, *names: str, phase: str = "L1", mean: float = 230.0) -> Point:
+    whole = window(at, mean, phase)
+    fields = {name: value for name, value in whole.fields.items() if name not in names}
+    return Point(whole.measurement, whole.tags, fields, at)
+
+
+# Windows of an hour after 20 usual ones of 230 V, and the number of windows, the share within
+# 10 % and the extremes then.
+@pytest.mark.parametrize(
+    ("own", "windows", "share", "low", "high"),
+    [
+        # Without a mean there is no window, but what was lowest and highest is known.
+        ([lacking(START + TEN_MINUTES * 20, "mean", mean=190.0)], 20, 1.0, 188.5, 231.5),
+        ([lacking(START + TEN_MINUTES * 20, "mean", mean=260.0)], 20, 1.0, 228.5, 261.5),
+        # A mean stands for extremes that were not stored, in the share as well.
+        ([lacking(START + TEN_MINUTES * 20, "min", "max", mean=190.0)], 21, 20 / 21, 190.0, 231.5),
+        ([lacking(START + TEN_MINUTES * 20, "min", "max", mean=260.0)], 21, 20 / 21, 228.5, 260.0),
+        ([lacking(START + TEN_MINUTES * 20, "min", "max")], 21, 1.0, 228.5, 231.5),
+        # Of a window that comes again each field counts as it came last.
+        ([lacking(START, "mean", mean=190.0)], 20, 1.0, 188.5, 231.5),
+        ([lacking(START, "min", "max", mean=190.0)], 20, 19 / 20, 190.0, 231.5),
+    ],
+)
+def test_windows_with_missing_fields_tell_the_same_on_every_source(
+    make: Maker, own: list[Point], windows: int, share: float, low: float, high: float
+) -> None:
+    usual = [window(START + TEN_MINUTES * number, 230.0) for number in range(20)]
+    bare = [lacking(START + TEN_MINUTES * n, "min", "max", phase="L2") for n in range(3)]
+    none = [lacking(START + TEN_MINUTES * n, "mean", phase="L3") for n in range(3)]
+    lines = quality(make([*usual, *own, *bare, *none]), periods(MONDAY, MONDAY, By.WEEK, ZONE), {})
+    assert [
+        (one.phase, one.windows, one.valid, one.narrow, one.low, one.high) for one in lines
+    ] == [
+        ("L1", windows, windows, pytest.approx(share), low, high),
+        ("L2", 3, 3, 1.0, 230.0, 230.0),
+    ]
+
+
 def test_the_histogram_counts_every_valid_window_once(make: Maker) -> None:
     points = fortnight()
     counts = histogram(make(points), (START, START + WEEK), "house")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,12 @@ T0, MINUTE = 1_793_577_600_000, 60_000
 NAMES = ("energy_15m", "energy", "quality_frequency_15m", "quality_voltage", "event", "site")
 # Each example is a file: to make a failing one smaller would take minutes.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-METERS = ("house", "roof", "Roof [west], é=1", "Kel\\ler", "a\u2028b", 'say "no"')
-# Nearly all names and texts are plain ones, so that whole texts of lines are, too.
-_METERS = [*["house"] * 20, "roof", *METERS]
+METERS: Sequence[str] = ("house", "roof", "Roof [west], é=1", "Kel\\ler", "a\u2028b", 'say "no"')
 # One way to look at a point: its tags, its time, and fields with their types.
 _Seen = tuple[tuple[tuple[str, str], ...], int, dict[str, tuple[type, FieldValue]]]
+_Values = Mapping[FieldType, st.SearchStrategy[FieldValue]]
 
-values: Mapping[FieldType, st.SearchStrategy[FieldValue]] = {
+values: _Values = {
     FieldType.FLOAT: st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from([0.0, -0.0, 1e-07, 5e-324, 1e22, 230.1, -0.02]),
     FieldType.INTEGER: st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 90),
@@ -39,54 +39,82 @@ values: Mapping[FieldType, st.SearchStrategy[FieldValue]] = {
     FieldType.TEXT: st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"))
     | st.sampled_from(["end", "", "a site,site=s demand=1 5", "x=1,y=2 3", "\\", '"']),
 }
+# What meters measure, and names without an escape: what is read in the quick way.
+usual: _Values = {
+    **values,
+    FieldType.FLOAT: st.integers(-(10**6), 10**9).map(lambda number: number / 1000)
+    | st.sampled_from([1e-07, 1e22]),
+    FieldType.INTEGER: st.integers(-2, 90),
+}
+_USUAL_NAMES = [name for name in NAMES if name != "event"]
+_USUAL_METERS: Sequence[str] = ("house", "roof")
 times = st.integers(0, 40).map(lambda at: T0 + at * MINUTE) | st.integers(T0, T0 + 40 * MINUTE)
 
 
 @st.composite
-def points(draw: st.DrawFn) -> Point:
+def points(draw: st.DrawFn, plain: bool) -> Point:
     """Some fields of a measurement, in any order; the tags that it has, or not all of them."""
-    measurement = draw(st.sampled_from(NAMES))
+    measurement = draw(st.sampled_from(_USUAL_NAMES if plain else NAMES))
+    meters = _USUAL_METERS if plain else METERS
     known = MEASUREMENTS[measurement]
     tags = {"site": draw(st.sampled_from(["s", "s", "s", "t"]))}
-    for name, own in (("meter", _METERS), ("role", ("grid", "pv")), ("phase", ("L1", "total"))):
+    for name, own in (("meter", meters), ("role", ("grid", "pv")), ("phase", ("L1", "total"))):
         if name in known.tags and draw(st.integers(0, 9)):
             tags[name] = draw(st.sampled_from(own))
     every = list(known.fields)
     chosen = every
     if draw(st.booleans()):
         chosen = draw(st.lists(st.sampled_from(every), min_size=1, unique=True))
-    fields = {name: draw(values[known.fields[name].kind]) for name in chosen}
+    kinds = usual if plain else values
+    fields = {name: draw(kinds[known.fields[name].kind]) for name in chosen}
     return Point(measurement, tags, fields, draw(times))
 
 
 @st.composite
-def alike(draw: st.DrawFn) -> list[Point]:
-    """Many points of one series with the same fields, as a logger stores them; the last one
-    may lack some."""
-    first = draw(points())
+def alike(draw: st.DrawFn, plain: bool) -> list[Point]:
+    """Many points of one series: with the same fields, as a logger stores them, or some with
+    a part of these, be it the first or one in the middle."""
+    first = draw(points(plain))
+    kinds = usual if plain else values
     known = MEASUREMENTS[first.measurement].fields
-    made = [first]
-    for number in range(1, draw(st.integers(2, 6))):
-        fields = {name: draw(values[known[name].kind]) for name in first.fields}
+    differing = draw(st.booleans())
+    made = []
+    for number in range(draw(st.integers(2, 7))):
+        names = list(first.fields)
+        if differing and draw(st.booleans()):
+            names = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        fields = {name: draw(kinds[known[name].kind]) for name in names}
         made.append(Point(first.measurement, first.tags, fields, first.time_ms + number * MINUTE))
-    last = made[-1]
-    kept = draw(st.lists(st.sampled_from(list(last.fields)), min_size=1, unique=True))
-    fields = {name: value for name, value in last.fields.items() if name in kept}
-    return [*made, Point(last.measurement, last.tags, fields, last.time_ms + MINUTE)]
+    return made
 
 
-batches = st.lists(
-    st.lists(points(), min_size=1, max_size=6) | alike() | alike(), min_size=1, max_size=5
-)
-_ALL = (T0 - MINUTE, T0 + 60 * MINUTE)
-ranges = st.just([_ALL]) | st.lists(
-    st.tuples(times, st.integers(0, 30 * MINUTE)).map(lambda one: (one[0], one[0] + one[1])),
-    min_size=1, max_size=4,
-)  # fmt: skip
+def batches(plain: bool) -> st.SearchStrategy[list[list[Point]]]:
+    some = st.lists(points(plain), min_size=1, max_size=6)
+    return st.lists(some | alike(plain) | alike(plain), min_size=1, max_size=5)
 
 
-def store(directory: pytest.TempPathFactory, rows: Iterable[list[Point]], packed_from: int) -> Path:
-    """Write a buffer file with a row, or more, for each list; return its path."""
+def ranges(edges: Sequence[int]) -> st.SearchStrategy[list[TimeSpan]]:
+    """All that there is, or some ranges; they often begin or end on one of `edges`."""
+    border = st.sampled_from(edges) | times
+    some = st.tuples(border, border).map(lambda both: (min(both), max(both)))
+    return st.just([(T0 - MINUTE, T0 + 60 * MINUTE)]) | st.lists(some, min_size=1, max_size=4)
+
+
+def as_others_write(line: str) -> str:
+    """Return a line as programs of Windows end it: it is read, but not in the quick way."""
+    return f"{line}\r"
+
+
+def store(
+    directory: pytest.TempPathFactory,
+    rows: Iterable[list[Point]],
+    packed_from: int,
+    foreign: int,
+) -> Path:
+    """Write a buffer file with a row, or more, for each list; return its path.
+
+    Of each list the lines from the place `foreign` on are as others write them.
+    """
     path = directory.mktemp("tables") / "buffer.sqlite"
     database = Database.open(path)
     migrate(database)
@@ -94,6 +122,7 @@ def store(directory: pytest.TempPathFactory, rows: Iterable[list[Point]], packed
         ledger = load_ledger(database)
         for own in rows:
             lines = [point.line() for point in own]
+            lines[foreign:] = map(as_others_write, lines[foreign:])
             new = new_rows(Lane.MAIN, lines, [point.time_ms for point in own])
             append(database, ledger, new, 0, packed_from=packed_from)
         save_ledger(database, ledger)
@@ -132,32 +161,37 @@ def inside(at_ms: int, spans: Iterable[TimeSpan]) -> bool:
     return any(begin <= at_ms < end for begin, end in spans)
 
 
-@settings(deadline=None, max_examples=150, phases=_PHASES)
+# Only points as meters make them, with the lines of others or without; and all kinds of points.
+@pytest.mark.parametrize(("plain", "foreign"), [(True, [100]), (True, [1, 2, 3]), (False, [100])])
+@settings(deadline=None, max_examples=100, phases=_PHASES)
 @given(
-    stored=batches,
-    measurement=st.sampled_from(NAMES),
-    spans=ranges,
     wanted=st.data(),
     packed_from=st.sampled_from([1, 10**9]),
     chunk=st.sampled_from([1, 400, 256 * 1024]),
 )
 def test_tables_say_what_the_points_say(
     tmp_path_factory: pytest.TempPathFactory,
-    stored: list[list[Point]],
-    measurement: str,
-    spans: list[TimeSpan],
+    plain: bool,
+    foreign: list[int],
     wanted: st.DataObject,
     packed_from: int,
     chunk: int,
 ) -> None:
+    stored = wanted.draw(batches(plain))
     every = [point for own in stored for point in own]
-    # As a rule of what is there, and one that is not.
-    measurement = wanted.draw(st.sampled_from([measurement, *{p.measurement for p in every}]))
+    whens = [[point.time_ms for point in own] for own in stored]
+    spans = wanted.draw(ranges([edge(own) for own in whens for edge in (min, max)]))
+    # Of what is there, and now and then one that is not.
+    names = sorted({point.measurement for point in every})
+    measurement = wanted.draw(st.sampled_from(names * 3 + ["site"]))
     known = list(MEASUREMENTS[measurement].fields)
     fields = tuple(wanted.draw(st.lists(st.sampled_from(known), unique=True)))
     tags: dict[str, Sequence[str]] = {}
     if wanted.draw(st.booleans()):
-        tags["meter"] = wanted.draw(st.lists(st.sampled_from(METERS), min_size=1, unique=True))
+        some = st.lists(st.sampled_from(METERS), min_size=1, unique=True)
+        tags["meter"] = wanted.draw(st.just(["house"]) | some)
+    if "role" in MEASUREMENTS[measurement].tags and wanted.draw(st.booleans()):
+        tags["role"] = ["grid"]
     expected = by_series(
         of_points(
             (
@@ -171,16 +205,52 @@ def test_tables_say_what_the_points_say(
             fields,
         )
     )
-    path = store(tmp_path_factory, stored, packed_from)
+    path = store(tmp_path_factory, stored, packed_from, wanted.draw(st.sampled_from(foreign)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_CHUNK", chunk)
         lines = StoredLines(path)
         try:
             source = BufferSource(lines, "s")
             shared = SharedSource(source, METERS)
+            # What it keeps of other questions is no answer to this one.
+            for others in ({**tags, "role": ["pv"]}, {"meter": tags.get("meter", METERS)}):
+                list(shared.tables(measurement, spans, others, fields))
+            list(shared.tables(measurement, spans, tags, known[-1:]))
             for one in (source, shared, shared):
                 asked = (measurement, spans, tags, fields)
                 assert by_series(of_tables(one.tables(*asked), fields)) == expected
                 assert by_series(of_points(one.read(*asked), fields)) == expected
         finally:
             lines.close()
+
+
+@pytest.mark.parametrize("packed_from", [1, 10**9])
+@pytest.mark.parametrize("foreign", [0, 100])
+# Found by an index and never packed; by one and packed; not by an index.
+@pytest.mark.parametrize(
+    ("measurement", "field"),
+    [("quality_voltage", "mean"), ("energy", "active_import"), ("quality_frequency", "mean")],
+)
+def test_a_range_has_its_first_moment_and_not_its_last(
+    tmp_path_factory: pytest.TempPathFactory,
+    packed_from: int,
+    foreign: int,
+    measurement: str,
+    field: str,
+) -> None:
+    tags = {"site": "s", "meter": "house", "role": "grid"}
+    at = [T0, T0 + MINUTE, T0 + 2 * MINUTE]
+    row = [Point(measurement, tags, {field: 50.25}, time_ms) for time_ms in at]
+    lines = StoredLines(store(tmp_path_factory, [row], packed_from, foreign))
+    source = BufferSource(lines, "s")
+    borders = [time_ms + step for time_ms in at for step in (-1, 0, 1)]
+    spans = list(combinations_with_replacement(borders, 2))
+    try:
+        # Alone, and beside one in which nothing lies: another way leads to the rows then.
+        for asked in [*([span] for span in spans), *([(T0 - 9, T0 - 8), span] for span in spans)]:
+            found = source.tables(measurement, asked, {}, (field,))
+            assert [time_ms for table in found for time_ms in table.times] == [
+                time_ms for time_ms in at if inside(time_ms, asked)
+            ]
+    finally:
+        lines.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from logger.influx.http import Http, authorization
 from logger.influx.redirect import advice
 from logger.points.line import FieldValue, Point
 from logger.report.source import Bands, Table, Tags, Tally
+from logger.report.windows import ROUNDING, extremes
 from logger.texts import mask
 
 _BATCH = 200  # statements in one request
@@ -27,13 +29,11 @@ _BATCH = 200  # statements in one request
 # this many. InfluxDB sends it in lines of at most 10,000 points.
 _RATE, _ANSWER_BYTES = 10_000.0, 1024**3
 _LINE_BYTES, _REFUSAL_BYTES = 64 * 1024**2, 64 * 1024
-# Fields of quality windows that hold extremes, where the measurement has them.
-_EXTREMES = {"quality_voltage": ("min", "max"), "quality_frequency": ("mean", "mean")}
-
-
+# What to ask of all quality windows: their number and extremes, see `_seen`.
 _COUNT = 'count("mean")'
+_MEANS = f'{_COUNT}, min("mean"), max("mean")'
+_ALL_OF = {"quality_voltage": f'{_MEANS}, min("min"), max("max")', "quality_frequency": _MEANS}
 _BY = '"meter", "role", "phase"'
-_ROUNDING = 1e-6  # the root of a mean of squares may differ so much from its extremes
 _NONE = (0,)
 
 # The tags of a series, and the values of one statement by span and series.
@@ -120,9 +120,9 @@ class InfluxSource:
     def _tallies(
         self, measurement: str, wheres: Mapping[TimeSpan, str], bands: Sequence[tuple[float, float]]
     ) -> list[Tally]:
-        lowest, highest = _EXTREMES[measurement]
-        all_of = f'count("mean"), min("{lowest}"), max("{highest}")'
-        found = self._counts(measurement, all_of, wheres)
+        asked = self._counts(measurement, _ALL_OF[measurement], wheres)
+        # Where none has a mean there is no window.
+        found = {key: (got[0], *_seen(*got[1:])) for key, got in asked.items() if got[0]}
         valid = {span: f'{wheres[span]} AND "valid" = true' for span in _spans(found)}
         counted = self._counts(measurement, _COUNT, valid)
         within = [self._within(measurement, band, valid, found, counted) for band in bands]
@@ -131,7 +131,7 @@ class InfluxSource:
                 span, {**dict(series), "site": self._site}, int(got[0]),
                 int(counted.get((span, series), _NONE)[0]),
                 tuple(int(each.get((span, series), _NONE)[0]) for each in within),
-                float(got[1]), float(got[2]),
+                *got[1:],
             )
             for (span, series), got in sorted(found.items())
         ]  # fmt: skip
@@ -149,7 +149,7 @@ class InfluxSource:
         Filtering by the mean takes the server long. It is spared where the extremes are
         inside: then so are all means, which differ from them by rounding at most.
         """
-        low, high = band[0] + _ROUNDING, band[1] - _ROUNDING
+        low, high = band[0] + ROUNDING, band[1] - ROUNDING
         open_to = {key: got for key, got in found.items() if got[1] < low or got[2] > high}
         limits = f'"mean" >= {band[0]!r} AND "mean" <= {band[1]!r}'
         wheres = {span: f"{valid[span]} AND {limits}" for span in _spans(open_to)}
@@ -262,6 +262,15 @@ _HINTS = {
     403: _MAY_NOT_READ,
     404: "no such database: InfluxDB 2 needs a DBRP mapping when bucket and name differ",
 }
+
+
+def _seen(
+    low_mean: float, high_mean: float, low: float | None = None, high: float | None = None
+) -> tuple[float, float]:
+    """Return the lowest and highest seen, of what InfluxDB says of all windows."""
+    lows = math.inf if low is None else float(low), float(low_mean)
+    highs = -math.inf if high is None else float(high), float(high_mean)
+    return extremes(lows, highs)
 
 
 def _spans(found: _Found) -> list[TimeSpan]:

@@ -32,6 +32,9 @@ svg path { fill: none; stroke-width: 1.3; }
 .end { text-anchor: end; } .middle { text-anchor: middle; } .start { text-anchor: start; }
 """
 
+# What a window needs to be drawn; somebody else may have stored it without.
+_TAGS, _FIELDS = {"meter", "phase"}, {"mean", "valid"}
+
 
 def page(
     site: str,
@@ -56,7 +59,8 @@ def page(
         f"<div class='wide'>{_table(lines)}</div>",
         "<p>Share = valid windows with a mean within the limits / valid windows.</p>",
     ]
-    ordered = sorted(windows, key=lambda p: (p.tags["meter"], p.tags["phase"], p.time_ms))
+    whole = (p for p in windows if p.tags.keys() >= _TAGS and p.fields.keys() >= _FIELDS)
+    ordered = sorted(whole, key=lambda p: (p.tags["meter"], p.tags["phase"], p.time_ms))
     for meter, own in groupby(ordered, key=lambda point: point.tags["meter"]):
         parts += _voltage(meter, list(own), zone)
     for meter, counts in sorted(histograms.items()):

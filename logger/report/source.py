@@ -25,7 +25,9 @@ Bands = Mapping[tuple[str, ...], Sequence[tuple[float, float]]]
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Windows of one series within one span: how many there are, how many are valid,
-    how many of these have a mean within each band, and the extremes of all."""
+    how many of these have a mean within each band, and the extremes of all.
+
+    A window that was stored without its mean is none, but its `min` and `max` are extremes."""
 
     span: TimeSpan
     tags: Mapping[str, str]
@@ -169,7 +171,7 @@ class BufferSource:
         return [
             Tally(
                 span, dict(count.tags), count.windows, count.valid,
-                tuple(count.within), count.low, count.high,
+                tuple(count.within), *count.extremes,
             )
             for (span, _), count in sorted(found.items(), key=itemgetter(0))
         ]  # fmt: skip

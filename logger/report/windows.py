@@ -2,7 +2,7 @@
 
 Lines are counted many at a time, a series' column after the other. That needs the windows of a
 series in the order of their times, each once, as a logger stores them; where they are not, all
-are gone through one by one, and of those with the same time the last one counts.
+are gone through one by one, and of those with the same time the last value of a field counts.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _FIELDS = f"mean={_NUMBER},(?:min={_NUMBER},max={_NUMBER},)?samples=[0-9]+i,vali
 _WINDOWS = re.compile(f"^{_FIELDS}$", re.MULTILINE)
 _WINDOW = re.compile("mean=([^,]+),(?:min=([^,]+),max=([^,]+),)?samples=[0-9]+i,valid=(true|false)")
 
+ROUNDING = 1e-6  # the root of a mean of squares may differ so much from its extremes
+
 # A span and the text of a series; what is counted there, None for what is not wanted.
 _Key = tuple[TimeSpan, str]
 Counts = dict[_Key, "Count | None"]
@@ -40,8 +42,8 @@ class Count:
     within: list[int]
     windows: int = 0
     valid: int = 0
-    low: float = math.inf
-    high: float = -math.inf
+    lows: list[float] = field(default_factory=lambda: [math.inf, math.inf])  # `min`, `mean`
+    highs: list[float] = field(default_factory=lambda: [-math.inf, -math.inf])  # `max`, `mean`
     marks: bytearray = field(default_factory=bytearray)
 
     def seen(self, at_ms: int, length_ms: int) -> bool:
@@ -62,12 +64,12 @@ class Count:
             own, low, high, valid = (fields.get(name) for name in ("mean", "min", "max", "valid"))
         else:
             own, low, high, valid = usual.groups()
+        self._widen(0, map(float, filter(None, (low,))), map(float, filter(None, (high,))))
         if own is None:
             return
         mean = float(own)
         self.windows += 1
-        self.low = min(self.low, float(low or mean))
-        self.high = max(self.high, float(high or mean))
+        self._widen(1, (mean,), (mean,))
         if valid not in TRUE:
             return
         self.valid += 1
@@ -78,22 +80,42 @@ class Count:
         """Count windows as `_WINDOWS` finds them: mean, min and max, "" where not stored, valid."""
         means, lows, highs, valid = zip(*rows, strict=True)
         values = list(map(float, means))
-        if "" in lows:
-            lows = tuple(low or mean for low, mean in zip(lows, means, strict=True))
-            highs = tuple(high or mean for high, mean in zip(highs, means, strict=True))
         self.windows += len(values)
-        self.low = min(self.low, *map(float, lows))
-        self.high = max(self.high, *map(float, highs))
+        self._widen(0, map(float, filter(None, lows)), map(float, filter(None, highs)))
+        self._widen(1, values, values)
         good = sorted(value for value, own in zip(values, valid, strict=True) if own == "true")
         self.valid += len(good)
         for index, (lowest, highest) in enumerate(self.bands):
             self.within[index] += bisect_right(good, highest) - bisect_left(good, lowest)
 
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and highest seen."""
+        return extremes(self.lows, self.highs)
+
+    def _widen(self, place: int, lows: Iterable[float], highs: Iterable[float]) -> None:
+        self.lows[place] = min((self.lows[place], *lows))
+        self.highs[place] = max((self.highs[place], *highs))
+
+
+def extremes(lows: Sequence[float], highs: Sequence[float]) -> tuple[float, float]:
+    """Return the lowest and highest seen of windows, given their lowest `min` and lowest mean,
+    and their highest `max` and highest mean; infinite what none of them has.
+
+    A mean beyond the extremes is of a window that was stored without its own.
+    """
+    (low, low_mean), (high, high_mean) = lows, highs
+    return (
+        low_mean if low_mean < low - ROUNDING else low,
+        high_mean if high_mean > high + ROUNDING else high,
+    )
+
 
 def counted(
     texts: Callable[[], Iterable[str]], measurement: str, spans: Sequence[TimeSpan], wanted: Wanted
 ) -> dict[_Key, Count]:
-    """Return the count of each span and series (its text) with windows of `measurement`.
+    """Return the count of each span and series (its text) with windows of `measurement`; one
+    that was stored without its mean is none.
 
     `texts` gives all stored lines; they may be read more than once.
     """
@@ -103,9 +125,9 @@ def counted(
         again: dict[_Key, dict[int, str]] = {}
         found = _one_by_one(texts(), measurement, ordered, wanted, again, again=False)
         if again:
-            # The same window was stored more than once: as in InfluxDB the last one counts.
+            # The same window was stored more than once: as in InfluxDB the last value counts.
             found = _one_by_one(texts(), measurement, ordered, wanted, again, again=True)
-    return {key: count for key, count in found.items() if count is not None}
+    return {key: count for key, count in found.items() if count and count.windows}
 
 
 def _in_order(
@@ -164,8 +186,8 @@ def _one_by_one(
 ) -> Counts:
     """Count the windows of each span and series.
 
-    The windows that come more than once are put into `repeated`; `again` counts the
-    last one of each of these, which are known then, instead of the first.
+    The times of windows that come more than once are put into `repeated`; `again` counts
+    each of these, which are known then, once, with all of its fields.
     """
     # By the text of the series: its tags are taken apart once, not for every window.
     found: Counts = {}
@@ -177,9 +199,11 @@ def _one_by_one(
         count = found[key]
         if count is None:
             continue
-        known = again and stamp in repeated.get(key, ())
-        if known or count.seen(stamp - span[0], span[1] - span[0]):
-            repeated.setdefault(key, {})[stamp] = body
+        if again and stamp in repeated.get(key, ()):
+            before = repeated[key][stamp]  # of a field that comes twice the last one counts
+            repeated[key][stamp] = f"{before},{body}" if before else body
+        elif count.seen(stamp - span[0], span[1] - span[0]):
+            repeated.setdefault(key, {})[stamp] = ""
         else:
             count.add(body)
     if again:
