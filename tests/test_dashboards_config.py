@@ -167,6 +167,16 @@ def test_no_voltage_is_shown_that_no_meter_measures(tmp_path: Path) -> None:
     assert "Voltage between phases" in titles(boards, "home.json") | titles(boards, "phases.json")
 
 
+def test_a_demand_is_missing_for_a_reason_that_holds_after_a_start() -> None:
+    """A quarter hour that began without readings has no demand, however fresh the readings are."""
+    made = dashboards(DashboardOptions(meters=2, roles=frozenset({"grid", "pv"})))
+    (tile,) = (one for one in panels(made["home.json"]) if one["title"].startswith("Demand of"))
+    said = tile["fieldConfig"]["defaults"]
+    texts = [said["noValue"], *(one["options"]["result"]["text"] for one in said["mappings"])]
+    assert all("quarter hour" in text for text in texts)
+    assert "no reading" not in " ".join(texts)
+
+
 def test_what_a_grow_measures_besides_is_shown(tmp_path: Path) -> None:
     _, boards = made_for(tmp_path, ("grow-701", "grid", "3P4W"))
     assert {
