@@ -279,6 +279,9 @@ def test_tables_are_as_high_as_they_have_meters(tmp_path: Path) -> None:
     for title in ("All meters", "Drawn by month", "Last seen", "Meters"):
         found = [heights[count][title] for count in (2, 9, 60)]
         assert found == [5, 11, 12], title
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P4W"), ("pro380", "pv", "3P4W"))
+    (alone,) = (p for p in panels(boards["meters.json"]) if p["title"].startswith("Reactive"))
+    assert alone["gridPos"]["h"] == 5
 
 
 @pytest.mark.parametrize(

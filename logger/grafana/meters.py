@@ -266,7 +266,8 @@ def _months(settings: DashboardOptions) -> Json:
         [target(added(parts, SHOWN, select=select, by=EACH), table=True)],
         unit="suffix:kWh", decimals=0, height=settings.rows(5, 12), empty="nothing counted yet",
         columns={"meter": "Meter", **{name: name for name in MONTHS}}, hidden=("Time", "time"),
-        custom={"minWidth": 60}, overrides=[to_meter(), override("Meter", custom__width=130)],
+        custom={"minWidth": 60, "align": "right"},  # a month without any would stand left
+        overrides=[to_meter(), override("Meter", custom__width=130, custom__align="left")],
     )  # fmt: skip
 
 
