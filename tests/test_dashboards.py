@@ -170,6 +170,10 @@ def test_a_panel_explains_itself(panel: Json) -> None:
     assert set(units) <= UNITS
     if panel["type"] == "table":  # "20 minutes, 0 seconds" is cut off in a column
         assert "dtdurations" not in units
+        for override in panel["fieldConfig"]["overrides"]:  # nor is the end of a time, AM or PM
+            settings = {item["id"]: item["value"] for item in override["properties"]}
+            if settings.get("unit") == "dateTimeAsLocal":
+                assert settings["custom.width"] >= 190
 
 
 def test_ratios_show_their_formula_and_their_limits() -> None:

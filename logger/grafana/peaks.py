@@ -71,7 +71,7 @@ def demands() -> list[Json]:
             unit="suffix:kW", decimals=2, width=12, height=10, sort="Demand",
             columns={"kW": "Demand", "Time": "Began", "time": "Began"},
             overrides=[
-                override("Began", unit="dateTimeAsLocal"),
+                override("Began", unit="dateTimeAsLocal", custom__width=190),
                 ranked("Demand", LOAD),
             ],
             empty="no quarter hour in this range",
