@@ -44,6 +44,10 @@ _END = """(() => {
   const end = Math.max(...all.map((one) => one.getBoundingClientRect().bottom));
   return Math.ceil(end + top) + 16;
 })()"""
+# Panels that show that their query failed: the class is that of Grafana 9, the label of later ones.
+_FAILED = """document.querySelectorAll(
+  '.panel-info-corner--error, [data-testid="data-testid Panel status error"]').length"""
+_AGAIN = 5  # times a page is opened while panels of it fail: a proxy may have lost an answer
 _SHOWN = f"""new Promise((done) => setTimeout(done, {_PAUSE_MS})).then(() => [
   document.body.innerText.length, document.querySelectorAll('canvas, svg').length,
   performance.getEntriesByType('resource').length].join(' '))"""
@@ -93,9 +97,9 @@ def _settled(browser: Browser) -> None:
     wait_until(steady)
 
 
-def take(browser: Browser, url: str, width: int, path: Path) -> None:
-    """Write a picture of a whole dashboard: panels below the window would not be filled, so the
-    window is made as high as the page."""
+def _show(browser: Browser, url: str, width: int) -> None:
+    """Show a whole dashboard: panels below the window would not be filled, so the window is
+    made as high as the page."""
     browser.open(url, width, 1000)
     _settled(browser)
     height = 0
@@ -105,6 +109,16 @@ def take(browser: Browser, url: str, width: int, path: Path) -> None:
         height = found
         browser.resize(width, height)
         _settled(browser)
+
+
+def take(browser: Browser, url: str, width: int, path: Path) -> None:
+    """Write a picture of a whole dashboard. Raises SystemExit if panels of it keep failing."""
+    for _ in range(_AGAIN):
+        _show(browser, url, width)
+        if not (failed := int(browser.value(_FAILED))):
+            break
+    else:
+        raise SystemExit(f"{url}: {failed} panels say that their query failed")
     browser.picture(path)
     if shutil.which("pngquant"):
         subprocess.run(

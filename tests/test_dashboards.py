@@ -31,7 +31,7 @@ EVERY = {
 # Ids that Grafana 9.4 and 13 share.
 UNITS = {
     "watt", "hertz", "percentunit", "percent", "none", "locale", "string", "celsius",
-    "dateTimeFromNow", "dateTimeAsLocal", "dtdurations", "suffix:kWh", "suffix:kvarh",
+    "dateTimeFromNow", "dateTimeAsLocal", "dtdhms", "dtdurations", "suffix:kWh", "suffix:kvarh",
     "suffix:kVAh", "suffix:kW", "suffix:W", "suffix:V", "suffix:A", "suffix:var", "suffix:VA",
     "suffix:ms", "suffix:EUR",
 }  # fmt: skip
@@ -168,6 +168,12 @@ def test_a_panel_explains_itself(panel: Json) -> None:
         if item["id"] == "unit"
     ]
     assert set(units) <= UNITS
+    if panel["type"] == "table":  # "20 minutes, 0 seconds" is cut off in a column
+        assert "dtdurations" not in units
+        for override in panel["fieldConfig"]["overrides"]:  # nor is the end of a time, AM or PM
+            settings = {item["id"]: item["value"] for item in override["properties"]}
+            if settings.get("unit") == "dateTimeAsLocal":
+                assert settings["custom.width"] >= 190
 
 
 def test_ratios_show_their_formula_and_their_limits() -> None:

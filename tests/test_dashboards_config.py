@@ -123,11 +123,32 @@ def test_no_panel_asks_for_what_the_meter_does_not_measure(tmp_path: Path, model
     assert not {"PV", "Load", "Battery"} & titles(boards, "home.json")
 
 
+def colours(board: Json, title: str, *names: str) -> list[str]:
+    """Return the colours that a chart gives to series."""
+    (chart,) = (panel for panel in panels(board) if panel["title"] == title)
+    found = []
+    for name in names:
+        (colour,) = (
+            item["value"]["fixedColor"]
+            for override in chart["fieldConfig"]["overrides"]
+            if re.search(override["matcher"]["options"].strip("/"), name)
+            for item in override["properties"]
+            if item["id"] == "color"
+        )
+        found.append(colour)
+    return found
+
+
 def test_a_meter_without_a_neutral_has_voltages_between_phases(tmp_path: Path) -> None:
     _, boards = made_for(tmp_path, ("grow-701", "grid", "3P3W"))
     assert "Voltage between phases" in titles(boards, "home.json") & titles(boards, "phases.json")
     assert "Voltage" not in titles(boards, "home.json") | titles(boards, "phases.json")
     assert "Voltage between phases within 358.5 to 438.2 V" in titles(boards, "quality.json")
+    assert "Neutral current" not in titles(boards, "phases.json")
+    assert colours(boards["phases.json"], "Voltage between phases", "grid L1-L2", "grid L2-L3") == (
+        colours(boards["quality.json"], "Voltage between phases, highest ten-minute means",
+                "L1-L2", "L2-L3")
+    )  # fmt: skip
     made = rules(DashboardOptions(wirings=frozenset({"3P3W"})), list(boards.values()))
     (high,) = (r for r in made["groups"][0]["rules"] if r["uid"] == "inepro-line-voltage-high")
     assert high["data"][-1]["model"]["conditions"][0]["evaluator"]["params"] == [438.2]
@@ -137,13 +158,23 @@ def test_no_voltage_is_shown_that_no_meter_measures(tmp_path: Path) -> None:
     """A PRO380 has voltages to neutral only: without one they mean nothing, and none is left."""
     options, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"))
     for board in ("home.json", "phases.json", "quality.json"):
-        shown = titles(boards, board) - {"Feed-in beside the voltage"}
-        assert not [title for title in shown if "oltage" in title], board
+        assert not [title for title in titles(boards, board) if "oltage" in title], board
+        assert "voltage" not in json.dumps([panel["targets"] for panel in panels(boards[board])])
     made = {rule["uid"] for rule in rules(options, list(boards.values()))["groups"][0]["rules"]}
     assert not [uid for uid in made if "voltage" in uid or "phase-lost" in uid]
     assert "inepro-frequency" in made
     options, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"), ("grow-750", "load", "3P3W"))
     assert "Voltage between phases" in titles(boards, "home.json") | titles(boards, "phases.json")
+
+
+def test_a_demand_is_missing_for_a_reason_that_holds_after_a_start() -> None:
+    """A quarter hour that began without readings has no demand, however fresh the readings are."""
+    made = dashboards(DashboardOptions(meters=2, roles=frozenset({"grid", "pv"})))
+    (tile,) = (one for one in panels(made["home.json"]) if one["title"].startswith("Demand of"))
+    said = tile["fieldConfig"]["defaults"]
+    texts = [said["noValue"], *(one["options"]["result"]["text"] for one in said["mappings"])]
+    assert all("quarter hour" in text for text in texts)
+    assert "no reading" not in " ".join(texts)
 
 
 def test_what_a_grow_measures_besides_is_shown(tmp_path: Path) -> None:
@@ -217,9 +248,40 @@ def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
         if panel["type"] == "timeseries" and "$tag_meter" in json.dumps(panel["targets"]):
             assert not panel["options"]["legend"]["showLegend"], panel["title"]
     few = dashboards(DashboardOptions(meters=2))
-    assert '"repeat"' not in json.dumps(few)
     assert "$tag_meter" in json.dumps(few["meters.json"])
     assert "meters.json" not in dashboards(DashboardOptions(meters=1))
+
+
+def test_no_chart_shows_the_phases_of_two_meters_in_the_same_colours(tmp_path: Path) -> None:
+    """A colour is a phase: two meters in one chart had the same three."""
+    _, one = made_for(tmp_path, ("pro380", "grid", "3P4W"))
+    _, two = made_for(tmp_path, ("pro380", "grid", "3P4W"), ("pro380", "pv", "3P4W"))
+    for boards, each in ((one, None), (two, "meter")):
+        rows = [panel for panel in boards["phases.json"]["panels"] if panel["type"] == "row"]
+        assert rows
+        assert {row.get("repeat") for row in rows} == {each}
+    (meter,) = (v for v in two["phases.json"]["templating"]["list"] if v["name"] == "meter")
+    assert meter["multi"]
+    assert meter["current"]["value"] == ["meter1"]
+
+
+def test_tables_are_as_high_as_they_have_meters(tmp_path: Path) -> None:
+    """Neither two rows in a table for ten, nor five of twenty."""
+    heights = {}
+    for count in (2, 9, 60):
+        loads = [("pro380", "load", "3P4W")] * (count - 1)
+        _, boards = made_for(tmp_path, ("pro380", "grid", "3P4W"), *loads)
+        heights[count] = {
+            panel["title"]: panel["gridPos"]["h"]
+            for board in ("meters.json", "logger.json")
+            for panel in panels(boards[board])
+        }
+    for title in ("All meters", "Drawn by month", "Last seen", "Meters"):
+        found = [heights[count][title] for count in (2, 9, 60)]
+        assert found == [5, 11, 12], title
+    _, boards = made_for(tmp_path, ("pro380", "grid", "3P4W"), ("pro380", "pv", "3P4W"))
+    (alone,) = (p for p in panels(boards["meters.json"]) if p["title"].startswith("Reactive"))
+    assert alone["gridPos"]["h"] == 5
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,14 @@ PAGE = """<!doctype html><meta name="viewport" content="width=device-width">
 <body style="margin: 0"><div class="scrollbar-view" style="height: 100vh;
 overflow: auto"><div class="react-grid-layout" style="height: 2329px">
 <div class="react-grid-item" style="height: 2400px"><i class="panel-loading"></i></div></div></div>
-<script>fetch("/data").then(() =>
-document.querySelector("i").remove())</script>"""
+<script>fetch("/data").then(async (one) => {
+document.querySelector("i").className = (await one.json()).corner})</script>"""
 LOGIN = {"user": "admin", "password": "a b#c"}
 
 
 class _Grafana(BaseHTTPRequestHandler):
     asked: ClassVar[list[str]] = []
+    failing: ClassVar[int] = 0  # so many answers to come are failures
 
     def _answer(self, text: str, kind: str = "application/json", status: int = 200) -> None:
         self.send_response(status)
@@ -45,7 +46,9 @@ class _Grafana(BaseHTTPRequestHandler):
         if self.path.startswith("/api/search"):
             self._answer('[{"uid": "inepro-home", "title": "Home"}]')
         elif self.path.startswith("/data"):
-            self._answer("{}")
+            failed = type(self).failing > 0
+            type(self).failing -= failed
+            self._answer(json.dumps({"corner": "panel-info-corner--error" if failed else ""}))
         else:
             self._answer(PAGE, "text/html")
 
@@ -71,6 +74,25 @@ def test_a_picture_is_of_the_whole_page(
     assert path.name == "home-400-dark.png"
     assert struct.unpack(">II", path.read_bytes()[16:24]) == (400, 2416)
     assert "/d/inepro-home?theme=dark&kiosk" in _Grafana.asked
+
+
+def test_a_page_whose_panels_fail_is_opened_again(
+    grafana: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Grafana, "failing", 2)
+    monkeypatch.setattr(_Grafana, "asked", [])
+    grafana_pictures.main([grafana, "--out", str(tmp_path), "--theme", "dark", "--width", "400"])
+    assert [path.name for path in tmp_path.iterdir()] == ["home-400-dark.png"]
+    assert _Grafana.asked.count("/data") == 3
+
+
+def test_no_picture_is_taken_of_panels_that_keep_failing(
+    grafana: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Grafana, "failing", 1000)
+    with pytest.raises(SystemExit, match="1 panels say that their query failed"):
+        grafana_pictures.main([grafana, "--out", str(tmp_path), "--theme", "dark"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_password_is_said(

@@ -70,7 +70,7 @@ def _hidden(name: str, value: str) -> Json:
 
 def variables(settings: DashboardOptions, *, meter: str = "") -> list[Json]:
     """Return site and what energy queries need, and if wanted `meter`: "one", "many",
-    or "some", which are all but among many meters only one to begin with. The one to begin with
+    or "some", which is only one to begin with where there are more. The one to begin with
     is the grid meter: where a site has none of its name Grafana takes the first."""
     found = [_query("site", "Site", 'SHOW TAG VALUES FROM "energy" WITH KEY = "site"')]
     if meter:

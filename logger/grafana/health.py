@@ -88,7 +88,7 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
     ]  # fmt: skip
 
 
-def _meters() -> list[Json]:
+def _meters(settings: DashboardOptions) -> list[Json]:
     # Every meter has counters, and some have nothing else.
     seen = (
         f'SELECT last("active_import") AS "kWh" FROM "energy" '
@@ -101,6 +101,7 @@ def _meters() -> list[Json]:
         "power_down_count": "Power-downs", "error_code": "Error", "status_word": "Status",
     }  # fmt: skip
     columns = ", ".join(f'last("{name}") AS "{name}"' for name in names)
+    height = settings.rows(5, 12)
     unread = "nothing was read for two days: inepro-logger status"
     facts = f'SELECT {columns} FROM "meter" {where(_DAYS, SITE, METER)} GROUP BY "meter"'
     return [
@@ -108,7 +109,7 @@ def _meters() -> list[Json]:
             "Last seen",
             "The newest counter of each meter within two days, and how long ago it was read.",
             [target(seen, table=True)],
-            height=7, unit="string", empty=unread,
+            height=height, unit="string", empty=unread,
             columns={
                 "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
                 "kWh": "Import counter",
@@ -132,7 +133,7 @@ def _meters() -> list[Json]:
             "(F forward, R reverse); power-downs counts how often the meter lost its supply; the "
             "code sets the meaning of the display's total.",
             [target(facts, table=True)],
-            height=7, columns={"meter": "Meter", **names},
+            height=height, columns={"meter": "Meter", **names},
             hidden=("Time", "time"), unit="string", empty=unread,
             overrides=[
                 column_width(column, width)
@@ -172,7 +173,7 @@ def health(settings: DashboardOptions) -> Json:
         row("Delivery"),
         *_buffer(settings),
         row("Meters"),
-        *_meters(),
+        *_meters(settings),
         row("Reading"),
         curves(
             "Read time",

@@ -119,7 +119,7 @@ def _overview(settings: DashboardOptions) -> Json:
         "heaviest stands first; a click on a heading sorts, a click on a name leads to that "
         f"meter.{live}{compared}{priced}",
         asked,
-        unit="suffix:kWh", decimals=1, height=11, columns=columns, hidden=hidden,
+        unit="suffix:kWh", decimals=1, height=settings.rows(5, 12), columns=columns, hidden=hidden,
         sort=headings["month"], empty="nothing counted yet", custom={"minWidth": 80},
         before=[{"id": "merge", "options": {}}, _by_meter(grouped), *shared],
         overrides=[
@@ -252,7 +252,7 @@ def _unmetered(settings: DashboardOptions) -> list[Json]:
     ]
 
 
-def _months() -> Json:
+def _months(settings: DashboardOptions) -> Json:
     parts = [
         (Part("active_import", (SITE, TOTAL), {f"m{number}": ""}), month(number))
         for number in range(1, 13)
@@ -264,9 +264,10 @@ def _months() -> Json:
         "Drawn by month",
         "Energy that each meter drew in each month of the year in which the range shown ends.",
         [target(added(parts, SHOWN, select=select, by=EACH), table=True)],
-        unit="suffix:kWh", decimals=0, height=11, empty="nothing counted yet",
+        unit="suffix:kWh", decimals=0, height=settings.rows(5, 12), empty="nothing counted yet",
         columns={"meter": "Meter", **{name: name for name in MONTHS}}, hidden=("Time", "time"),
-        custom={"minWidth": 60}, overrides=[to_meter(), override("Meter", custom__width=130)],
+        custom={"minWidth": 60, "align": "right"},  # a month without any would stand left
+        overrides=[to_meter(), override("Meter", custom__width=130, custom__align="left")],
     )  # fmt: skip
 
 
@@ -285,7 +286,7 @@ def meters(settings: DashboardOptions) -> Json:
             *loads[2:],
             *([costs.by_meter(settings)] if settings.moving else []),
             row("By month"),
-            _months(),
+            _months(settings),
             row("Peaks of one meter: choose it above"),
             *demands(),
         ],

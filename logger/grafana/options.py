@@ -15,8 +15,10 @@ from logger.domain.wiring import LINE_PHASES
 
 # A reading so soon after a moment counts as the one at it, if slow jobs are not more often.
 _SETTLE_S = 30.0
-# So many meters have room in one chart and its legend, and so many with all their phases.
-_FEW, _FEW_PHASES = 6, 2
+# So many meters have room in one chart and its legend.
+_FEW = 6
+# Heights in Grafana, pixels: of a table without rows and the gap below, of a row, of the grid.
+_TABLE_PX, _ROW_PX, _GRID_PX = 84, 36, 38
 # What a PRO380 measures.
 _USUAL = frozenset(
     {
@@ -82,8 +84,14 @@ class DashboardOptions:
 
     @property
     def apart(self) -> bool:
-        """Whether there are too many meters to show all phases of all of them in one chart."""
-        return self.meters > _FEW_PHASES
+        """Whether the phases of each meter need charts of their own: a colour is a phase, not
+        a meter."""
+        return self.meters > 1
+
+    def rows(self, least: int, most: int, each: int = 1) -> int:
+        """Return the height of a table with `each` rows for a meter, in units of the grid:
+        from `least` to `most`, where it scrolls."""
+        return max(least, min(most, -(-(_TABLE_PX + _ROW_PX * each * self.meters) // _GRID_PX)))
 
     @property
     def settle(self) -> str:

@@ -37,7 +37,8 @@ def reactive(settings: DashboardOptions) -> Json:
         f"active / root of (active squared + forward reactive squared). Red below {least:g} "
         "([alerts] power_factor in the configuration).",
         [target(query, table=True)],
-        unit="suffix:kvarh", decimals=1, width=12, height=10,
+        unit="suffix:kvarh", decimals=1, width=12,
+        height=10 if settings.has("load") else settings.rows(5, 10),  # beside loads as high as they
         sort="Power factor", falling=False, hidden=("Time", "time"), empty="nothing drawn",
         columns={
             "meter": "Meter", "inductive": "Reactive, forward", "capacitive": "Reactive, reverse",
@@ -70,7 +71,7 @@ def demands() -> list[Json]:
             unit="suffix:kW", decimals=2, width=12, height=10, sort="Demand",
             columns={"kW": "Demand", "Time": "Began", "time": "Began"},
             overrides=[
-                override("Began", unit="dateTimeAsLocal"),
+                override("Began", unit="dateTimeAsLocal", custom__width=190),
                 ranked("Demand", LOAD),
             ],
             empty="no quarter hour in this range",

@@ -23,7 +23,7 @@ from logger.grafana.panels import (
 )  # fmt: skip
 from logger.grafana.placing import spread
 from logger.grafana.query import ALL_PHASES, METER, PHASES, POWERS, RANGE, SITE, where
-from logger.grafana.voltages import kinds
+from logger.grafana.voltages import LINE_COLOURS, kinds
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
 # is looked at; beyond, the means of minutes. The condition is the same for all, so the
@@ -71,7 +71,8 @@ def _apart(field: str) -> list[Json]:
 
 def _colours() -> list[Json]:
     whole = {"total": PLAIN}  # else it has the next colour, which is that of a phase
-    return [by_pattern(f" {phase}$", colour) for phase, colour in (PHASE_COLOURS | whole).items()]
+    shown = PHASE_COLOURS | LINE_COLOURS | whole
+    return [by_pattern(f" {phase}$", colour) for phase, colour in shown.items()]
 
 
 _COLUMNS = {
@@ -91,6 +92,8 @@ def shows(settings: DashboardOptions) -> bool:
 
 def _latest(settings: DashboardOptions) -> Json:
     shown = {name: column for name, column in _COLUMNS.items() if settings.measures(name)}
+    if not kinds(settings):
+        shown.pop("voltage", None)  # to a neutral that is not there
     chosen = ", ".join(f'last("{name}") AS "{short}"' for name, (short, *_) in shown.items())
     query = (
         f'SELECT {chosen} FROM "power" {where("time > now() - 5m", SITE, METER)} '
@@ -101,7 +104,7 @@ def _latest(settings: DashboardOptions) -> Json:
         "The newest value of each quantity within the last five minutes. Power and current are "
         "negative while a phase exports; a total of phases has no voltage and current of its own.",
         [target(query, source=LIVE, table=True)],
-        height=9, decimals=1, sort="",
+        height=settings.rows(6, 9, each=7 if settings.line_voltages else 4), decimals=1, sort="",
         empty="no reading for 5 minutes: see the dashboard Logger and meters",
         columns={"meter": "Meter", "phase": "Phase"}
         | {short: heading for short, heading, *_ in shown.values()},
@@ -211,6 +214,8 @@ def _further(settings: DashboardOptions) -> list[Json]:
             "small currents, where it means little."), "percent", POWERS,
         ),
     }  # fmt: skip
+    if not settings.wirings & {"3P4W", "1P2W"}:
+        made.pop("neutral_current")
     return [
         _quantity(field, title, text, unit, phases, decimals=1)
         for field, (title, text, unit, phases) in made.items()

@@ -142,7 +142,7 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
         overrides=[
             _column("Time", 190, unit="dateTimeAsLocal"), _column("Kind", 150),
             _column("Meter", 80), _column("Phase", 65),
-            _column("State", 65), _column("Duration", 125, unit="dtdurations", decimals=1),
+            _column("State", 65), _column("Duration", 110, unit="dtdhms"),
             _column("Extreme", 85, decimals=1), _column("What", None, minWidth=260),
         ],
     )  # fmt: skip
@@ -166,7 +166,7 @@ def quality(settings: DashboardOptions) -> Json:
     panels = [row("The range shown"), *found] if (found := _summary(settings)) else []
     for kind in kinds(settings):
         panels += [row(kind.name), *voltages(kind, settings)]
-    if settings.measures("active_power"):
+    if kinds(settings) and settings.measures("active_power"):
         panels.append(_feed_in())
     if settings.measures("frequency"):
         panels += [row("Frequency"), *_frequency(settings)]

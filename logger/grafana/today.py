@@ -108,7 +108,8 @@ def _demand(settings: DashboardOptions) -> Json:
     return stat(
         "Demand of this quarter hour",
         "Netted import of the running quarter hour so far, as a mean of 15 minutes, and what it "
-        "comes to if the power stays as it is. Limit: [events] demand_high in the configuration.",
+        "comes to if the power stays as it is. Neither is known where the quarter hour began "
+        "without readings. Limit: [events] demand_high in the configuration.",
         [
             target(
                 f'SELECT last("{name}") AS "kW" FROM "site" {where("time > now() - 5m", SITE)}',
@@ -117,7 +118,7 @@ def _demand(settings: DashboardOptions) -> Json:
             for name, alias in (("demand", "so far"), ("demand_forecast", "comes to"))
         ],
         unit="suffix:kW", decimals=2, names=True, rows=True, height=5, thresholds=steps,
-        empty="no reading for 5 minutes", missing=MISSING,
+        empty="not read since the quarter hour began", missing=MISSING,
         links=[link("Logger and meters", HEALTH)],
     )  # fmt: skip
 

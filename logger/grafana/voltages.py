@@ -23,7 +23,7 @@ from logger.grafana.query import LINES, METER, POWERS, RANGE, SITE, where
 from logger.grafana.windows import NO_CLAIM, share, window
 
 _WEEK = "time(1w, 4d)"  # InfluxDB's weeks begin on Thursdays; four days on is Monday
-_LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
+LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def voltages(kind: VoltageKind, settings: DashboardOptions) -> list[Json]:
         "thresholds": limits((low, "transparent"), (high, "red"), base="blue"),
         "overrides": [
             by_pattern(f"^{phase}$", colour)
-            for phase, colour in (PHASE_COLOURS | _LINE_COLOURS).items()
+            for phase, colour in (PHASE_COLOURS | LINE_COLOURS).items()
         ],
     }  # fmt: skip
 
