@@ -223,3 +223,23 @@ def test_what_reports_seek_over_years_has_an_index(path: Path, clock: Clock) -> 
         ) == len(own)
     database.close()
     assert verify(path).ok
+
+
+def test_a_closed_buffer_holds_no_file(make: Callable[..., Buffer], path: Path) -> None:
+    """Else the medium it is on cannot be unmounted."""
+
+    def held() -> list[str]:
+        return [
+            str(file.readlink()) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()
+        ]
+
+    buffer = make()
+    outlet = BufferOutlet(buffer, Lane.FAST)
+    for n in range(3):
+        buffer.append(power(n))
+        assert buffer.flush()
+    outlet.settle(Settlement(outlet.oldest(0, 10, 10**6)))
+    assert any(str(path.parent) in name for name in held())
+    outlet.close()
+    buffer.close()
+    assert not [name for name in held() if str(path.parent) in name]

@@ -151,7 +151,11 @@ class Journal:
         return done
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, also where it is read in this process."""
+        self._tail.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError):
@@ -185,7 +189,7 @@ class Journal:
             os.ftruncate(self._file, self.size)
 
     def _open(self) -> None:
-        self.close()
+        self._let_go()
         file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._file = file
         missing = self.size - os.fstat(file).st_size

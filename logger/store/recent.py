@@ -112,6 +112,11 @@ class Tail:
                 self._commits.append(commit)
                 self._end += commit.size
 
+    def close(self) -> None:
+        """Close the file; it is opened again when somebody reads."""
+        with self._lock:
+            self._close()
+
     def forget(self) -> None:
         """Read everything again: what was written last is told to have failed."""
         with self._lock:

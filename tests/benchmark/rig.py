@@ -155,7 +155,7 @@ class Logger:
         """Stop it in order; return how it was."""
         samples = self.watch.stop()
         self._process.terminate()
-        if self._process.wait(15) != 0:
+        if self._process.wait(120) != 0:
             raise RuntimeError(f"the logger failed:\n{self._log_path.read_text()[-3000:]}")
         return samples
 
