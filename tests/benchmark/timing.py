@@ -86,11 +86,8 @@ def one_meter(short: bool) -> Result:
             plan = Plan(ports=line.ports, lines=[[1]], fast_s=1.0)
             with Logger(plan.write(place)) as logger:
                 logger.state()
-                # What a start writes once, the journal and the reserve, is not a day's.
-                before, began = logger.watch.written(), time.monotonic()
                 time.sleep(seconds + 2.5)
                 state = logger.state()
-                written, took_s = logger.watch.written() - before, time.monotonic() - began
                 samples = logger.stop()
             notes = line.stop()
     fast = [note for note in notes if note.register == _FAST]
@@ -107,7 +104,6 @@ def one_meter(short: bool) -> Result:
         "max_ms": max(late),
     }
     growth = {"first": _memory(steady[:20]), "last": _memory(steady[-20:])}
-    day = {"bytes_a_day": 86400 * written / took_s, "bytes": written, "at_start": before}
     return Result(
         [
             Figure(
@@ -149,13 +145,6 @@ def one_meter(short: bool) -> Result:
                 runs=[memory],
                 at_most=70,
                 raw=growth,
-            ),
-            Figure(
-                name="second_written",
-                text="one meter every second: bytes to the medium a day",
-                unit="MB",
-                runs=[day["bytes_a_day"] / 1e6],
-                raw=day,
             ),
         ],
         [
