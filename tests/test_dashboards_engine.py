@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -302,6 +303,33 @@ def test_days_of_23_and_25_hours_are_days(month: Month) -> None:
     assert days[long_day * 1000] == pytest.approx(counted, abs=0.01)  # sum of tariffs
     assert abs(counted - drawn(month, long_day, long_day + 24 * 3600)) > 0.1
     assert long_day * 1000 + 25 * 3_600_000 in days
+
+
+def test_weeks_of_voltages_are_weeks_also_where_the_clock_was_changed(month: Month) -> None:
+    """One row a week, which begins on a Monday; InfluxDB's own weeks of a zone do not."""
+    board, panel = PANELS["quality.json: Voltage within 207 to 253 V by week"]
+    zone = ZoneInfo(ZONE)
+    for first, weeks, bad in (("2026-03-16", 4, "2026-03-29"), ("2026-10-12", 4, "2026-10-25")):
+        start = round(datetime.fromisoformat(first).replace(tzinfo=zone).timestamp())
+        tags = {"site": "weeks", "meter": "grid", "role": "grid", "phase": "L1"}
+        last_hour = datetime.fromisoformat(f"{bad} 23:00").replace(tzinfo=zone).timestamp()
+        lines = []
+        for stamp in range(start, start + weeks * 7 * 86400 + 7200, 3600):
+            volts = 300.0 if stamp == last_hour else 230.0
+            fields: dict[str, FieldValue] = {"mean": volts, "samples": 600, "valid": True}
+            lines.append(Point("quality_voltage", tags, fields, stamp * 1000).line())
+        month.write("\n".join(lines), "energy")
+        range_ = Range(start * 1000, (start + weeks * 7 * 86400) * 1000)
+        values = variables_of(board, site="weeks", meter="grid")
+        (target,) = panel["targets"]
+        query = expand(target["query"], range_, 604_800_000, values)
+        rows = [row for row in month.engine.rows(query, "energy") if row["sum_sum"] is not None]
+        begins = [datetime.fromtimestamp(row["time"] / 1000, zone) for row in rows]
+        found = {begin.date(): row["sum_sum"] for begin, row in zip(begins, rows, strict=True)}
+        assert len(found) == len(rows)
+        assert {day.weekday() for day in found} == {0}
+        changed = date.fromisoformat(bad) - timedelta(days=6)
+        assert {day for day, value in found.items() if value < 1} == {changed}
 
 
 def test_hours_of_the_heatmap_are_the_hours_of_the_day(month: Month) -> None:

@@ -149,6 +149,12 @@ def midnight_ms(day: dt.date, zone: ZoneInfo) -> int:
     return round(dt.datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1000)
 
 
+def winter_offset(zone: str) -> dt.timedelta:
+    """Return how far the winter time of `zone` is ahead of UTC."""
+    moments = [dt.datetime(2026, month, 1, tzinfo=ZoneInfo(zone)) for month in (1, 7)]
+    return min(moment.utcoffset() or dt.timedelta() for moment in moments)
+
+
 def day_of(stamp_ms: int, zone: ZoneInfo) -> dt.date:
     """Return the day of `zone` that a moment belongs to."""
     return dt.datetime.fromtimestamp(stamp_ms / 1000, zone).date()

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from logger.domain.limits import NOMINAL_V, VOLTAGE_SHARES, voltage_bands
+from logger.domain.times import winter_offset
 from logger.domain.wiring import LINE_PHASES, voltage_factor
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
@@ -22,7 +24,6 @@ from logger.grafana.panels import (
 from logger.grafana.query import LINES, METER, POWERS, RANGE, SITE, where
 from logger.grafana.windows import NO_CLAIM, share, window
 
-_WEEK = "time(1w, 4d)"  # InfluxDB's weeks begin on Thursdays; four days on is Monday
 LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
 
 
@@ -84,17 +85,28 @@ def summary(kind: VoltageKind, width: int) -> list[Json]:
     ]  # fmt: skip
 
 
-def _weeks(kind: VoltageKind, band: int, least: float) -> Json:
+def _week(zone: str) -> str:
+    """Return the group of weeks from Monday on, by the winter time of `zone` all year.
+
+    Told the zone, InfluxDB begins the week behind the end of summer time an hour early, on
+    Sunday, and divides the one behind its begin.
+    """
+    # InfluxDB's weeks begin on Thursdays, at midnight UTC; four days on is Monday.
+    return f"time(1w, {(timedelta(days=4) - winter_offset(zone)) // timedelta(minutes=1)}m)"
+
+
+def _weeks(kind: VoltageKind, band: int, least: float, zone: str) -> Json:
     low, high = kind.bands()[band]
     limit = ("+/- 10 %", "+10/-15 %")[band]
-    query = share("quality_voltage", low, high, f'{_WEEK}, "phase"', kind.phases)
+    group = f'{_week(zone)}, "phase"'
+    query = share("quality_voltage", low, high, group, kind.phases, local=False)
     return panel(
         "status-history",
         f"{kind.name} within {low:.4g} to {high:.4g} V by week",
         "Valid ten-minute windows with a mean within these limits / all valid windows, per week "
-        f"(from Monday on) and phase: the last 10 weeks, or the range that was chosen by "
-        f"dragging. {kind.nominal:.4g} V {limit}. EN 50160 asks for {least:.0%} of the week. "
-        f"A window is valid with 80 % of its samples and no clock step. {NO_CLAIM}",
+        "(from Monday 0:00 winter time on) and phase: the last 10 weeks, or the range that was "
+        f"chosen by dragging. {kind.nominal:.4g} V {limit}. EN 50160 asks for {least:.0%} of the "
+        f"week. A window is valid with 80 % of its samples and no clock step. {NO_CLAIM}",
         [target(query, "$tag_phase")],
         unit="percentunit", decimals=1, width=12, height=6, interval="1w", last="10w",
         thresholds=limits((least, "green"), base="red"), empty="no valid window",
@@ -137,6 +149,6 @@ def voltages(kind: VoltageKind, settings: DashboardOptions) -> list[Json]:
     return [
         means("highest", "max"),
         means("lowest", "min"),
-        _weeks(kind, 0, VOLTAGE_SHARES[0]),
-        _weeks(kind, 1, VOLTAGE_SHARES[1]),
+        _weeks(kind, 0, VOLTAGE_SHARES[0], settings.zone),
+        _weeks(kind, 1, VOLTAGE_SHARES[1], settings.zone),
     ]

@@ -10,8 +10,11 @@ NO_CLAIM = "Indication, not an EN 50160 measurement."
 _VALID = '"valid" = true'
 
 
-def share(source: str, low: float, high: float, group: str = "", *more: str) -> str:
-    """Return valid windows within [low, high] / all valid windows.
+def share(
+    source: str, low: float, high: float, group: str = "", *more: str, local: bool = True
+) -> str:
+    """Return valid windows within [low, high] / all valid windows; groups of time are those of
+    the zone of the dashboard where they are `local`, else of UTC.
 
     Both counts are made floats (times 1.0): sums of integers from different subqueries
     do not meet in one row.
@@ -20,7 +23,7 @@ def share(source: str, low: float, high: float, group: str = "", *more: str) -> 
     inside = f'"mean" >= {low:g} AND "mean" <= {high:g}'
     tail = f" GROUP BY {group} fill(none)" if "time" in group else f" GROUP BY {group}"
     tail = tail if group else ""
-    zone = f" {ZONE}" if "time" in group else ""
+    zone = f" {ZONE}" if "time" in group and local else ""
     good = f'SELECT 1.0 * count("mean") AS "a" FROM "{source}" {where(*common, inside)}{tail}{zone}'
     every = f'SELECT 1.0 * count("mean") AS "b" FROM "{source}" {where(*common)}{tail}{zone}'
     return f'SELECT sum("a") / sum("b") FROM ({good}), ({every}) WHERE {RANGE}{tail}{zone}'
