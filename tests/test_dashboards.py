@@ -33,7 +33,7 @@ UNITS = {
     "watt", "hertz", "percentunit", "percent", "none", "locale", "string", "celsius",
     "dateTimeFromNow", "dateTimeAsLocal", "dtdhms", "dtdurations", "suffix:kWh", "suffix:kvarh",
     "suffix:kVAh", "suffix:kW", "suffix:W", "suffix:V", "suffix:A", "suffix:var", "suffix:VA",
-    "suffix:ms", "suffix:EUR",
+    "si:var", "si:VA", "suffix:ms", "suffix:EUR",
 }  # fmt: skip
 # Kinds of panels whose options did not change between the two.
 KINDS = {

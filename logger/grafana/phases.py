@@ -158,11 +158,11 @@ def _power() -> list[Json]:
         _quantity(
             "reactive_power", "Reactive power",
             "Reactive power of each phase and the total; positive is inductive while drawing.",
-            "suffix:var", POWERS,
+            "si:var", POWERS,
         ),
         _quantity(
             "apparent_power", "Apparent power", "Apparent power of each phase and the total.",
-            "suffix:VA", POWERS,
+            "si:VA", POWERS,
         ),
     ]  # fmt: skip
 
