@@ -15,7 +15,7 @@ import yaml
 from logger.domain.datamodel import MEASUREMENTS
 from tests import reference
 from tests.conftest import FAST
-from tests.running import ROOT
+from tests.running import ROOT, command
 from tests.test_readme import CONTRIBUTING, MANUAL, README, blocks, lines
 
 DOCUMENTS = [
@@ -201,13 +201,7 @@ def test_what_contributing_asks_pytest_for_is_there(line: str) -> None:
 
 def test_the_comparison_counts_what_is_there() -> None:
     text = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
-    told = subprocess.run(
-        [sys.executable, "-m", "logger", "simulate", "--list-quirks"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    ).stdout
+    told = command("simulate", "--list-quirks").stdout
     assert f"`simulate` with {len(told.splitlines())} faults by name" in text
     dashboards = len(list((ROOT / "grafana" / "dashboards").glob("*.json")))
     assert dashboards == 7, "say the new number in docs/comparison.md"
