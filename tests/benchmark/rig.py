@@ -108,10 +108,6 @@ class Watch:
         self._thread.join()
         return self.samples
 
-    def written(self) -> int:
-        """Return the bytes that the process has sent to the medium so far."""
-        return int(self.process.io_counters().write_bytes)
-
     def _run(self) -> None:
         try:
             while True:

@@ -1,4 +1,4 @@
-"""Figures of the buffer: how fast it commits, what a reading costs the medium."""
+"""Figures of the buffer: how fast it commits. What that costs the medium: `wear`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
-
-import psutil
 
 from logger.buffer import Buffer
 from logger.derive.measured import measured
@@ -70,13 +68,11 @@ def commits(short: bool) -> Result:
     """Give readings as fast as they are committed, a commit a second."""
     seconds, count = (4.0, 1) if short else (15.0, 3)
     given = list(readings(_now_ms(), 20_000))
-    rates, lines, bytes_a_reading, booked = [], [], [], []
+    rates, lines, booked = [], [], []
     for _ in range(count):
         with tempfile.TemporaryDirectory(dir=DISK) as name:
             buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=1.0, now_ms=_now_ms)
             buffer.open()
-            process = psutil.Process()
-            before = process.io_counters().write_bytes
             began, number, feed = time.perf_counter(), 0, cycle(given)
             while time.perf_counter() - began < seconds:
                 if (
@@ -93,10 +89,8 @@ def commits(short: bool) -> Result:
                 raise RuntimeError(f"{state.in_memory} points were not committed: {state.problem}")
             rates.append(number / took)
             lines.append(state.waiting / took)
-            bytes_a_reading.append((process.io_counters().write_bytes - before) / number)
             booked.append(state.file_size)
             buffer.close()
-    slow = _slowly(short)
     return Result(
         [
             Figure(
@@ -105,51 +99,15 @@ def commits(short: bool) -> Result:
                 unit="1/s",
                 runs=rates,
                 at_least=2000,
-                raw={"points_a_second": lines, "seconds": seconds},
+                raw={
+                    "points_a_second": lines,
+                    "seconds": seconds,
+                    "file_size": booked,
+                    "line_protocol": _size(given),
+                },
             ),
-            Figure(
-                name="buffer_bytes_fast",
-                text="buffer: bytes to the medium a reading, at that rate",
-                unit="bytes",
-                runs=bytes_a_reading,
-                raw={"file_size": booked, "line_protocol": _size(given)},
-            ),
-            *slow,
         ]
     )
-
-
-def _slowly(short: bool) -> list[Figure]:
-    """What one meter a second costs the medium, with short and long commits."""
-    found = []
-    for commit_s in (1.0, 10.0):
-        seconds = (3 if commit_s == 1.0 else 11) if short else 120
-        with tempfile.TemporaryDirectory(dir=DISK) as name:
-            buffer = Buffer(Path(name) / "b.sqlite", commit_interval_s=commit_s, now_ms=_now_ms)
-            buffer.open()
-            process = psutil.Process()
-            buffer.flush()
-            before = process.io_counters().write_bytes
-            for reading in readings(_now_ms(), seconds):
-                buffer.append(reading)
-                time.sleep(1.0)
-            buffer.flush()
-            written = process.io_counters().write_bytes - before
-            buffer.close()
-        found.append(
-            Figure(
-                name=f"buffer_bytes_{commit_s:g}s",
-                text=f"buffer: bytes to the medium a reading, one a second, commits {commit_s:g} s",
-                unit="bytes",
-                runs=[written / seconds],
-                raw={
-                    "written": written,
-                    "readings": seconds,
-                    "mb_a_day": 0.0864 * written / seconds,
-                },
-            )
-        )
-    return found
 
 
 def _size(given: list[list[Point]]) -> Decimal | float:
