@@ -4,12 +4,12 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from logger.domain.limits import NOMINAL_V, VOLTAGE_SHARES, voltage_bands
 from logger.domain.times import winter_offset
-from logger.domain.wiring import LINE_PHASES, voltage_factor
+from logger.domain.wiring import LINE_PHASES, NEUTRAL_PHASES, voltage_factor
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     PHASE_COLOURS,
@@ -17,11 +17,12 @@ from logger.grafana.panels import (
     by_pattern,
     curves,
     limits,
-    panel,
+    override,
     stat,
+    table,
     target,
 )  # fmt: skip
-from logger.grafana.query import LINES, METER, POWERS, RANGE, SITE, where
+from logger.grafana.query import LINES, METER, POWERS, RANGE, SITE, quoted, where
 from logger.grafana.windows import NO_CLAIM, share, window
 
 LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
@@ -29,11 +30,13 @@ LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
 
 @dataclass(frozen=True, slots=True)
 class VoltageKind:
-    """Voltages that are compared with one pair of limits; `factor` times those to neutral."""
+    """Voltages that are compared with one pair of limits; `factor` times those to neutral.
+    `phases` is the condition for their phases, `names` what these are called."""
 
     name: str
     phases: str
     factor: float
+    names: tuple[str, ...]
 
     @property
     def nominal(self) -> float:
@@ -45,14 +48,25 @@ class VoltageKind:
         return voltage_bands(self.factor)
 
 
-TO_NEUTRAL = VoltageKind("Voltage", POWERS, 1.0)
-BETWEEN = VoltageKind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]))
+# A meter of one phase has a total only.
+TO_NEUTRAL = VoltageKind("Voltage", POWERS, 1.0, (*NEUTRAL_PHASES, "total"))
+BETWEEN = VoltageKind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]), LINE_PHASES)
+_WEEK = "Week from"
 
 
 def kinds(settings: DashboardOptions) -> list[VoltageKind]:
     """Return the kinds of voltages that the meters measure."""
-    found = [TO_NEUTRAL] if settings.phase_voltages else []
-    return [*found, BETWEEN] if settings.line_voltages else found
+    others = with_neutral(settings)
+    to_neutral = replace(TO_NEUTRAL, phases=f"{POWERS} AND {others}" if others else POWERS)
+    found = [to_neutral] if settings.phase_voltages() else []
+    return [*found, BETWEEN] if settings.line_voltages() else found
+
+
+def with_neutral(settings: DashboardOptions) -> str:
+    """Return the condition for meters that have a neutral, empty where all have: voltages to
+    one that is not there are numbers without a meaning."""
+    names = (quoted(name) for name in settings.without_neutral)
+    return " AND ".join(f'"meter" != {name}' for name in names)
 
 
 def summary(kind: VoltageKind, width: int) -> list[Json]:
@@ -99,24 +113,29 @@ def _weeks(kind: VoltageKind, band: int, least: float, zone: str) -> Json:
     low, high = kind.bands()[band]
     limit = ("+/- 10 %", "+10/-15 %")[band]
     group = f'{_week(zone)}, "phase"'
-    query = share("quality_voltage", low, high, group, kind.phases, local=False)
-    return panel(
-        "status-history",
+    query = share("quality_voltage", low, high, group, kind.phases, local=False, digits=3)
+    return table(
         f"{kind.name} within {low:.4g} to {high:.4g} V by week",
         "Valid ten-minute windows with a mean within these limits / all valid windows, per week "
         "(from Monday 0:00 winter time on) and phase: the last 10 weeks, or the range that was "
         f"chosen by dragging. {kind.nominal:.4g} V {limit}. EN 50160 asks for {least:.0%} of the "
         f"week. A window is valid with 80 % of its samples and no clock step. {NO_CLAIM}",
         [target(query, "$tag_phase")],
-        unit="percentunit", decimals=1, width=12, height=6, interval="1w", last="10w",
+        unit="percentunit", decimals=1, width=12, height=10, interval="1w", last="10w",
         thresholds=limits((least, "green"), base="red"), empty="no valid window",
-        options={
-            "showValue": "always", "rowHeight": 0.9, "colWidth": 0.95,
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
-            "tooltip": {"mode": "single", "sort": "none"},
-        },
-        custom={"lineWidth": 0, "fillOpacity": 70},
-        defaults={"color": {"mode": "thresholds"}},
+        before=[{"id": "joinByField", "options": {"mode": "outer"}}],
+        columns={"Time": _WEEK, "time": _WEEK, **{name: name for name in kind.names}},
+        sort=_WEEK, custom={"minWidth": 65},
+        overrides=[
+            override(_WEEK, unit="time:YYYY-MM-DD", custom__width=100),
+            {
+                "matcher": {"id": "byRegexp", "options": "/^(L|total)/"},
+                "properties": [
+                    {"id": "custom.displayMode", "value": "color-background"},
+                    {"id": "color", "value": {"mode": "thresholds"}},
+                ],
+            },
+        ],
     )  # fmt: skip
 
 
