@@ -163,8 +163,12 @@ def test_only_a_meter_with_a_neutral_has_voltages_to_it(tmp_path: Path) -> None:
     assert "Voltage" not in titles(boards, "home.json")  # which is about the grid meter
     for panel in panels(boards["phases.json"]):
         for target in panel["targets"]:
-            if '"voltage"' in target["query"] and "between" not in panel["title"]:
-                assert "\"meter\" != 'meter1'" in target["query"], panel["title"]
+            asked = ('"voltage"' in target["query"] and "between" not in panel["title"]) or (
+                '"neutral_current"' in target["query"]
+            )
+            assert ("\"meter\" != 'meter1'" in target["query"]) == asked, panel["title"]
+    said = json.dumps(boards["quality.json"]) + json.dumps(boards["phases.json"])
+    assert said.count("a meter without such voltages, or ") > 10
     options, boards = made_for(tmp_path, ("grow-701", "load", "3P3W"), ("grow-750", "grid", "3P4W"))
     assert "Voltage" in titles(boards, "home.json")
     assert "Voltage between phases" not in titles(boards, "home.json")

@@ -269,6 +269,8 @@ def test_a_phone_shows_what_matters_of_a_table() -> None:
         ("house, quality.json: Voltage within 207 to 253 V by week",
          ["Week from", "L1", "L2", "L3"]),
         ("house, phases.json: Latest readings", ["Meter", "Phase", "Voltage", "Current"]),
+        ("house, meters.json: Highest quarter hours", ["Demand", "Began"]),
+        ("house, energy.json: Counters", ["Tariff", "Import kWh", "Export kWh"]),
     ):  # fmt: skip
         assert seen[name] == first, name
 

@@ -72,7 +72,7 @@ def demands() -> list[Json]:
             columns={"kW": "Demand", "Time": "Began", "time": "Began"},
             overrides=[
                 override("Began", unit="dateTimeAsLocal", custom__width=190),
-                ranked("Demand", LOAD),
+                ranked("Demand", LOAD, custom__minWidth=110),
             ],
             empty="no quarter hour in this range",
         ),

@@ -26,7 +26,7 @@ from logger.grafana.panels import (
 )  # fmt: skip
 from logger.grafana.placing import spread
 from logger.grafana.query import ALL_PHASES, LINES, METER, PHASES, POWERS, RANGE, SITE, where
-from logger.grafana.voltages import LINE_COLOURS, kinds, with_neutral
+from logger.grafana.voltages import LINE_COLOURS, kinds, or_else, with_neutral
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
 # is looked at; beyond, the means of minutes. The condition is the same for all, so the
@@ -139,9 +139,8 @@ def _latest(settings: DashboardOptions) -> Json:
 
 def _voltages(settings: DashboardOptions) -> list[Json]:
     name, limit = "$tag_meter $tag_phase", settings.events
-    found, shown = [], kinds(settings)
-    other = "a meter without such voltages, or " if len(shown) > 1 else ""
-    for kind in shown:
+    found = []
+    for kind in kinds(settings):
         low, high = limit.voltage_low * kind.factor, limit.voltage_high * kind.factor
         axis = {"axisSoftMin": 0.98 * kind.nominal, "axisSoftMax": 1.04 * kind.nominal}
         found.append(
@@ -152,7 +151,7 @@ def _voltages(settings: DashboardOptions) -> list[Json]:
                 _targets('mean("voltage")', name, kind.phases),
                 unit="suffix:V", decimals=1, limit_lines=True, legend=(), overrides=_colours(),
                 thresholds=limits((low, "transparent"), (high, "red"), base="blue"),
-                axis=axis, empty=f"{other}{EMPTY}", **_COMMON,
+                axis=axis, empty=f"{or_else(settings)}{EMPTY}", **_COMMON,
             )
         )  # fmt: skip
     return found
@@ -215,15 +214,18 @@ def _balance(settings: DashboardOptions) -> list[Json]:
             "Voltage apart",
             "The highest less the lowest voltage of L1, L2 and L3. This is a spread, not the "
             f"unbalance of EN 50160, which needs phase angles. {_SOURCE}",
-            _apart("voltage", *([others] if others else [])), unit="suffix:V", legend=(), **_COMMON,
+            _apart("voltage", *([others] if others else [])),
+            unit="suffix:V", legend=(), empty=f"{or_else(settings)}{EMPTY}", **_COMMON,
         ),
     ]  # fmt: skip
 
 
 def _further(settings: DashboardOptions) -> list[Json]:
     """Return what some models measure besides."""
+    others = with_neutral(settings)
+    neutral = f"{ALL_PHASES} AND {others}" if others else ALL_PHASES
     made = {
-        "neutral_current": ("Neutral current", "Current in the neutral.", "suffix:A", ALL_PHASES),
+        "neutral_current": ("Neutral current", "Current in the neutral.", "suffix:A", neutral),
         "temperature": ("Temperature", "Temperature in the meter.", "celsius", ALL_PHASES),
         "voltage_thd": (
             "Distortion of the voltage",

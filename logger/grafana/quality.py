@@ -37,10 +37,10 @@ def _summary(settings: DashboardOptions) -> list[Json]:
     shown = kinds(settings)
     frequency = settings.measures("frequency")
     width = WIDTH - 9 if frequency else WIDTH
-    found = [one for kind in shown[:1] for one in summary(kind, width)]
+    found = [one for kind in shown[:1] for one in summary(kind, width, settings)]
     if frequency:
         found.append(_within(WIDTH - width if found else WIDTH))
-    return [*found, *(one for kind in shown[1:] for one in summary(kind, WIDTH))]
+    return [*found, *(one for kind in shown[1:] for one in summary(kind, WIDTH, settings))]
 
 
 def _within(width: int) -> Json:

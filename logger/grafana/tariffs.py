@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.grafana import costs, money
 from logger.grafana.frame import TARIFFS as UID
-from logger.grafana.frame import dashboard, variables
+from logger.grafana.frame import column_width, dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
@@ -88,8 +88,8 @@ def _months(title: str, field: str, colour: str, text: str) -> Json:
 def _counters(settings: DashboardOptions) -> list[Json]:
     columns = {
         "active_import": "Import kWh", "active_export": "Export kWh",
-        "reactive_import": "Reactive import kvarh", "reactive_export": "Reactive export kvarh",
-        "apparent_import": "Apparent import kVAh", "apparent_export": "Apparent export kVAh",
+        "reactive_import": "Import kvarh", "reactive_export": "Export kvarh",
+        "apparent_import": "Import kVAh", "apparent_export": "Export kVAh",
     }  # fmt: skip
     shown = {name: text for name, text in columns.items() if settings.measures(name)}
     chosen = ", ".join(f'last("{name}") AS "{name}"' for name in shown)
@@ -100,10 +100,10 @@ def _counters(settings: DashboardOptions) -> list[Json]:
     found = [
         table(
             "Counters",
-            "The newest reading of each counter, as on the meter's display. `total` is the sum "
-            "over the tariffs.",
+            "The newest reading of each counter, as on the display. `total` is the sum of tariffs.",
             [target(query, table=True)],
             columns={"tariff": "Tariff", **shown}, hidden=("Time", "time"), decimals=2, height=7,
+            custom={"minWidth": 100}, overrides=[column_width("Tariff", 70)],
         )
     ]  # fmt: skip
     single = {

@@ -69,9 +69,15 @@ def with_neutral(settings: DashboardOptions) -> str:
     return " AND ".join(f'"meter" != {name}' for name in names)
 
 
-def summary(kind: VoltageKind, width: int) -> list[Json]:
+def or_else(settings: DashboardOptions) -> str:
+    """Return what an empty panel of voltages says first where meters have different ones."""
+    return "a meter without such voltages, or " if len(kinds(settings)) > 1 else ""
+
+
+def summary(kind: VoltageKind, width: int, settings: DashboardOptions) -> list[Json]:
     """Return the share within the normal band, and the extremes."""
     (low, high), _ = kind.bands()
+    other = or_else(settings)
     rest = width - 2 * width // 3
     return [
         stat(
@@ -79,7 +85,7 @@ def summary(kind: VoltageKind, width: int) -> list[Json]:
             f"Valid ten-minute windows within {kind.nominal:.4g} V +/- 10 % / all valid windows "
             f"of the range. {NO_CLAIM}",
             [target(share("quality_voltage", low, high, '"phase"', kind.phases), "$tag_phase")],
-            unit="percentunit", decimals=2, height=4, empty="no valid window", names=True,
+            unit="percentunit", decimals=2, height=4, empty=f"{other}no valid window", names=True,
             width=width - rest, thresholds=limits((0.95, "green"), base="red"),
         ),
         stat(
@@ -92,7 +98,8 @@ def summary(kind: VoltageKind, width: int) -> list[Json]:
                 target(f'SELECT min("min") FROM "quality_voltage" '
                        f"{where(RANGE, SITE, METER, kind.phases)}", "lowest"),
             ],
-            names=True, width=rest, unit="suffix:V", decimals=1, height=4, empty="no window",
+            names=True, width=rest, unit="suffix:V", decimals=1, height=4,
+            empty=f"{other}no window",
             thresholds=limits((0.85 * kind.nominal, "text"), (260 * kind.factor, "red"),
                               base="blue"),
         ),
@@ -109,10 +116,10 @@ def _week(zone: str) -> str:
     return f"time(1w, {(timedelta(days=4) - winter_offset(zone)) // timedelta(minutes=1)}m)"
 
 
-def _weeks(kind: VoltageKind, band: int, least: float, zone: str) -> Json:
+def _weeks(kind: VoltageKind, band: int, least: float, settings: DashboardOptions) -> Json:
     low, high = kind.bands()[band]
     limit = ("+/- 10 %", "+10/-15 %")[band]
-    group = f'{_week(zone)}, "phase"'
+    group = f'{_week(settings.zone)}, "phase"'
     query = share("quality_voltage", low, high, group, kind.phases, local=False, digits=3)
     return table(
         f"{kind.name} within {low:.4g} to {high:.4g} V by week",
@@ -122,7 +129,8 @@ def _weeks(kind: VoltageKind, band: int, least: float, zone: str) -> Json:
         f"week. A window is valid with 80 % of its samples and no clock step. {NO_CLAIM}",
         [target(query, "$tag_phase")],
         unit="percentunit", decimals=1, width=12, height=10, interval="1w", last="10w",
-        thresholds=limits((least, "green"), base="red"), empty="no valid window",
+        thresholds=limits((least, "green"), base="red"),
+        empty=f"{or_else(settings)}no valid window",
         before=[{"id": "joinByField", "options": {"mode": "outer"}}],
         columns={"Time": _WEEK, "time": _WEEK, **{name: name for name in kind.names}},
         sort=_WEEK, custom={"minWidth": 65},
@@ -147,7 +155,8 @@ def voltages(kind: VoltageKind, settings: DashboardOptions) -> list[Json]:
     axis = {"axisSoftMin": 0.98 * kind.nominal, "axisSoftMax": 1.04 * kind.nominal}
     common = {
         "unit": "suffix:V", "decimals": 1, "interval": "10m", "points": 720, "width": 12,
-        "limit_lines": True, "axis": axis, "empty": "no ten-minute window in this range",
+        "limit_lines": True, "axis": axis,
+        "empty": f"{or_else(settings)}no ten-minute window in this range",
         "thresholds": limits((low, "transparent"), (high, "red"), base="blue"),
         "overrides": [
             by_pattern(f"^{phase}$", colour)
@@ -168,6 +177,5 @@ def voltages(kind: VoltageKind, settings: DashboardOptions) -> list[Json]:
     return [
         means("highest", "max"),
         means("lowest", "min"),
-        _weeks(kind, 0, VOLTAGE_SHARES[0], settings.zone),
-        _weeks(kind, 1, VOLTAGE_SHARES[1], settings.zone),
+        *(_weeks(kind, band, least, settings) for band, least in enumerate(VOLTAGE_SHARES)),
     ]
