@@ -45,7 +45,7 @@ Buffer.flush.__defaults__ = Buffer.close.__defaults__ = (STOP_S,)
 _FAST = """
 alerts busload clock config dashboards dashboards_config decode delivery_outcome delivery_verdicts
 derive_counters derive_events derive_flows derive_pipeline derive_quarters derive_rounds
-derive_windows models plan_lengths report_energy_rules report_lines
+derive_windows models plan_lengths provisioning_keys report_energy_rules report_lines
 """
 FAST = frozenset(f"test_{name}.py" for name in _FAST.split())
 

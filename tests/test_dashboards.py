@@ -33,12 +33,11 @@ UNITS = {
     "watt", "hertz", "percentunit", "percent", "none", "locale", "string", "celsius",
     "dateTimeFromNow", "dateTimeAsLocal", "dtdhms", "dtdurations", "suffix:kWh", "suffix:kvarh",
     "suffix:kVAh", "suffix:kW", "suffix:W", "suffix:V", "suffix:A", "suffix:var", "suffix:VA",
-    "si:var", "si:VA", "suffix:ms", "suffix:EUR",
+    "si:var", "si:VA", "suffix:ms", "suffix:EUR", "time:YYYY-MM-DD",
 }  # fmt: skip
 # Kinds of panels whose options did not change between the two.
 KINDS = {
-    "timeseries", "stat", "bargauge", "table", "heatmap", "histogram", "status-history",
-    "piechart", "canvas",
+    "timeseries", "stat", "bargauge", "table", "heatmap", "histogram", "piechart", "canvas",
 }  # fmt: skip
 FIXED = (
     {"__from", "__to", "__interval", "__interval_ms", "timeFilter"}

@@ -154,6 +154,26 @@ def test_a_meter_without_a_neutral_has_voltages_between_phases(tmp_path: Path) -
     assert high["data"][-1]["model"]["conditions"][0]["evaluator"]["params"] == [438.2]
 
 
+def test_only_a_meter_with_a_neutral_has_voltages_to_it(tmp_path: Path) -> None:
+    """Beside one that has: whatever such a meter says of L1 to L3, it has three voltages."""
+    options, boards = made_for(tmp_path, ("grow-701", "grid", "3P3W"), ("grow-750", "load", "3P4W"))
+    assert options.without_neutral == ("meter1",)
+    assert {"Voltage", "Voltage between phases"} <= titles(boards, "phases.json")
+    assert "Voltage between phases" in titles(boards, "home.json")
+    assert "Voltage" not in titles(boards, "home.json")  # which is about the grid meter
+    for panel in panels(boards["phases.json"]):
+        for target in panel["targets"]:
+            asked = ('"voltage"' in target["query"] and "between" not in panel["title"]) or (
+                '"neutral_current"' in target["query"]
+            )
+            assert ("\"meter\" != 'meter1'" in target["query"]) == asked, panel["title"]
+    said = json.dumps(boards["quality.json"]) + json.dumps(boards["phases.json"])
+    assert said.count("a meter without such voltages, or ") > 10
+    options, boards = made_for(tmp_path, ("grow-701", "load", "3P3W"), ("grow-750", "grid", "3P4W"))
+    assert "Voltage" in titles(boards, "home.json")
+    assert "Voltage between phases" not in titles(boards, "home.json")
+
+
 def test_no_voltage_is_shown_that_no_meter_measures(tmp_path: Path) -> None:
     """A PRO380 has voltages to neutral only: without one they mean nothing, and none is left."""
     options, boards = made_for(tmp_path, ("pro380", "grid", "3P3W"))

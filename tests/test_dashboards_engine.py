@@ -323,13 +323,106 @@ def test_weeks_of_voltages_are_weeks_also_where_the_clock_was_changed(month: Mon
         values = variables_of(board, site="weeks", meter="grid")
         (target,) = panel["targets"]
         query = expand(target["query"], range_, 604_800_000, values)
-        rows = [row for row in month.engine.rows(query, "energy") if row["sum_sum"] is not None]
+        rows = [row for row in month.engine.rows(query, "energy") if row["share"] is not None]
         begins = [datetime.fromtimestamp(row["time"] / 1000, zone) for row in rows]
-        found = {begin.date(): row["sum_sum"] for begin, row in zip(begins, rows, strict=True)}
+        found = {begin.date(): row["share"] for begin, row in zip(begins, rows, strict=True)}
         assert len(found) == len(rows)
         assert {day.weekday() for day in found} == {0}
         changed = date.fromisoformat(bad) - timedelta(days=6)
         assert {day for day, value in found.items() if value < 1} == {changed}
+
+
+def test_a_week_is_whole_only_where_every_window_was(month: Month) -> None:
+    """One of 1,000 that was not is no 100 %, and a week without any is 0 %, not unknown."""
+    board, panel = PANELS["quality.json: Voltage within 207 to 253 V by week"]
+    start = round(datetime(2025, 3, 3, tzinfo=ZoneInfo(ZONE)).timestamp())
+    lines = []
+    weeks = (("L1", 0, 999, 1), ("L1", 1, 0, 3), ("L1", 2, 1000, 0), ("L2", 2, 0, 1))
+    for phase, week, good, bad in weeks:
+        tags = {"site": "whole", "meter": "grid", "role": "grid", "phase": phase}
+        for number in range(good + bad):
+            volts = 230.0 if number < good else 180.0
+            stamp = start + week * 604_800 + number * 600
+            fields: dict[str, FieldValue] = {"mean": volts, "samples": 600, "valid": True}
+            lines.append(Point("quality_voltage", tags, fields, stamp * 1000).line())
+    month.write("\n".join(lines), "energy")
+    range_ = Range(start * 1000, (start + 3 * 604_800) * 1000)
+    values = variables_of(board, site="whole", meter="grid")
+    query = expand(panel["targets"][0]["query"], range_, 604_800_000, values)
+    found = {
+        one["tags"]["phase"]: [row["share"] for row in one["rows"] if row["share"] is not None]
+        for one in month.engine.query(query, "energy")
+    }
+    assert found == {"L1": [0.999, 0.0, 1.0], "L2": [0.0]}
+
+
+def test_a_ring_of_nothing_is_empty(month: Month) -> None:
+    """Nothing was produced, so all that was consumed was bought."""
+    stamp = (NOW // 86_400_000 + 600) * 86_400_000 + 36_000_000  # 10:00 UTC
+    counters = {("g", "grid"): ("active_import", "active_export"), ("s", "pv"): ("active_export",)}
+    lines = []
+    for (meter, role), fields in counters.items():
+        tags = {"site": "night", "meter": meter, "role": role, "phase": "total", "tariff": "total"}
+        for hour in range(3):
+            read = {name: 5.0 + (hour if name == "active_import" else 0) for name in fields}
+            lines.append(Point("energy", tags, read, stamp + 3_600_000 * hour).line())
+    month.write("\n".join(lines), "energy")
+    board = dashboards(DashboardOptions(zone=ZONE, roles=frozenset({"grid", "pv"})))["home.json"]
+    rings = {one["title"]: one for one in panels(board) if one["type"] == "piechart"}
+    found = {}
+    for title, panel in rings.items():
+        values = variables_of(board, site="night")
+        found[title] = [
+            [row["kWh"] for row in month.engine.rows(expand(
+                target["query"], Range(stamp, stamp + 7_260_000), 60_000, values), "energy")]
+            for target in panel["targets"]
+        ]  # fmt: skip
+    assert found == {
+        "What was consumed came from": [[2.0], []],
+        "What was produced went to": [[], []],
+    }
+
+
+def test_a_meter_without_a_neutral_has_voltages_between_its_phases_only(month: Month) -> None:
+    """It measures to a point of its own, too: that is no voltage of anything."""
+    stamp = NOW + 500 * 86_400_000
+    whole = {"L1": 231.0, "L2": 229.0, "L3": 230.0, "total": 230.0}
+    between = {"L1-L2": 399.0, "L1-L3": 400.0, "L2-L3": 401.0}
+    points = []
+    for meter in ("three", "four"):
+        for phase, volts in (whole | between).items():
+            tags = {"site": "wires", "meter": meter, "role": "grid", "phase": phase}
+            fields: dict[str, FieldValue] = {"voltage": volts}
+            if phase in whole:
+                fields |= {"current": 2.5, "active_power": 500.0}
+            points.append(Point("power", tags, fields, stamp).line())
+    month.write("\n".join(points), "live")
+    options = DashboardOptions(zone=ZONE, wirings=frozenset({"3P4W", "3P3W"}),
+                               without_neutral=("three",), between_phases=True)  # fmt: skip
+    board = dashboards(options)["phases.json"]
+    shown = {one["title"]: one for one in panels(board)}
+    now = Range(stamp - 60_000, stamp + 60_000)
+
+    def ask(title: str) -> list[dict[str, Any]]:
+        query = shown[title]["targets"][0]["query"]
+        values = variables_of(board, site="wires", meter="three") | {"meter": "three|four"}
+        return month.engine.query(expand(query, now, 60_000, values).replace("\\|", "|"), "live")
+
+    latest = {
+        (one["tags"]["meter"], one["tags"]["phase"]): one["rows"][0]
+        for one in ask("Latest readings")
+    }
+    found = {key: row["V"] for key, row in latest.items() if row.get("V") is not None}
+    assert found == {("four", phase): value for phase, value in (whole | between).items()} | {
+        ("three", phase): value for phase, value in between.items()
+    }
+    for meter in ("three", "four"):
+        for phase in whole:
+            row = latest[meter, phase]
+            assert (row["A"], row["W"]) == (2.5, 500.0)
+    assert {one["tags"]["meter"] for one in ask("Voltage")} == {"four"}
+    assert {one["tags"]["meter"] for one in ask("Voltage apart")} == {"four"}
+    assert {one["tags"]["meter"] for one in ask("Voltage between phases")} == {"three", "four"}
 
 
 def test_hours_of_the_heatmap_are_the_hours_of_the_day(month: Month) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
 from logger.grafana.panels import EMPTY, NO_DAY
 from logger.grafana.query import DAY, year_before
+from tests.boards import EVERYTHING
 from tests.grafana_queries import Json, panels, queries
 
 PRICES = Prices(valid=[Price.model_validate({"since": date(2024, 1, 1), "buy": 0.3, "sell": 0.08})])
@@ -44,6 +46,12 @@ PANELS = {
     for board, made in boards.items()
     for panel in panels(made)
 }
+MOVED = Price.model_validate({"since": date(2026, 4, 1), "buy_formula": {"vat": 0.2}})
+PANELS |= {
+    f"everything, {board}: {panel['title']}": panel
+    for board, made in dashboards(replace(EVERYTHING, prices=Prices(valid=[MOVED]))).items()
+    for panel in panels(made)
+}
 
 # What @grafana/schema 13.2.3 (npm, Apache-2.0: dist/types/raw/composable/*/panelcfg and
 # raw/dashboard) knows of each kind of panel: a key that it has not is dropped in silence.
@@ -69,7 +77,6 @@ OPTIONS = {
         "yAxis{axisPlacement reverse unit}"
     ),
     "histogram": _VIZ + "bucketCount bucketOffset bucketSize combine",
-    "status-history": _VIZ + "colWidth rowHeight showValue",
     "piechart": (
         "pieType displayLabels reduceOptions{calcs fields values} tooltip{mode sort} "
         "legend{calcs displayMode placement showLegend values width}"
@@ -79,17 +86,19 @@ OPTIONS = {
 CUSTOM = {
     "timeseries": _AXIS + "barAlignment drawStyle fillBelowTo fillOpacity gradientMode "
     "lineInterpolation lineWidth showPoints spanNulls stacking{group mode} thresholdsStyle{mode}",
-    "table": "align cellOptions displayMode filterable inspect minWidth width",
+    "table": "align cellOptions displayMode filterable inspect minWidth width wrapText",
     "heatmap": "scaleDistribution{type}",
     "histogram": _AXIS + "fillOpacity gradientMode lineWidth",
-    "status-history": _AXIS + "fillOpacity lineWidth",
 }
 BOARD = (
     "annotations description editable fiscalYearStartMonth graphTooltip id links liveNow panels "
     "refresh schemaVersion tags templating time timepicker timezone title uid version weekStart"
 )
 # Units that Grafana turns into thousandths below 1, and thousands above 1000.
-SCALED = {"watt", "volt", "amp", "voltamp", "voltampreact", "kwatth", "kwatt", "short", "ms", "s"}
+SCALED = {"watt", "volt", "amp", "voltamp", "voltampreact", "kwatth", "kwatt", "short", "ms", "s",
+          "si:var", "si:VA"}  # fmt: skip
+# So wide is a table on a telephone of 360 pixels, and a column that has no width of its own.
+PHONE_PX, COLUMN_PX = 300, 150
 
 
 def parsed(text: str) -> dict[str, Any]:
@@ -158,21 +167,21 @@ def test_no_thousandths_and_one_unit_in_a_tile() -> None:
             if item["id"] == "unit"
         ]
         shown = {field["defaults"]["unit"], *units} & SCALED
-        assert shown <= {"watt"}, name
+        assert shown <= {"watt", "si:var", "si:VA"}, name
         assert not any("currency" in unit for unit in units), name  # 12345.6 would be 12.35K
-        if "watt" in shown:
+        if shown:
             for target in panel["targets"]:
                 assert "round(" in target["query"], name
         if panel["type"] in {"stat", "bargauge", "piechart"}:
             assert units == [], name
-            assert "watt" not in shown or len(panel["targets"]) == 1, name
+            assert not shown or len(panel["targets"]) == 1, name
         if panel["type"] == "table":
-            assert "watt" not in shown, name  # a column of W and kW cannot be compared
+            assert not shown, name  # a column of W and kW cannot be compared
         assert "suffix: " not in json.dumps(field), name  # Grafana writes a space of its own
 
 
 def test_dates_are_written_as_the_reader_writes_them() -> None:
-    times = {"dateTimeAsLocal", "dateTimeFromNow"}
+    times = {"dateTimeAsLocal", "dateTimeFromNow", "time:YYYY-MM-DD"}  # a day alone: ISO 8601
     for name, panel in PANELS.items():
         if panel["type"] != "table":
             continue
@@ -189,6 +198,108 @@ def test_dates_are_written_as_the_reader_writes_them() -> None:
                 if item["id"] == "unit"
             }
             assert units & times, (name, source)
+
+
+def test_neighbouring_ticks_of_an_axis_read_differently() -> None:
+    """Grafana takes as many decimals as they need, unless it is told how many."""
+    told = 0
+    for name, panel in PANELS.items():
+        field = panel["fieldConfig"]
+        if panel["type"] != "timeseries":
+            continue
+        for override in field["overrides"]:
+            assert "decimals" not in {item["id"] for item in override["properties"]}, name
+        if (decimals := field["defaults"].get("decimals")) is None:
+            continue
+        told += 1
+        custom = field["defaults"]["custom"]
+        low = field["defaults"].get("min", custom.get("axisSoftMin"))
+        high = field["defaults"].get("max", custom.get("axisSoftMax"))
+        assert low is not None, name
+        assert high is not None, name
+        shown = 100 if field["defaults"]["unit"] == "percentunit" else 1
+        assert shown * (high - low) >= 20 * 10**-decimals, name  # at most ten ticks
+    assert told > 5
+    axes = {name.split(": ")[1]: p["fieldConfig"]["defaults"] for name, p in PANELS.items()}
+    for title in ("Current", "Neutral current", "Energy by day", "Import by hour"):
+        assert "decimals" not in axes[title], title
+
+
+def test_the_counts_of_a_histogram_are_whole_numbers() -> None:
+    """Its decimals are those of both axes; without, the other one has those of its classes."""
+    found = [panel for panel in PANELS.values() if panel["type"] == "histogram"]
+    assert found
+    for panel in found:
+        assert "decimals" not in panel["fieldConfig"]["defaults"]
+        assert panel["options"]["bucketSize"] == 0.01
+
+
+def on_a_phone(panel: Json) -> list[str]:
+    """Return the columns of a table that a telephone shows whole, without being pushed."""
+    (organize,) = (t["options"] for t in panel["transformations"] if t["id"] == "organize")
+    places = sorted(organize["indexByName"].items(), key=lambda one: one[1])
+    names = [name for name, _ in places if not organize["excludeByName"].get(name)]
+    headings = dict.fromkeys(organize["renameByName"].get(name, name) for name in names)
+    usual = panel["fieldConfig"]["defaults"]["custom"].get("minWidth", COLUMN_PX)
+    own = {
+        override["matcher"]["options"]: item["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for item in override["properties"]
+        if item["id"] in {"custom.width", "custom.minWidth"}
+    }
+    found, room = [], PHONE_PX
+    for heading in headings:
+        room -= own.get(heading, usual)
+        if room < 0:
+            break
+        found.append(heading)
+    return found
+
+
+def test_a_phone_shows_what_matters_of_a_table() -> None:
+    seen = {name: on_a_phone(p) for name, p in PANELS.items() if p["type"] == "table"}
+    for name, found in seen.items():
+        for by in PANELS[name]["options"]["sortBy"]:
+            assert by["displayName"] in found, name
+    for name, first in (
+        ("house, quality.json: Events", ["What"]),
+        ("house, logger.json: Events of logger and meters", ["What"]),
+        ("house, logger.json: Last seen", ["Meter", "Last reading"]),
+        ("building, meters.json: All meters", ["Meter", "Power", "Month"]),
+        ("house, quality.json: Voltage within 207 to 253 V by week",
+         ["Week from", "L1", "L2", "L3"]),
+        ("house, phases.json: Latest readings", ["Meter", "Phase", "Voltage", "Current"]),
+        ("house, meters.json: Highest quarter hours", ["Demand", "Began"]),
+        ("house, energy.json: Counters", ["Tariff", "Import kWh", "Export kWh"]),
+    ):  # fmt: skip
+        assert seen[name] == first, name
+
+
+def test_a_column_made_a_text_is_written_without_quotes() -> None:
+    """From version 10 on Grafana puts a text that is made a text into quotes, as JSON has it."""
+    made = {
+        name: panel["fieldConfig"]["defaults"]["mappings"]
+        for name, panel in PANELS.items()
+        if "convertFieldType" in [step["id"] for step in panel.get("transformations", ())]
+    }
+    assert "house, quality.json: Events" in made
+    for name, mappings in made.items():
+        [options] = [mapping["options"] for mapping in mappings if mapping["type"] == "regex"]
+        pattern, text = options["pattern"].strip("/"), options["result"]["text"].replace("$", "\\")
+        for meter in ("roof", "L2", 'a "big" one'):
+            assert re.sub(pattern, text, f'"{meter}"') == meter, name
+            assert re.fullmatch(pattern, meter) is None, name
+
+
+def test_a_ring_tells_its_shares_in_little_room() -> None:
+    """Names and shares fit beside it on a telephone; of nothing there are none, so it is not
+    asked for."""
+    found = {name: panel for name, panel in PANELS.items() if panel["type"] == "piechart"}
+    assert len(found) > 5
+    for name, panel in found.items():
+        assert panel["options"]["legend"]["values"] == ["percent"], name
+        for target in panel["targets"]:
+            assert '"kWh" > 0' in target["query"], name
 
 
 def test_no_number_stands_over_a_curve() -> None:

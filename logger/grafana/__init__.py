@@ -4,7 +4,7 @@ It promises: the same configuration gives the same files, byte for byte; every n
 is one of the data model; no file holds a secret; the files suit Grafana 9.5 to 13.
 
     build      all files by path
-    frame, panels, placing, query    what dashboards share: variables, panels, lines, InfluxQL
+    frame, panels, ranking, placing, query    what they share: variables, panels, lines, InfluxQL
     home, meters, centres, phases, tariffs, solar, quality, health    one dashboard each
     alerts, rule, notify, demands    alert rules and where messages go
 """

@@ -4,7 +4,8 @@
     self-consumed = PV - export
 
 A figure that needs a meter the site has not is left out, never 0: each sum asks whether
-the counters that it rests on were read at all.
+the counters that it rests on were read at all. With `drawn` only what is above zero is there:
+a ring has no place for less, and writes a text in place of the shares of nothing.
 """
 
 # Queries are text for Grafana, made of our own names only.
@@ -30,7 +31,9 @@ PRODUCED = ("active_export", "pv")
 CHARGED, DISCHARGED = ("active_import", "battery"), ("active_export", "battery")
 LOADS = ("active_import", "load")
 _MINUS = "-1 * "
+DRAWN = '"kWh" > 0'
 _OF_GRID, _HAS_GRID = 'sum("d") AS "kWh", sum("g") AS "grid"', '"grid" >= 0'
+_HAS_BOTH = '"pv" >= 0 AND "grid" >= 0'
 
 
 def _part(counter: tuple[str, str], **columns: str) -> Part:
@@ -39,10 +42,15 @@ def _part(counter: tuple[str, str], **columns: str) -> Part:
 
 
 def counter(
-    which: tuple[str, str], period: Period = SHOWN, *, step: str = "", sign: str = ""
+    which: tuple[str, str],
+    period: Period = SHOWN,
+    *,
+    step: str = "",
+    sign: str = "",
+    drawn: bool = False,
 ) -> str:
     """Return the energy of all meters of a role in one direction."""
-    return summed([_part(which, d=sign)], period, step=step)
+    return summed([_part(which, d=sign)], period, step=step, having=DRAWN if drawn else "")
 
 
 def _consumed() -> list[Part]:
@@ -85,14 +93,17 @@ def _earlier(parts: list[Part], period: Period, select: str, having: str) -> str
 
 
 def unmetered(period: Period = SHOWN, *, step: str = "", drawn: bool = False) -> str:
-    """Return what the site consumed and no load meter counted; nothing without a grid meter,
-    and with `drawn` only what is above zero: a ring has no place for less."""
+    """Return what the site consumed and no load meter counted; nothing without a grid meter."""
     parts = [*_consumed(), _part(LOADS, d=_MINUS)]
-    having = f'{_HAS_GRID} AND "kWh" > 0' if drawn else _HAS_GRID
+    having = _with(_HAS_GRID, drawn=drawn)
     return summed(parts, period, select=_OF_GRID, step=step, having=having)
 
 
-def own(period: Period = SHOWN) -> str:
+def _with(condition: str, *, drawn: bool) -> str:
+    return f"{condition} AND {DRAWN}" if drawn else condition
+
+
+def own(period: Period = SHOWN, *, drawn: bool = False) -> str:
     """Return load - import: what PV and battery gave of it; nothing without grid and PV meter."""
     parts = [
         _part(EXPORT, d=_MINUS, g=""),
@@ -101,17 +112,18 @@ def own(period: Period = SHOWN) -> str:
         _part(CHARGED, d=_MINUS),
     ]
     select = 'sum("d") AS "kWh", sum("p") AS "pv", sum("g") AS "grid"'
-    return summed(parts, period, select=select, having='"pv" >= 0 AND "grid" >= 0')
+    return summed(parts, period, select=select, having=_with(_HAS_BOTH, drawn=drawn))
 
 
 def _own() -> list[Part]:
     return [_part(PRODUCED, d="", p=""), _part(EXPORT, d=_MINUS, g="")]
 
 
-def self_consumed(period: Period = SHOWN, *, step: str = "") -> str:
+def self_consumed(period: Period = SHOWN, *, step: str = "", drawn: bool = False) -> str:
     """Return what of the PV stayed on site; nothing without a grid and a PV meter."""
     select = 'sum("d") AS "kWh", sum("p") AS "pv", sum("g") AS "grid"'
-    return summed(_own(), period, select=select, step=step, having='"pv" >= 0 AND "grid" >= 0')
+    having = _with(_HAS_BOTH, drawn=drawn)
+    return summed(_own(), period, select=select, step=step, having=having)
 
 
 def self_consumption(period: Period = SHOWN, *, step: str = "") -> str:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from logger.grafana import costs, money
+from logger.grafana import balance, costs, money
 from logger.grafana.frame import CENTRES, dashboard, variables
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import BUY, Json, override, row, shares, table, target
+from logger.grafana.panels import BUY, Json, override, row, table, target
 from logger.grafana.pattern import MONTHS
 from logger.grafana.query import (
     MONTH,
@@ -27,9 +27,10 @@ from logger.grafana.query import (
     Period,
     added,
     month,
+    quoted,
     summed,
 )  # fmt: skip
-from logger.grafana.ranking import ranked
+from logger.grafana.ranking import ranked, shares
 
 _COUNTED = (
     "from the counters, as `report statement --cost-centre` has it. Its meters: `cost_centre` in "
@@ -45,8 +46,7 @@ Pieces = list[tuple[Part, Period]]
 
 def _of(meters: Sequence[str]) -> str:
     """Return the condition for meters by name."""
-    names = (name.replace("\\", "\\\\").replace("'", "\\'") for name in meters)
-    return "(" + " OR ".join(f"\"meter\" = '{name}'" for name in names) + ")"
+    return "(" + " OR ".join(f'"meter" = {quoted(name)}' for name in meters) + ")"
 
 
 def _row(number: int, pieces: Pieces, columns: dict[str, str], within: Period) -> str:
@@ -119,9 +119,12 @@ def _sums(settings: DashboardOptions) -> Json:
 
 
 def _shares(settings: DashboardOptions) -> Json:
-    asked = [
-        target(summed([Part("active_import", (SITE, _of(meters), TOTAL))], MONTH), name)
+    parts = {
+        name: [Part("active_import", (SITE, _of(meters), TOTAL))]
         for name, meters in settings.centres.items()
+    }
+    asked = [
+        target(summed(part, MONTH, having=balance.DRAWN), name) for name, part in parts.items()
     ]
     made = shares(
         "Shares of the cost centres",

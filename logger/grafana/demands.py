@@ -64,7 +64,6 @@ _DEMANDS: tuple[tuple[str, bool, Callable[[str], object], str], ...] = (
     (TELEGRAM[0], False, _BOT.fullmatch, "the bot's token: 123456789:AbCd..."),
     (TELEGRAM[1], True, _CHAT.fullmatch, "the chat's number, or @its_name"),
 )
-VARIABLES = tuple(name for name, *_ in _DEMANDS)
 
 
 def problems(given: Mapping[str, str]) -> list[str]:

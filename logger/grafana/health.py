@@ -111,8 +111,8 @@ def _meters(settings: DashboardOptions) -> list[Json]:
             [target(seen, table=True)],
             height=height, unit="string", empty=unread,
             columns={
-                "meter": "Meter", "role": "Role", "Time": "Last reading", "time": "Last reading",
-                "kWh": "Import counter",
+                "meter": "Meter", "Time": "Last reading", "time": "Last reading",
+                "kWh": "Import counter", "role": "Role",
             },
             overrides=[
                 column_width("Meter", 130),

@@ -205,7 +205,7 @@ def _days(settings: DashboardOptions) -> Json:
         "The last 31 days, or the range that was chosen by dragging. Exported and charged stand "
         "below the line. A day after an outage holds what was counted meanwhile.",
         asked,
-        unit="suffix:kWh", decimals=1, last=_LAST, interval="1d", width=12, height=9, legend=(),
+        unit="suffix:kWh", last=_LAST, interval="1d", width=12, height=9, legend=(),
         overrides=[
             coloured("Self-consumed", OWN), coloured("Imported", BUY),
             coloured("Exported", SELL), coloured("Produced", SUN), coloured("Measured loads", LOAD),

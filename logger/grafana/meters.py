@@ -22,7 +22,6 @@ from logger.grafana.panels import (
     limits,
     override,
     row,
-    shares,
     stat,
     table,
     target,
@@ -47,7 +46,7 @@ from logger.grafana.query import (
     summed,
     where,
 )  # fmt: skip
-from logger.grafana.ranking import ranked
+from logger.grafana.ranking import ranked, shares
 
 _REST, _TOGETHER = "without a meter", "load meters"
 _LOADS = (SITE, role("load"), TOTAL)
@@ -80,8 +79,8 @@ def _overview(settings: DashboardOptions) -> Json:
         (Part("active_export", (SITE, TOTAL), {"e": ""}), MONTH),
     ]
     sums = {
-        "t": ("today", "Day", "suffix:kWh", 1),
         "m": ("month", "Month", "suffix:kWh", 1),
+        "t": ("today", "Day", "suffix:kWh", 1),
         "e": ("fed", "Fed back", "suffix:kWh", 1),
     }
     priced = ""
@@ -124,11 +123,11 @@ def _overview(settings: DashboardOptions) -> Json:
         before=[{"id": "merge", "options": {}}, _by_meter(grouped), *shared],
         overrides=[
             to_meter(),
-            override("Meter", custom__minWidth=100),
-            override("Power", unit="suffix:W", decimals=0),
+            override("Meter", custom__minWidth=95),
+            override("Power", unit="suffix:W", decimals=0, custom__minWidth=75),
             override("Last seen", unit="dateTimeFromNow", mappings=[_LONG_AGO]),
             override(_SHARE, unit="percentunit", decimals=1),
-            ranked(headings["month"], BUY, custom__minWidth=130),
+            ranked(headings["month"], BUY, custom__minWidth=125),
             *(override(heading, unit=unit, decimals=digits)
               for _, heading, unit, digits in sums.values()),
         ],
@@ -189,11 +188,12 @@ def _loads(settings: DashboardOptions) -> list[Json]:
     whole = settings.has("grid")
     if settings.crowded:  # nobody can tell so many colours apart, and Top loads names them
         whose = "all load meters together"
-        parts = [target(balance.counter(balance.LOADS), _TOGETHER)]
+        parts = [target(balance.counter(balance.LOADS, drawn=True), _TOGETHER)]
         daily = [target(balance.counter(balance.LOADS, step="1d"), _TOGETHER)]
     else:
         whose = "each load meter"
-        parts = [target(summed([Part("active_import", _LOADS)], by=EACH), "$tag_meter")]
+        each = summed([Part("active_import", _LOADS)], by=EACH, having=balance.DRAWN)
+        parts = [target(each, "$tag_meter")]
         daily = [target(steps("active_import", "1d", *_LOADS, by=EACH), "$tag_meter")]
     grey = [by_pattern(f"^{_REST}$", GREY), by_pattern(f"^{_TOGETHER}$", LOAD)]
     if whole:
@@ -213,7 +213,7 @@ def _loads(settings: DashboardOptions) -> list[Json]:
         + (", and the rest that has none; slightly below zero where load meters were read later "
            "at midnight than the grid meter, which the next day makes good." if whole else "."),
         daily,
-        unit="suffix:kWh", decimals=1, width=12, height=10, interval="1d", legend=(), empty=NO_DAY,
+        unit="suffix:kWh", width=12, height=10, interval="1d", legend=(), empty=NO_DAY,
         overrides=grey,
     )  # fmt: skip
     found = [ring, days]

@@ -118,9 +118,9 @@ def grid(settings: DashboardOptions) -> list[Json]:
             )
         )  # fmt: skip
     live = settings.live("grid", name="voltage")
-    if live and settings.phase_voltages:
+    if live and settings.phase_voltages("grid"):
         found.append(_voltages("Voltage", PHASES, (low, high), settings))
-    if live and settings.line_voltages:
+    if live and settings.line_voltages("grid"):
         factor = voltage_factor(LINE_PHASES[0])
         edges = (low * factor, high * factor)
         found.append(_voltages("Voltage between phases", LINES, edges, settings))

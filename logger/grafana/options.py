@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from logger import models
-from logger.config import Config
+from logger.config import Config, Meter
 from logger.config.alerts import Alerts
 from logger.config.derive import Events, Prices
 from logger.domain import balance
@@ -41,6 +41,9 @@ class DashboardOptions:
     `slow_s` is the shortest interval of a slow job, seconds; `meters` how many there are, and
     `first` the name of the one that a dashboard of one meter begins with.
     `by_tariff` says that some meter counts the energy of each tariff apart.
+    `wirings_of` are the wirings of the meters of a role, where those of a role are asked for;
+    `without_neutral` names the meters of three wires, whose L1 to L3 have no voltage of their
+    own; `between_phases` says that some model measures voltages between phases, however wired.
     """
 
     site: str = "home"
@@ -52,6 +55,9 @@ class DashboardOptions:
     flows: bool = True
     demand: bool = True
     wirings: frozenset[str] = frozenset({"3P4W", "3P3W", "1P2W"})
+    wirings_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    without_neutral: tuple[str, ...] = ()
+    between_phases: bool = False
     fields: frozenset[str] = _USUAL
     by_role: Mapping[str, frozenset[str]] = field(
         default_factory=lambda: dict.fromkeys(ROLES, _USUAL)
@@ -98,15 +104,18 @@ class DashboardOptions:
         """How long after a moment a reading still counts as the one at it, in InfluxQL."""
         return f"{int(1000 * min(_SETTLE_S, self.slow_s / 2))}ms"
 
-    @property
-    def phase_voltages(self) -> bool:
-        """Whether a meter measures voltages to neutral of several phases."""
-        return "voltage" in self.fields and bool(self.wirings & {"3P4W", "1P2W"})
+    def phase_voltages(self, role: str = "") -> bool:
+        """Return whether a meter, or one of a role, measures voltages to neutral."""
+        return self._voltages(role, "3P4W", "1P2W")
 
-    @property
-    def line_voltages(self) -> bool:
-        """Whether a meter without a neutral measures voltages between phases."""
-        return "voltage" in self.fields and "3P3W" in self.wirings
+    def line_voltages(self, role: str = "") -> bool:
+        """Return whether a meter without a neutral, or one of a role, measures voltages between
+        phases."""
+        return self._voltages(role, "3P3W")
+
+    def _voltages(self, role: str, *wirings: str) -> bool:
+        wired = self.wirings_of.get(role, self.wirings)
+        return "voltage" in self.fields and not wired.isdisjoint(wirings)
 
     def has(self, *roles: str) -> bool:
         """Return whether there is a meter of each of these roles."""
@@ -143,6 +152,15 @@ def dashboard_options(config: Config) -> DashboardOptions:
         for name, table in tables.items()
         if any(one.field == "voltage" and one.phase in LINE_PHASES for one in table.registers)
     }
+
+    def wired(meter: Meter) -> str:
+        return "1P2W" if meter.model in one_phase else meter.wiring
+
+    def judged(meters: Sequence[Meter]) -> frozenset[str]:
+        """Return the wirings under which voltages of these meters mean something."""
+        found = {(wired(meter), meter.model in between) for meter in meters}
+        return frozenset(wiring for wiring, lines in found if wiring != "3P3W" or lines)
+
     return DashboardOptions(
         site=config.site.name,
         zone=config.site.timezone,
@@ -152,11 +170,12 @@ def dashboard_options(config: Config) -> DashboardOptions:
         roles=frozenset(roles),
         flows=balance.has_flows(roles),
         demand=balance.has_demand(roles),
-        wirings=frozenset(
-            "1P2W" if meter.model in one_phase else meter.wiring
-            for meter in meters
-            if meter.wiring != "3P3W" or meter.model in between
-        ),
+        wirings=judged(meters),
+        wirings_of={
+            role: judged([meter for meter in meters if meter.role == role]) for role in ROLES
+        },
+        without_neutral=tuple(meter.name for meter in meters if wired(meter) == "3P3W"),
+        between_phases=not between.isdisjoint(tables),
         fields=frozenset(one.field for table in tables.values() for one in table.registers),
         by_role={
             role: frozenset(

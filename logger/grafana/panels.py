@@ -21,6 +21,9 @@ WIDTH = 24
 EMPTY = "nothing was read in this range: choose another, or see the dashboard Logger and meters"
 NO_DAY = "no day with readings begins in this range: choose a longer one"
 
+# Units that become thousandths below 1: what is shown in them is rounded, on no short axis.
+SCALING = ("watt", "si:var", "si:VA")
+
 # The same thing has the same colour everywhere, readable on a light and a dark ground.
 BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"
 GREY = "#8e8e8e"  # a rest
@@ -162,12 +165,15 @@ def stat(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
 
 
 def curves(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return lines over time. Gaps of more than five minutes stay gaps."""
+    """Return lines over time. Gaps of more than five minutes stay gaps.
+
+    With `decimals` two ticks of a short axis read alike: they are for an axis of a certain length.
+    """
     fill = more.pop("fill", 0)
     lines = more.pop("limit_lines", False)
     legend = more.pop("legend", ("mean", "max"))
     axis = more.pop("axis", {})
-    if more.get("unit") == "watt":  # else the ticks of an idle line are thousandths of a watt
+    if more.get("unit") in SCALING:  # else the ticks of an idle line are thousandths
         axis = {"axisSoftMax": 10, **axis}
     custom: Json = {
         "drawStyle": "line",
@@ -191,7 +197,7 @@ def curves(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
 
 
 def bars(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return one bar for each interval, stacked."""
+    """Return one bar for each interval, stacked; `decimals` as in `curves`."""
     stacked = more.pop("stacked", True)
     legend = more.pop("legend", ("sum",))
     custom: Json = {
@@ -208,6 +214,7 @@ def bars(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
         "scaleDistribution": {"type": "linear"},
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
         "thresholdsStyle": {"mode": "off"},
+        **more.pop("axis", {}),
     }
     return panel("timeseries", title, text, targets, custom=custom, options=_tip(legend), **more)
 
@@ -222,37 +229,6 @@ def _tip(calcs: Sequence[str]) -> Json:
             "calcs": list(calcs),
         },
     }
-
-
-def lengths(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return horizontal bars, one a series, with its name and value."""
-    options = {
-        "displayMode": "basic",
-        "orientation": "horizontal",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        "showUnfilled": True,
-        "minVizWidth": 0,
-        "minVizHeight": 10,
-    }
-    return panel("bargauge", title, text, targets, options=options, **more)
-
-
-def shares(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return a ring of the shares of a whole, with a list of them."""
-    options = {
-        "pieType": "donut",
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        "displayLabels": [],
-        "tooltip": {"mode": "single", "sort": "none"},
-        "legend": {
-            "displayMode": "table",
-            "placement": "right",
-            "showLegend": True,
-            "values": ["percent", "value"],
-            "calcs": [],
-        },
-    }
-    return panel("piechart", title, text, targets, options=options, **more)
 
 
 def table(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:

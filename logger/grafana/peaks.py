@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from logger.grafana.frame import to_meter
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import LOAD, Json, lengths, limits, override, table, target
+from logger.grafana.panels import LOAD, Json, limits, override, table, target
 from logger.grafana.query import EACH, METER, RANGE, SITE, TOTAL, ZONE, Part, summed, where
-from logger.grafana.ranking import ranked
+from logger.grafana.ranking import lengths, ranked
 
 _QUARTERS = "of a quarter hour, netted over the phases (`energy_15m`)"
 # Of the load duration: how much of the time the load is above, and the percentile that this is.
@@ -41,8 +41,8 @@ def reactive(settings: DashboardOptions) -> Json:
         height=10 if settings.has("load") else settings.rows(5, 10),  # beside loads as high as they
         sort="Power factor", falling=False, hidden=("Time", "time"), empty="nothing drawn",
         columns={
-            "meter": "Meter", "inductive": "Reactive, forward", "capacitive": "Reactive, reverse",
-            "factor": "Power factor",
+            "meter": "Meter", "factor": "Power factor", "inductive": "Reactive, forward",
+            "capacitive": "Reactive, reverse",
         },
         overrides=[
             to_meter(),
@@ -72,7 +72,7 @@ def demands() -> list[Json]:
             columns={"kW": "Demand", "Time": "Began", "time": "Began"},
             overrides=[
                 override("Began", unit="dateTimeAsLocal", custom__width=190),
-                ranked("Demand", LOAD),
+                ranked("Demand", LOAD, custom__minWidth=110),
             ],
             empty="no quarter hour in this range",
         ),

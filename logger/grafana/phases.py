@@ -4,15 +4,18 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from logger.grafana.frame import PHASES as UID
 from logger.grafana.frame import column_width, dashboard, events, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
+    EMPTY,
     LIVE,
     PHASE_COLOURS,
     PLAIN,
+    SCALING,
     Json,
     by_pattern,
     curves,
@@ -22,8 +25,8 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import ALL_PHASES, METER, PHASES, POWERS, RANGE, SITE, where
-from logger.grafana.voltages import LINE_COLOURS, kinds
+from logger.grafana.query import ALL_PHASES, LINES, METER, PHASES, POWERS, RANGE, SITE, where
+from logger.grafana.voltages import LINE_COLOURS, kinds, or_else, with_neutral
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
 # is looked at; beyond, the means of minutes. The condition is the same for all, so the
@@ -49,14 +52,14 @@ def _targets(select: str, alias: str, *conditions: str, by: str = '"meter", "pha
     ]
 
 
-def _apart(field: str) -> list[Json]:
+def _apart(field: str, *conditions: str) -> list[Json]:
     """Return the difference between the highest and the lowest of the three phases."""
     spread = 'round(spread("p"))' if field == "active_power" else 'spread("p")'
     found = []
     for source, name, condition in ((LIVE, "power", _READINGS), (None, "power_1m", _MINUTES)):
         inner = (
             f'SELECT mean("{field}") AS "p" FROM "{name}" '
-            f"{where(RANGE, SITE, METER, PHASES, condition)} "
+            f"{where(RANGE, SITE, METER, PHASES, *conditions, condition)} "
             'GROUP BY time($__interval), "meter", "phase" fill(none)'
         )
         query = (
@@ -90,28 +93,46 @@ def shows(settings: DashboardOptions) -> bool:
     return settings.measures(*_COLUMNS)
 
 
+def _newest(settings: DashboardOptions, shown: Mapping[str, str]) -> str:
+    """Return the newest value of each quantity of each phase, as columns; voltages only where
+    they mean something."""
+    inside = where("time > now() - 5m", SITE, METER)
+
+    def newest(names: Mapping[str, str], condition: str = "") -> str:
+        chosen = ", ".join(f'last("{name}") AS "{short}"' for name, short in names.items())
+        both = f"{inside} AND {condition}" if condition else inside
+        return f'SELECT {chosen} FROM "power" {both} GROUP BY "meter", "phase"'
+
+    others = with_neutral(settings)
+    if "voltage" not in shown or not others:
+        return newest(shown)
+    voltages = f"({LINES} OR {others})" if settings.phase_voltages() else LINES
+    parts = [newest({"voltage": shown["voltage"]}, voltages)]
+    if further := {name: short for name, short in shown.items() if name != "voltage"}:
+        parts.append(newest(further))
+    columns = ", ".join(f'last("{short}") AS "{short}"' for short in shown.values())
+    return f'SELECT {columns} FROM ({"), (".join(parts)}) GROUP BY "meter", "phase"'
+
+
 def _latest(settings: DashboardOptions) -> Json:
     shown = {name: column for name, column in _COLUMNS.items() if settings.measures(name)}
     if not kinds(settings):
         shown.pop("voltage", None)  # to a neutral that is not there
-    chosen = ", ".join(f'last("{name}") AS "{short}"' for name, (short, *_) in shown.items())
-    query = (
-        f'SELECT {chosen} FROM "power" {where("time > now() - 5m", SITE, METER)} '
-        'GROUP BY "meter", "phase"'
-    )
+    query = _newest(settings, {name: short for name, (short, *_) in shown.items()})
     return table(
         "Latest readings",
         "The newest value of each quantity within the last five minutes. Power and current are "
-        "negative while a phase exports; a total of phases has no voltage and current of its own.",
+        "negative while a phase exports; a total of phases has no voltage and current of its own, "
+        "and a meter without a neutral has voltages between its phases only.",
         [target(query, source=LIVE, table=True)],
-        height=settings.rows(6, 9, each=7 if settings.line_voltages else 4), decimals=1, sort="",
+        height=settings.rows(6, 9, each=7 if settings.between_phases else 4), decimals=1, sort="",
         empty="no reading for 5 minutes: see the dashboard Logger and meters",
         columns={"meter": "Meter", "phase": "Phase"}
         | {short: heading for short, heading, *_ in shown.values()},
-        hidden=("Time", "time"),
+        hidden=("Time", "time"), custom={"minWidth": 80},
         overrides=[
             *(_unit(heading, unit, digits) for _, heading, unit, digits in shown.values()),
-            column_width("Meter", 90), column_width("Phase", 65),
+            column_width("Meter", 80), column_width("Phase", 60),
         ],
     )  # fmt: skip
 
@@ -130,7 +151,7 @@ def _voltages(settings: DashboardOptions) -> list[Json]:
                 _targets('mean("voltage")', name, kind.phases),
                 unit="suffix:V", decimals=1, limit_lines=True, legend=(), overrides=_colours(),
                 thresholds=limits((low, "transparent"), (high, "red"), base="blue"),
-                axis=axis, **_COMMON,
+                axis=axis, empty=f"{or_else(settings)}{EMPTY}", **_COMMON,
             )
         )  # fmt: skip
     return found
@@ -138,7 +159,7 @@ def _voltages(settings: DashboardOptions) -> list[Json]:
 
 def _quantity(field: str, title: str, text: str, unit: str, phases: str, **more: Any) -> Json:
     more = {"legend": (), "overrides": _colours(), **more}
-    mean = f'round(mean("{field}"))' if unit == "watt" else f'mean("{field}")'
+    mean = f'round(mean("{field}"))' if unit in SCALING else f'mean("{field}")'
     asked = _targets(mean, "$tag_meter $tag_phase", phases)
     return curves(title, f"{text} {_SOURCE}", asked, unit=unit, **more, **_COMMON)
 
@@ -180,6 +201,7 @@ def _balance(settings: DashboardOptions) -> list[Json]:
         )  # fmt: skip
     if "3P4W" not in settings.wirings or not settings.measures("voltage"):
         return found
+    others = with_neutral(settings)
     return [
         *found,
         curves(
@@ -192,15 +214,18 @@ def _balance(settings: DashboardOptions) -> list[Json]:
             "Voltage apart",
             "The highest less the lowest voltage of L1, L2 and L3. This is a spread, not the "
             f"unbalance of EN 50160, which needs phase angles. {_SOURCE}",
-            _apart("voltage"), unit="suffix:V", decimals=1, legend=(), **_COMMON,
+            _apart("voltage", *([others] if others else [])),
+            unit="suffix:V", legend=(), empty=f"{or_else(settings)}{EMPTY}", **_COMMON,
         ),
     ]  # fmt: skip
 
 
 def _further(settings: DashboardOptions) -> list[Json]:
     """Return what some models measure besides."""
+    others = with_neutral(settings)
+    neutral = f"{ALL_PHASES} AND {others}" if others else ALL_PHASES
     made = {
-        "neutral_current": ("Neutral current", "Current in the neutral.", "suffix:A", ALL_PHASES),
+        "neutral_current": ("Neutral current", "Current in the neutral.", "suffix:A", neutral),
         "temperature": ("Temperature", "Temperature in the meter.", "celsius", ALL_PHASES),
         "voltage_thd": (
             "Distortion of the voltage",
@@ -217,7 +242,7 @@ def _further(settings: DashboardOptions) -> list[Json]:
     if not settings.wirings & {"3P4W", "1P2W"}:
         made.pop("neutral_current")
     return [
-        _quantity(field, title, text, unit, phases, decimals=1)
+        _quantity(field, title, text, unit, phases)
         for field, (title, text, unit, phases) in made.items()
         if settings.measures(field)
     ]
@@ -228,7 +253,7 @@ def phases(settings: DashboardOptions) -> Json:
     electric = _voltages(settings)
     if settings.measures("current"):
         current = "Current of each phase; negative while the phase exports."
-        electric.append(_quantity("current", "Current", current, "suffix:A", POWERS, decimals=2))
+        electric.append(_quantity("current", "Current", current, "suffix:A", POWERS))
     power = [one for one, field in zip(_power(), _POWERS, strict=True) if settings.measures(field)]
     groups = {
         "Voltage and current": electric,

@@ -36,10 +36,10 @@ def _summary(settings: DashboardOptions) -> list[Json]:
     shown = kinds(settings)
     frequency = settings.measures("frequency")
     width = WIDTH - 9 if frequency else WIDTH
-    found = [one for kind in shown[:1] for one in summary(kind, width)]
+    found = [one for kind in shown[:1] for one in summary(kind, width, settings)]
     if frequency:
         found.append(_within(WIDTH - width if found else WIDTH))
-    return [*found, *(one for kind in shown[1:] for one in summary(kind, WIDTH))]
+    return [*found, *(one for kind in shown[1:] for one in summary(kind, WIDTH, settings))]
 
 
 def _within(width: int) -> Json:
@@ -88,7 +88,7 @@ def _frequency(settings: DashboardOptions) -> list[Json]:
         "How often which frequency was met: ten-second means, and in long ranges one of them for "
         f"each of at most 3000 equal parts of the range. {NO_CLAIM}",
         [target(window('first("mean")', "quality_frequency") + " fill(none)", "Frequency")],
-        unit="hertz", decimals=2, width=12, interval="10s", points=3000,
+        unit="hertz", width=12, interval="10s", points=3000,
         options={
             "bucketSize": 0.01, "bucketOffset": 0, "combine": True,
             "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False,
@@ -119,9 +119,16 @@ def _frequency(settings: DashboardOptions) -> list[Json]:
     ]  # fmt: skip
 
 
+# What a text is that _as_text made: Grafana 9 writes null for nothing, later ones quote the text.
+_OF_TEXTS: tuple[Json, ...] = (
+    {"type": "value", "options": {"null": {"text": "–"}}},
+    {"type": "regex", "options": {"pattern": '/^"(.*)"$/', "result": {"text": "$1"}}},
+)
+
+
 def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Json:
     """Return a table of events, newest first, without the two of each day and meter that say
-    nothing new: changes of tariff."""
+    nothing new: changes of tariff. What happened stands first, where a phone shows it."""
     conditions = (*conditions, "\"kind\" != 'tariff_switched'")
     query = (
         'SELECT "kind", "meter", "phase", "state", "duration_s", "extreme", "text" FROM "event" '
@@ -132,18 +139,21 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
         text,
         [target(query, table=True)],
         columns={
-            "Time": "Time", "time": "Time", "kind": "Kind", "meter": "Meter", "phase": "Phase",
-            "state": "State", "duration_s": "Duration", "extreme": "Extreme", "text": "What",
+            "text": "What", "Time": "Time", "time": "Time", "duration_s": "Duration",
+            "extreme": "Extreme", "state": "State", "kind": "Kind", "meter": "Meter",
+            "phase": "Phase",
         },
         height=height,
         empty="nothing happened in this range",
         before=[_as_text("meter", "phase")],
-        defaults={"mappings": [NOTHING, {"type": "value", "options": {"null": {"text": "–"}}}]},
+        defaults={"mappings": [NOTHING, *_OF_TEXTS]},
         overrides=[
-            _column("Time", 190, unit="dateTimeAsLocal"), _column("Kind", 150),
-            _column("Meter", 80), _column("Phase", 65),
-            _column("State", 65), _column("Duration", 110, unit="dtdhms"),
-            _column("Extreme", 85, decimals=1), _column("What", None, minWidth=260),
+            # Later versions go on in a second line; Grafana 9 shows the rest where it is touched.
+            _column("What", None, minWidth=290, wrapText=True),
+            _column("Time", 190, unit="dateTimeAsLocal"),
+            _column("Duration", 110, unit="dtdhms"), _column("Extreme", 85, decimals=1),
+            _column("State", 65), _column("Kind", 150), _column("Meter", 80),
+            _column("Phase", 65),
         ],
     )  # fmt: skip
 
@@ -157,7 +167,8 @@ def _as_text(*names: str) -> Json:
 def _column(name: str, width: int | None, **more: object) -> Json:
     properties: list[Json] = [] if width is None else [{"id": "custom.width", "value": width}]
     for key, value in more.items():
-        properties.append({"id": "custom.minWidth" if key == "minWidth" else key, "value": value})
+        own = key in ("minWidth", "wrapText")
+        properties.append({"id": f"custom.{key}" if own else key, "value": value})
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
 
 

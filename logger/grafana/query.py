@@ -123,6 +123,11 @@ def role(name: str) -> str:
     return f"\"role\" = '{name}'"
 
 
+def quoted(text: str) -> str:
+    """Return a name as InfluxQL writes a text."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def where(*conditions: str) -> str:
     """Return a WHERE clause."""
     return "WHERE " + " AND ".join(conditions)
@@ -178,7 +183,8 @@ def summed(
         return query
     limits = [having, *(bounds(period) if step else [])]
     shown = select.split('AS "')[1].split('"')[0]
-    return f'SELECT "{shown}" FROM ({query}) {where(*limits)} {ZONE}'
+    each = f"GROUP BY {by} " if by else ""
+    return f'SELECT "{shown}" FROM ({query}) {where(*limits)} {each}{ZONE}'
 
 
 def added(

@@ -1,11 +1,43 @@
-"""Tables with bars: columns that rank rows, and months. Pure."""
+"""What is ranked or divided: bars beside each other, rings of shares, columns of bars. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from logger.grafana.panels import Json, coloured, override, table
+from logger.grafana.panels import Json, coloured, override, panel, table
+
+
+def lengths(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return horizontal bars, one a series, with its name and value."""
+    options = {
+        "displayMode": "basic",
+        "orientation": "horizontal",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "showUnfilled": True,
+        "minVizWidth": 0,
+        "minVizHeight": 10,
+    }
+    return panel("bargauge", title, text, targets, options=options, **more)
+
+
+def shares(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
+    """Return a ring of the shares of a whole, with a list of them. Values besides would leave no
+    room for the shares on a phone; they are told where the ring is touched."""
+    options = {
+        "pieType": "donut",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "displayLabels": [],
+        "tooltip": {"mode": "single", "sort": "none"},
+        "legend": {
+            "displayMode": "table",
+            "placement": "right",
+            "showLegend": True,
+            "values": ["percent"],
+            "calcs": [],
+        },
+    }
+    return panel("piechart", title, text, targets, options=options, **more)
 
 
 def ranked(heading: str, colour: str, **more: Any) -> Json:

@@ -139,7 +139,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 target(balance.self_consumed(step="1d"), "Self-consumed"),
                 target(balance.counter(balance.EXPORT, step="1d"), "Exported"),
             ],
-            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_DAY, overrides=colours,
+            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY, overrides=colours,
         ),
         bars(
             "Where the consumption came from",
@@ -148,7 +148,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 target(balance.self_consumed(step="1d"), "Self-consumed"),
                 target(balance.counter(balance.IMPORT, step="1d"), "Imported"),
             ],
-            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_DAY, overrides=colours,
+            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY, overrides=colours,
         ),
         curves(
             "Self-consumption and self-sufficiency by day",
@@ -192,7 +192,7 @@ def _production() -> list[Json]:
             "Produced by day",
             "Energy of all PV meters each day.",
             [target(balance.counter(balance.PRODUCED, step="1d"), "Produced")],
-            unit="suffix:kWh", decimals=1, width=18, height=9, interval="1d", empty=NO_DAY,
+            unit="suffix:kWh", width=18, height=9, interval="1d", empty=NO_DAY,
             overrides=colours,
         ),
         row("Months"),

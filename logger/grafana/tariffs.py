@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from logger.grafana import costs, money
 from logger.grafana.frame import TARIFFS as UID
-from logger.grafana.frame import dashboard, variables
+from logger.grafana.frame import column_width, dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
@@ -88,8 +88,8 @@ def _months(title: str, field: str, colour: str, text: str) -> Json:
 def _counters(settings: DashboardOptions) -> list[Json]:
     columns = {
         "active_import": "Import kWh", "active_export": "Export kWh",
-        "reactive_import": "Reactive import kvarh", "reactive_export": "Reactive export kvarh",
-        "apparent_import": "Apparent import kVAh", "apparent_export": "Apparent export kVAh",
+        "reactive_import": "Import kvarh", "reactive_export": "Export kvarh",
+        "apparent_import": "Import kVAh", "apparent_export": "Export kVAh",
     }  # fmt: skip
     shown = {name: text for name, text in columns.items() if settings.measures(name)}
     chosen = ", ".join(f'last("{name}") AS "{name}"' for name in shown)
@@ -100,10 +100,10 @@ def _counters(settings: DashboardOptions) -> list[Json]:
     found = [
         table(
             "Counters",
-            "The newest reading of each counter, as on the meter's display. `total` is the sum "
-            "over the tariffs.",
+            "The newest reading of each counter, as on the display. `total` is the sum of tariffs.",
             [target(query, table=True)],
             columns={"tariff": "Tariff", **shown}, hidden=("Time", "time"), decimals=2, height=7,
+            custom={"minWidth": 100}, overrides=[column_width("Tariff", 70)],
         )
     ]  # fmt: skip
     single = {
@@ -189,7 +189,7 @@ def _money(settings: DashboardOptions) -> list[Json]:
             + ("" if settings.moving else f" {_MISSED}"),
             daily,
             unit=settings.money, decimals=2, width=18, height=8, interval="1d", empty=NO_DAY,
-            overrides=[coloured("Import", BUY), coloured("Feed-in", SELL)],
+            axis={"axisSoftMax": 1}, overrides=[coloured("Import", BUY), coloured("Feed-in", SELL)],
         ),
     ]  # fmt: skip
 
@@ -204,6 +204,7 @@ def _market() -> Json:
         "Prices of a kWh as imported, before factor, markup, levies and VAT.",
         [target(asked, "$tag_kind")],
         decimals=4, interval="15m", width=18, height=8, empty="no imported price in this range",
+        axis={"axisSoftMin": 0, "axisSoftMax": 0.1},
         overrides=[coloured("buy", BUY), coloured("sell", SELL)],
     )  # fmt: skip
 
@@ -253,27 +254,27 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Import by day",
             f"Energy drawn each day{whose}. {_MISSED}",
             [_by_tariff("active_import", "1d", settings)],
-            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_DAY,
+            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY,
             overrides=_colours(),
         ),
         bars(
             "Export by day",
             f"Energy fed in each day{whose}. {_MISSED}",
             [_by_tariff("active_export", "1d", settings)],
-            unit="suffix:kWh", decimals=1, width=12, interval="1d", empty=NO_DAY,
+            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY,
             overrides=_colours(),
         ),
         bars(
             "Import by hour",
             f"Energy drawn each hour{whose}. {_MISSED}",
             [_by_tariff("active_import", "1h", settings)],
-            unit="suffix:kWh", decimals=2, width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", width=12, interval="1h", overrides=_colours(),
         ),
         bars(
             "Export by hour",
             f"Energy fed in each hour{whose}. {_MISSED}",
             [_by_tariff("active_export", "1h", settings)],
-            unit="suffix:kWh", decimals=2, width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", width=12, interval="1h", overrides=_colours(),
         ),
         row("Patterns and months"),
         heatmap(settings.zone),

@@ -24,12 +24,12 @@ from logger.grafana.panels import (
     coloured,
     limits,
     link,
-    shares,
     stat,
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
 from logger.grafana.query import ALL_PHASES, DAY, GRID, MONTH, SITE, Period, role, where
+from logger.grafana.ranking import shares
 
 # The day until the end of the range shown, and the day before until the same time.
 _SO_FAR = Period(DAY.start, ("${__to}ms",), DAY.number, DAY.scale)
@@ -178,8 +178,8 @@ def _split(settings: DashboardOptions) -> list[Json]:
             "What was consumed came from",
             f"Imported, and own = consumed - imported, {of_day}",
             [
-                target(balance.counter(balance.IMPORT, DAY), "Grid"),
-                target(balance.own(DAY), "Own"),
+                target(balance.counter(balance.IMPORT, DAY, drawn=True), "Grid"),
+                target(balance.own(DAY, drawn=True), "Own"),
             ],
             unit="suffix:kWh", decimals=1, height=7, empty="nothing counted yet",
             overrides=[coloured("Grid", BUY), coloured("Own", OWN)],
@@ -188,8 +188,8 @@ def _split(settings: DashboardOptions) -> list[Json]:
             "What was produced went to",
             f"Self-consumed = produced - exported, and exported, {of_day}",
             [
-                target(balance.self_consumed(DAY), "Own use"),
-                target(balance.counter(balance.EXPORT, DAY), "Grid"),
+                target(balance.self_consumed(DAY, drawn=True), "Own use"),
+                target(balance.counter(balance.EXPORT, DAY, drawn=True), "Grid"),
             ],
             unit="suffix:kWh", decimals=1, height=7, empty="nothing produced yet",
             overrides=[coloured("Own use", OWN), coloured("Grid", SELL)],

@@ -4,12 +4,12 @@
 # ruff: noqa: S608
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from logger.domain.limits import NOMINAL_V, VOLTAGE_SHARES, voltage_bands
 from logger.domain.times import winter_offset
-from logger.domain.wiring import LINE_PHASES, voltage_factor
+from logger.domain.wiring import LINE_PHASES, NEUTRAL_PHASES, voltage_factor
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     PHASE_COLOURS,
@@ -17,11 +17,12 @@ from logger.grafana.panels import (
     by_pattern,
     curves,
     limits,
-    panel,
+    override,
     stat,
+    table,
     target,
 )  # fmt: skip
-from logger.grafana.query import LINES, METER, POWERS, RANGE, SITE, where
+from logger.grafana.query import LINES, METER, POWERS, RANGE, SITE, quoted, where
 from logger.grafana.windows import NO_CLAIM, share, window
 
 LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
@@ -29,11 +30,13 @@ LINE_COLOURS = {"L1-L2": "orange", "L1-L3": "blue", "L2-L3": "green"}
 
 @dataclass(frozen=True, slots=True)
 class VoltageKind:
-    """Voltages that are compared with one pair of limits; `factor` times those to neutral."""
+    """Voltages that are compared with one pair of limits; `factor` times those to neutral.
+    `phases` is the condition for their phases, `names` what these are called."""
 
     name: str
     phases: str
     factor: float
+    names: tuple[str, ...]
 
     @property
     def nominal(self) -> float:
@@ -45,19 +48,36 @@ class VoltageKind:
         return voltage_bands(self.factor)
 
 
-TO_NEUTRAL = VoltageKind("Voltage", POWERS, 1.0)
-BETWEEN = VoltageKind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]))
+# A meter of one phase calls its voltage L1, or total.
+TO_NEUTRAL = VoltageKind("Voltage", POWERS, 1.0, (*NEUTRAL_PHASES, "total"))
+BETWEEN = VoltageKind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]), LINE_PHASES)
+_WEEK = "Week from"
 
 
 def kinds(settings: DashboardOptions) -> list[VoltageKind]:
     """Return the kinds of voltages that the meters measure."""
-    found = [TO_NEUTRAL] if settings.phase_voltages else []
-    return [*found, BETWEEN] if settings.line_voltages else found
+    others = with_neutral(settings)
+    to_neutral = replace(TO_NEUTRAL, phases=f"{POWERS} AND {others}" if others else POWERS)
+    found = [to_neutral] if settings.phase_voltages() else []
+    return [*found, BETWEEN] if settings.line_voltages() else found
 
 
-def summary(kind: VoltageKind, width: int) -> list[Json]:
+def with_neutral(settings: DashboardOptions) -> str:
+    """Return the condition for meters that have a neutral, empty where all have: voltages to
+    one that is not there are numbers without a meaning."""
+    names = (quoted(name) for name in settings.without_neutral)
+    return " AND ".join(f'"meter" != {name}' for name in names)
+
+
+def or_else(settings: DashboardOptions) -> str:
+    """Return what an empty panel of voltages says first where meters have different ones."""
+    return "a meter without such voltages, or " if len(kinds(settings)) > 1 else ""
+
+
+def summary(kind: VoltageKind, width: int, settings: DashboardOptions) -> list[Json]:
     """Return the share within the normal band, and the extremes."""
     (low, high), _ = kind.bands()
+    other = or_else(settings)
     rest = width - 2 * width // 3
     return [
         stat(
@@ -65,7 +85,7 @@ def summary(kind: VoltageKind, width: int) -> list[Json]:
             f"Valid ten-minute windows within {kind.nominal:.4g} V +/- 10 % / all valid windows "
             f"of the range. {NO_CLAIM}",
             [target(share("quality_voltage", low, high, '"phase"', kind.phases), "$tag_phase")],
-            unit="percentunit", decimals=2, height=4, empty="no valid window", names=True,
+            unit="percentunit", decimals=2, height=4, empty=f"{other}no valid window", names=True,
             width=width - rest, thresholds=limits((0.95, "green"), base="red"),
         ),
         stat(
@@ -78,7 +98,8 @@ def summary(kind: VoltageKind, width: int) -> list[Json]:
                 target(f'SELECT min("min") FROM "quality_voltage" '
                        f"{where(RANGE, SITE, METER, kind.phases)}", "lowest"),
             ],
-            names=True, width=rest, unit="suffix:V", decimals=1, height=4, empty="no window",
+            names=True, width=rest, unit="suffix:V", decimals=1, height=4,
+            empty=f"{other}no window",
             thresholds=limits((0.85 * kind.nominal, "text"), (260 * kind.factor, "red"),
                               base="blue"),
         ),
@@ -95,28 +116,34 @@ def _week(zone: str) -> str:
     return f"time(1w, {(timedelta(days=4) - winter_offset(zone)) // timedelta(minutes=1)}m)"
 
 
-def _weeks(kind: VoltageKind, band: int, least: float, zone: str) -> Json:
+def _weeks(kind: VoltageKind, band: int, least: float, settings: DashboardOptions) -> Json:
     low, high = kind.bands()[band]
     limit = ("+/- 10 %", "+10/-15 %")[band]
-    group = f'{_week(zone)}, "phase"'
-    query = share("quality_voltage", low, high, group, kind.phases, local=False)
-    return panel(
-        "status-history",
+    group = f'{_week(settings.zone)}, "phase"'
+    query = share("quality_voltage", low, high, group, kind.phases, local=False, digits=3)
+    return table(
         f"{kind.name} within {low:.4g} to {high:.4g} V by week",
         "Valid ten-minute windows with a mean within these limits / all valid windows, per week "
         "(from Monday 0:00 winter time on) and phase: the last 10 weeks, or the range that was "
         f"chosen by dragging. {kind.nominal:.4g} V {limit}. EN 50160 asks for {least:.0%} of the "
         f"week. A window is valid with 80 % of its samples and no clock step. {NO_CLAIM}",
         [target(query, "$tag_phase")],
-        unit="percentunit", decimals=1, width=12, height=6, interval="1w", last="10w",
-        thresholds=limits((least, "green"), base="red"), empty="no valid window",
-        options={
-            "showValue": "always", "rowHeight": 0.9, "colWidth": 0.95,
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
-            "tooltip": {"mode": "single", "sort": "none"},
-        },
-        custom={"lineWidth": 0, "fillOpacity": 70},
-        defaults={"color": {"mode": "thresholds"}},
+        unit="percentunit", decimals=1, width=12, height=10, interval="1w", last="10w",
+        thresholds=limits((least, "green"), base="red"),
+        empty=f"{or_else(settings)}no valid window",
+        before=[{"id": "joinByField", "options": {"mode": "outer"}}],
+        columns={"Time": _WEEK, "time": _WEEK, **{name: name for name in kind.names}},
+        sort=_WEEK, custom={"minWidth": 65},
+        overrides=[
+            override(_WEEK, unit="time:YYYY-MM-DD", custom__width=100),
+            {
+                "matcher": {"id": "byRegexp", "options": "/^(L|total)/"},
+                "properties": [
+                    {"id": "custom.displayMode", "value": "color-background"},
+                    {"id": "color", "value": {"mode": "thresholds"}},
+                ],
+            },
+        ],
     )  # fmt: skip
 
 
@@ -128,7 +155,8 @@ def voltages(kind: VoltageKind, settings: DashboardOptions) -> list[Json]:
     axis = {"axisSoftMin": 0.98 * kind.nominal, "axisSoftMax": 1.04 * kind.nominal}
     common = {
         "unit": "suffix:V", "decimals": 1, "interval": "10m", "points": 720, "width": 12,
-        "limit_lines": True, "axis": axis, "empty": "no ten-minute window in this range",
+        "limit_lines": True, "axis": axis,
+        "empty": f"{or_else(settings)}no ten-minute window in this range",
         "thresholds": limits((low, "transparent"), (high, "red"), base="blue"),
         "overrides": [
             by_pattern(f"^{phase}$", colour)
@@ -149,6 +177,5 @@ def voltages(kind: VoltageKind, settings: DashboardOptions) -> list[Json]:
     return [
         means("highest", "max"),
         means("lowest", "min"),
-        _weeks(kind, 0, VOLTAGE_SHARES[0], settings.zone),
-        _weeks(kind, 1, VOLTAGE_SHARES[1], settings.zone),
+        *(_weeks(kind, band, least, settings) for band, least in enumerate(VOLTAGE_SHARES)),
     ]
