@@ -113,3 +113,5 @@ def _warnings(config: Config) -> Iterator[str]:
             f"buffer.max_size holds {24 * days:.1f} hours of points at these intervals: "
             "a night without InfluxDB would lose some"
         )
+    for one in surroundings.quarter_hours(config):
+        yield f"{one.text}; try {one.remedy}"
