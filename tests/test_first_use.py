@@ -204,6 +204,44 @@ def test_check_goes_on_where_this_user_may_not_look(tmp_path: Path, user: str) -
     assert re.search(r"\d ok, .* fail", done.stdout.splitlines()[-1])
 
 
+def test_a_buffer_of_the_service_is_told_to_who_may_not_write_it(tmp_path: Path) -> None:
+    """The service is installed, and somebody tries the logger as himself."""
+    unit, site = tmp_path / "inepro-logger.service", tmp_path / "site"
+    unit.write_text("[Service]\nUser=root\n", encoding="utf-8")
+    site.mkdir()
+    site.chmod(0o777)
+    refusing(tmp_path)
+    start = (
+        "from pathlib import Path; from logger.survey import place;"
+        f"from logger.__main__ import main; place.UNITS = (Path({str(unit)!r}),); main()"
+    )
+
+    def ran(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*nobodys(), sys.executable, "-c", start, *words],
+            capture_output=True, text=True, check=False, cwd=ROOT,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )  # fmt: skip
+
+    done = ran("init", str(site), "--yes", "--no-docker", "--port", "socket://127.0.0.1:1")
+    config = site / "config" / "local.toml"
+    assert done.returncode == 0, done.stderr
+    assert load_config(config).buffer.path == Path("/var/lib/inepro-logger/buffer.sqlite")
+    assert "this user may not write /var/lib" in done.stdout
+    assert f"another buffer.path in {config}" in done.stdout
+    checked = ran("check", "--config", str(config))
+    assert checked.returncode == 1
+    assert "may not write /var/lib" in checked.stdout
+    assert "it is the service's" in checked.stdout
+    assert "chown" not in checked.stdout
+    text = config.read_text(encoding="utf-8")
+    alone = site / "alone.toml"  # without a database, whose token is not there either
+    alone.write_text(text[: text.index("[influxdb]")] + text[text.index("[buffer]") :])
+    run = ran("run", "--config", str(alone))
+    assert run.returncode == 2
+    assert "buffer.path: /var/lib/inepro-logger/buffer.sqlite cannot be made" in run.stderr
+
+
 @pytest.mark.parametrize("module", ["typer", "logger.cli.quiet", "pydantic", "logger.config"])
 def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module: str) -> None:
     config = tmp_path / "logger.toml"
