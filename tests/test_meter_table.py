@@ -374,7 +374,7 @@ def test_a_line_of_its_own_and_settings_of_lines_come_from_a_table_too(tmp_path:
         ("west", "tcp://10.0.0.3:502"),
     ]
     assert (config.bus[2].baudrate, config.bus[2].timeout) == (4800, 2.0)
-    assert "bus west: added, with 1 meters" in told
+    assert "bus west: added, with 1 meter\n" in told
     assert text.endswith('\n[buffer]\npath = "data/b.sqlite"\n')
 
 

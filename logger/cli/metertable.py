@@ -103,7 +103,8 @@ def _told(found: Merged) -> Iterator[str]:
         for meter in added:
             yield f"meter {meter['name']}: added to bus {found.data['bus'][b]['name']}"
     for bus in found.buses:
-        yield f"bus {bus['name']}: added, with {len(bus['meter'])} meters"
+        count = len(bus["meter"])
+        yield f"bus {bus['name']}: added, with {count} meter{'s' * (count != 1)}"
     if not (found.changes or found.added or found.buses):
         yield "all is in the configuration already"
     if found.untouched:
