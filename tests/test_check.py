@@ -16,8 +16,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from logger.cli import app
 from logger.cli.check import check
 from logger.config import Config, load_config
+from logger.derive.pipeline import Derive
+from logger.domain import times
 from logger.domain.quantity import Quantity
 from logger.meter.state import MeterState, StateStore
 from logger.models import Value
@@ -33,6 +36,8 @@ from logger.survey.check import load
 from logger.survey.condition import health, status_word
 from logger.survey.finding import Finding, Severity
 from logger.survey.judge import directions, phases
+from tests.configs import configuration
+from tests.derive_rig import fast, info, slow
 from tests.lines import MODBUS_MODELS, meter_config
 
 # A summer's noon: PV produces, and the house draws on every phase.
@@ -440,3 +445,47 @@ def test_an_influxdb_that_is_away_fails_the_check(tmp_path: Path) -> None:
     assert found["bucket energy"]["verdict"] == "fail"
     assert "unreachable" in found["bucket energy"]["text"]
     assert {"clock", "disk"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("every", "seldom"),
+    [
+        *((every, False) for every in ("10s", "90s", "100s", "2m", "150s", "5m", "450s", "15m")),
+        *((every, True) for every in ("179s", "4m", "7m", "10m", "20m", "30m")),
+    ],
+)
+def test_counters_read_too_seldom_for_quarter_hours_are_told_once(
+    tmp_path: Path, every: str, seldom: bool
+) -> None:
+    """What is told is what becomes of the quarter hours."""
+    names = [("house", "grid"), *((f"flat-{number}", "load") for number in range(1, 6))]
+    file = tmp_path / "logger.toml"
+    file.write_text(configuration(*names, intervals={"slow": every}), encoding="utf-8")
+    done = CliRunner().invoke(app, ["config", "check", "--config", str(file)])
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.stdout.splitlines() if "quarter hour" in line]
+    assert len(told) == seldom
+    if seldom:
+        assert "house, flat-1, flat-2 and 3 more every" in told[0]
+        assert 'slow = "60s"' in told[0]
+
+    slow_s = round(times.seconds(every))
+    derive = Derive([info(fast_ms=60_000, slow_ms=slow_s * 1000)], "home")
+    points = []
+    for second in range(7200 * 6):
+        at_ms = 1_780_272_000_000 + second * 1000
+        if second % slow_s == 0:
+            points += derive.feed(slow(at_ms + 200, round(100 + second / 3000, 3), 50.0))
+        if second % 60 == 0:
+            points += derive.feed(fast(at_ms + 300, kilowatts=1.2))
+    sure = [point.fields["sure"] for point in points if point.measurement == "energy_15m"]
+    assert len(sure) > 40
+    assert all(sure[1:-1]) is not seldom
+
+
+def test_check_tells_counters_read_too_seldom_too(tmp_path: Path) -> None:
+    with scene(tmp_path, "grid", extra='[intervals]\nslow = "10m"\n') as here:
+        found = {one["about"]: one for one in json.loads(here.run("--json").stdout)}
+    assert found["quarter hours"]["verdict"] == "warn"
+    assert "grid every 600s" in found["quarter hours"]["text"]
+    assert "5m" in found["quarter hours"]["remedy"]

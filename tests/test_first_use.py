@@ -90,9 +90,33 @@ def test_an_interrupted_init_leaves_nothing(tmp_path: Path) -> None:
         screen.answer("Name of the installation", "barn")
         screen.wait_for("Time zone")
         screen.interrupt_until_end()
-        assert screen.end() != 0
+        assert screen.end() == 130
         assert "Traceback" not in screen.shown, screen.shown
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("question", ["Name of the installation", "Look for meters there now"])
+def test_ctrl_c_ends_a_question_as_it_ends_all_else(tmp_path: Path, question: str) -> None:
+    """A question for a text, and one for yes or no."""
+    with Terminal("init", str(tmp_path), "--port", "socket://127.0.0.1:1") as screen:
+        if question != "Name of the installation":
+            screen.answer("Name of the installation", "barn")
+            screen.answer("Time zone", "UTC")
+        screen.wait_for(question)
+        screen.interrupt()
+        screen.answer("", "")  # a question that is about to be read notices it with the next key
+        assert screen.end() == 130
+        assert "Abort" not in screen.shown
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_answer_that_ends_before_it_is_given_is_no_ctrl_c(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "logger", "init", str(tmp_path)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Abort" in done.stderr
 
 
 @pytest.mark.parametrize("turn", range(8))
@@ -101,7 +125,7 @@ def test_a_ctrl_c_held_down_has_no_traceback(tmp_path: Path, turn: int) -> None:
     with Terminal("init", str(tmp_path)) as screen:
         screen.wait_for("Name of the installation")
         screen.interrupt_until_end()
-        assert screen.end() in (1, 130)  # at a question, and elsewhere
+        assert screen.end() == 130
         assert "Traceback" not in screen.shown, screen.shown
         assert "Interrupt" not in screen.shown
 
@@ -178,6 +202,44 @@ def test_check_goes_on_where_this_user_may_not_look(tmp_path: Path, user: str) -
     verdict = "warn" if user else "fail"
     assert re.search(rf"{verdict} buffer .*{re.escape(str(closed / 'b.sqlite'))}", done.stdout)
     assert re.search(r"\d ok, .* fail", done.stdout.splitlines()[-1])
+
+
+def test_a_buffer_of_the_service_is_told_to_who_may_not_write_it(tmp_path: Path) -> None:
+    """The service is installed, and somebody tries the logger as himself."""
+    unit, site = tmp_path / "inepro-logger.service", tmp_path / "site"
+    unit.write_text("[Service]\nUser=root\n", encoding="utf-8")
+    site.mkdir()
+    site.chmod(0o777)
+    refusing(tmp_path)
+    start = (
+        "from pathlib import Path; from logger.survey import place;"
+        f"from logger.__main__ import main; place.UNITS = (Path({str(unit)!r}),); main()"
+    )
+
+    def ran(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*nobodys(), sys.executable, "-c", start, *words],
+            capture_output=True, text=True, check=False, cwd=ROOT,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )  # fmt: skip
+
+    done = ran("init", str(site), "--yes", "--no-docker", "--port", "socket://127.0.0.1:1")
+    config = site / "config" / "local.toml"
+    assert done.returncode == 0, done.stderr
+    assert load_config(config).buffer.path == Path("/var/lib/inepro-logger/buffer.sqlite")
+    assert "this user may not write /var/lib" in done.stdout
+    assert f"another buffer.path in {config}" in done.stdout
+    checked = ran("check", "--config", str(config))
+    assert checked.returncode == 1
+    assert "may not write /var/lib" in checked.stdout
+    assert "it is the service's" in checked.stdout
+    assert "chown" not in checked.stdout
+    text = config.read_text(encoding="utf-8")
+    alone = site / "alone.toml"  # without a database, whose token is not there either
+    alone.write_text(text[: text.index("[influxdb]")] + text[text.index("[buffer]") :])
+    run = ran("run", "--config", str(alone))
+    assert run.returncode == 2
+    assert "buffer.path: /var/lib/inepro-logger/buffer.sqlite cannot be made" in run.stderr
 
 
 @pytest.mark.parametrize("module", ["typer", "logger.cli.quiet", "pydantic", "logger.config"])

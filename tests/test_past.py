@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from logger.domain.field import FieldType
 from logger.points.line import Point
 from logger.simulate import Trouble, virtual_site
 from logger.simulate.past import Past, PastSpan, troubles
+from tests.running import command
 
 START = 1_780_272_000  # 2026-06-01 00:00 UTC
 NAMES = {1: "grid", 2: "roof"}
@@ -153,3 +155,26 @@ def test_a_meter_without_a_neutral_has_windows_between_its_phases() -> None:
         if point.measurement == "quality_voltage":
             phases[point.tags["meter"]].add(point.tags["phase"])
     assert phases == {"grid": {"L1-L2", "L1-L3", "L2-L3"}, "roof": {"L1", "L2", "L3"}}
+
+
+def test_who_has_no_terminal_is_told_how_far_it_is(tmp_path: Path) -> None:
+    config = tmp_path / "logger.toml"
+    config.write_text(CONFIG, encoding="utf-8")
+    done = command("simulate-past", "--config", str(config), "--from", "3h")
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.splitlines()
+    assert told[0] == "filling 3 hours of the past"
+    assert told[1:] == [f"the past: {percent} %" for percent in range(10, 101, 10)]
+    assert " points of 3 hours are in " in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_quarter_hours_of_the_past_are_sure(tmp_path: Path) -> None:
+    """Counters are read at their borders, so that a statement has nothing that is estimated."""
+    config = tmp_path / "logger.toml"
+    config.write_text(CONFIG, encoding="utf-8")
+    assert command("simulate-past", "--config", str(config), "--from", "2d").returncode == 0
+    words = ("report", "statement", "--from", "yesterday", "--to", "yesterday", "--json")
+    found = json.loads(command(*words, "--config", str(config)).stdout)["statements"]
+    assert [one["meter"] for one in found] == ["house", "sun"]
+    assert [one["estimates"] for one in found] == [[], []]

@@ -119,6 +119,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Ite
         (directory / "market.csv").write_text(
             "time;price (EUR/MWh)\n2026-01-01 00:00;85,12\n2026-01-01 01:00;-3,5\n", "utf-8"
         )
+        (building,) = blocks("csv")
+        (directory / "building.csv").write_text(building, encoding="utf-8")
+        (directory / "names.csv").write_text("address,name,role\n1,mains,grid\n2,sun,pv\n", "utf-8")
         # Nobody waits for the end of a quarter hour here.
         write_influx(influx.url, "energy", [quarter_hour(load_config(config).site.name)])
         with RunningLogger(config) as logger:

@@ -153,6 +153,54 @@ def test_energy_as_table_and_csv(shell: Shell) -> None:
     assert [row["period"] for row in months["rows"]] == ["2026-10"]
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_energy_on_a_narrow_terminal_leaves_out_nothing(tmp_path: Path, columns: int) -> None:
+    """A column that does not fit is in a further table, with the same periods."""
+    shell = Shell(tmp_path)
+    tags = {"site": "s", "meter": "cellar", "role": "battery", "phase": "total", "tariff": "total"}
+    stored = [
+        Point(
+            "energy", tags,
+            {"active_import": 5.25 * day, "active_export": 4.75 * day},
+            midnight_ms(dt.date(2026, 10, 24 + day), ZONE) + 400,
+        )
+        for day in range(4)
+    ]  # fmt: skip
+    write_buffer(shell.buffer, [*points(), *stored])
+    narrow = CliRunner().invoke(
+        app,
+        ["report", "energy", *DAYS, "--config", str(shell.config)],
+        env={"COLUMNS": str(columns)},
+    )
+    assert narrow.exit_code == 0, narrow.output
+    words = narrow.stdout.split()
+    for word in ("import", "T1", "T2", "export", "PV", "charged", "discharged", "load", "revenue"):
+        assert word in words
+    assert {"5.25", "4.75", "15.75", "14.25"} <= set(words)
+    assert all(len(line) <= columns for line in narrow.stdout.splitlines()[:20])
+    assert narrow.stdout.count("2026-10-25") > 1
+    assert "left out" not in narrow.stdout
+    wide = CliRunner().invoke(
+        app, ["report", "energy", *DAYS, "--config", str(shell.config)], env={"COLUMNS": "200"}
+    )
+    assert wide.stdout.count("2026-10-25") == 1
+
+
+def test_no_text_in_csv_is_a_formula(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    named = [
+        Point(one.measurement, {**one.tags, "meter": "=house"}, one.fields, one.time_ms)
+        if one.tags.get("meter") == "house"
+        else one
+        for one in points()
+    ]
+    write_buffer(shell.buffer, named)
+    for words in (("report", "quality"), ("events",)):
+        rows = list(csv.DictReader(io.StringIO(shell(*words, *DAYS, "--csv"))))
+        assert "'=house" in {row["meter"] for row in rows}
+        assert "=house" not in {row["meter"] for row in rows}
+
+
 def test_a_page_leaves_out_windows_that_lack_what_is_drawn(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     windows = tmp_path / "windows.lp"

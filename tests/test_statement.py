@@ -402,6 +402,21 @@ def test_forms_of_a_statement_agree(shell: Shell, tmp_path: Path) -> None:
             assert ("," in value) is comma
             assert float(value.replace(",", ".")) == own["total"]["import_kwh"]
             assert line["opening_import"] == own["registers"][1]["opening"]
+        assert list(lines[0])[-1] == "kind"
+        (every,) = [line for line in lines if line["kind"] == "all"]
+        assert every == lines[-1]
+        assert (every["meter"], every["period"]) == ("", "all meters")
+        for column in ("import_kwh", "export_kwh"):
+            sums = {
+                kind: sum(
+                    Decimal(line[column].replace(",", "."))
+                    for line in lines
+                    if line["kind"] == kind and line[column]
+                )
+                for kind in ("period", "meter", "all")
+            }
+            assert sums["meter"] == pytest.approx(sums["all"]) == pytest.approx(sums["period"])
+            assert sums["all"] > 0
     html = tmp_path / "statement.html"
     table = shell(*words, "--html", str(html))
     own = sum(Decimal(str(one["total"]["import_kwh"])) for one in found)

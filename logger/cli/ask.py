@@ -101,19 +101,23 @@ def meters(models: Sequence[str]) -> list[Meter]:
 
 
 def places(
-    found: Sequence[Found], guessed: Sequence[Place], seen: Mapping[Found, Now]
+    found: Sequence[Found],
+    guessed: Sequence[Place],
+    seen: Mapping[Found, Now],
+    taken: Sequence[str] = (),
 ) -> list[Place]:
-    """Return name and role of each meter that a scan found, asked with what was guessed."""
+    """Return name and role of each meter that a scan found, asked with what was guessed; names
+    that are `taken` are others'."""
     from logger.config.answers import Meter
     from logger.survey.draft import Place
 
-    given: list[Meter] = []
+    given = [Meter(name=one, address=-number, role="") for number, one in enumerate(taken)]
     for one, guess in zip(found, guessed, strict=True):
         about = (f"address {one.address}", one.sold_as, one.serial, str(seen.get(one, "")))
         typer.echo(", ".join(part for part in about if part))
         role, name = _place("  Its", guess.role, "", given)
         given.append(Meter(name=name, address=-len(given), role=role))
-    return [Place(one.name, one.role) for one in given]
+    return [Place(one.name, one.role) for one in given[len(taken) :]]
 
 
 def _place(whose: str, role: str, name: str, others: Sequence[Meter]) -> tuple[str, str]:

@@ -97,6 +97,7 @@ def _findings(file: Path, config: Config, user: str, meters_only: bool) -> Itera
             yield replace(one, remedy=from_file(one.remedy, file)) if at_port else one
     if meters_only:
         return
+    yield from surroundings.quarter_hours(config)
     yield from surroundings.influxdb(config, _try_write)
     yield from surroundings.mqtt(config, try_broker)
     yield from surroundings.sharing(config)

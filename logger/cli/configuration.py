@@ -1,4 +1,4 @@
-"""`config check`: everything about the file that can be known without a meter."""
+"""`config check`: everything about the file that can be known without a meter; others beside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from logger.cli import metertable
 from logger.cli.ondemand import group
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 
@@ -14,11 +15,6 @@ if TYPE_CHECKING:
     from logger.config import Config
 
 app = group("The configuration file.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `check` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -80,6 +76,10 @@ def check(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) ->
         typer.echo(f"warn: {warning}")
 
 
+app.command()(metertable.meters)
+app.command("import")(metertable.import_)
+
+
 def _warnings(config: Config) -> Iterator[str]:
     """Yield what does not keep the logger from starting, and is not what was meant.
 
@@ -113,3 +113,5 @@ def _warnings(config: Config) -> Iterator[str]:
             f"buffer.max_size holds {24 * days:.1f} hours of points at these intervals: "
             "a night without InfluxDB would lose some"
         )
+    for one in surroundings.quarter_hours(config):
+        yield f"{one.text}; try {one.remedy}"

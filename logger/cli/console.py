@@ -159,3 +159,21 @@ def columns_that_fit(
         if head in heads:
             kept.remove(heads.index(head))
     return kept
+
+
+def in_parts(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], width: int, spare: Sequence[str]
+) -> list[list[int]]:
+    """Return the places of the columns of one table or, where they do not fit into `width`
+    characters, of several with the first column in each: those named in `spare` go first, in
+    that order, into the further ones."""
+    parts = [columns_that_fit(heads, rows, width, spare)]
+    left = [place for place in range(len(heads)) if place not in parts[0]]
+    while left:
+        places = [0, *left]
+        own = [heads[place] for place in places]
+        cells = [[row[place] for place in places] for row in rows]
+        fit = columns_that_fit(own, cells, width, own[:1:-1])
+        parts.append([places[place] for place in fit])
+        left = [place for place in left if place not in parts[-1]]
+    return parts

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from logger.config import Config
     from logger.config.answers import Answers, Meter
+    from logger.domain.errors import LoggerError
 
 
 def init(
@@ -29,7 +33,13 @@ def init(
         list[str] | None,
         typer.Option(help="A meter as ADDRESS:ROLE or ADDRESS:ROLE:NAME; repeat it."),
     ] = None,
-    model: Annotated[str, typer.Option(help="The model of each --meter.")] = "pro380",
+    meters: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE.CSV", help="A table of all meters, as of a spreadsheet."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="The model of each --meter, and where a table names none.")
+    ] = "pro380",
     email: Annotated[str, typer.Option(help="Who gets the alerts.")] = "",
     url: Annotated[
         str, typer.Option(help="Grafana in the links of messages; else by this machine's name.")
@@ -40,7 +50,9 @@ def init(
 ) -> None:
     """Write .env (random secrets, mode 600) and config/local.toml. Overwrites nothing.
 
-    Every answer is checked when it is given; the files are written last, both or none.
+    Every answer is checked when it is given; the files are written last, both or none. The
+    columns of a table are named as the keys of a meter: name, address, model, role, cost_centre;
+    bus and port tell its line.
     """
     from dataclasses import replace
 
@@ -50,6 +62,10 @@ def init(
     from logger.config.answers import Answers
     from logger.survey import machine, place, ports
 
+    if meter and meters:
+        raise typer.BadParameter("not with --meter: write all into one", param_hint="--meters")
+    model = _model(model)
+    table = _table(meters, model)
     adapters = ports.on_machine()
     usual = port or next(iter(adapters), "")
     given = Answers(
@@ -57,6 +73,7 @@ def init(
         zone=checked(asked.zone, "--zone")(zone) if zone else machine.zone(),
         port=checked(asked.port, "--port")(usual) if usual else Answers().port,
         meters=_meters(meter, model) if meter else Answers().meters,
+        table=table,
         email=checked(_mail, "--email")(email),
         url=checked(_url, "--url")(url) if url else f"http://{machine.name()}:3000/",
         docker=docker,
@@ -66,9 +83,14 @@ def init(
     config, env = directory / "config" / "local.toml", directory / ".env"
     kept = _kept(config, env if docker else None)
     if kept is not None:
+        if meters is not None:
+            raise _stays(config, meters)
         given = replace(given, site=kept.site.name, zone=kept.site.timezone)
     elif not yes:
-        given = _ask(given, bool(site), bool(zone), bool(port), bool(meter), adapters)
+        known = bool(port) or (
+            bool(table) and all(line["port"] != Answers().port for line in table)
+        )
+        given = _ask(given, bool(site), bool(zone), known, bool(meter or table), adapters)
     if kept is None:
         given = replace(given, fast=_fast(given))
     if not yes and docker and not env.exists():
@@ -142,21 +164,21 @@ def _ask(
 
 def _fast(given: Answers) -> str:
     """Return the fast interval, longer than usual where the line of all meters is too slow."""
+    from logger.config.answers import lines
     from logger.config.load import bus_of_options
+    from logger.domain import times
     from logger.domain.errors import ConfigError
     from logger.models import load
     from logger.survey import draft
 
-    models = {meter.model: load(meter.model) for meter in given.meters}
-    meters = [
-        {"name": one.name, "model": one.model, "address": one.address, "role": one.role}
-        for one in given.meters
-    ]
-    line = {"name": "line", "port": given.port, "baudrate": given.baudrate, "parity": given.parity}
-    try:
-        return draft.fast_interval(bus_of_options({**line, "meter": meters}), models) or given.fast
-    except ConfigError:  # what cannot be is said of the whole file
-        return given.fast
+    found = [given.fast]
+    for line in lines(given):
+        models = {meter["model"]: load(meter["model"]) for meter in line["meter"]}
+        try:
+            found.append(draft.fast_interval(bus_of_options(line), models) or given.fast)
+        except ConfigError:  # what cannot be is said of the whole file
+            return given.fast
+    return max(found, key=times.seconds)
 
 
 def _ask_stack(given: Answers, *, ask_email: bool, ask_url: bool) -> Answers:
@@ -200,13 +222,36 @@ def _write(given: Answers, config: Path, env: Path | None) -> None:
         typer.echo(f"{file.path} written")
 
 
-def _meters(texts: list[str], model: str) -> list[Meter]:
+def _model(name: str) -> str:
     from logger.cli.ask import checked
     from logger.config import asked
     from logger.models import available
 
-    option = checked(lambda text: asked.one_of(text, available(None), "model"), "--model")
-    model = option(model)
+    return checked(lambda text: asked.one_of(text, available(None), "model"), "--model")(name)
+
+
+def _table(file: Path | None, model: str) -> list[Mapping[str, Any]]:
+    """Return the lines of a table of meters."""
+    from logger.config.answers import Answers
+    from logger.config.fromtable import load_table, new_lines
+
+    return new_lines(load_table(file), model, Answers().port) if file is not None else []
+
+
+def _stays(config: Path, table: Path) -> LoggerError:
+    from logger.domain.errors import ConfigError
+
+    return ConfigError(
+        f"{config} exists, and stays as it is",
+        f"inepro-logger config import {table} --config {config} --write FILE puts the meters into "
+        "another file",
+    )
+
+
+def _meters(texts: list[str], model: str) -> list[Meter]:
+    from logger.cli.ask import checked
+    from logger.config import asked
+
     found: list[Meter] = []
     for text in texts:
         one = checked(lambda text: asked.unlike(found, asked.meter(text, model)), "--meter")

@@ -15,16 +15,18 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
     """Say what comes after the files are written."""
     import os
 
+    from logger.config import load_config
     from logger.config.answers import NO_PORT, Answers, variables
     from logger.grafana import demands
+    from logger.survey import place
 
     steps = []
     shown = os.path.relpath(config, directory)
     if NO_PORT in config.read_text(encoding="utf-8"):
-        place = "/host/dev/serial/by-id" if given.docker else "/dev/serial/by-id"
+        by_id = "/host/dev/serial/by-id" if given.docker else "/dev/serial/by-id"
         file = f"{shown} (in the directory of docker-compose.yml)" if given.docker else config
         steps.append(
-            f"Plug the adapter in and write its name under {place} into `port` of {file}, or "
+            f"Plug the adapter in and write its name under {by_id} into `port` of {file}, or "
             "the gateway's tcp://HOST:502 or socket://HOST:PORT."
         )
     if given.docker:
@@ -50,6 +52,12 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
             f"A token that may write to InfluxDB goes into {given.token_file}; "
             f"without InfluxDB leave [influxdb] out of {config}: the buffer is the store."
         )
+        buffer = load_config(config).buffer.path
+        if (closed := place.closed_to_me(buffer)) is not None:
+            typer.echo(
+                f"note: buffer.path is {buffer}, and this user may not write {closed}: run the "
+                f"logger as the service's user, or name another buffer.path in {config}"
+            )
         steps += [
             f"inepro-logger check --config {config}",
             f"inepro-logger run --config {config}, or as a service: {service}",

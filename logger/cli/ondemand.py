@@ -125,6 +125,16 @@ class OnDemand(Group):
         super().__init__(**options)
         self.commands: Any = _Loaded(self.commands)
 
+    def invoke(self, ctx: Context) -> Any:
+        """Run the command; Ctrl-C at a question ends it as it does everywhere else."""
+        try:
+            return super().invoke(ctx)
+        except typer.Abort as end:
+            if not isinstance(end.__context__, KeyboardInterrupt):
+                raise
+            typer.echo(err=True)
+            raise KeyboardInterrupt from None
+
     def says(self, name: str) -> str:
         """Return what COMMANDS says, for what it has."""
         return COMMANDS[name][1] if name in COMMANDS else super().says(name)

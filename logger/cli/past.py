@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,12 +11,15 @@ from logger.cli.moments import ForOption, moment
 from logger.cli.options import DEFAULT_CONFIG, ConfigOption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from logger.config import Bus, Config, Meter
     from logger.simulate import VirtualSite
 
 _LONGEST_S = 3660 * 86400
-# In the past every second minute has one reading; the last hours are as usual.
-_PAST_MS, _USUAL_MS = (120_000, 600_000), (10_000, 60_000)
+# In the past there is a reading every two or three minutes; the last hours are as usual. All are
+# whole parts of a quarter hour, so that each is read at its borders, and sure.
+_PAST_MS, _USUAL_MS = (150_000, 450_000), (10_000, 60_000)
 _USUAL_S = 3 * 3600
 _STEP_S = 10
 # Longer steps for many meters: else a month takes long.
@@ -116,6 +120,31 @@ def simulate_past(
         _serve(site, listen, for_)
 
 
+@contextmanager
+def _progress(total_ms: int) -> Iterator[Callable[[int], None]]:
+    """Show on the error output how much of `total_ms` is filled: a bar on a terminal, else a line
+    for each tenth; gives what is to be called with each part."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with Progress(console=console) as progress:
+            task = progress.add_task("the past", total=total_ms)
+            yield lambda part_ms: progress.advance(task, part_ms)
+        return
+    typer.echo(f"filling {_words(total_ms / 1000)} of the past", err=True)
+    done_ms = 0
+
+    def passed(part_ms: int) -> None:
+        nonlocal done_ms
+        before, done_ms = done_ms, min(total_ms, done_ms + part_ms)
+        if (tenths := 10 * done_ms // total_ms) > 10 * before // total_ms:
+            typer.echo(f"the past: {10 * tenths} %", err=True)
+
+    yield passed
+
+
 def _words(seconds: float) -> str:
     """Return a length of time in the largest unit that it fills: "400 days", "1 hour"."""
     units = (("day", 86400), ("hour", 3600), ("minute", 60))
@@ -198,8 +227,6 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
     all in the buffer were dropped meanwhile."""
     import logging
 
-    from rich.progress import Progress
-
     from logger.buffer import Buffer
     from logger.simulate.past import Past, PastSpan
 
@@ -224,13 +251,12 @@ def _fill(config: Config, site: VirtualSite, start: int, end: int) -> tuple[int,
     buffer.open()
     before = buffer.books().total.dropped
     try:
-        with Progress() as progress:
-            task = progress.add_task("the past", total=sum(s.end_ms - s.start_ms for s in spans))
+        with _progress(sum(s.end_ms - s.start_ms for s in spans)) as passed:
             for span in spans:
                 for found in past.points(span):
                     buffer.append(found)
                     count, fresh = count + len(found), fresh + len(found)
-                    progress.advance(task, span.fast_ms)
+                    passed(span.fast_ms)
                     if fresh >= _FLUSH_POINTS:
                         buffer.flush()
                         fresh = 0

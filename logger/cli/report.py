@@ -77,7 +77,7 @@ def energy(
 def _show_energy(
     rows: list[EnergyRow], total: EnergyRow, currency: str, uncertain: list[dict[str, str]]
 ) -> None:
-    from logger.cli.console import columns_that_fit, console, fitting, plain
+    from logger.cli.console import console, fitting, in_parts, plain
     from logger.cli.table import Table
     from logger.report import amounts
 
@@ -102,17 +102,17 @@ def _show_energy(
         "self-suff.",
         "self-cons.",
     ]
-    kept = columns_that_fit(heads, lines, out.width, spare)
-    table = Table(title="energy in kWh")
-    for place in kept:
-        table.add_column(heads[place], justify="left" if place == 0 else "right")
-    for line in lines[:-1]:
-        table.add_row(*(line[place] for place in kept))
-    table.add_section()
-    table.add_row(*(lines[-1][place] for place in kept), style="bold")
-    out.print(fitting(table))
-    if left := [head for place, head in enumerate(heads) if place not in kept]:
-        out.print(f"left out on this narrow terminal: {', '.join(left)} (--csv has all)")
+    title = "energy in kWh"
+    for places in in_parts(heads, lines, out.width, spare):
+        table = Table(title=title)
+        for place in places:
+            table.add_column(heads[place], justify="left" if place == 0 else "right")
+        for line in lines[:-1]:
+            table.add_row(*(line[place] for place in places))
+        table.add_section()
+        table.add_row(*(lines[-1][place] for place in places), style="bold")
+        out.print(fitting(table))
+        title = "the same, further columns"
     if total.divided:
         out.print(
             f"~ {total.divided:.2f} kWh were counted over gaps longer than two hours across "

@@ -14,6 +14,9 @@ from logger.cli.quiet import quiet
 from logger.cli.sweep import addresses_of, show, sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from logger.config.metertable import Entry
     from logger.domain.errors import LoggerError
     from logger.meter.identify import Found
     from logger.models import Model
@@ -57,6 +60,13 @@ def scan(
     write: Annotated[
         Path | None, typer.Option("--write", help="Write a configuration with what was found.")
     ] = None,
+    meters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE.CSV",
+            help="With --write: names, roles and other keys, by serial number or address.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the meters on a line and say what they are. It only reads.
@@ -81,6 +91,11 @@ def scan(
         raise typer.BadParameter(f"{protocol!r}: modbus or mbus", param_hint="--protocol")
     if write is not None:
         may_be_made(write)
+    elif meters is not None:
+        raise typer.BadParameter(
+            "what is written is named by it: add --write", param_hint="--meters"
+        )
+    table = _table(meters, protocol)
     if not port:
         raise _no_port(ports.adapters())
     if all_settings and not ports.is_device(port) and not port.lower().startswith("rfc2217://"):
@@ -113,33 +128,62 @@ def scan(
         raise typer.Exit(INTERRUPTED)
     if write is not None:
         asking = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
-        _write(write, port, found, {model.name: model for model in models}, asking=asking)
+        _write(write, port, found, {model.name: model for model in models}, table, asking=asking)
     if not found:
         raise typer.Exit(1)
 
 
 def _write(
-    file: Path, port: str, found: list[Found], models: dict[str, Model], *, asking: bool
+    file: Path,
+    port: str,
+    found: list[Found],
+    models: dict[str, Model],
+    table: Sequence[Entry],
+    *,
+    asking: bool,
 ) -> None:
     """Write a configuration that was checked before."""
     from logger.cli.ask import places
     from logger.config.load import checked
     from logger.disk.newfiles import NewFile, write_new
     from logger.domain.times import hour_of
-    from logger.survey import draft, machine, roles
+    from logger.survey import draft, machine, naming, roles
 
     zone = machine.zone()
     usual = draft.most_usual(found)
     seen = roles.read_now(draft.line_of(port, usual, models), usual, models)
     guessed = roles.guess([seen.get(one, roles.Now()) for one in usual], hour_of(now_ms(), zone))
-    given = draft.named(usual, guessed)
-    if asking:
-        given = places(usual, given, seen)
-    text = draft.config_text(port, found, models, given, zone, draft.buffer_of(file))
+    given = dict(zip(usual, draft.named(usual, guessed), strict=True))
+    named = naming.by_table(table, usual, port)
+    given |= {one: naming.place(one, row, given[one]) for one, row in named.rows.items()}
+    open_ones = [one for one in usual if one not in named.rows]
+    if table:
+        for text in named.notes:
+            typer.echo(f"note: {text}", err=True)
+    if asking and open_ones:
+        taken = [given[one].name for one in named.rows]
+        asked = places(open_ones, [given[one] for one in open_ones], seen, taken)
+        given |= dict(zip(open_ones, asked, strict=True))
+    text = draft.config_text(
+        port, found, models, list(given.values()), zone, draft.buffer_of(file), named.bus
+    )
     checked(file, text)
     write_new([NewFile(file, text)])
-    look = "" if asking else "look at each meter's name and role in it first, then: "
+    look = (
+        "" if asking or not open_ones else "look at each meter's name and role in it first, then: "
+    )
     typer.echo(f"{file}: written; {look}inepro-logger check --config {file}", err=True)
+
+
+def _table(file: Path | None, protocol: str) -> Sequence[Entry]:
+    """Return the rows of a table, which is right for meters that are found on a line."""
+    from logger.config.fromtable import check_names, load_table
+
+    if file is None:
+        return ()
+    table = load_table(file)
+    check_names(table, protocol)
+    return table.entries
 
 
 def _no_port(adapters: list[str]) -> LoggerError:

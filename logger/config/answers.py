@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from logger.config.write import keys
+from logger.config.write import bus_section, keys
 
 SECRETS = (
     "INFLUXDB_ADMIN_PASSWORD",
@@ -39,6 +40,9 @@ class Answers:
     parity: str = "even"
     fast: str = "5s"
     meters: Sequence[Meter] = (Meter(name="grid", address=1, role="grid"),)
+    # Lines with their meters, as the configuration has them; in place of the above. One with the
+    # port that is none gets `port`.
+    table: Sequence[Mapping[str, Any]] = ()
     email: str = ""
     url: str = "http://localhost:3000/"
     docker: bool = True
@@ -121,12 +125,27 @@ def variables(text: str) -> dict[str, str]:
     return found
 
 
+def lines(answers: Answers) -> Sequence[Mapping[str, Any]]:
+    """Return the lines with their meters, as the configuration has them."""
+    if answers.table:
+        unknown = Answers().port
+        return [
+            {**line, "port": answers.port} if line["port"] == unknown else line
+            for line in answers.table
+        ]
+    line: dict[str, Any] = {"name": "cabinet", "port": answers.port}
+    if (answers.baudrate, answers.parity) != (Answers().baudrate, Answers().parity):
+        line |= {"baudrate": answers.baudrate, "parity": answers.parity}
+    meters = [
+        {"name": one.name, "model": one.model, "address": one.address, "role": one.role}
+        for one in answers.meters
+    ]
+    return [{**line, "meter": meters}]
+
+
 def configuration(answers: Answers) -> str:
     """Return the text of the logger's configuration."""
     docker = answers.docker
-    port = answers.port
-    if docker and port.startswith("/dev/"):
-        port = f"/host{port}"
     token = "/run/tokens/influxdb" if docker else answers.token_file
     rows = [
         "# The configuration of inepro-logger. Check it with: inepro-logger config check",
@@ -137,21 +156,13 @@ def configuration(answers: Answers) -> str:
         "",
         "[intervals]",
         *keys(fast=answers.fast, slow="60s", identity="1h"),
-        "",
-        "[[bus]]",
-        *keys(name="cabinet"),
     ]
-    if docker and port.startswith("/host"):
-        rows.append("# The container sees /dev of the host as /host/dev.")
-    rows += keys(port=port)
-    if (answers.baudrate, answers.parity) != (Answers().baudrate, Answers().parity):
-        rows += keys(baudrate=answers.baudrate, parity=answers.parity)
-    for meter in answers.meters:
-        rows += [
-            "",
-            "[[bus.meter]]",
-            *keys(name=meter.name, model=meter.model, address=meter.address, role=meter.role),
-        ]
+    for line in lines(answers):
+        if docker and line["port"].startswith("/dev/"):
+            rows += ["", "# The container sees /dev of the host as /host/dev."]
+            rows += bus_section({**line, "port": f"/host{line['port']}"})
+        else:
+            rows += ["", *bus_section(line)]
     rows += [
         "",
         "[influxdb]",

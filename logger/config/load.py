@@ -29,7 +29,7 @@ def load_config(path: Path) -> Config:
     Raises ConfigError for a file that is missing, unreadable or not TOML, and with all
     that is wrong in it.
     """
-    return checked(path, _read(path))
+    return checked(path, read(path))
 
 
 def checked(path: Path, text: str) -> Config:
@@ -42,16 +42,21 @@ def checked(path: Path, text: str) -> Config:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         raise ConfigError(f"{path}: not TOML: {err}", _toml_hint(text, err)) from err
+    config, found = examined(path, data)
+    if config is None:
+        raise mistakes.told(path, text, found)
+    return config
+
+
+def examined(path: Path, data: Mapping[str, Any]) -> tuple[Config | None, list[MisplacedError]]:
+    """Return the configuration of what was read as TOML from `path`, or all that is wrong."""
     base = path.resolve().parent
     found = [*clashes.clashes(data), *_wrong_models(data, base)]
     try:
         config = Config.model_validate(data, context=FROM_FILE)
     except ValidationError as err:
-        found += mistakes.explained(err)
-        raise mistakes.told(path, text, found) from None
-    if found:
-        raise mistakes.told(path, text, found)
-    return _resolve(config, base)
+        return None, [*found, *mistakes.explained(err)]
+    return (None, found) if found else (_resolve(config, base), [])
 
 
 def bus_of_options(given: Mapping[str, object]) -> Bus:
@@ -67,7 +72,8 @@ def bus_of_options(given: Mapping[str, object]) -> Bus:
         raise ConfigError(f"--{first['loc'][0]}: {text}") from None
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """Return the text of a configuration. Raises ConfigError."""
     try:
         return path.read_text(encoding="utf-8-sig")  # editors may put a mark at the beginning
     except FileNotFoundError:

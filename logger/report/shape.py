@@ -14,6 +14,7 @@ from logger.report.countervalues import CounterValues
 from logger.report.energyrow import EnergyRow
 from logger.report.events import Event
 from logger.report.quality import QualityRow
+from logger.texts.spreadsheet import cell
 
 Plain = dict[str, Any]
 
@@ -108,12 +109,16 @@ def event(found: Event, zone: ZoneInfo) -> Plain:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as CSV; the columns are those of all rows, in order of appearance."""
+    """Return rows as CSV; the columns are those of all rows, in order of appearance. No text
+    in it is a formula for a spreadsheet."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow(
+            {name: cell(one) if isinstance(one, str) else one for name, one in row.items()}
+        )
     return out.getvalue()
 
 

@@ -16,6 +16,7 @@ from logger.report.daychain import Checked
 from logger.report.energyrow import EnergyRow
 from logger.report.shape import amounts, iso, number
 from logger.report.statement import NOTE, Exchange, Statement, together
+from logger.texts.spreadsheet import cell
 
 Plain = dict[str, Any]
 STYLE = """
@@ -39,7 +40,6 @@ section:first-of-type { break-before: auto; }
   h2 { break-after: avoid; }
 }
 """
-_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")
 
 
 def plain(found: Statement, currency: str, zone: ZoneInfo) -> Plain:
@@ -103,7 +103,8 @@ def energy(row: EnergyRow, currency: str) -> Plain:
 
 
 def csv_text(statements: Sequence[Statement], currency: str, zone: ZoneInfo, *, comma: bool) -> str:
-    """Return a line for each period of each meter, and one for all of it with the readings.
+    """Return a line for each period of each meter, and one for all of it with the readings; of
+    several meters then one for all meters. `kind`, the last column, tells them apart.
 
     `comma` writes numbers with a decimal comma and parts cells by ";".
     """
@@ -115,15 +116,19 @@ def csv_text(statements: Sequence[Statement], currency: str, zone: ZoneInfo, *, 
             "meter": found.meter,
             "serial": " / ".join(text for _, text in found.serials),
         }
-        lines += [{**head, **row} for row in whole["rows"]]
+        lines += [{**head, **row, "kind": "period"} for row in whole["rows"]]
         readings = {
             f"{end}_{one['register']}{unit}": one[f"{end}{unit}"]
             for one in whole["registers"]
             for end in ("opening", "closing")
             for unit in ("", "_kwh")
         }
-        lines.append({**head, **whole["total"], **readings, "remarks": "; ".join(remarks(found))})
-    columns = list(dict.fromkeys(name for line in lines for name in line))
+        told = {"remarks": "; ".join(remarks(found)), "kind": "meter"}
+        lines.append({**head, **whole["total"], **readings, **told})
+    if len(statements) > 1:
+        every = energy(together(statements), currency)
+        lines.append({**every, "period": "all meters", "kind": "all"})
+    columns = [*dict.fromkeys(name for line in lines for name in line if name != "kind"), "kind"]
     out = io.StringIO()
     delimiter = ";" if comma else ","
     writer = csv.DictWriter(out, columns, lineterminator="\n", delimiter=delimiter)
@@ -135,9 +140,7 @@ def csv_text(statements: Sequence[Statement], currency: str, zone: ZoneInfo, *, 
 def _cell(value: Any, comma: bool) -> Any:
     if isinstance(value, float):
         return str(value).replace(".", ",") if comma else value
-    if isinstance(value, str) and value.startswith(_SPREADSHEET):
-        return f"'{value}"  # a spreadsheet would take it for a formula
-    return value
+    return cell(value) if isinstance(value, str) else value
 
 
 def remarks(found: Statement) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from logger.bus import busload
 from logger.config import Bus, Config, Site
 from logger.config.addresses import MBUS_SELECTED
 from logger.config.load import bus_of_options
-from logger.config.write import value
+from logger.config.metertable import Value
+from logger.config.write import keys, value
 from logger.domain.errors import ConfigError
 from logger.domain.times import duration_text
 from logger.meter.identify import Found
@@ -36,10 +37,13 @@ _TAIL = """
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How a meter that was found is to be called, and what it measures."""
+    """How a meter that was found is to be called, and what it measures; its table if that is
+    other than the usual one of its model, and further keys of its section."""
 
     name: str
     role: str
+    model: str = ""
+    rest: Mapping[str, Value] = field(default_factory=dict)
 
 
 def most_usual(found: Sequence[Found]) -> list[Found]:
@@ -74,8 +78,10 @@ def config_text(
     places: Sequence[Place],
     zone: str,
     buffer: str,
+    bus: str = "",
 ) -> str:
-    """Return a configuration that reads the meters of `most_usual(found)` under `places`.
+    """Return a configuration that reads the meters of `most_usual(found)` under `places`, on a
+    line called `bus`.
 
     A bus has one speed and parity: meters set otherwise than most are left out, with
     what to do about it. Raises ConfigError when no meter is left.
@@ -91,7 +97,7 @@ def config_text(
     protocol = models[here[0].model].protocol
     name, kind = ("mbus", 'protocol = "mbus"\n') if protocol == "mbus" else ("rs485", "")
     lines.append(
-        f"[[bus]]\nname = {value(name)}\n{kind}port = {value(port)}\n"
+        f"[[bus]]\nname = {value(bus or name)}\n{kind}port = {value(port)}\n"
         f"baudrate = {baudrate}\nparity = {value(parity)}\n"
     )
     lines += [_section(one, place) for one, place in zip(here, places, strict=True)]
@@ -115,7 +121,8 @@ def _section(one: Found, place: Place) -> str:
     note = f"# {one.note}\n" if one.note else ""
     return (
         f"# {about}\n{note}[[bus.meter]]\nname = {value(place.name)}\n"
-        f"model = {value(one.model)}\n{_place(one)}\nrole = {value(place.role)}\n"
+        f"model = {value(place.model or one.model)}\n{_place(one)}\nrole = {value(place.role)}\n"
+        + "".join(f"{line}\n" for line in keys(**place.rest))
     )
 
 

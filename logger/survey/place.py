@@ -50,6 +50,12 @@ def of_user() -> tuple[Path, Path] | None:
     return Buffer().path, settings / "inepro-logger" / "influxdb-token"
 
 
+def closed_to_me(path: Path) -> Path | None:
+    """Return what who runs this may not write and a buffer at `path` needs; None if all is well."""
+    uid, groups, _ = _user("")
+    return place.closed_to(path, state_directory(path), uid, groups)
+
+
 def buffer(config: Config, user: str) -> Iterator[Finding]:
     """Yield whether `user` (by name; empty for who runs this) can keep the buffer and the
     state. Raises ConfigError for a user that does not exist."""
@@ -82,7 +88,7 @@ def buffer(config: Config, user: str) -> Iterator[Finding]:
             f"user {name} may not write {closed}, which the buffer {path} needs",
             "mount it for writing, or choose another buffer.path"
             if place.read_only(nearest(closed))
-            else _remedy(path, closed, name),
+            else _remedy(path, closed, name, mine=not user),
         )
     else:
         yield ok("machine", "buffer", f"{path}: user {name} may write it")
@@ -103,12 +109,15 @@ def _unseen(path: Path, user: str) -> Finding:
     return warn("machine", "buffer", text, "the same command with sudo")
 
 
-def _remedy(path: Path, closed: Path, name: str) -> str:
-    """Return what lets user `name` write the buffer `path`, to which `closed` is closed.
+def _remedy(path: Path, closed: Path, name: str, *, mine: bool) -> str:
+    """Return what lets user `name` write the buffer `path`, to which `closed` is closed; `mine`
+    if that is who runs this.
 
     No command is told that would give away more than what is the buffer's own.
     """
     directory = nearest(path.parent)
+    if mine and path.parent == _USUAL.parent and any(unit.exists() for unit in UNITS):
+        return "it is the service's: --user tries it as its user; or another buffer.path"
     if closed in directory.parents:
         return f"a buffer.path that is not below {closed}, such as {_USUAL}"
     if directory != path.parent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from math import gcd
 from pathlib import Path
 
 from logger.config import Config, Influx
@@ -11,6 +12,8 @@ from logger.config.mqtt import Mqtt
 from logger.disk.newfiles import nearest
 from logger.domain.datamodel import MEASUREMENT_OF
 from logger.domain.errors import BufferFileError, ConfigError
+from logger.domain.limits import BORDER_MS, QUARTER_MS
+from logger.domain.times import duration_text
 from logger.models import Job, Model
 from logger.share.place import open_to_others
 from logger.store.capacity import Capacity
@@ -25,6 +28,7 @@ _BYTES_A_POINT = 48
 _BYTES_A_POINT_OF_STORE = 32
 _ENOUGH_DAYS, _LITTLE_DAYS = 90, 14
 _DAY_S = 86_400
+_NAMED = 3  # of meters with the same fault
 
 # Tries to write to one bucket: empty text when it may, else what is wrong and a hint.
 TryWrite = Callable[[Influx, str], tuple[str, str]]
@@ -112,6 +116,31 @@ def clock(trusted: bool, synchronised: bool) -> Iterator[Finding]:
         yield warn("machine", "clock", "not kept right by NTP", "sudo timedatectl set-ntp true")
     else:
         yield ok("machine", "clock", "set and synchronised")
+
+
+def quarter_hours(config: Config) -> Iterator[Finding]:
+    """Yield, once, whose counters are not read at each quarter hour: jobs are due at whole
+    multiples of their interval since 1970."""
+    late: dict[float, list[str]] = {}
+    for bus in config.bus:
+        for meter in bus.meter:
+            interval_ms = round(config.interval(meter, "slow") * 1000)
+            # Of all borders the latest reading behind one, if none is missed.
+            if interval_ms - gcd(interval_ms, QUARTER_MS) >= BORDER_MS:
+                late.setdefault(interval_ms / 1000, []).append(meter.name)
+    if not late:
+        return
+    told = []
+    for interval_s, names in sorted(late.items()):
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        told.append(f"{', '.join(names[:_NAMED])}{more} every {duration_text(interval_s)}")
+    yield warn(
+        "meters",
+        "quarter hours",
+        f"energy counters are read too seldom for them ({'; '.join(told)}): what statements, "
+        "demand and prices say of a quarter hour is divided by time",
+        f'slow = "60s"; at most {BORDER_MS // 1000}s, or a whole part of 15m such as 5m',
+    )
 
 
 def points_a_day(config: Config, models: Mapping[str, Model]) -> float:
