@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from logger.grafana import balance, costs, money
 from logger.grafana.frame import CENTRES, dashboard, variables
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import BUY, Json, override, row, table, target
+from logger.grafana.panels import Json, override, row, table, target
 from logger.grafana.pattern import MONTHS
 from logger.grafana.query import (
     MONTH,
@@ -30,7 +30,7 @@ from logger.grafana.query import (
     quoted,
     summed,
 )  # fmt: skip
-from logger.grafana.ranking import ranked, shares
+from logger.grafana.ranking import shares
 
 _COUNTED = (
     "from the counters, as `report statement --cost-centre` has it. Its meters: `cost_centre` in "
@@ -111,7 +111,6 @@ def _sums(settings: DashboardOptions) -> Json:
         columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"), empty=_NOTHING,
         overrides=[
             _named(settings),
-            ranked("Drawn in the month", BUY),
             *(override(headings[name], unit=settings.money, decimals=2)
               for name in ("cost", "costs") if name in headings),
         ],

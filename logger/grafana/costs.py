@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from logger.grafana.frame import to_meter
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import Json, limits, override, stat, table, target
+from logger.grafana.panels import Json, limits, stat, table, target
 from logger.grafana.query import (
     EACH,
     GRID,
@@ -85,8 +85,7 @@ def by_meter(settings: DashboardOptions) -> Json:
         unit=settings.money, decimals=2, height=8, hidden=("Time", "time"),
         columns={"meter": "Meter", "cost": "Cost in the month", "costs": "Cost in the year"},
         sort="Cost in the month", empty="no quarter hour with a price yet",
-        overrides=[to_meter(), override("Cost in the month", custom__displayMode="gradient-gauge",
-                                        min=0)],
+        overrides=[to_meter()],
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ _SETTLE_S = 30.0
 # So many meters have room in one chart and its legend.
 _FEW = 6
 # Heights in Grafana, pixels: of a table without rows and the gap below, of a row, of the grid.
-_TABLE_PX, _ROW_PX, _GRID_PX = 84, 36, 38
+_TABLE_PX, _ROW_PX, _GRID_PX = 92, 36, 38
 # What a PRO380 measures.
 _USUAL = frozenset(
     {

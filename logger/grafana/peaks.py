@@ -38,7 +38,7 @@ def reactive(settings: DashboardOptions) -> Json:
         "([alerts] power_factor in the configuration).",
         [target(query, table=True)],
         unit="suffix:kvarh", decimals=1, width=12,
-        height=10 if settings.has("load") else settings.rows(5, 10),  # beside loads as high as they
+        height=12 if settings.has("load") else settings.rows(5, 12),  # beside loads as high as they
         sort="Power factor", falling=False, hidden=("Time", "time"), empty="nothing drawn",
         columns={
             "meter": "Meter", "factor": "Power factor", "inductive": "Reactive, forward",
@@ -68,7 +68,7 @@ def demands() -> list[Json]:
             f"The {_HIGHEST} highest means {_QUARTERS} of the meter chosen in the range shown, "
             "with the moment at which each began.",
             [target(peaks, table=True)],
-            unit="suffix:kW", decimals=2, width=12, height=10, sort="Demand",
+            unit="suffix:kW", decimals=2, width=12, height=12, sort="Demand",
             columns={"kW": "Demand", "Time": "Began", "time": "Began"},
             overrides=[
                 override("Began", unit="dateTimeAsLocal", custom__width=190),
@@ -81,7 +81,7 @@ def demands() -> list[Json]:
             f"How high the mean {_QUARTERS} of the meter chosen was for at least 1 %, 5 % ... of "
             "the range shown: a steep fall means short peaks, the last bars the base load.",
             duration,
-            unit="suffix:kW", decimals=2, width=12, height=10, thresholds=limits(base=LOAD),
+            unit="suffix:kW", decimals=2, width=12, height=12, thresholds=limits(base=LOAD),
             defaults={"color": {"mode": "thresholds"}, "min": 0},
             empty="no quarter hour in this range",
         ),

@@ -10,6 +10,8 @@ from logger.grafana.frame import column_width, dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
+    DAILY,
+    HOURLY,
     NO_DAY,
     SELL,
     TARIFF_COLOURS,
@@ -49,8 +51,10 @@ _EACH = '"phase" = \'total\' AND "tariff" =~ /^T[1-4]$/'
 _MISSED = "Energy counted during an outage stands in the first bar after it."
 
 
-def _colours() -> list[Json]:
-    return [by_pattern(f"{name}$", colour) for name, colour in TARIFF_COLOURS.items()]
+def _colours(whole: str) -> list[Json]:
+    """Return the colours of the tariffs, and that of the total of a meter without any."""
+    tariffs = [by_pattern(f"{name}$", colour) for name, colour in TARIFF_COLOURS.items()]
+    return [*tariffs, coloured("total", whole)]
 
 
 def _by_tariff(field: str, step: str, settings: DashboardOptions) -> Json:
@@ -254,27 +258,27 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Import by day",
             f"Energy drawn each day{whose}. {_MISSED}",
             [_by_tariff("active_import", "1d", settings)],
-            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY,
-            overrides=_colours(),
+            unit="suffix:kWh", **DAILY, width=12, interval="1d", empty=NO_DAY,
+            overrides=_colours(BUY),
         ),
         bars(
             "Export by day",
             f"Energy fed in each day{whose}. {_MISSED}",
             [_by_tariff("active_export", "1d", settings)],
-            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY,
-            overrides=_colours(),
+            unit="suffix:kWh", **DAILY, width=12, interval="1d", empty=NO_DAY,
+            overrides=_colours(SELL),
         ),
         bars(
             "Import by hour",
             f"Energy drawn each hour{whose}. {_MISSED}",
             [_by_tariff("active_import", "1h", settings)],
-            unit="suffix:kWh", width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", **HOURLY, width=12, interval="1h", overrides=_colours(BUY),
         ),
         bars(
             "Export by hour",
             f"Energy fed in each hour{whose}. {_MISSED}",
             [_by_tariff("active_export", "1h", settings)],
-            unit="suffix:kWh", width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", **HOURLY, width=12, interval="1h", overrides=_colours(SELL),
         ),
         row("Patterns and months"),
         heatmap(settings.zone),

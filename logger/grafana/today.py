@@ -20,6 +20,7 @@ from logger.grafana.panels import (
     OWN,
     PLAIN,
     SELL,
+    SUN,
     Json,
     coloured,
     limits,
@@ -135,7 +136,7 @@ def _tiles(settings: DashboardOptions) -> list[Json]:
                 "netting meter.",
                 [target(balance.self_sufficiency(DAY), "Self-sufficiency")],
                 unit="percentunit", decimals=0, height=5, empty="nothing consumed",
-                thresholds=limits((0.3, "orange"), (0.6, "green"), base="red"),
+                thresholds=limits(base=SUN),
                 links=[link("PV self-consumption", SOLAR)],
             )
         )  # fmt: skip
