@@ -86,7 +86,7 @@ OPTIONS = {
 CUSTOM = {
     "timeseries": _AXIS + "barAlignment drawStyle fillBelowTo fillOpacity gradientMode "
     "lineInterpolation lineWidth showPoints spanNulls stacking{group mode} thresholdsStyle{mode}",
-    "table": "align cellOptions displayMode filterable inspect minWidth width",
+    "table": "align cellOptions displayMode filterable inspect minWidth width wrapText",
     "heatmap": "scaleDistribution{type}",
     "histogram": _AXIS + "fillOpacity gradientMode lineWidth",
 }

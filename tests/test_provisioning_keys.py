@@ -27,8 +27,8 @@ MADE: dict[str, Any] = {
     if path.endswith(".yaml")
 }
 # What `pkg/services/provisioning` of grafana/grafana reads (datasources/types.go,
-# dashboards/types.go, alerting/*_types.go, as of 2026; `jsonData` is that of the data source,
-# src/types.ts of grafana/grafana-influxdb-datasource 13.1.1, and headers of any).
+# dashboards/types.go, alerting/*_types.go of versions 11 to 13; `jsonData` is that of the data
+# source, src/types.ts of grafana/grafana-influxdb-datasource 13.1.1, and headers of any).
 KNOWN = {
     "datasources/inepro-logger.yaml": (
         "apiVersion prune deleteDatasources{orgId name} datasources{orgId version name type access "
@@ -52,7 +52,7 @@ KNOWN = {
         "group_interval repeat_interval} templates{orgId name template}"
     ),
 }
-# receivers/*/v1/config.go of grafana/alerting.
+# receivers/*/v1/config.go of grafana/alerting 783ce041 (6 August 2026).
 SETTINGS = {
     "email": "addresses singleEmail subject message",
     "webhook": "url httpMethod maxAlerts title message",

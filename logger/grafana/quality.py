@@ -29,7 +29,6 @@ from logger.grafana.voltages import kinds, summary, voltages
 from logger.grafana.windows import NO_CLAIM, share, window
 
 _NORMAL, _WIDE = FREQUENCY_BANDS
-_WRAPPED: Json = {"type": "color-text", "wrapText": True}
 _BANDS = [text.replace("..", " to ") for text in FREQUENCY_TEXTS]
 
 
@@ -143,8 +142,8 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
         before=[_as_text("meter", "phase")],
         defaults={"mappings": [NOTHING, {"type": "value", "options": {"null": {"text": "–"}}}]},
         overrides=[
-            # Longer ones go on in a second line, which Grafana 9 has not.
-            _column("What", None, minWidth=290, cellOptions=_WRAPPED),
+            # Later versions go on in a second line; Grafana 9 shows the rest where it is touched.
+            _column("What", None, minWidth=290, wrapText=True),
             _column("Time", 190, unit="dateTimeAsLocal"),
             _column("Duration", 110, unit="dtdhms"), _column("Extreme", 85, decimals=1),
             _column("State", 65), _column("Kind", 150), _column("Meter", 80),
@@ -162,7 +161,7 @@ def _as_text(*names: str) -> Json:
 def _column(name: str, width: int | None, **more: object) -> Json:
     properties: list[Json] = [] if width is None else [{"id": "custom.width", "value": width}]
     for key, value in more.items():
-        own = key in ("minWidth", "cellOptions")
+        own = key in ("minWidth", "wrapText")
         properties.append({"id": f"custom.{key}" if own else key, "value": value})
     return {"matcher": {"id": "byName", "options": name}, "properties": properties}
 

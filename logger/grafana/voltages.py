@@ -48,7 +48,7 @@ class VoltageKind:
         return voltage_bands(self.factor)
 
 
-# A meter of one phase has a total only.
+# A meter of one phase calls its voltage L1, or total.
 TO_NEUTRAL = VoltageKind("Voltage", POWERS, 1.0, (*NEUTRAL_PHASES, "total"))
 BETWEEN = VoltageKind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]), LINE_PHASES)
 _WEEK = "Week"
