@@ -172,6 +172,8 @@ def test_no_thousandths_and_one_unit_in_a_tile() -> None:
         if shown:
             for target in panel["targets"]:
                 assert "round(" in target["query"], name
+            if panel["type"] == "stat":  # 19.2 kW would be 19 kW
+                assert "decimals" not in field["defaults"], name
         if panel["type"] in {"stat", "bargauge", "piechart"}:
             assert units == [], name
             assert not shown or len(panel["targets"]) == 1, name

@@ -20,7 +20,6 @@ from logger.grafana.panels import (
     bars,
     by_pattern,
     coloured,
-    curves,
     limits,
     row,
     stat,
@@ -40,6 +39,7 @@ from logger.grafana.query import (
     Part,
     Period,
     added,
+    already,
     counted,
     month,
     steps,
@@ -68,13 +68,17 @@ def _period(field: str, period: Period, alias: str) -> Json:
 
 
 def _change(field: str) -> str:
-    """Return the energy of the range less that of the range before, as its share."""
+    """Return the energy of the range less that of the range before, as its share; none where the
+    meter was not read yet when that one began."""
     parts = [
         (Part(field, (SITE, METER, TOTAL), {name: ""}), period)
         for name, period in (("a", SHOWN), ("b", BEFORE))
     ]
-    both = added(parts, SHOWN, select='sum("a") AS "x", sum("b") AS "y"')
-    return f'SELECT "x" / "y" - 1 AS "change" FROM ({both}) WHERE "y" > 0 {ZONE}'
+    both = added(
+        parts, SHOWN, select='sum("a") AS "x", sum("b") AS "y", sum("v") AS "z"',
+        more=[already(field, BEFORE, SITE, METER, TOTAL)],
+    )  # fmt: skip
+    return f'SELECT "x" / "y" - 1 AS "change" FROM ({both}) WHERE "y" > 0 AND "z" >= 0 {ZONE}'
 
 
 def _months(title: str, field: str, colour: str, text: str) -> Json:
@@ -198,21 +202,6 @@ def _money(settings: DashboardOptions) -> list[Json]:
     ]  # fmt: skip
 
 
-def _market() -> Json:
-    asked = (
-        f'SELECT mean("spot") FROM "price" {where(RANGE, SITE)} '
-        'GROUP BY time($__interval), "kind" fill(none)'
-    )
-    return curves(
-        "Imported prices",
-        "Prices of a kWh as imported, before factor, markup, levies and VAT.",
-        [target(asked, "$tag_kind")],
-        decimals=4, interval="15m", width=18, height=8, empty="no imported price in this range",
-        axis={"axisSoftMin": 0, "axisSoftMax": 0.1},
-        overrides=[coloured("buy", BUY), coloured("sell", SELL)],
-    )  # fmt: skip
-
-
 def tariffs(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     whose = ", by the tariff the meter counted it in" if settings.by_tariff else ""
@@ -230,9 +219,10 @@ def tariffs(settings: DashboardOptions) -> Json:
         ),
         stat(
             "Import, change",
-            "Import of this range / import of the range before - 1; blank without an earlier one.",
+            "Import of this range / import of the range before - 1; blank unless that was read "
+            "from its beginning on.",
             [target(_change("active_import"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="nothing before",
+            unit="percentunit", decimals=1, width=6, height=5, empty="no whole range before",
             thresholds=limits((0, "orange"), base="green"),
         ),
         stat(
@@ -247,9 +237,10 @@ def tariffs(settings: DashboardOptions) -> Json:
         ),
         stat(
             "Export, change",
-            "Export of this range / export of the range before - 1; blank without an earlier one.",
+            "Export of this range / export of the range before - 1; blank unless that was read "
+            "from its beginning on.",
             [target(_change("active_export"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="nothing before",
+            unit="percentunit", decimals=1, width=6, height=5, empty="no whole range before",
             thresholds=limits((0, "green"), base="orange"),
         ),
         *_further(settings),
@@ -289,7 +280,7 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Export by month", "active_export", SELL, "Energy fed in during each month"
         ),
         *([row("Money"), *_money(settings)] if settings.priced else []),
-        *([costs.with_price(), _market()] if settings.moving else []),
+        *([costs.with_price(), costs.market()] if settings.moving else []),
         row("The meter's own counters"),
         *_counters(settings),
     ]  # fmt: skip

@@ -161,7 +161,7 @@ def _tiles(settings: DashboardOptions) -> list[Json]:
                 f"What is always on: the power of the last 24 hours that only {_BASE} % of the "
                 "time was lower.",
                 [target(_base(settings), "Base load")],
-                unit="watt", decimals=0, height=5, empty="no reading for a day",
+                unit="watt", height=5, empty="no reading for a day",
                 thresholds=limits(base=PLAIN), links=more,
             )
         )  # fmt: skip
