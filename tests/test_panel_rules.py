@@ -347,6 +347,22 @@ def test_a_phone_shows_what_matters_of_a_table() -> None:
         assert seen[name] == first, name
 
 
+def test_a_column_made_a_text_is_written_without_quotes() -> None:
+    """From version 10 on Grafana puts a text that is made a text into quotes, as JSON has it."""
+    made = {
+        name: panel["fieldConfig"]["defaults"]["mappings"]
+        for name, panel in PANELS.items()
+        if "convertFieldType" in [step["id"] for step in panel.get("transformations", ())]
+    }
+    assert "house, quality.json: Events" in made
+    for name, mappings in made.items():
+        [options] = [mapping["options"] for mapping in mappings if mapping["type"] == "regex"]
+        pattern, text = options["pattern"].strip("/"), options["result"]["text"].replace("$", "\\")
+        for meter in ("roof", "L2", 'a "big" one'):
+            assert re.sub(pattern, text, f'"{meter}"') == meter, name
+            assert re.fullmatch(pattern, meter) is None, name
+
+
 def test_a_ring_tells_its_shares_in_little_room() -> None:
     """Names and shares fit beside it on a telephone; of nothing there are none, so it is not
     asked for."""

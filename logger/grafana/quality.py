@@ -120,6 +120,13 @@ def _frequency(settings: DashboardOptions) -> list[Json]:
     ]  # fmt: skip
 
 
+# What a text is that _as_text made: Grafana 9 writes null for nothing, later ones quote the text.
+_OF_TEXTS: tuple[Json, ...] = (
+    {"type": "value", "options": {"null": {"text": "–"}}},
+    {"type": "regex", "options": {"pattern": '/^"(.*)"$/', "result": {"text": "$1"}}},
+)
+
+
 def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Json:
     """Return a table of events, newest first, without the two of each day and meter that say
     nothing new: changes of tariff. What happened stands first, where a phone shows it."""
@@ -140,7 +147,7 @@ def events_table(title: str, text: str, *conditions: str, height: int = 9) -> Js
         height=height,
         empty="nothing happened in this range",
         before=[_as_text("meter", "phase")],
-        defaults={"mappings": [NOTHING, {"type": "value", "options": {"null": {"text": "–"}}}]},
+        defaults={"mappings": [NOTHING, *_OF_TEXTS]},
         overrides=[
             # Later versions go on in a second line; Grafana 9 shows the rest where it is touched.
             _column("What", None, minWidth=290, wrapText=True),
