@@ -423,6 +423,8 @@ def test_the_flow_is_drawn_where_there_is_one() -> None:
             columns = set(re.findall(r'AS "(\w+)"', json.dumps(
                 [target["query"] for target in panel["targets"]]).replace("\\", "")))  # fmt: skip
             assert {one["config"]["text"]["field"] for one in boxes.values()} <= columns
+            for one in boxes.values():  # a fourth of a telephone wide
+                assert re.fullmatch(r"\w{1,7}", one["config"]["text"]["fixed"]), name
             texts = [one for one in elements if one["type"] == "text"]
             arrows = [one for one in texts if one["config"]["color"].get("field")]
             assert {one["config"]["text"]["fixed"] for one in arrows} <= set("\u2190\u2192\u2193")

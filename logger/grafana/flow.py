@@ -35,7 +35,7 @@ from logger.grafana.query import ALL_PHASES, LATELY, SITE, role, where
 
 FLOW = "Energy flow now"
 _NONE = "transparent"
-_SILENT = "no reading"
+_SILENT = "silent"  # two words would not fit into a box on a telephone
 _NO_LINE: Json = {"color": {"fixed": _NONE}, "width": 0}
 _SOME_W = 1  # from so much on, in W, an arrow is drawn
 # The text of a value is so high, that of a name, and an arrow, in pixels.
@@ -208,7 +208,7 @@ def picture(settings: DashboardOptions) -> Json:
         FLOW,
         "The newest power of each role within five minutes, whatever range is shown; an arrow "
         "points to where it flows. Grid: positive is drawn, negative is fed in."
-        f"{battery} {load} \"{_SILENT}\": see the dashboard Logger and meters.",
+        f"{battery} {load} \"{_SILENT}\": no reading, see the dashboard Logger and meters.",
         [
             target(_powers(settings), source=LIVE, table=True),
             target(_load(), table=True),
