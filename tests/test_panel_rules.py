@@ -275,6 +275,15 @@ def test_the_wide_column_of_a_table_is_its_last() -> None:
     assert found > 1
 
 
+def test_months_without_figures_stand_below_their_headings() -> None:
+    """A column without any is no column of numbers: it would stand left, the others right."""
+    found = [panel for panel in PANELS.values() if panel["type"] == "table" and "Jan" in json.dumps(
+        panel["transformations"])]  # fmt: skip
+    assert len({panel["title"] for panel in found}) >= 2
+    for panel in found:
+        assert panel["fieldConfig"]["defaults"]["custom"]["align"] == "right", panel["title"]
+
+
 def test_a_heading_that_is_sorted_by_has_room_for_its_arrow() -> None:
     for name, panel in PANELS.items():
         for by in panel["options"].get("sortBy", ()) if panel["type"] == "table" else ():
@@ -287,14 +296,19 @@ def test_a_heading_that_is_sorted_by_has_room_for_its_arrow() -> None:
 
 def test_tables_are_as_high_as_their_rows() -> None:
     """A row of 36 pixels below 84 of title and headings, in a panel of 38 a unit less 8."""
+    eleven = dict(itertools.islice(FLATS.items(), 11))
+    board = dashboards(replace(SITES["building"], centres=eleven))["centres.json"]
+    shown = PANELS | {f"eleven centres: {panel['title']}": panel for panel in panels(board)}
     for name, rows in (
         ("battery, meters.json: All meters", 5),
         ("battery, meters.json: Drawn by month", 5),
         ("battery, logger.json: Last seen", 5),
         ("battery, meters.json: Highest quarter hours", 10),
         ("building, meters.json: Top loads", 10),
+        ("eleven centres: Cost centres", 11),
+        ("eleven centres: Drawn by cost centre and month", 11),
     ):
-        assert 38 * PANELS[name]["gridPos"]["h"] - 8 >= 84 + 36 * rows, name
+        assert 38 * shown[name]["gridPos"]["h"] - 8 >= 84 + 36 * rows, name
 
 
 def test_the_counts_of_a_histogram_are_whole_numbers() -> None:
