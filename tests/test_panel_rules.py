@@ -484,6 +484,14 @@ def test_the_same_thing_has_the_same_colour() -> None:
                 assert fixed["total"] == colour, name
 
 
+def test_no_inverter_is_told_that_its_power_factor_is_low() -> None:
+    """It draws little but reactive energy at night, and would stand first, in red, for good."""
+    title = "meters.json: Reactive energy and power factor"
+    for name, rest in (("house", True), ("battery", True), ("building", False)):
+        (query,) = (one["query"] for one in PANELS[f"{name}, {title}"]["targets"])
+        assert ("\"role\" != 'pv'" in query) is rest, name
+
+
 def test_only_who_can_feed_in_is_told_of_it() -> None:
     beside = {name for name in PANELS if name.endswith("beside the voltage")}
     assert "flat, quality.json: Power beside the voltage" in beside

@@ -20,10 +20,13 @@ _HIGHEST = 10
 def reactive(settings: DashboardOptions) -> Json:
     """Return the table of reactive energy and power factors."""
     least = settings.alerts.power_factor_limit
+    # What an inverter draws at night says nothing of the power factor that is paid for.
+    of = (SITE, TOTAL, "\"role\" != 'pv'") if settings.has("pv") else (SITE, TOTAL)
+    without = ", but those of PV" if settings.has("pv") else ""
     parts = [
-        Part("active_import", (SITE, TOTAL), {"p": ""}),
-        Part("reactive_import", (SITE, TOTAL), {"q": ""}),
-        Part("reactive_export", (SITE, TOTAL), {"c": ""}),
+        Part("active_import", of, {"p": ""}),
+        Part("reactive_import", of, {"q": ""}),
+        Part("reactive_export", of, {"c": ""}),
     ]
     inner = summed(parts, select='sum("p") AS "p", sum("q") AS "q", sum("c") AS "c"', by=EACH)
     query = (
@@ -33,9 +36,9 @@ def reactive(settings: DashboardOptions) -> Json:
     )
     return table(
         "Reactive energy and power factor",
-        "Reactive energy of each meter in the range shown, forward and reverse; power factor = "
-        f"active / root of (active squared + forward reactive squared). Red below {least:g} "
-        "([alerts] power_factor in the configuration).",
+        f"Reactive energy of each meter{without} in the range shown, forward and reverse; power "
+        f"factor = active / root of (active squared + forward reactive squared). Red below "
+        f"{least:g} ([alerts] power_factor in the configuration).",
         [target(query, table=True)],
         unit="suffix:kvarh", decimals=1, width=12,
         height=12 if settings.has("load") else settings.rows(5, 12),  # beside loads as high as they
