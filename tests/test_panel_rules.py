@@ -284,6 +284,12 @@ def test_months_without_figures_stand_below_their_headings() -> None:
         assert panel["fieldConfig"]["defaults"]["custom"]["align"] == "right", panel["title"]
 
 
+def test_energy_of_hundreds_has_room_in_a_column() -> None:
+    for name in ("house", "battery", "building"):
+        custom = PANELS[f"{name}, meters.json: All meters"]["fieldConfig"]["defaults"]["custom"]
+        assert custom["minWidth"] >= 95, name  # 6317.9 kWh
+
+
 def test_a_heading_that_is_sorted_by_has_room_for_its_arrow() -> None:
     for name, panel in PANELS.items():
         for by in panel["options"].get("sortBy", ()) if panel["type"] == "table" else ():

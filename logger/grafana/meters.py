@@ -118,7 +118,7 @@ def _overview(settings: DashboardOptions) -> Json:
         f"meter.{live}{compared}{priced}",
         asked,
         unit="suffix:kWh", decimals=1, height=settings.rows(5, 12), columns=columns, hidden=hidden,
-        sort=headings["month"], empty="nothing counted yet", custom={"minWidth": 80},
+        sort=headings["month"], empty="nothing counted yet", custom={"minWidth": 95},
         before=[{"id": "merge", "options": {}}, _by_meter(grouped), *shared],
         overrides=[
             to_meter(),
