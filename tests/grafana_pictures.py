@@ -2,8 +2,9 @@
 
 `python -m tests.grafana_pictures URL --out DIRECTORY` writes one PNG for each dashboard, width
 and theme, whole pages. The login is taken from GRAFANA_USER and GRAFANA_PASSWORD; without a
-password Grafana must let anybody look. Needs Debian's chromium; `pngquant`, where it is
-installed, makes the files a third as large.
+password Grafana must let anybody look. Set TZ to the zone of the site: Grafana takes the day of
+tiles from the browser, the range from the dashboard. Needs Debian's chromium; `pngquant`, where
+it is installed, makes the files a third as large.
 """
 
 from __future__ import annotations

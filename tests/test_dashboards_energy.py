@@ -73,6 +73,8 @@ def test_a_range_is_that_of_the_report(house: House) -> None:
         }
         share = house.figures(f"energy: {title}, change", "2026-10-08", "2026-10-12")
         assert share == {"change": exactly(total[key] / before[key] - 1)}
+        # Reading began on the first at noon: half a day is not to be compared with a whole one.
+        assert house.figures(f"energy: {title}, change", "2026-10-02", "2026-10-03") == {}
 
 
 def test_a_range_on_no_full_quarter_counts_from_reading_to_reading(house: House) -> None:

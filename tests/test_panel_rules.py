@@ -15,7 +15,7 @@ import pytest
 from logger.config.derive import Price, Prices
 from logger.grafana import DashboardOptions, dashboards
 from logger.grafana.alerts import rules
-from logger.grafana.panels import EMPTY, NO_DAY
+from logger.grafana.panels import BUY, EMPTY, NO_DAY, SELL, SUN
 from logger.grafana.query import DAY, year_before
 from tests.boards import EVERYTHING
 from tests.grafana_queries import Json, panels, queries
@@ -172,6 +172,8 @@ def test_no_thousandths_and_one_unit_in_a_tile() -> None:
         if shown:
             for target in panel["targets"]:
                 assert "round(" in target["query"], name
+            if panel["type"] == "stat":  # 19.2 kW would be 19 kW
+                assert "decimals" not in field["defaults"], name
         if panel["type"] in {"stat", "bargauge", "piechart"}:
             assert units == [], name
             assert not shown or len(panel["targets"]) == 1, name
@@ -221,8 +223,98 @@ def test_neighbouring_ticks_of_an_axis_read_differently() -> None:
         assert shown * (high - low) >= 20 * 10**-decimals, name  # at most ten ticks
     assert told > 5
     axes = {name.split(": ")[1]: p["fieldConfig"]["defaults"] for name, p in PANELS.items()}
-    for title in ("Current", "Neutral current", "Energy by day", "Import by hour"):
+    for title in ("Current", "Neutral current", "Energy by day"):
         assert "decimals" not in axes[title], title
+
+
+def test_sums_in_legends_are_as_fine_as_those_in_tiles() -> None:
+    """Without decimals Grafana shows three digits: 128 kWh below a tile of 127.5 kWh."""
+    found = 0
+    for name, panel in PANELS.items():
+        defaults = panel["fieldConfig"]["defaults"]
+        told = "sum" in panel["options"].get("legend", {}).get("calcs", ())
+        if panel["type"] == "timeseries" and told and defaults["unit"].startswith("suffix:"):
+            found += 1
+            assert defaults.get("decimals", 0) >= 1, name
+    assert found > 20
+
+
+def test_bars_in_a_table_are_of_its_only_figures() -> None:
+    """Grafana draws them against the highest figure of the whole table: beside power in W those
+    of kWh would all be stumps."""
+    found = 0
+    for name, panel in PANELS.items():
+        if "gauge" in json.dumps(panel["fieldConfig"]):
+            found += 1
+            (organize,) = (t["options"] for t in panel["transformations"] if t["id"] == "organize")
+            shown = {name for name in organize["indexByName"]
+                     if not organize["excludeByName"].get(name)}  # fmt: skip
+            assert len({organize["renameByName"].get(name, name) for name in shown}) == 2, name
+    assert found > 5
+
+
+def test_the_wide_column_of_a_table_is_its_last() -> None:
+    """Else what stands right of it is far from what it belongs to."""
+    found = 0
+    for name, panel in PANELS.items():
+        if panel["type"] != "table":
+            continue
+        (organize,) = (t["options"] for t in panel["transformations"] if t["id"] == "organize")
+        fixed = {
+            override["matcher"]["options"]
+            for override in panel["fieldConfig"]["overrides"]
+            if any(item["id"] == "custom.width" for item in override["properties"])
+        }
+        places = sorted(organize["indexByName"].items(), key=lambda one: one[1])
+        shown = [name for name, _ in places if not organize["excludeByName"].get(name)]
+        headings = list(dict.fromkeys(organize["renameByName"].get(one, one) for one in shown))
+        wide = [one for one in headings if one not in fixed]
+        if len(wide) == 1 and len(headings) > 2:
+            found += 1
+            assert wide[0] in {headings[0], headings[-1]}, name
+    assert found > 1
+
+
+def test_months_without_figures_stand_below_their_headings() -> None:
+    """A column without any is no column of numbers: it would stand left, the others right."""
+    found = [panel for panel in PANELS.values() if panel["type"] == "table" and "Jan" in json.dumps(
+        panel["transformations"])]  # fmt: skip
+    assert len({panel["title"] for panel in found}) >= 2
+    for panel in found:
+        assert panel["fieldConfig"]["defaults"]["custom"]["align"] == "right", panel["title"]
+
+
+def test_energy_of_hundreds_has_room_in_a_column() -> None:
+    for name in ("house", "battery", "building"):
+        custom = PANELS[f"{name}, meters.json: All meters"]["fieldConfig"]["defaults"]["custom"]
+        assert custom["minWidth"] >= 95, name  # 6317.9 kWh
+
+
+def test_a_heading_that_is_sorted_by_has_room_for_its_arrow() -> None:
+    for name, panel in PANELS.items():
+        for by in panel["options"].get("sortBy", ()) if panel["type"] == "table" else ():
+            for override in panel["fieldConfig"]["overrides"]:
+                if override["matcher"]["options"] == by["displayName"]:
+                    for item in override["properties"]:
+                        if item["id"] in {"custom.width", "custom.minWidth"}:
+                            assert item["value"] >= 9 * len(by["displayName"]) + 30, name
+
+
+def test_tables_are_as_high_as_their_rows() -> None:
+    """A row of 36 pixels below 84 of title and headings, in a panel of 38 a unit less 8."""
+    eleven = dict(itertools.islice(FLATS.items(), 11))
+    board = dashboards(replace(SITES["building"], centres=eleven))["centres.json"]
+    shown = PANELS | {f"eleven centres: {panel['title']}": panel for panel in panels(board)}
+    for name, rows in (
+        ("battery, meters.json: All meters", 5),
+        ("battery, meters.json: Drawn by month", 5),
+        ("battery, logger.json: Last seen", 5),
+        ("battery, meters.json: Highest quarter hours", 10),
+        ("building, meters.json: Top loads", 10),
+        ("eleven centres: Cost centres", 11),
+        ("eleven centres: Drawn by cost centre and month", 11),
+    ):
+        assert 38 * shown[name]["gridPos"]["h"] - 8 >= 84 + 36 * rows, name
 
 
 def test_the_counts_of_a_histogram_are_whole_numbers() -> None:
@@ -267,7 +359,7 @@ def test_a_phone_shows_what_matters_of_a_table() -> None:
         ("house, logger.json: Last seen", ["Meter", "Last reading"]),
         ("building, meters.json: All meters", ["Meter", "Power", "Month"]),
         ("house, quality.json: Voltage within 207 to 253 V by week",
-         ["Week from", "L1", "L2", "L3"]),
+         ["Week", "L1", "L2", "L3"]),
         ("house, phases.json: Latest readings", ["Meter", "Phase", "Voltage", "Current"]),
         ("house, meters.json: Highest quarter hours", ["Demand", "Began"]),
         ("house, energy.json: Counters", ["Tariff", "Import kWh", "Export kWh"]),
@@ -351,6 +443,8 @@ def test_the_flow_is_drawn_where_there_is_one() -> None:
             columns = set(re.findall(r'AS "(\w+)"', json.dumps(
                 [target["query"] for target in panel["targets"]]).replace("\\", "")))  # fmt: skip
             assert {one["config"]["text"]["field"] for one in boxes.values()} <= columns
+            for one in boxes.values():  # a fourth of a telephone wide
+                assert re.fullmatch(r"\w{1,7}", one["config"]["text"]["fixed"]), name
             texts = [one for one in elements if one["type"] == "text"]
             arrows = [one for one in texts if one["config"]["color"].get("field")]
             assert {one["config"]["text"]["fixed"] for one in arrows} <= set("\u2190\u2192\u2193")
@@ -360,6 +454,8 @@ def test_the_flow_is_drawn_where_there_is_one() -> None:
             assert names == set(boxes)
             assert len(arrows) == sum(2 - (name == "PV") for name in boxes if name != "Load")
             places = [one["placement"] for one in elements if one["type"] == "rectangle"]
+            left, right = (min(one[side] for one in places) for side in ("left", "right"))
+            assert abs(left - right) <= 1, name  # it stands in the middle
             for one, other in itertools.combinations(places, 2):
                 apart = (
                     one["left"] + other["right"] >= 100
@@ -375,6 +471,38 @@ def test_the_flow_is_drawn_where_there_is_one() -> None:
         "battery": {"Grid", "Load", "PV", "Battery"},
         "battery only": {"Grid", "Load", "Battery"},
     }
+
+
+def test_the_same_thing_has_the_same_colour() -> None:
+    for name, panel in PANELS.items():
+        title = name.split(": ", 1)[1]
+        if title.startswith("Self-sufficiency"):  # little of it is no failure
+            assert [one["color"] for one in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+                    ] == [SUN], name  # fmt: skip
+        for word, colour in (("Import", BUY), ("Export", SELL)):
+            if title in {f"{word} by day", f"{word} by hour"}:  # of a meter without tariffs
+                fixed = {
+                    override["matcher"]["options"]: item["value"]["fixedColor"]
+                    for override in panel["fieldConfig"]["overrides"]
+                    for item in override["properties"]
+                    if item["id"] == "color"
+                }
+                assert fixed["total"] == colour, name
+
+
+def test_no_inverter_is_told_that_its_power_factor_is_low() -> None:
+    """It draws little but reactive energy at night, and would stand first, in red, for good."""
+    title = "meters.json: Reactive energy and power factor"
+    for name, rest in (("house", True), ("battery", True), ("building", False)):
+        (query,) = (one["query"] for one in PANELS[f"{name}, {title}"]["targets"])
+        assert ("\"role\" != 'pv'" in query) is rest, name
+
+
+def test_only_who_can_feed_in_is_told_of_it() -> None:
+    beside = {name for name in PANELS if name.endswith("beside the voltage")}
+    assert "flat, quality.json: Power beside the voltage" in beside
+    assert "house, quality.json: Feed-in beside the voltage" in beside
+    assert "battery only, quality.json: Feed-in beside the voltage" in beside
 
 
 def test_panels_of_days_say_where_no_day_begins() -> None:

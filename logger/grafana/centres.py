@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from logger.grafana import balance, costs, money
 from logger.grafana.frame import CENTRES, dashboard, variables
-from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import BUY, Json, override, row, table, target
+from logger.grafana.options import DashboardOptions, table_height
+from logger.grafana.panels import Json, override, row, table, target
 from logger.grafana.pattern import MONTHS
 from logger.grafana.query import (
     MONTH,
@@ -30,7 +30,7 @@ from logger.grafana.query import (
     quoted,
     summed,
 )  # fmt: skip
-from logger.grafana.ranking import ranked, shares
+from logger.grafana.ranking import shares
 
 _COUNTED = (
     "from the counters, as `report statement --cost-centre` has it. Its meters: `cost_centre` in "
@@ -40,7 +40,7 @@ _NOTHING = "no meter of a cost centre counted anything in this year"
 _FEW = 12  # so many names have room beside a ring
 # So many parts a query may have: beyond, costs of the year and of its months are left out.
 _MOST = 400
-_HEIGHT = 11
+_LEAST, _HIGHEST = 10, 16  # heights of the tables, in units of the grid
 Pieces = list[tuple[Part, Period]]
 
 
@@ -55,6 +55,11 @@ def _row(number: int, pieces: Pieces, columns: dict[str, str], within: Period) -
     every = ", ".join(f'sum("{short}") AS "{name}"' for short, name in columns.items())
     select = f'0 * sum("{first}") + {number} AS "centre", {every}'
     return f"({added(pieces, within, select=select)})"
+
+
+def _height(settings: DashboardOptions) -> int:
+    """Return the height of a table of all cost centres."""
+    return table_height(len(settings.centres), _LEAST, _HIGHEST)
 
 
 def _rows(rows: Sequence[str], columns: Sequence[str]) -> Json:
@@ -107,11 +112,11 @@ def _sums(settings: DashboardOptions) -> Json:
         "Month and year in which the range shown ends, until the end of that day, "
         f"{_COUNTED}{priced}",
         [_rows(rows, list(headings))],
-        unit="suffix:kWh", decimals=1, width=16, height=_HEIGHT, sort="Drawn in the month",
-        columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"), empty=_NOTHING,
+        unit="suffix:kWh", decimals=1, width=16, height=_height(settings), empty=_NOTHING,
+        columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"),
+        sort="Drawn in the month",
         overrides=[
             _named(settings),
-            ranked("Drawn in the month", BUY),
             *(override(headings[name], unit=settings.money, decimals=2)
               for name in ("cost", "costs") if name in headings),
         ],
@@ -131,7 +136,7 @@ def _shares(settings: DashboardOptions) -> Json:
         "What each cost centre drew of what all of them drew, in the month in which the range "
         "shown ends, until the end of that day.",
         asked,
-        unit="suffix:kWh", decimals=1, width=8, height=_HEIGHT, empty=_NOTHING,
+        unit="suffix:kWh", decimals=1, width=8, height=_height(settings), empty=_NOTHING,
     )  # fmt: skip
     made["options"]["legend"]["showLegend"] = len(asked) <= _FEW
     return made
@@ -161,9 +166,10 @@ def _months(settings: DashboardOptions, title: str, unit: str, decimals: int) ->
         f"{what} that each cost centre drew in each month of the year in which the range shown "
         f"ends, {_COUNTED}",
         [_rows(rows, MONTHS)],
-        unit=unit, decimals=decimals, height=_HEIGHT, empty=_NOTHING,
+        unit=unit, decimals=decimals, height=_height(settings), empty=_NOTHING,
         columns={"centre": "Cost centre", **{name: name for name in MONTHS}},
-        hidden=("Time", "time"), custom={"minWidth": 60},
+        hidden=("Time", "time"), sort="Cost centre", falling=False,
+        custom={"minWidth": 60, "align": "right"},  # a month without any would stand left
         overrides=[_named(settings), override("Cost centre", custom__width=150)],
     )  # fmt: skip
 
@@ -181,8 +187,9 @@ def _costs(settings: DashboardOptions) -> list[Json]:
             title,
             f"{text} {costs.PRICES}",
             [_rows(rows, [name for name, _, _ in columns])],
-            unit=settings.money, decimals=2, height=_HEIGHT, empty=_NOTHING,
+            unit=settings.money, decimals=2, height=_height(settings), empty=_NOTHING,
             columns={"centre": "Cost centre", **headings}, hidden=("Time", "time"),
+            sort="Cost centre", falling=False, custom={"align": "right"},
             overrides=[_named(settings)],
         )  # fmt: skip
 

@@ -13,12 +13,23 @@ from collections.abc import Sequence
 
 from logger.grafana.frame import to_meter
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import Json, limits, override, stat, table, target
+from logger.grafana.panels import (
+    BUY,
+    SELL,
+    Json,
+    coloured,
+    curves,
+    limits,
+    stat,
+    table,
+    target,
+)  # fmt: skip
 from logger.grafana.query import (
     EACH,
     GRID,
     METER,
     MONTH,
+    RANGE,
     SHOWN,
     SITE,
     YEAR,
@@ -85,8 +96,7 @@ def by_meter(settings: DashboardOptions) -> Json:
         unit=settings.money, decimals=2, height=8, hidden=("Time", "time"),
         columns={"meter": "Meter", "cost": "Cost in the month", "costs": "Cost in the year"},
         sort="Cost in the month", empty="no quarter hour with a price yet",
-        overrides=[to_meter(), override("Cost in the month", custom__displayMode="gradient-gauge",
-                                        min=0)],
+        overrides=[to_meter()],
     )  # fmt: skip
 
 
@@ -104,4 +114,20 @@ def with_price() -> Json:
         ],
         unit="suffix:kWh", decimals=1, names=True, rows=True, width=6, height=8,
         thresholds=limits(base="text"), empty="no quarter hour yet",
+    )  # fmt: skip
+
+
+def market() -> Json:
+    """Return the panel of imported prices."""
+    asked = (
+        f'SELECT mean("spot") FROM "price" {where(RANGE, SITE)} '
+        'GROUP BY time($__interval), "kind" fill(none)'
+    )
+    return curves(
+        "Imported prices",
+        "Prices of a kWh as imported, before factor, markup, levies and VAT.",
+        [target(asked, "$tag_kind")],
+        decimals=4, interval="15m", width=18, height=8, empty="no imported price in this range",
+        axis={"axisSoftMin": 0, "axisSoftMax": 0.1},
+        overrides=[coloured("buy", BUY), coloured("sell", SELL)],
     )  # fmt: skip

@@ -35,7 +35,7 @@ from logger.grafana.query import ALL_PHASES, LATELY, SITE, role, where
 
 FLOW = "Energy flow now"
 _NONE = "transparent"
-_SILENT = "no reading"
+_SILENT = "silent"  # two words would not fit into a box on a telephone
 _NO_LINE: Json = {"color": {"fixed": _NONE}, "width": 0}
 _SOME_W = 1  # from so much on, in W, an arrow is drawn
 # The text of a value is so high, that of a name, and an arrow, in pixels.
@@ -68,6 +68,7 @@ _SUN = _Node("PV", (37, 37, 5, 62), SUN)
 _STORE = _Node("Battery", (72, 2, 62, 5), CHARGE)
 # The gaps between the boxes.
 _BESIDE_GRID, _BESIDE_STORE, _BELOW_SUN = (28, 63, 62, 5), (63, 28, 62, 5), (37, 37, 38, 38)
+_ASIDE = 17  # half of what a battery and the gap before it take
 _ARROWS = (
     _Arrow(("Grid", "Load"), _BESIDE_GRID, "drawn", "\N{RIGHTWARDS ARROW}", BUY),
     _Arrow(("Grid", "Load"), _BESIDE_GRID, "fed", "\N{LEFTWARDS ARROW}", SELL),
@@ -112,6 +113,12 @@ def _halfway(place: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """Return the place of a box or an arrow of the lower row, halfway up: nothing is above it."""
     left, right, top, bottom = place
     return left, right, (top + bottom) // 2, (top + bottom) - (top + bottom) // 2
+
+
+def _centred(place: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """Return the place of a box or an arrow where nothing is beside the load."""
+    left, right, top, bottom = place
+    return left + _ASIDE, right - _ASIDE, top, bottom
 
 
 def load_formula(settings: DashboardOptions) -> str:
@@ -172,9 +179,13 @@ def picture(settings: DashboardOptions) -> Json:
         nodes.append(_STORE)
     names = {node.name for node in nodes}
     arrows = [one for one in _ARROWS if names.issuperset(one.between)]
+    without_store = _STORE not in nodes
     if _SUN not in nodes:
         nodes = [replace(one, place=_halfway(one.place)) for one in nodes]
         arrows = [replace(one, place=_halfway(one.place)) for one in arrows]
+    if without_store:
+        nodes = [replace(one, place=_centred(one.place)) for one in nodes]
+        arrows = [replace(one, place=_centred(one.place)) for one in arrows]
     options = {
         "inlineEditing": False,
         "showAdvancedTypes": False,
@@ -197,7 +208,7 @@ def picture(settings: DashboardOptions) -> Json:
         FLOW,
         "The newest power of each role within five minutes, whatever range is shown; an arrow "
         "points to where it flows. Grid: positive is drawn, negative is fed in."
-        f"{battery} {load} \"{_SILENT}\": see the dashboard Logger and meters.",
+        f"{battery} {load} \"{_SILENT}\": no reading, see the dashboard Logger and meters.",
         [
             target(_powers(settings), source=LIVE, table=True),
             target(_load(), table=True),

@@ -116,7 +116,6 @@ def _meters(settings: DashboardOptions) -> list[Json]:
             },
             overrides=[
                 column_width("Meter", 130),
-                column_width("Role", 90),
                 {
                     "matcher": {"id": "byName", "options": "Last reading"},
                     "properties": [
@@ -124,7 +123,7 @@ def _meters(settings: DashboardOptions) -> list[Json]:
                         {"id": "custom.width", "value": 150},
                     ],
                 },
-                override("Import counter", unit="suffix:kWh", decimals=1),
+                override("Import counter", unit="suffix:kWh", decimals=1, custom__width=150),
             ],
         ),
         table(

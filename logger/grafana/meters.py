@@ -10,7 +10,6 @@ from logger.grafana import balance, costs, money
 from logger.grafana.frame import METERS, dashboard, to_meter, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
-    BUY,
     GREY,
     LIVE,
     LOAD,
@@ -119,7 +118,7 @@ def _overview(settings: DashboardOptions) -> Json:
         f"meter.{live}{compared}{priced}",
         asked,
         unit="suffix:kWh", decimals=1, height=settings.rows(5, 12), columns=columns, hidden=hidden,
-        sort=headings["month"], empty="nothing counted yet", custom={"minWidth": 80},
+        sort=headings["month"], empty="nothing counted yet", custom={"minWidth": 95},
         before=[{"id": "merge", "options": {}}, _by_meter(grouped), *shared],
         overrides=[
             to_meter(),
@@ -127,7 +126,7 @@ def _overview(settings: DashboardOptions) -> Json:
             override("Power", unit="suffix:W", decimals=0, custom__minWidth=75),
             override("Last seen", unit="dateTimeFromNow", mappings=[_LONG_AGO]),
             override(_SHARE, unit="percentunit", decimals=1),
-            ranked(headings["month"], BUY, custom__minWidth=125),
+            override(headings["month"], custom__minWidth=95),
             *(override(heading, unit=unit, decimals=digits)
               for _, heading, unit, digits in sums.values()),
         ],
@@ -172,7 +171,7 @@ def _top() -> Json:
         "Top loads",
         f"Energy of the {_HEAVIEST} heaviest load meters in the range shown.",
         [target(query, table=True)],
-        unit="suffix:kWh", decimals=1, width=12, height=10, sort="Energy",
+        unit="suffix:kWh", decimals=1, width=12, height=12, sort="Energy",
         columns={"meter": "Meter", "kWh": "Energy"}, hidden=("Time", "time"),
         before=[
             {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "kWh", "desc": True}]}},

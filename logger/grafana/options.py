@@ -18,7 +18,7 @@ _SETTLE_S = 30.0
 # So many meters have room in one chart and its legend.
 _FEW = 6
 # Heights in Grafana, pixels: of a table without rows and the gap below, of a row, of the grid.
-_TABLE_PX, _ROW_PX, _GRID_PX = 84, 36, 38
+_TABLE_PX, _ROW_PX, _GRID_PX = 92, 36, 38
 # What a PRO380 measures.
 _USUAL = frozenset(
     {
@@ -97,7 +97,7 @@ class DashboardOptions:
     def rows(self, least: int, most: int, each: int = 1) -> int:
         """Return the height of a table with `each` rows for a meter, in units of the grid:
         from `least` to `most`, where it scrolls."""
-        return max(least, min(most, -(-(_TABLE_PX + _ROW_PX * each * self.meters) // _GRID_PX)))
+        return table_height(each * self.meters, least, most)
 
     @property
     def settle(self) -> str:
@@ -199,3 +199,8 @@ def dashboard_options(config: Config) -> DashboardOptions:
         },
         slow_s=min(config.interval(meter, "slow") for meter in meters),
     )
+
+
+def table_height(rows: int, least: int, most: int) -> int:
+    """Return the height of a table of so many rows, in units of the grid."""
+    return max(least, min(most, -(-(_TABLE_PX + _ROW_PX * rows) // _GRID_PX)))

@@ -28,6 +28,10 @@ SCALING = ("watt", "si:var", "si:VA")
 BUY, SELL, SUN, LOAD, OWN = "blue", "purple", "yellow", "orange", "green"
 GREY = "#8e8e8e"  # a rest
 CHARGE, DISCHARGE = "dark-green", "light-green"
+# Bars of kWh whose legend tells their sum: its decimals are those of the axis, which reaches so
+# far that no two ticks read alike.
+DAILY: Json = {"decimals": 1, "axis": {"axisSoftMax": 2}}
+HOURLY: Json = {"decimals": 2, "axis": {"axisSoftMax": 0.2}}
 PHASE_COLOURS = {"L1": "orange", "L2": "blue", "L3": "green"}
 TARIFF_COLOURS = {"T1": "dark-blue", "T2": "light-blue", "T3": "dark-purple", "T4": "light-purple"}
 

@@ -20,10 +20,13 @@ _HIGHEST = 10
 def reactive(settings: DashboardOptions) -> Json:
     """Return the table of reactive energy and power factors."""
     least = settings.alerts.power_factor_limit
+    # What an inverter draws at night says nothing of the power factor that is paid for.
+    of = (SITE, TOTAL, "\"role\" != 'pv'") if settings.has("pv") else (SITE, TOTAL)
+    without = ", but those of PV" if settings.has("pv") else ""
     parts = [
-        Part("active_import", (SITE, TOTAL), {"p": ""}),
-        Part("reactive_import", (SITE, TOTAL), {"q": ""}),
-        Part("reactive_export", (SITE, TOTAL), {"c": ""}),
+        Part("active_import", of, {"p": ""}),
+        Part("reactive_import", of, {"q": ""}),
+        Part("reactive_export", of, {"c": ""}),
     ]
     inner = summed(parts, select='sum("p") AS "p", sum("q") AS "q", sum("c") AS "c"', by=EACH)
     query = (
@@ -33,12 +36,12 @@ def reactive(settings: DashboardOptions) -> Json:
     )
     return table(
         "Reactive energy and power factor",
-        "Reactive energy of each meter in the range shown, forward and reverse; power factor = "
-        f"active / root of (active squared + forward reactive squared). Red below {least:g} "
-        "([alerts] power_factor in the configuration).",
+        f"Reactive energy of each meter{without} in the range shown, forward and reverse; power "
+        f"factor = active / root of (active squared + forward reactive squared). Red below "
+        f"{least:g} ([alerts] power_factor in the configuration).",
         [target(query, table=True)],
         unit="suffix:kvarh", decimals=1, width=12,
-        height=10 if settings.has("load") else settings.rows(5, 10),  # beside loads as high as they
+        height=12 if settings.has("load") else settings.rows(5, 12),  # beside loads as high as they
         sort="Power factor", falling=False, hidden=("Time", "time"), empty="nothing drawn",
         columns={
             "meter": "Meter", "factor": "Power factor", "inductive": "Reactive, forward",
@@ -68,7 +71,7 @@ def demands() -> list[Json]:
             f"The {_HIGHEST} highest means {_QUARTERS} of the meter chosen in the range shown, "
             "with the moment at which each began.",
             [target(peaks, table=True)],
-            unit="suffix:kW", decimals=2, width=12, height=10, sort="Demand",
+            unit="suffix:kW", decimals=2, width=12, height=12, sort="Demand",
             columns={"kW": "Demand", "Time": "Began", "time": "Began"},
             overrides=[
                 override("Began", unit="dateTimeAsLocal", custom__width=190),
@@ -81,7 +84,7 @@ def demands() -> list[Json]:
             f"How high the mean {_QUARTERS} of the meter chosen was for at least 1 %, 5 % ... of "
             "the range shown: a steep fall means short peaks, the last bars the base load.",
             duration,
-            unit="suffix:kW", decimals=2, width=12, height=10, thresholds=limits(base=LOAD),
+            unit="suffix:kW", decimals=2, width=12, height=12, thresholds=limits(base=LOAD),
             defaults={"color": {"mode": "thresholds"}, "min": 0},
             empty="no quarter hour in this range",
         ),

@@ -58,11 +58,12 @@ def _within(width: int) -> Json:
     )  # fmt: skip
 
 
-def _feed_in() -> Json:
+def _beside(settings: DashboardOptions) -> Json:
+    feeds = settings.has("pv") or settings.has("battery")
     return curves(
-        "Feed-in beside the voltage",
-        "Mean active power of the meter, to be read with the voltages above: negative is "
-        "export, which lifts the voltage.",
+        f"{'Feed-in' if feeds else 'Power'} beside the voltage",
+        "Mean active power of the meter, to be read with the voltages above: what is drawn lowers "
+        "the voltage, export, which is negative, lifts it.",
         [
             target(
                 window('round(mean("active_power"))', "power_1m", "\"phase\" = 'total'")
@@ -178,7 +179,7 @@ def quality(settings: DashboardOptions) -> Json:
     for kind in kinds(settings):
         panels += [row(kind.name), *voltages(kind, settings)]
     if kinds(settings) and settings.measures("active_power"):
-        panels.append(_feed_in())
+        panels.append(_beside(settings))
     if settings.measures("frequency"):
         panels += [row("Frequency"), *_frequency(settings)]
     panels += [

@@ -196,11 +196,14 @@ def added(
     by: str = "",
     fill: str = "none",
     beyond: str = "",
+    more: Sequence[str] = (),
 ) -> str:
     """Return a sum over the rises of parts that each have a period of their own, within
-    `period`; with `fill` "0" steps go on until `beyond` its end."""
+    `period`; with `fill` "0" steps go on until `beyond` its end. `more` are further queries that
+    `select` may have columns of."""
     inner = f'"meter", {by}' if by not in ("", EACH) else EACH
     sources = ", ".join(f"({rises(part, own, inner, stepped=bool(step))})" for part, own in parts)
+    sources = ", ".join([sources, *(f"({one})" for one in more)])
     groups = [*([f"time({step})"] if step else []), *([by] if by else [])]
     query = f"SELECT {select} FROM {sources}"
     if step:
@@ -221,6 +224,13 @@ def bounds(period: Period, beyond: str = "") -> list[str]:
 def drawable(period: Period, step: str) -> list[str]:
     """Return the condition under which bars of `step` can be seen in the range shown."""
     return [_A_DAY_BEGINS] if step == "1d" and period == SHOWN else []
+
+
+def already(counter: str, period: Period, *conditions: str) -> str:
+    """Return the last reading of each meter that a sum over the period can begin with, as `v`."""
+    begin = f"{period.start} + {SETTLE}"
+    back = where(f"time >= {begin} - {_REACH}", f"time < {begin}", *conditions)
+    return f'SELECT last("{counter}") AS "v" FROM "energy" {back} GROUP BY {EACH} {ZONE}'
 
 
 def counted(counter: str, *conditions: str, period: Period = SHOWN) -> str:

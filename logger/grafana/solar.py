@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from logger.grafana import balance
+from logger.grafana import flow as flowing
 from logger.grafana.frame import SOLAR, dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
     CHARGE,
+    DAILY,
     DISCHARGE,
     LOAD,
     NO_DAY,
@@ -92,9 +94,9 @@ def _panels(settings: DashboardOptions) -> list[Json]:
         row("Power"),
         curves(
             "Power flows",
-            "Means of the site's flows: self-consumption = PV power less what flows into the "
-            "grid; load = grid + PV; negative grid power is export. For ranges up to some weeks: "
-            "longer ones are better told by the energy below.",
+            "Means of the site's flows. Self-consumption = PV power less what flows into the grid. "
+            f"{flowing.load_formula(settings)} Negative grid power is export. For ranges up to "
+            "some weeks: longer ones are better told by the energy below.",
             [
                 target(flow % "pv_power", "PV"),
                 target(flow % "self_consumption_power", "Self-consumption"),
@@ -139,7 +141,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 target(balance.self_consumed(step="1d"), "Self-consumed"),
                 target(balance.counter(balance.EXPORT, step="1d"), "Exported"),
             ],
-            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY, overrides=colours,
+            unit="suffix:kWh", **DAILY, width=12, interval="1d", empty=NO_DAY, overrides=colours,
         ),
         bars(
             "Where the consumption came from",
@@ -148,7 +150,7 @@ def _panels(settings: DashboardOptions) -> list[Json]:
                 target(balance.self_consumed(step="1d"), "Self-consumed"),
                 target(balance.counter(balance.IMPORT, step="1d"), "Imported"),
             ],
-            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY, overrides=colours,
+            unit="suffix:kWh", **DAILY, width=12, interval="1d", empty=NO_DAY, overrides=colours,
         ),
         curves(
             "Self-consumption and self-sufficiency by day",
@@ -192,7 +194,7 @@ def _production() -> list[Json]:
             "Produced by day",
             "Energy of all PV meters each day.",
             [target(balance.counter(balance.PRODUCED, step="1d"), "Produced")],
-            unit="suffix:kWh", width=18, height=9, interval="1d", empty=NO_DAY,
+            unit="suffix:kWh", **DAILY, width=18, height=9, interval="1d", empty=NO_DAY,
             overrides=colours,
         ),
         row("Months"),

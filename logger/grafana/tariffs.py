@@ -10,6 +10,8 @@ from logger.grafana.frame import column_width, dashboard, variables
 from logger.grafana.options import DashboardOptions
 from logger.grafana.panels import (
     BUY,
+    DAILY,
+    HOURLY,
     NO_DAY,
     SELL,
     TARIFF_COLOURS,
@@ -18,7 +20,6 @@ from logger.grafana.panels import (
     bars,
     by_pattern,
     coloured,
-    curves,
     limits,
     row,
     stat,
@@ -38,6 +39,7 @@ from logger.grafana.query import (
     Part,
     Period,
     added,
+    already,
     counted,
     month,
     steps,
@@ -49,8 +51,10 @@ _EACH = '"phase" = \'total\' AND "tariff" =~ /^T[1-4]$/'
 _MISSED = "Energy counted during an outage stands in the first bar after it."
 
 
-def _colours() -> list[Json]:
-    return [by_pattern(f"{name}$", colour) for name, colour in TARIFF_COLOURS.items()]
+def _colours(whole: str) -> list[Json]:
+    """Return the colours of the tariffs, and that of the total of a meter without any."""
+    tariffs = [by_pattern(f"{name}$", colour) for name, colour in TARIFF_COLOURS.items()]
+    return [*tariffs, coloured("total", whole)]
 
 
 def _by_tariff(field: str, step: str, settings: DashboardOptions) -> Json:
@@ -64,13 +68,17 @@ def _period(field: str, period: Period, alias: str) -> Json:
 
 
 def _change(field: str) -> str:
-    """Return the energy of the range less that of the range before, as its share."""
+    """Return the energy of the range less that of the range before, as its share; none where the
+    meter was not read yet when that one began."""
     parts = [
         (Part(field, (SITE, METER, TOTAL), {name: ""}), period)
         for name, period in (("a", SHOWN), ("b", BEFORE))
     ]
-    both = added(parts, SHOWN, select='sum("a") AS "x", sum("b") AS "y"')
-    return f'SELECT "x" / "y" - 1 AS "change" FROM ({both}) WHERE "y" > 0 {ZONE}'
+    both = added(
+        parts, SHOWN, select='sum("a") AS "x", sum("b") AS "y", sum("v") AS "z"',
+        more=[already(field, BEFORE, SITE, METER, TOTAL)],
+    )  # fmt: skip
+    return f'SELECT "x" / "y" - 1 AS "change" FROM ({both}) WHERE "y" > 0 AND "z" >= 0 {ZONE}'
 
 
 def _months(title: str, field: str, colour: str, text: str) -> Json:
@@ -194,21 +202,6 @@ def _money(settings: DashboardOptions) -> list[Json]:
     ]  # fmt: skip
 
 
-def _market() -> Json:
-    asked = (
-        f'SELECT mean("spot") FROM "price" {where(RANGE, SITE)} '
-        'GROUP BY time($__interval), "kind" fill(none)'
-    )
-    return curves(
-        "Imported prices",
-        "Prices of a kWh as imported, before factor, markup, levies and VAT.",
-        [target(asked, "$tag_kind")],
-        decimals=4, interval="15m", width=18, height=8, empty="no imported price in this range",
-        axis={"axisSoftMin": 0, "axisSoftMax": 0.1},
-        overrides=[coloured("buy", BUY), coloured("sell", SELL)],
-    )  # fmt: skip
-
-
 def tariffs(settings: DashboardOptions) -> Json:
     """Return the dashboard."""
     whose = ", by the tariff the meter counted it in" if settings.by_tariff else ""
@@ -226,9 +219,10 @@ def tariffs(settings: DashboardOptions) -> Json:
         ),
         stat(
             "Import, change",
-            "Import of this range / import of the range before - 1; blank without an earlier one.",
+            "Import of this range / import of the range before - 1; blank unless that was read "
+            "from its beginning on.",
             [target(_change("active_import"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="nothing before",
+            unit="percentunit", decimals=1, width=6, height=5, empty="no whole range before",
             thresholds=limits((0, "orange"), base="green"),
         ),
         stat(
@@ -243,9 +237,10 @@ def tariffs(settings: DashboardOptions) -> Json:
         ),
         stat(
             "Export, change",
-            "Export of this range / export of the range before - 1; blank without an earlier one.",
+            "Export of this range / export of the range before - 1; blank unless that was read "
+            "from its beginning on.",
             [target(_change("active_export"), "change")],
-            unit="percentunit", decimals=1, width=6, height=5, empty="nothing before",
+            unit="percentunit", decimals=1, width=6, height=5, empty="no whole range before",
             thresholds=limits((0, "green"), base="orange"),
         ),
         *_further(settings),
@@ -254,27 +249,27 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Import by day",
             f"Energy drawn each day{whose}. {_MISSED}",
             [_by_tariff("active_import", "1d", settings)],
-            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY,
-            overrides=_colours(),
+            unit="suffix:kWh", **DAILY, width=12, interval="1d", empty=NO_DAY,
+            overrides=_colours(BUY),
         ),
         bars(
             "Export by day",
             f"Energy fed in each day{whose}. {_MISSED}",
             [_by_tariff("active_export", "1d", settings)],
-            unit="suffix:kWh", width=12, interval="1d", empty=NO_DAY,
-            overrides=_colours(),
+            unit="suffix:kWh", **DAILY, width=12, interval="1d", empty=NO_DAY,
+            overrides=_colours(SELL),
         ),
         bars(
             "Import by hour",
             f"Energy drawn each hour{whose}. {_MISSED}",
             [_by_tariff("active_import", "1h", settings)],
-            unit="suffix:kWh", width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", **HOURLY, width=12, interval="1h", overrides=_colours(BUY),
         ),
         bars(
             "Export by hour",
             f"Energy fed in each hour{whose}. {_MISSED}",
             [_by_tariff("active_export", "1h", settings)],
-            unit="suffix:kWh", width=12, interval="1h", overrides=_colours(),
+            unit="suffix:kWh", **HOURLY, width=12, interval="1h", overrides=_colours(SELL),
         ),
         row("Patterns and months"),
         heatmap(settings.zone),
@@ -285,7 +280,7 @@ def tariffs(settings: DashboardOptions) -> Json:
             "Export by month", "active_export", SELL, "Energy fed in during each month"
         ),
         *([row("Money"), *_money(settings)] if settings.priced else []),
-        *([costs.with_price(), _market()] if settings.moving else []),
+        *([costs.with_price(), costs.market()] if settings.moving else []),
         row("The meter's own counters"),
         *_counters(settings),
     ]  # fmt: skip

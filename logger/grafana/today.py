@@ -20,6 +20,7 @@ from logger.grafana.panels import (
     OWN,
     PLAIN,
     SELL,
+    SUN,
     Json,
     coloured,
     limits,
@@ -135,7 +136,7 @@ def _tiles(settings: DashboardOptions) -> list[Json]:
                 "netting meter.",
                 [target(balance.self_sufficiency(DAY), "Self-sufficiency")],
                 unit="percentunit", decimals=0, height=5, empty="nothing consumed",
-                thresholds=limits((0.3, "orange"), (0.6, "green"), base="red"),
+                thresholds=limits(base=SUN),
                 links=[link("PV self-consumption", SOLAR)],
             )
         )  # fmt: skip
@@ -160,7 +161,7 @@ def _tiles(settings: DashboardOptions) -> list[Json]:
                 f"What is always on: the power of the last 24 hours that only {_BASE} % of the "
                 "time was lower.",
                 [target(_base(settings), "Base load")],
-                unit="watt", decimals=0, height=5, empty="no reading for a day",
+                unit="watt", height=5, empty="no reading for a day",
                 thresholds=limits(base=PLAIN), links=more,
             )
         )  # fmt: skip

@@ -51,7 +51,7 @@ class VoltageKind:
 # A meter of one phase calls its voltage L1, or total.
 TO_NEUTRAL = VoltageKind("Voltage", POWERS, 1.0, (*NEUTRAL_PHASES, "total"))
 BETWEEN = VoltageKind("Voltage between phases", LINES, voltage_factor(LINE_PHASES[0]), LINE_PHASES)
-_WEEK = "Week from"
+_WEEK = "Week"
 
 
 def kinds(settings: DashboardOptions) -> list[VoltageKind]:
