@@ -8,8 +8,10 @@ from datetime import date
 from pathlib import Path, PurePosixPath
 
 import pytest
+from typer.testing import CliRunner
 
 from logger import models
+from logger.cli import app
 from logger.config import load_config
 from logger.config.derive import Price, Prices
 from logger.domain.datamodel import MEASUREMENTS
@@ -248,6 +250,28 @@ def test_a_meter_without_tariffs_has_its_days_and_hours(tmp_path: Path) -> None:
     for panel in steps:
         if panel["title"].startswith(("Import", "Export")):
             assert "T[1-4]" not in json.dumps(panel["targets"]), panel["title"]
+
+
+@pytest.mark.parametrize(
+    ("fast", "span_ms"), [("5s", 300_000), ("1m", 300_000), ("10m", 1_800_000)]
+)
+def test_curves_of_meters_that_are_rarely_read_are_lines(
+    tmp_path: Path, fast: str, span_ms: int
+) -> None:
+    config = tmp_path / "logger.toml"
+    text = (ROOT / "config" / "demo.toml").read_text(encoding="utf-8")
+    config.write_text(re.sub(r"(?m)^fast = .*", f'fast = "{fast}"', text), encoding="utf-8")
+    made = CliRunner().invoke(app, ["grafana", str(tmp_path / "made"), "--config", str(config)])
+    assert made.exit_code == 0, made.output
+    spans = [
+        (panel["title"], panel["fieldConfig"]["defaults"]["custom"]["spanNulls"])
+        for file in (tmp_path / "made").rglob("*.json")
+        for panel in panels(json.loads(file.read_text(encoding="utf-8")))
+        if panel["type"] == "timeseries"
+        and "spanNulls" in panel["fieldConfig"]["defaults"]["custom"]
+    ]
+    assert len(spans) > 20
+    assert min(span for _, span in spans) == span_ms
 
 
 def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
