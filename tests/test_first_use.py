@@ -3,6 +3,7 @@ Ctrl-C, terminals that know few letters."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ import pytest
 from logger.config import load_config
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.configs import configuration
-from tests.running import ROOT, command
+from tests.running import PATIENCE_S, ROOT, command
 from tests.terminal import Terminal
 
 # A summer's noon in Europe: the roof produces.
@@ -108,7 +109,7 @@ def test_a_ctrl_c_held_down_has_no_traceback(tmp_path: Path, turn: int) -> None:
 
 def test_scan_asks_for_names_and_roles_on_a_terminal(tmp_path: Path, house: str) -> None:
     file = tmp_path / "farm.toml"
-    options = ("--port", house, "--range", "1-2", "--write", str(file))
+    options = ("--port", house, "--range", "1-2", "--patience", "2s", "--write", str(file))
     with Terminal("scan", *options, env={"TZ": "Europe/Oslo"}, columns=120) as screen:
         screen.answer("role (grid, pv, battery, load) [pv]:", "roof")
         screen.wait_for("'roof' is no role")
@@ -183,22 +184,24 @@ def test_check_goes_on_where_this_user_may_not_look(tmp_path: Path, user: str) -
 @pytest.mark.parametrize("module", ["typer", "logger.cli.quiet", "pydantic", "logger.config"])
 def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module: str) -> None:
     config = tmp_path / "logger.toml"
-    config.write_text(configuration(("grid", "grid")), encoding="utf-8")
+    os.mkfifo(config)  # nobody writes to it: the command gets that far, and no further
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 4096)  # nor much further than what was read
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "logger", "check", "--config", str(config)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=writes,
         cwd=ROOT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.rstrip().endswith(f" {module}"):
-            process.send_signal(signal.SIGINT)
-            break
-    _, rest = process.communicate(timeout=600)
-    assert process.returncode in (-signal.SIGINT, 130)
+    os.close(writes)
+    with os.fdopen(reads, "rb", buffering=0) as stderr:
+        for line in stderr:
+            if line.decode().rstrip().endswith(f" {module}"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = stderr.read().decode()
+    assert process.wait(PATIENCE_S) in (-signal.SIGINT, 130)
     told = [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert told == []
 
