@@ -124,7 +124,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, influx: InfluxServer) -> Ite
         with RunningLogger(config) as logger:
             wait_until(lambda: influx.rows("SELECT * FROM power", "live"))
             wait_until(lambda: influx.rows("SELECT * FROM energy", "energy"))
-            wait_until(lambda: influx.rows("SELECT * FROM quality_frequency", "energy"), 60)
+            wait_until(lambda: influx.rows("SELECT * FROM quality_frequency", "energy"))
             assert logger.alive
         environment = {
             **os.environ,
@@ -291,7 +291,7 @@ def test_demo_line(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=10 * PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
