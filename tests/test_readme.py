@@ -197,7 +197,9 @@ def test_command(line: str, place: Place) -> None:
                     wait_until(lambda: reads(place) >= 2)
                 assert process.poll() is None, process.communicate()[0]
                 process.send_signal(signal.SIGINT)
-            output += process.communicate("y\n" + 20 * "\n", timeout=PATIENCE_S)[0]
+            # whatever adapter this machine may have, its port is given later
+            typed = "y\n\nlater\n" if words[1] == "init" else "y\n"
+            output += process.communicate(typed + 20 * "\n", timeout=PATIENCE_S)[0]
         finally:
             process.kill()
             if beside is not None:
