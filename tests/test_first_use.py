@@ -3,6 +3,7 @@ Ctrl-C, terminals that know few letters."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -19,7 +20,7 @@ import pytest
 from logger.config import load_config
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.configs import configuration
-from tests.running import PATIENCE_S, ROOT, command
+from tests.running import PATIENCE_S, ROOT, command, wait_until
 from tests.terminal import Terminal
 
 # A summer's noon in Europe: the roof produces.
@@ -204,6 +205,38 @@ def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module
     assert process.wait(PATIENCE_S) in (-signal.SIGINT, 130)
     told = [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert told == []
+
+
+def test_an_interrupted_command_leaves_no_alarm_to_the_end_of_python(tmp_path: Path) -> None:
+    """On a slow machine the end takes longer than the second in which more Ctrl-C do nothing."""
+    config = tmp_path / "logger.toml"
+    os.mkfifo(config)
+    program = (
+        "import atexit, signal, sys\n"
+        "atexit.register(lambda: print(signal.getitimer(signal.ITIMER_REAL)))\n"
+        "from logger.__main__ import main\n"
+        "sys.argv = ['inepro-logger', 'check', '--config', sys.argv[1]]\n"
+        "main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(config)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+    def writer() -> int | None:
+        with contextlib.suppress(OSError):  # nobody reads yet
+            return os.open(config, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
+    writes = wait_until(writer)  # the command reads its configuration
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=PATIENCE_S)[0]
+    os.close(writes)
+    assert process.returncode == 130
+    assert told == "(0.0, 0.0)\n"
 
 
 def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path) -> None:
