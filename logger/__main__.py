@@ -51,6 +51,8 @@ def main() -> None:
     finally:
         if _FROM_TERMINAL:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            # Python takes its handlers away as it ends: an alarm after that would kill it.
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 if __name__ == "__main__":

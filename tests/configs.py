@@ -15,6 +15,7 @@ def configuration(
     zone: str | None = None,
     bus: str = "line",
     port: str = NOWHERE,
+    timeout: str | None = None,
     **sections: Mapping[str, str | float | bool],
 ) -> str:
     """Return the text of a configuration with one bus of PRO380 meters: names and roles, at
@@ -24,7 +25,7 @@ def configuration(
     """
     parts = [["[site]", *keys(name=site, timezone=zone)]]
     parts += [[f"[{name}]", *keys(**table)] for name, table in sections.items()]
-    parts.append(["[[bus]]", *keys(name=bus, port=port)])
+    parts.append(["[[bus]]", *keys(name=bus, port=port, timeout=timeout)])
     for address, (name, role) in enumerate(meters, start=1):
         place = keys(name=name, model="pro380", address=address, role=role)
         parts.append(["[[bus.meter]]", *place])

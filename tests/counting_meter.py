@@ -40,7 +40,7 @@ identity = "1h"
 [[bus]]
 name = "line"
 port = "socket://127.0.0.1:{port}"
-timeout = "1s"
+timeout = "5s"
 [[bus.meter]]
 name = "grid"
 model = "pro380"
@@ -112,12 +112,12 @@ class Meter:
     def _read_up(self) -> bool:
         """Return whether the logger has taken all bytes that came (/proc/net/tcp in proc(5))."""
         lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-        (queues,) = [
+        queues = [  # none where the table changed under the eyes of its reader
             words[4]
             for words in map(str.split, lines)
             if words[2].endswith(f":{self.port:04X}") and words[3] == "01"
         ]
-        return queues.endswith(":00000000")
+        return bool(queues) and all(one.endswith(":00000000") for one in queues)
 
 
 def stored(directory: Path) -> list[Point]:

@@ -3,12 +3,13 @@
 As long as the file TRIGGER is there the thread ends ("end ..."), stays where it is
 ("hang ..."), sleeps on ("sleep ...") or lives and finds nothing to do ("starve ...");
 a thread that ends takes the file away, so that it happens once, unless FAULT begins
-with "again".
+with "again". Who is late ends the process after a few seconds, or those of DYING_END_S.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import socketserver
 import sys
 import threading
@@ -88,7 +89,8 @@ def impatient(
     def late() -> float:
         return late_s() if trigger.exists() else min(late_s(), 0.0)
 
-    return Part(name, late, *more, **{**options, "end_s": 6.0})
+    end_s = float(os.environ.get("DYING_END_S", "6"))
+    return Part(name, late, *more, **{**options, "end_s": end_s})
 
 
 def starve(place: str, trigger: Path) -> None:

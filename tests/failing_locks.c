@@ -1,8 +1,9 @@
 /* Preloaded into a logger: locks of files fail as they do on a bad network file system.
  *
  * The file named by FAILING_LOCKS says how: "lock" makes every attempt to take a lock
- * fail; "unlock" makes the next release of SQLite's write lock fail (byte 120 of the shared
- * memory file, sqlite.org/walformat.html), and is then changed to "lock". */
+ * fail; "hang" keeps it waiting until the file says something else, and is changed to "hung"
+ * by the first; "unlock" makes the next release of SQLite's write lock fail (byte 120 of the
+ * shared memory file, sqlite.org/walformat.html), and is then changed to "lock". */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -30,6 +31,10 @@ static int asked_to_fail(int command, const struct flock *lock)
             fails = lock->l_type != F_UNLCK;
         if (fails && how[0] == 'u')
             fails = ftruncate(file, 0) == 0 && pwrite(file, "lock", 4, 0) == 4;
+        if (fails && strncmp(how, "hang", 4) == 0)
+            fails = pwrite(file, "hung", 4, 0) == 4;
+        while (fails && pread(file, how, 4, 0) == 4 && strncmp(how, "hung", 4) == 0)
+            usleep(10000);
     }
     close(file);
     return fails;

@@ -76,7 +76,7 @@ class Scene:
         self.clock = Clock()
         self.now_ms = NOW_MS
         self.states = StateStore(tmp_path / "states")
-        self.bus = Bus(bus_config(gateway.line.port, **({"timeout": 0.5} | bus)), self.clock)
+        self.bus = Bus(bus_config(gateway.line.port, **({"timeout": 2.0} | bus)), self.clock)
 
     def reader(self, meter: MeterConfig | None = None) -> MeterReader:
         meter = meter or meter_config()

@@ -45,12 +45,30 @@ def honest(request: bytes, salt: int = 0) -> bytes:
     return answer_to(request, words_at(address, count, salt))
 
 
+def requests_in(data: bytes) -> Iterator[bytes]:
+    """Yield the requests that came together: a master that has waited in vain asks again, also
+    while a busy machine has not brought its first question yet. What is no frame of Modbus is
+    one request."""
+    while data:
+        sizes = [8]  # of functions 3 and 6
+        if len(data) > 6:
+            sizes.append(9 + data[6])  # of function 16
+        sealed = [size for size in sizes if crc16(data[: size - 2]) == data[size - 2 : size]]
+        header = len(data) > 8 and data[2:4] == b"\0\0"  # of Modbus TCP
+        size = sealed[0] if sealed else 6 + int.from_bytes(data[4:6], "big") if header else 0
+        size = size or len(data)
+        yield data[:size]
+        data = data[size:]
+
+
 class ScriptedLine:
-    """A TCP server that answers every request as `script` says; it keeps the requests."""
+    """A TCP server that answers every request as `script` says; it keeps the requests, and the
+    number of the connection that each came by."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.requests: list[bytes] = []
+        self.came_by: list[int] = []
         self.connections = 0
         self.connected = False
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -95,17 +113,19 @@ class ScriptedLine:
                 return
             if not select.select([connection], [], [], 0.02)[0]:
                 continue
-            request = connection.recv(300)
-            if not request:
+            data = connection.recv(3000)
+            if not data:
                 return
-            self.requests.append(request)
-            for step in self.script(request):
-                if step is None:
-                    return
-                if isinstance(step, bytes):
-                    connection.sendall(step)
-                else:
-                    time.sleep(step)
+            for request in requests_in(data):
+                self.requests.append(request)
+                self.came_by.append(self.connections)
+                for step in self.script(request):
+                    if step is None:
+                        return
+                    if isinstance(step, bytes):
+                        connection.sendall(step)
+                    else:
+                        time.sleep(step)
 
 
 @contextlib.contextmanager
@@ -123,12 +143,16 @@ def meter_config(address: int = 1, model: str = "pro380", **more: Any) -> MeterC
 
 
 def bus_config(port: int | str, *meters: MeterConfig, **more: Any) -> BusConfig:
-    """Return the configuration of a bus on a TCP port of this machine, or on a device."""
+    """Return the configuration of a bus on a TCP port of this machine, or on a device.
+
+    Where all answer a busy machine has time for it; who waits for silence gives a shorter
+    `timeout`.
+    """
     where = f"socket://127.0.0.1:{port}" if isinstance(port, int) else port
     given: dict[str, Any] = {
         "name": "line",
         "port": where,
-        "timeout": 0.2,
+        "timeout": 5.0,
         "baudrate": 115200,
         "meter": list(meters) or [meter_config()],
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-import socket
 import threading
 import tty
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,8 @@ from itertools import count, groupby
 from pymodbus import FramerType
 from pymodbus.server import ModbusBaseServer, ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
+
+from tests.engines.process import free_port
 
 PATIENCE_S = 300.0
 # Serves a meter; gives the name of its port for the configuration.
@@ -30,13 +31,6 @@ def device(address: int, words: Mapping[int, int]) -> SimDevice:
         values = [words[register] for register in registers]
         data.append(SimData(registers[0], values=values, datatype=DataType.REGISTERS))
     return SimDevice(address, simdata=data)
-
-
-def free_port() -> int:
-    """Return a TCP port of this machine that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -95,9 +95,14 @@ class RunningLogger:
         return self.process.poll() is None
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the log lines so far; each is one JSON object."""
-        lines = self._log.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        """Return the log lines so far; each is one JSON object. The last one counts when it is
+        whole."""
+        lines = self._log.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
+
+    def output(self) -> str:
+        """Return all that the process printed so far, what no logger wrote among it."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def messages(self) -> list[str]:
         return [line["message"] for line in self.log()]
@@ -120,8 +125,14 @@ class RunningLogger:
         return int(line.split()[1]) / 1024
 
     def status(self) -> dict[str, Any]:
-        """Return what `status --json` says, with its exit code as `exit`."""
-        done = command("status", "--json", "--config", str(self.config))
+        """Return what `status --json` says, with its exit code as `exit`; of a logger that is
+        still starting when it can be asked."""
+
+        def told() -> subprocess.CompletedProcess[str] | None:
+            done = command("status", "--json", "--config", str(self.config))
+            return done if done.stdout or not self.alive else None
+
+        done = wait_until(told)
         state = json.loads(done.stdout) if done.stdout else {"error": done.stderr}
         return {**state, "exit": done.returncode}
 

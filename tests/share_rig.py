@@ -112,9 +112,10 @@ def config_of(
 
 
 def bus(name: str, port: str, meters: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
-    """Return a `[[bus]]`; its meters need a name, a model and an address."""
+    """Return a `[[bus]]`; its meters need a name, a model and an address. All have time for an
+    answer; who waits for silence gives a shorter `timeout`."""
     full = [{"role": "load", "accept_model": True, **meter} for meter in meters]
-    return {"name": name, "port": port, "timeout": 0.5, "meter": full, **more}
+    return {"name": name, "port": port, "timeout": 4.0, "meter": full, **more}
 
 
 @contextmanager

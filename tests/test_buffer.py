@@ -19,7 +19,7 @@ from logger.store.rows import Settlement, as_row
 from logger.store.schema import MIGRATIONS, SELDOM, VERSION, migrate
 from logger.store.verify import verify
 from tests import buffers
-from tests.buffers import T0, Clock, deliver, energy, lines_of, power, rows_of, take_in
+from tests.buffers import T0, Clock, deliver, energy, lines_of, power, rows_of, take_in, until
 from tests.old_buffer import make_version_one, make_version_two
 
 clock, path, make = buffers.clock, buffers.path, buffers.make
@@ -65,11 +65,18 @@ def test_a_point_that_cannot_be_written_is_counted(
 
 
 def test_commits_are_batched(make: Callable[..., Buffer], path: Path) -> None:
-    buffer = make(commit_interval_s=0.3)
+    buffer = make(commit_interval_s=3600.0)
     for number in range(50):
         buffer.append(power(number))
-    assert buffer.exchange.wait(0, 5.0, lambda: False) == 1
+    assert buffer.exchange.commits == 0
+    assert buffer.flush()
+    assert buffer.exchange.commits == 1
     assert len(rows_of(path, Lane.FAST)) == 50
+    buffer.close()
+    again = make(commit_interval_s=0.02)
+    again.append(power(50))
+    until(lambda: again.exchange.commits == 1)  # by itself
+    assert len(rows_of(path, Lane.FAST)) == 51
 
 
 def test_everything_is_there_after_reopening(make: Callable[..., Buffer], path: Path) -> None:

@@ -46,7 +46,7 @@ org = "home"
 bucket = "{bucket}"
 fast_bucket = "{fast}"
 token_file = "{token}"
-timeout = "2s"
+timeout = "60s"
 """
 
 
@@ -132,7 +132,7 @@ def test_a_meter_without_digests_has_no_days_to_check(shell: Shell, store: Buffe
         decode(f"{tags} import=1.5,complete=true {n * 900_000}") for n in range(1980041, 1980049)
     ]
     store.append(own)
-    store.flush(60.0)
+    store.flush()
     found = shell.json("verify")
     assert (found["ok"], found["days"], found["days_unchecked"]) == (True, 0, 0)
 
@@ -362,7 +362,7 @@ def test_backfill_beside_a_running_logger_counts_once(rig: Rig, tmp_path: Path) 
     """A real second process delivers while the logger does, both at full speed."""
     for number in range(6000):
         rig.buffer.append(power(number))
-    assert rig.buffer.flush(20.0)
+    assert rig.buffer.flush()
     rig.target.translator.always = Answer(engine=True, delay_s=0.05)
     shell = Shell(tmp_path, rig, rig.path)
     rig.delivery.start()

@@ -218,7 +218,7 @@ def test_on_a_full_disk_delivered_rows_make_room(small: Path) -> None:
     buffer = reopen(small / "buffer.sqlite")
     for number in range(2000):
         buffer.append(power(number))
-    assert buffer.flush(20.0)
+    assert buffer.flush()
     outlet = BufferOutlet(buffer, Lane.FAST)
     outlet.settle(Settlement(outlet.oldest(0, 10**6, 10**9)))
     assert buffer.flush()
@@ -404,9 +404,9 @@ def test_what_is_committed_is_not_written_again_when_its_log_cannot_be_moved(
         for number in range(3000):  # the log passes the length at which it is moved
             buffer.append(power(number))
             if number % 100 == 0:
-                buffer.flush(20.0)
+                buffer.flush()
     assert refused
-    until(lambda: buffer.flush(5.0))
+    until(lambda: buffer.flush())
     points = buffer.books().total.read
     assert points == 6000
     buffer.close()
@@ -433,7 +433,7 @@ def test_what_is_committed_is_not_written_again_when_a_look_at_it_fails(
     buffer.open()
     monkeypatch.setattr(Database, "size", refuse)
     buffer.append(power(1))
-    until(lambda: buffer.flush(5.0) and bool(failed) and buffer.books().total.waiting > 0)
+    until(lambda: buffer.flush() and bool(failed) and buffer.books().total.waiting > 0)
     assert buffer.books().total.waiting == 2
     buffer.close()
     database = Database.open_readonly(tmp_path / "b.sqlite")

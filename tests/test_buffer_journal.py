@@ -232,7 +232,7 @@ def test_what_came_together_is_packed_and_nobody_notices(
     for number in range(count):
         buffer.append([*power(number), energy(number)])
         if number % 500 == 0:
-            assert buffer.flush(60.0)
+            assert buffer.flush()
     assert buffer.flush()
     buffer.close()
     database = Database.open_readonly(path)

@@ -186,7 +186,7 @@ def test_free_pages_are_used_again(make: Callable[..., Buffer], path: Path, cloc
     for batch in range(8):
         for number in range(batch * 1000, (batch + 1) * 1000):
             buffer.append(power(number))
-        buffer.flush(20.0)
+        buffer.flush()
         deliver(buffer, Lane.FAST, 10**6)
         clock.ms += 2000
         buffer.keeper.maintain_at = 0.0

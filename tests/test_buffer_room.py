@@ -36,7 +36,7 @@ def wide(number: int) -> list[Point]:
 def fill(buffer: Buffer, rows: int) -> None:
     for number in range(rows):
         buffer.append(wide(number))
-    assert buffer.flush(60.0)
+    assert buffer.flush()
 
 
 def written(path: Path) -> int:

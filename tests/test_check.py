@@ -42,9 +42,7 @@ from tests.lines import MODBUS_MODELS, meter_config
 
 # A summer's noon: PV produces, and the house draws on every phase.
 NOW = 1_750_000_000.0
-_BUS = (
-    '[[bus]]\nname = "line"\nport = "{port}"\nbaudrate = 9600\nparity = "even"\ntimeout = "100ms"\n'
-)
+_BUS = '[[bus]]\nname = "line"\nport = "{port}"\nbaudrate = 9600\nparity = "even"\ntimeout = "2s"\n'
 
 
 class Scene:

@@ -22,6 +22,7 @@ from logger.config import load_config
 from logger.domain.errors import ConfigError
 from logger.runtime.configured import check_config
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
+from tests.engines.process import free_port
 from tests.running import ROOT, RunningLogger, command, wait_until
 from tests.test_config import GOOD
 
@@ -166,9 +167,10 @@ def test_the_demo_of_a_flat_shows_one_phase_and_no_pv() -> None:
 def test_demo_ends_by_itself(tmp_path: Path) -> None:
     done = command("demo", "--for", "7s", "--buffer", str(tmp_path / "demo.sqlite"))
     assert done.returncode == 0, done.stderr + done.stdout
-    summary = re.search(r"(\d+) readings of 2 meters, 0 errors, \d+ jobs missed", done.stdout)
+    summary = re.search(r"(\d+) readings of 2 meters, 0 errors, (\d+) jobs missed", done.stdout)
     assert summary, done.stdout
-    assert int(summary[1]) >= 12
+    # both meters each second; a machine that is busy may miss some, and says so
+    assert int(summary[1]) + int(summary[2]) >= 12
     assert "grid " in done.stdout
     assert (tmp_path / "demo.sqlite").stat().st_size > 0
     assert "inepro-logger init" in done.stdout.partition("Next")[2]
@@ -194,7 +196,7 @@ def test_a_port_that_comes_later(tmp_path: Path) -> None:
 def test_a_gateway_that_goes_and_comes(tmp_path: Path) -> None:
     site = virtual_site(7, start=0.0)
     first = VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False)
-    port = first.start_tcp()
+    port = first.start_tcp(port=free_port())
     config = write(tmp_path, FAST.replace("5020", str(port)) + BUFFER)
     with RunningLogger(config) as logger:
         with first:
@@ -228,7 +230,7 @@ def test_second_logger_on_one_buffer_is_refused(tmp_path: Path) -> None:
             assert second.returncode == 1
             assert "buffer" in second.stderr
             assert "Traceback" not in second.stderr
-            assert logger.status()["exit"] == 0
+            wait_until(lambda: logger.status()["exit"] == 0)
 
 
 def test_the_token_is_nowhere(tmp_path: Path) -> None:

@@ -132,8 +132,7 @@ def test_imported_points_do_not_move_the_clock(
     began, ended = place.run_for(2)
     fresh = [stamp for stamp in place.stamps() if stamp not in before]
     assert all(began <= stamp <= ended for stamp in fresh)
-    behind_s = 300
-    place.machine.set(behind_s=behind_s)
+    place.machine.set(behind_s=3600)
     set_ms = now_ms()
     with place.logger() as logger:
         logger.wait_for(NOT_SET)
@@ -207,7 +206,7 @@ def test_a_clock_that_differs_from_that_of_the_server_waits(place: Place, target
     place.run_for(2)
     before = place.stamps()
     place.deliver_to(target)
-    place.machine.set(behind_s=60, server_elsewhere=True)
+    place.machine.set(behind_s=3600, server_elsewhere=True)
     with place.logger() as logger:
         logger.wait_for(NOT_SET)
         place.read(3)

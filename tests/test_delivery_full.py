@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import own_target
 from tests.engines import InfluxServer
-from tests.running import RunningLogger, wait_until
+from tests.running import RunningLogger, command, wait_until
 from tests.test_buffer_disk import small
 from tests.test_run import CONFIG, Line
 
@@ -71,6 +71,9 @@ def test_a_server_whose_disk_was_full_has_to_be_restarted(
         wait_until(lambda: count() > before)
         logger.wait_for("delivering again")
         line.wait_for_rounds(len(line.answers(1, 0x5002)) + 2)
+    # What the short end of the logger left over goes out now.
+    rest = command("buffer", "backfill", "--config", str(config))
+    assert rest.returncode == 0, rest.stderr
     # Each answer of the fast job is there once, those of the full disk too.
     rows = own_influx.rows(
         "SELECT voltage FROM power WHERE meter = 'grid' AND phase = 'L1'", target.fast_bucket

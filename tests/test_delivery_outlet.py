@@ -16,6 +16,7 @@ from logger.delivery.outlet import BufferOutlet, SecondOutlet
 from logger.domain.datamodel import Lane
 from logger.points.line import Point
 from logger.store.rows import Settlement
+from tests.running import PATIENCE_S
 
 T0 = 1_782_037_800_000
 ROWS = 12
@@ -29,7 +30,7 @@ def buffer(tmp_path: Path) -> Iterator[Buffer]:
     for number in range(ROWS):
         tags = {"site": "s", "meter": "m", "phase": "total"}
         buffer.append([Point("power", tags, {"voltage": 230.5 + number}, T0 + 1000 * number)])
-    assert buffer.flush(10.0)
+    assert buffer.flush()
     yield buffer
     buffer.close()
 
@@ -71,18 +72,18 @@ def test_a_mark_touches_the_rows_that_were_sent_and_no_others(buffer: Buffer) ->
     outlet = BufferOutlet(buffer, Lane.FAST)
     rows = outlet.oldest(0, 6, 10_000)
     outlet.settle(Settlement(rows[:2] + rows[3:5]))  # with a gap
-    assert buffer.flush(10.0)
+    assert buffer.flush()
     assert _waiting(buffer) == ROWS - 4
     outlet.settle(Settlement([rows[2]]))
     outlet.settle(Settlement(rows))  # five of them are marked already
     outlet.settle(Settlement(rows))
-    assert buffer.flush(10.0)
+    assert buffer.flush()
     assert _waiting(buffer) == ROWS - 6
     assert buffer.books().balanced
     rest = outlet.oldest(0, ROWS, 10_000)
     assert [row.id for row in rest] == [7, 8, 9, 10, 11, 12]
     outlet.settle(Settlement(rest))  # a stretch without a gap
-    assert buffer.flush(10.0)
+    assert buffer.flush()
     assert _waiting(buffer) == 0
     assert buffer.books().lanes[Lane.FAST].delivered == ROWS
     outlet.close()
@@ -93,7 +94,7 @@ def test_what_waits_for_its_mark_keeps_no_text(buffer: Buffer) -> None:
         text = "".join(random.choices(string.ascii_letters, k=100_000))
         tags = {"site": "s", "meter": "m", "kind": "k"}
         buffer.append([Point("event", tags, {"text": text}, T0 + number)])
-    assert buffer.flush(10.0)
+    assert buffer.flush()
     outlet = BufferOutlet(buffer, Lane.MAIN)
     tracemalloc.start()
     try:
@@ -107,7 +108,7 @@ def test_what_waits_for_its_mark_keeps_no_text(buffer: Buffer) -> None:
     finally:
         tracemalloc.stop()
     assert kept < 600_000  # and not 1,600,000
-    assert buffer.flush(10.0)
+    assert buffer.flush()
     assert buffer.books().lanes[Lane.MAIN].delivered == 16
     outlet.close()
 
@@ -123,7 +124,7 @@ def test_no_more_is_sent_while_very_many_marks_wait_for_the_medium(
     assert one.oldest(first[-1].id, 6, 10_000) == other.oldest(0, 6, 10_000) == []
     one.settle(Settlement(first))
     assert one.oldest(0, 6, 10_000) == []  # the mark is not on the medium
-    assert buffer.flush(10.0)
+    assert buffer.flush()
     assert [row.id for row in one.oldest(0, 6, 10_000)] == [10, 11, 12]
     one.close()
     other.close()
@@ -139,14 +140,14 @@ def test_who_waits_for_a_commit_is_not_woken_by_each_request(buffer: Buffer) -> 
         return False
 
     seen = buffer.exchange.commits
-    waiter = threading.Thread(target=buffer.exchange.wait, args=(seen, 60.0, until))
+    waiter = threading.Thread(target=buffer.exchange.wait, args=(seen, PATIENCE_S, until))
     waiter.start()
-    assert there.wait(60.0)
+    assert there.wait(PATIENCE_S)
     outlet = BufferOutlet(buffer, Lane.FAST)
     for row in outlet.oldest(0, ROWS, 10_000):
         outlet.settle(Settlement([row]))
         outlet.oldest(0, 1, 10_000)  # gives the other thread its turn
-    assert buffer.flush(10.0)
-    waiter.join(60.0)
+    assert buffer.flush()
+    waiter.join(PATIENCE_S)
     assert len(looked) == 1
     outlet.close()

@@ -3,6 +3,8 @@ Ctrl-C, terminals that know few letters."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -18,7 +20,7 @@ import pytest
 from logger.config import load_config
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests.configs import configuration
-from tests.running import ROOT, command
+from tests.running import PATIENCE_S, ROOT, command, wait_until
 from tests.terminal import Terminal
 
 # A summer's noon in Europe: the roof produces.
@@ -132,7 +134,7 @@ def test_a_ctrl_c_held_down_has_no_traceback(tmp_path: Path, turn: int) -> None:
 
 def test_scan_asks_for_names_and_roles_on_a_terminal(tmp_path: Path, house: str) -> None:
     file = tmp_path / "farm.toml"
-    options = ("--port", house, "--range", "1-2", "--write", str(file))
+    options = ("--port", house, "--range", "1-2", "--patience", "2s", "--write", str(file))
     with Terminal("scan", *options, env={"TZ": "Europe/Oslo"}, columns=120) as screen:
         screen.answer("role (grid, pv, battery, load) [pv]:", "roof")
         screen.wait_for("'roof' is no role")
@@ -245,24 +247,58 @@ def test_a_buffer_of_the_service_is_told_to_who_may_not_write_it(tmp_path: Path)
 @pytest.mark.parametrize("module", ["typer", "logger.cli.quiet", "pydantic", "logger.config"])
 def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module: str) -> None:
     config = tmp_path / "logger.toml"
-    config.write_text(configuration(("grid", "grid")), encoding="utf-8")
+    os.mkfifo(config)  # nobody writes to it: the command gets that far, and no further
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 4096)  # nor much further than what was read
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "logger", "check", "--config", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=writes,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    os.close(writes)
+    with os.fdopen(reads, "rb", buffering=0) as stderr:
+        for line in stderr:
+            if line.decode().rstrip().endswith(f" {module}"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = stderr.read().decode()
+    assert process.wait(PATIENCE_S) in (-signal.SIGINT, 130)
+    told = [line for line in rest.splitlines() if not line.startswith("import time:")]
+    assert told == []
+
+
+def test_an_interrupted_command_leaves_no_alarm_to_the_end_of_python(tmp_path: Path) -> None:
+    """On a slow machine the end takes longer than the second in which more Ctrl-C do nothing."""
+    config = tmp_path / "logger.toml"
+    os.mkfifo(config)
+    program = (
+        "import atexit, signal, sys\n"
+        "atexit.register(lambda: print(signal.getitimer(signal.ITIMER_REAL)))\n"
+        "from logger.__main__ import main\n"
+        "sys.argv = ['inepro-logger', 'check', '--config', sys.argv[1]]\n"
+        "main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(config)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.rstrip().endswith(f" {module}"):
-            process.send_signal(signal.SIGINT)
-            break
-    _, rest = process.communicate(timeout=600)
-    assert process.returncode in (-signal.SIGINT, 130)
-    told = [line for line in rest.splitlines() if not line.startswith("import time:")]
-    assert told == []
+
+    def writer() -> int | None:
+        with contextlib.suppress(OSError):  # nobody reads yet
+            return os.open(config, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
+    writes = wait_until(writer)  # the command reads its configuration
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=PATIENCE_S)[0]
+    os.close(writes)
+    assert process.returncode == 130
+    assert told == "(0.0, 0.0)\n"
 
 
 def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path) -> None:

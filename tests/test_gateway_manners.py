@@ -35,6 +35,7 @@ from logger.simulate.writing import Refusal
 from logger.survey.check import check_bus
 from logger.survey.finding import Finding
 from logger.survey.scan import line_config, sweep
+from tests.engines.process import free_port
 from tests.gateways import Gateway, asked, refused, scene, whole
 from tests.lines import (
     Script,
@@ -46,7 +47,6 @@ from tests.lines import (
     seal,
     words_at,
 )
-from tests.opponents import free_port
 from tests.readers import NOW, NOW_MS, Clock, real_meter
 from tests.running import wait_until
 
@@ -74,10 +74,10 @@ def over_tcp(answer: Callable[[bytes], bytes], unit: int | None = None) -> Scrip
     return script
 
 
-def configured(tmp_path: Path, port: str, *addresses: int) -> Path:
+def configured(tmp_path: Path, port: str, *addresses: int, timeout: str = "5s") -> Path:
     file = tmp_path / "logger.toml"
     lines = ['[site]\nname = "home"\n[buffer]\npath = "b.sqlite"']
-    lines += [f'[[bus]]\nname = "line"\nport = "{port}"\ntimeout = "300ms"']
+    lines += [f'[[bus]]\nname = "line"\nport = "{port}"\ntimeout = "{timeout}"']
     lines += [
         f'[[bus.meter]]\nname = "m{at}"\nmodel = "pro380"\naddress = {at}\nrole = "grid"'
         for at in addresses
@@ -269,7 +269,7 @@ def test_a_meter_that_fell_silent_behind_its_gateway_is_waited_for_once() -> Non
         return [silence + honest(request) if next(ends) else silence]
 
     with scripted(script) as line:
-        bus = Bus(bus_config(line.port, timeout=0.5), Clock())
+        bus = Bus(bus_config(line.port, timeout=2.0), Clock())
         with pytest.raises(SilentError):
             bus.read(7, FAST)
         assert bus.read(7, FAST) == words_at(FAST.address, FAST.count)
@@ -316,10 +316,9 @@ def test_what_a_gateway_says_of_a_meter_is_told_by_check_and_scan(tmp_path: Path
 def test_commands_wait_for_a_gateway_that_connects_to_this_machine(tmp_path: Path) -> None:
     """It comes long after the time that an answer may take."""
     number = free_port()
-    file = configured(tmp_path, f"listen://127.0.0.1:{number}", 1)
-    file.write_text(file.read_text(encoding="utf-8").replace("300ms", "50ms"), encoding="utf-8")
+    file = configured(tmp_path, f"listen://127.0.0.1:{number}", 1, timeout="1s")
     for command, wanted in (("read", "22091039"), ("settings show", "22091039")):
-        dialled = threading.Thread(target=dial_in, args=(number, 0.5))
+        dialled = threading.Thread(target=dial_in, args=(number, 2.5))
         dialled.start()
         done = CliRunner().invoke(app, [*command.split(), "m1", "--config", str(file)])
         dialled.join()
@@ -417,7 +416,7 @@ def test_answers_that_are_all_late_are_not_laid_on_speed_and_parity() -> None:
         yield before.pop(0)
 
     with scripted(script) as line:
-        bus = Bus(bus_config(line.port, timeout=0.2), Clock())
+        bus = Bus(bus_config(line.port, timeout=2.0), Clock())
         with pytest.raises(BusError) as caught:
             bus.read(1, FAST)
         bus.close()
@@ -439,7 +438,7 @@ def test_read_tries_again_and_says_what_was_not_read(
         return good[:-1] if identity and next(numbers) in spoilt else good
 
     with scripted(lambda request: [answer(request)]) as line:
-        file = configured(tmp_path, f"socket://127.0.0.1:{line.port}", 1)
+        file = configured(tmp_path, f"socket://127.0.0.1:{line.port}", 1, timeout="2s")
         done = CliRunner().invoke(app, ["read", "m1", "--config", str(file)])
     assert done.exit_code == code, done.output
     if code == 0:

@@ -18,8 +18,9 @@ from logger.domain.errors import RefusedError, SilentError
 from logger.models import load
 from logger.models.plan import Block, plans
 from logger.simulate import VirtualLine
+from tests.engines.process import free_port
 from tests.lines import bus_config
-from tests.opponents import device, free_port, modbus_tcp_meter
+from tests.opponents import device, modbus_tcp_meter
 from tests.readers import NOW, real_meter
 from tests.running import COMMAND, PATIENCE_S, ROOT, command, wait_until
 
@@ -149,7 +150,7 @@ def test_mbpoll_and_pymodbus_read_a_simulated_gateway_that_speaks_modbus_tcp() -
         number = found[1]
         told = {}
         for unit in ("1", "2"):
-            where = ["-m", "tcp", "-a", unit, "-p", number, "-t", "4:hex", "-0", "-1"]
+            where = ["-m", "tcp", "-a", unit, "-p", number, "-t", "4:hex", "-0", "-1", "-o", "10"]
             done = subprocess.run(
                 ["mbpoll", *where, "-r", str(0x4000), "-c", "5", "127.0.0.1"],
                 capture_output=True,
@@ -159,7 +160,7 @@ def test_mbpoll_and_pymodbus_read_a_simulated_gateway_that_speaks_modbus_tcp() -
             )
             assert done.returncode == 0, done.stdout + done.stderr
             told[unit] = [int(one, 16) for one in re.findall(r"0x([0-9A-F]{4})\b", done.stdout)]
-        with ModbusTcpClient("127.0.0.1", port=int(number)) as client:
+        with ModbusTcpClient("127.0.0.1", port=int(number), timeout=60) as client:
             for address in (1, 2):
                 answer = client.read_holding_registers(0x4000, count=5, device_id=address)
                 assert answer.registers == told[str(address)][-5:]

@@ -54,7 +54,7 @@ def test_modbus_tcp_on_a_port_for_rtu_frames_is_recognised() -> None:
 def test_rtu_frames_on_a_port_for_modbus_tcp_are_recognised(answer: bytes, closes: bool) -> None:
     """Also when the frame would be the right answer in the other mode."""
     with scripted(lambda _asked: [answer, None] if closes else [answer]) as line:
-        bus = tcp_bus(line, timeout=0.3)
+        bus = tcp_bus(line, timeout=2.0)
         with pytest.raises((GarbledError, PortError)) as caught:
             bus.read(1, FAST)
         assert f'passes RTU frames: write port = "socket://127.0.0.1:{line.port}"' in (
@@ -171,12 +171,12 @@ def test_only_an_answer_ends_the_pauses_before_a_port_is_opened_again() -> None:
 def test_a_frame_on_a_network_has_until_the_deadline() -> None:
     def script(request: bytes) -> Iterable[bytes | float]:
         answer = honest(request)
-        return [answer[:2], 0.6, answer[2:40], 0.6, answer[40:]]
+        return [answer[:2], 1.5, answer[2:40], 1.5, answer[40:]]
 
     with scripted(script) as line:
         bus = Bus(bus_config(line.port, timeout=60.0))
         # What was learned about a meter's latency shortens the wait for a first byte only.
-        for patience_s in (60.0, 0.3):
+        for patience_s in (60.0, 2.0):  # of three seconds and more
             assert bus.read(1, FAST, patience_s) == expected(FAST)
         bus.close()
         short = Bus(bus_config(line.port, timeout=60.0, gap="100ms"))
@@ -204,6 +204,7 @@ def test_a_line_is_renewed_after_the_time_that_is_configured() -> None:
             with pytest.raises(SilentError):
                 bus.read(1, FAST)
             clock.now += 10
+        wait_until(lambda: line.connections)
         assert line.connections == 1
         with pytest.raises(SilentError):
             bus.read(1, FAST)

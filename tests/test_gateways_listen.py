@@ -10,6 +10,7 @@ import pytest
 
 from logger.bus import Bus
 from logger.domain.errors import PortError
+from tests.engines.process import free_port
 from tests.gateways import (
     FAST,
     SHORT,
@@ -21,7 +22,6 @@ from tests.lines import (
     honest,
     meter_config,
 )
-from tests.opponents import free_port
 from tests.readers import Clock
 
 # Datagrams, and gateways that connect to this machine.

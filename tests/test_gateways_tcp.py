@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from logger.bus import Bus
 from logger.bus.mbap import Mbap
 from logger.domain.errors import GarbledError, PortError, RefusedError, SilentError
+from tests.engines.process import free_port
 from tests.gateways import (
     FAST,
     SHORT,
@@ -25,7 +26,6 @@ from tests.lines import (
     scripted,
     seal,
 )
-from tests.opponents import free_port
 from tests.running import wait_until
 
 
@@ -106,7 +106,7 @@ def test_an_answer_of_another_unit_is_not_believed() -> None:
         return [as_tcp(request, honest(seal(9, *request[7:])))]
 
     with scripted(script) as line:
-        bus = tcp_bus(line, timeout=0.3)
+        bus = tcp_bus(line, timeout=2.0)
         with pytest.raises(GarbledError, match="in the name of unit 9, asked was 1"):
             bus.read(1, FAST)
         assert bus.sharing.traffic.frames == 0  # its number is that of our question
@@ -133,7 +133,7 @@ def test_the_rest_of_a_late_frame_does_not_spoil_the_next() -> None:
         return [rest[0], answer]
 
     with scripted(script) as line:
-        bus = tcp_bus(line, timeout=0.3)
+        bus = tcp_bus(line, timeout=2.0)
         with pytest.raises(GarbledError):
             bus.read(1, FAST)
         assert bus.read(1, SHORT) == expected(SHORT)

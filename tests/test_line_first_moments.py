@@ -150,7 +150,7 @@ def test_a_master_that_begins_later_is_found_out_while_nothing_waits_for_the_lin
     def script(request: bytes) -> Iterator[bytes | float]:
         nonlocal copied
         begins = asked(request) == FAST and len(line.requests) > 3 and not copied
-        yield 0.2
+        yield 0.5
         if begins:
             copied = True
             yield theirs(request, FAST)
@@ -251,7 +251,7 @@ def test_an_answer_that_may_be_a_late_one_is_not_told_as_another_masters() -> No
             yield ours(request) + theirs(request, FAST)
 
     with ScriptedLine(script) as line:
-        bus = Bus(bus_config(line.port, meter_config(), timeout=0.5))
+        bus = Bus(bus_config(line.port, meter_config(), timeout=2.0))
         bus.sharing.watch.wanted = lambda: False
         reading = line_of(line, bus).read(Job.FAST, NOW_MS)
         bus.close()

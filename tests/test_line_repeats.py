@@ -171,7 +171,7 @@ def test_another_master_is_heard_where_answers_come_twice(caplog: pytest.LogCapt
         yield 2 * theirs + 2 * answer_of(meter, request)  # at once, however busy this machine is
 
     with caplog.at_level(logging.INFO), scripted(script) as line:
-        bus = Bus(bus_config(f"socket://127.0.0.1:{line.port}", one, timeout=1.0))
+        bus = Bus(bus_config(f"socket://127.0.0.1:{line.port}", one, timeout=5.0))
         reader = MeterReader(bus, one, load("pro380"), lambda: NOW_MS)
         for number in range(9):
             foreign["sends"] = number >= 3

@@ -41,7 +41,7 @@ def test_a_gateway_whose_answers_do_not_fit_is_not_just_silent(
     scheme: str, answer: Callable[[bytes], bytes], kind: type[BusError], said: str
 ) -> None:
     with ScriptedLine(lambda request: [answer(request)]) as line:
-        bus = Bus(bus_config(f"{scheme}://127.0.0.1:{line.port}", timeout=0.5))
+        bus = Bus(bus_config(f"{scheme}://127.0.0.1:{line.port}", timeout=2.0))
         with pytest.raises(kind) as caught:
             bus.read(1, BLOCK)
         bus.close()

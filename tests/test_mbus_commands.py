@@ -42,7 +42,7 @@ protocol = "mbus"
 port = "{port}"
 baudrate = 9600
 parity = "{parity}"
-timeout = "100ms"
+timeout = "2s"
 {meters}
 [buffer]
 path = "buffer.sqlite"

@@ -39,7 +39,7 @@ def app(tmp_path: Path) -> Iterator[App]:
                     {
                         "name": "cabinet",
                         "port": f"socket://127.0.0.1:{line.start_tcp()}",
-                        "timeout": 0.1,
+                        "timeout": 1.0,
                         "meter": [
                             {"name": "grid", "model": "pro380", "address": 1, "role": "grid"},
                             {"name": "roof", "model": "pro380", "address": 2, "role": "pv"},
@@ -105,7 +105,7 @@ def test_it_says_what_the_logger_says(app: App) -> None:
             value = found[f"{PREFIX}_meter_{name}_total"][labels]
             assert before["meters"][place][key] <= value <= after["meters"][place][key]
     assert found[f"{PREFIX}_meter_reads_total"][roof] == 0
-    assert 0 < found[f"{PREFIX}_meter_read_seconds"][grid] < 0.5
+    assert found[f"{PREFIX}_meter_read_seconds"][grid] > 0
     stamps = found[f"{PREFIX}_meter_last_reading_timestamp_seconds"]
     assert before["meters"][0]["last_reading"] / 1000 <= stamps[grid] <= time.time()
     assert roof not in stamps

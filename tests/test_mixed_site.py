@@ -172,7 +172,7 @@ def test_reports_equal_the_ledgers_of_the_meters(tmp_path: Path, first: int, hou
             CONFIG
             + cellar.text(one.start_tcp(), "modbus", "2s")
             + hall.text(two.start_tcp(), "modbus", "2s")
-            + flats.text(three.start_tcp(), "mbus", "100ms")
+            + flats.text(three.start_tcp(), "mbus", "500ms")
         )
         virtual.run(config, clock, end + 60, lambda: False)
     assert collisions.hits

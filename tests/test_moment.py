@@ -43,7 +43,8 @@ def test_the_blocks_of_a_job_that_searches_have_their_own_time(tmp_path: Path) -
     meter = Meter(lacks=lambda block: block.address <= 0x502A < block.end and block.count > 2)
     with scripted(meter.script) as line:
         config = tmp_path / "logger.toml"
-        config.write_text(CONFIG.format(port=line.port, fast=2), encoding="utf-8")
+        text = CONFIG.format(port=line.port, fast=2)
+        config.write_text(text.replace('timeout = "5s"', 'timeout = "1s"'), encoding="utf-8")
         with RunningLogger(config) as logger:
             logger.wait_for("in one request; asked as")
             wait_until(lambda: len({point.time_ms for point in stored(tmp_path)}) >= 3)

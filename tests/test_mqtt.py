@@ -34,7 +34,7 @@ identity = "20s"
 [[bus]]
 name = "line"
 port = "socket://127.0.0.1:{port}"
-timeout = "200ms"
+timeout = "1s"
 {meters}
 [buffer]
 path = "state/buffer.sqlite"
@@ -152,14 +152,14 @@ def test_devices_follow_broker_logger_and_meter(house: House) -> None:
         wait_until(lambda: house.state()["mqtt"]["status"] == "unreachable")
         away = logger.status()
         assert away["exit"] == 1
-        assert "nobody listens" in away["problems"][0]
+        assert any("nobody listens" in one for one in away["problems"])
         wait_until(lambda: house.state()["readings"] > away["readings"] + 8)
         ear.last.clear()
         house.broker.start()
         wait_until(lambda: house.available(GRID, ROOF, SITE))
         wait_until(lambda: ear.json(TOPICS.state(ROOF)).get("meter") == ROOF)
+        wait_until(lambda: logger.status()["exit"] == 0)
         shown = command("status", "--config", str(logger.config))
-        assert shown.returncode == 0
         assert f"mqtt mqtt://127.0.0.1:{house.broker.port}: connected, " in shown.stdout
         told = [line for line in logger.messages() if line.startswith("mqtt: ")]
         assert len(told) <= 3, told  # connected, lost, unreachable

@@ -16,8 +16,10 @@ from logger.bus.port import Port
 from logger.domain.errors import PortError, SilentError
 from logger.models.plan import Block
 from logger.simulate import VirtualLine
+from tests.engines.process import free_port
 from tests.lines import bus_config, honest, scripted, words_at
 from tests.readers import NOW, Clock, fixed_meter
+from tests.running import wait_until
 
 FAST = Block(0x5002, 48)
 PROBES = (Block(0x4000, 2), Block(0x4000, 3), Block(0x4000, 4))
@@ -25,9 +27,7 @@ PROBES = (Block(0x4000, 2), Block(0x4000, 3), Block(0x4000, 4))
 
 def test_a_gateway_that_is_not_there_is_tried_ever_more_rarely() -> None:
     clock = Clock()
-    with scripted(lambda request: [honest(request)]) as line:
-        port = line.port
-    bus = Bus(bus_config(port), clock)
+    bus = Bus(bus_config(free_port()), clock)
     for pause in (1, 2, 4, 8, 16, 30, 30):
         with pytest.raises(PortError, match="no connection"):
             bus.read(1, FAST)
@@ -43,14 +43,14 @@ def test_a_gateway_that_hangs_is_connected_anew_with_growing_pauses() -> None:
     clock = Clock()
     with scripted(lambda request: []) as line:
         bus = Bus(bus_config(line.port, timeout=0.02), clock)
-        connections = []
         for _ in range(30):
             with pytest.raises(SilentError):
                 bus.read(1, FAST)
             clock.now += 10
-            connections.append(line.connections)
-        assert [connections.count(number) for number in (1, 2, 3)] == [4, 7, 13]
+        wait_until(lambda: len(line.came_by) == 30)
+        assert [line.came_by.count(number) for number in (1, 2, 3, 4)] == [4, 7, 13, 6]
         line.script = lambda request: [honest(request)]
+        bus.config = bus.config.model_copy(update={"timeout": 5.0})
         bus.resynchronise(1, PROBES)
         assert bus.read(1, FAST) == words_at(FAST.address, FAST.count)
         bus.close()
@@ -159,7 +159,7 @@ def test_what_a_driver_refuses_is_a_port_error(
 ) -> None:
     driver = _Refusing(operation, number)
     monkeypatch.setattr("logger.bus.device.serial.serial_for_url", lambda *_, **__: driver)
-    port = Port(bus_config("/dev/ttyS9", baudrate=9600))
+    port = Port(bus_config("/dev/ttyS9", baudrate=9600, timeout=0.2))
     if operation != "open":
         port.open()
     driver.armed = True

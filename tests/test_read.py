@@ -200,7 +200,7 @@ def test_mbpoll_gets_what_the_logger_gets(tmp_path: Path) -> None:
             if row["type"] != "float32":
                 continue
             first = str(int(row["address"], 16))
-            place = ["-0", "-1", "-q", "-o", "2", "-r", first, "-c", "1", "-t", "4:float", "-B"]
+            place = ["-0", "-1", "-q", "-o", "10", "-r", first, "-c", "1", "-t", "4:float", "-B"]
             done = subprocess.run(
                 [mbpoll, "-m", "rtu", "-b", "9600", "-P", "none", "-a", "17", *place, path],
                 capture_output=True,

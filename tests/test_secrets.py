@@ -26,6 +26,7 @@ from logger.points.parse import decode
 from logger.runtime.status import socket_path
 from logger.simulate import VirtualClock, VirtualLine, virtual_site
 from tests import forks
+from tests.engines.process import free_port
 from tests.running import RunningLogger, command, wait_until
 from tests.talker import Talker
 
@@ -348,8 +349,7 @@ def test_no_command_tells_a_secret(name: str, tmp_path: Path, prepared: Path, po
 
 
 def test_a_running_logger_tells_no_secret(tmp_path: Path, port: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        number = probe.getsockname()[1]
+    number = free_port()
     path, token = tmp_path / "logger.toml", tmp_path / "token"
     token.write_text(SECRET)
     texts = []
@@ -367,6 +367,7 @@ def test_a_running_logger_tells_no_secret(tmp_path: Path, port: str) -> None:
                 texts.extend([said, metrics.decode()])
                 return all(text in one["error"] for one in json.loads(said)["delivery"].values())
 
+            logger.wait_for("started, process")
             logger.wait_for("wrong target")
             wait_until(lambda: lanes("token is not accepted"))
             texts.append(str(logger.status()))
@@ -374,7 +375,7 @@ def test_a_running_logger_tells_no_secret(tmp_path: Path, port: str) -> None:
             assert "[/api/v2/write] [bold" in " ".join(shown.stdout.split())
             texts.extend([shown.stdout, shown.stderr])
             token.write_text(f"{SECRET}\nanything")
-            wait_until(lambda: lanes("it has 2 lines"), 120)
+            wait_until(lambda: lanes("it has 2 lines"))
             texts.extend(logger.messages())
     for file in forks.files_below(tmp_path):
         if file != token:

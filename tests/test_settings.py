@@ -147,7 +147,7 @@ def scene(
         config.write_text(
             '[site]\nname = "home"\n[[bus]]\nname = "line"\n'
             f'port = "socket://127.0.0.1:{line.start_tcp()}"\nbaudrate = 9600\n'
-            'parity = "even"\ntimeout = "400ms"\n[[bus.meter]]\nname = "grid"\n'
+            'parity = "even"\ntimeout = "2s"\n[[bus.meter]]\nname = "grid"\n'
             f'model = "{model}"\naddress = 1\nrole = "grid"\n'
             '[buffer]\npath = "b.sqlite"\n',
             encoding="utf-8",

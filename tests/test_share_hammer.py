@@ -165,7 +165,7 @@ def hammer(
     line = VirtualLine(meters, clock=VirtualClock(NOON), paced=True, on_served=books.served)
     told_of_kept(books, monkeypatch)
     own = [{"name": f"m{unit}", "model": model, "address": unit} for unit, model in MODELS.items()]
-    buses = [bus("line", f"socket://127.0.0.1:{line.start_tcp()}", own, baudrate=9600)]
+    buses = [bus("line", f"socket://127.0.0.1:{line.start_tcp()}", own, baudrate=9600, timeout=0.5)]
     share = {"max_age": AGES[Job.FAST], "counters_max_age": AGES[Job.SLOW], "line_share": 0.3}
     intervals = {"fast": FAST_S, "slow": SLOW_S, "identity": IDENTITY_S}
     failed: list[BaseException] = []
@@ -268,7 +268,8 @@ def one_question_for_all(books: Books) -> int:
 def test_twenty_clients_and_the_log_misses_no_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    books, _ = hammer(tmp_path, monkeypatch, rounds=3, rest_s=0.05)
+    # Clients, meters and logger are one process here: the rest is long enough for a busy machine.
+    books, _ = hammer(tmp_path, monkeypatch, rounds=3, rest_s=0.2)
     judge(books)
     assert one_question_for_all(books) > 0
     assert {one.register.job for one in books.got} >= {Job.FAST, Job.SLOW, Job.REQUEST}

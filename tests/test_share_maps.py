@@ -324,7 +324,7 @@ def test_a_silent_meter_is_no_number_or_no_answer_as_each_map_wants(tmp_path: Pa
         {"id": 23, "meter": "m1", "map": "sunspec-float"},
     ]
     meters = [{"name": "m1", "model": "pro380", "address": 1}]
-    buses = [bus("line", f"socket://127.0.0.1:{line.start_tcp()}", meters)]
+    buses = [bus("line", f"socket://127.0.0.1:{line.start_tcp()}", meters, timeout=0.5)]
     with shared(tmp_path, buses, {"unit": units}, [line]) as rig:
         rig.read_all()
         power, energy = 40070 + 18, 40070 + 38

@@ -15,6 +15,7 @@ import pytest
 from logger.bus.frames import crc16
 from logger.models import load
 from logger.models.plan import Block, plans
+from logger.share import demand
 from logger.share.modbus import MOST_CLIENTS, ModbusServer
 from logger.simulate import VirtualLine, quirks_named
 from tests.engines.process import program
@@ -174,8 +175,9 @@ def test_what_the_log_has_read_costs_the_line_nothing(rig: Rig) -> None:
     assert asked(line, 1, block) == 0
 
 
-def test_equal_requests_in_flight_are_one(tmp_path: Path) -> None:
+def test_equal_requests_in_flight_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line holds back its answer until every client has asked."""
+    monkeypatch.setattr(demand, "PATIENCE_S", 300.0)  # nobody is told "busy" meanwhile
     gate = threading.Event()
     block = Block(0x500A, 2)
 
@@ -219,7 +221,8 @@ def test_a_silent_meter_answers_0x0b_and_never_an_old_value(tmp_path: Path) -> N
     line = a_line({1: "pro380", 2: "pro380"})
     meters = [{"name": f"m{n}", "model": "pro380", "address": n} for n in (1, 2)]
     intervals = {"fast": 1.0, "slow": 5.0, "identity": 60.0}
-    with shared(tmp_path, [bus("line", port_of(line), meters)], {}, [line], intervals) as rig:
+    buses = [bus("line", port_of(line), meters, timeout=0.5)]
+    with shared(tmp_path, buses, {}, [line], intervals) as rig:
         rig.read_all()
         with rig.client() as client:
             assert words(client, 1, 0x5002, 6) == held(rig, 1, Block(0x5002, 6))
@@ -237,7 +240,10 @@ def test_an_answer_is_no_older_than_it_may_be(tmp_path: Path) -> None:
     """With an age that is over at once, every request is a question to the meter."""
     line = a_line({1: "pro380"})
     share = {"max_age": 0.000001, "line_share": 0.5}
-    with shared(tmp_path, [bus("line", port_of(line), METERS[:1])], share, [line]) as rig:
+    buses = [bus("line", port_of(line), METERS[:1])]
+    # So rare that a question has time for its answer, however busy this machine is.
+    intervals = {"fast": 5.0, "slow": 60.0, "identity": 3600.0}
+    with shared(tmp_path, buses, share, [line], intervals) as rig:
         rig.read_all()
         block, energy = Block(0x5006, 2), Block(0x6014, 2)
         with rig.client() as client:
@@ -284,7 +290,9 @@ def test_who_is_named_may_write_what_the_manual_allows(
 ) -> None:
     line = VirtualLine([fixed_meter("pro380", 1)], clock=still, paced=False)
     share = {"writes": "allow", "writers": ["127.0.0.1/32"], "line_share": 0.5}
-    with shared(tmp_path, [bus("line", port_of(line), METERS[:1])], share, [line]) as rig:
+    buses = [bus("line", port_of(line), METERS[:1])]
+    intervals = {"fast": 5.0, "slow": 60.0, "identity": 3600.0}
+    with shared(tmp_path, buses, share, [line], intervals) as rig:
         rig.read_all()
         with rig.client() as client:
             before = words(client, 1, 0x4010, 1)
@@ -464,7 +472,6 @@ def test_a_client_that_never_reads_is_bounded(rig: Rig) -> None:
             assert words(other, 1, 0x5002, 2) == held(rig, 1, Block(0x5002, 2))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_who_takes_no_answers_is_kept_little_for(rig: Rig) -> None:
     rig.read_all()
     with socket.socket() as client:
@@ -478,6 +485,7 @@ def test_who_takes_no_answers_is_kept_little_for(rig: Rig) -> None:
         assert most_kept_for(client) < 200_000
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_ended_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

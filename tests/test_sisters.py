@@ -97,7 +97,9 @@ def test_an_independent_client_reads_the_words_of_every_register(name: str) -> N
         for job in Job:
             if models.load(name).of_job(job):
                 read.update(setup.readers[0].read(job, NOW_MS).values)
-        client = ModbusTcpClient("127.0.0.1", port=line.start_tcp(), framer=FramerType.RTU)
+        client = ModbusTcpClient(
+            "127.0.0.1", port=line.start_tcp(), framer=FramerType.RTU, timeout=60
+        )
         assert client.connect()  # type: ignore[no-untyped-call]
         for register in meter.model.registers:
             answer = client.read_holding_registers(

@@ -23,7 +23,7 @@ from tests.engines.process import free_port
 from tests.running import RunningLogger, wait_until
 from tests.scripted import ScriptedServer
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 NOON = 1_782_037_800.0  # 2026-06-21 10:30 UTC
 
 CONFIG = """\
@@ -95,9 +95,9 @@ class Place:
     def trigger(self) -> Path:
         return self.directory / "trigger"
 
-    def logger(self, fault: str) -> RunningLogger:
+    def logger(self, fault: str, **env: str) -> RunningLogger:
         program = [sys.executable, "-m", "tests.dying", fault, str(self.trigger)]
-        return RunningLogger(self.config, program=program)
+        return RunningLogger(self.config, env=env, program=program)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def _balanced(place: Place) -> None:
 def test_a_thread_that_ended_is_started_again_and_told(place: Place, fault: str) -> None:
     with place.logger(f"end {fault}") as logger:
         _going_on(place)
-        assert logger.status()["exit"] == 0
+        wait_until(lambda: logger.status()["exit"] == 0)
         place.trigger.touch()
         logger.wait_for("ended; it is started again")
         _going_on(place)
@@ -189,7 +189,7 @@ def test_what_cannot_go_on_ends_the_process(place: Place, fault: str) -> None:
     "fault", ["hang bus", "hang deliver", "hang buffer", "hang main", "starve rows"]
 )
 def test_a_thread_that_hangs_is_told_before_the_process_ends(place: Place, fault: str) -> None:
-    with place.logger(fault) as logger:
+    with place.logger(fault, DYING_END_S="3600") as logger:  # time enough to be asked
         _going_on(place)
         place.trigger.touch()
         state = wait_until(lambda: _unwell(place), PATIENCE_S)

@@ -279,11 +279,10 @@ class Schedule:
         """Stop: running tasks may end, for `timeout_s` in all. Returns whether all did."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        deadline = datetime.now(UTC) + timedelta(seconds=timeout_s)
+        deadline = time.monotonic() + timeout_s
         done = True
         for worker in self._workers.values():
-            left = (deadline - datetime.now(UTC)).total_seconds()
-            done = worker.join(max(0.0, left)) and done
+            done = worker.join(max(0.0, deadline - time.monotonic())) and done
         return done
 
 

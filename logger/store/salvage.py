@@ -10,11 +10,11 @@ Layout: sqlite.org, "Database File Format", sections 1.6 (b-tree pages), 2.1 (re
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from logger.domain.datamodel import Lane
 from logger.store import wal
@@ -30,10 +30,6 @@ _MAX_LOCAL = PAGE - 35
 _MIN_LOCAL = (PAGE - 12) * 32 // 255 - 23
 _MAX_RECORD = 64 * 1024**2
 _INT_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
-
-# Files that were taken apart, kept open for ever: closing one would give up the locks that
-# SQLite holds on it for connections still open in this process (fcntl(2)).
-_HELD: list[BinaryIO] = []
 
 Value = int | str | bytes | float | None
 Pages = Callable[[int], bytes]
@@ -61,12 +57,12 @@ def saved(path: Path) -> Iterator[Saved]:
     """
     log = wal.log_of(path)
     past, present = _frames(log)
-    file = path.open("rb")
-    _HELD.append(file)
+    # Never closed: that would give up the locks that SQLite holds on the file for connections
+    # still open in this process (fcntl(2)).
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def from_file(number: int) -> bytes:
-        file.seek((number - 1) * PAGE)
-        return file.read(PAGE)
+        return os.pread(descriptor, PAGE, (number - 1) * PAGE)
 
     yield from _logged(log, past, from_file)
     count = (path.stat().st_size + PAGE - 1) // PAGE

@@ -38,7 +38,7 @@ def main() -> None:
                 buffer.append([*power(number), *energy(number)])
                 number += 1
             buffer.keeper.maintain_at = 0.0
-            if buffer.flush():
+            if buffer.flush(60.0):  # a commit waits for the disk, and so for all others
                 print(number - 1, flush=True)
             else:
                 print("fault", buffer.state().problem, flush=True)

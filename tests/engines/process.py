@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,13 +17,24 @@ import pytest
 import urllib3
 
 READY_S = 120.0
+# The newest ports that were given away; a test needs a few.
+_kept: deque[socket.socket] = deque()
+_MOST_KEPT = 100
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of the loopback address that nobody listens on.
+
+    The system gives it to nobody else who asks for any port, before it is used and between
+    two uses: it stays bound here, which hinders no server that sets SO_REUSEADDR, as all do.
+    """
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    _kept.append(kept)
+    if len(_kept) > _MOST_KEPT:
+        _kept.popleft().close()
+    return int(kept.getsockname()[1])
 
 
 def program(name: str, package: str) -> str:

@@ -72,7 +72,7 @@ class Rig:
             bucket=target.bucket,
             fast_bucket=target.fast_bucket,
             token_file=self.token_file,
-            timeout=2.0,
+            timeout=60.0,  # no slow machine is a server that does not answer
         )
         self.open(deliver=deliver)
 
