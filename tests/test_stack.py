@@ -77,6 +77,7 @@ def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_the_image_is_its_user_s_and_reads_only(engine: Engine) -> None:
     (known,) = json.loads(engine.run("inspect", IMAGE).stdout)
     assert known["Config"]["User"] == "10001:10001"
+    assert known["Config"]["Healthcheck"]["Retries"] == 1  # `status` waits long enough by itself
     probe = "import os, sys; print(os.getuid(), os.access('/opt', os.W_OK), sys.version_info[:2])"
     said = engine.run("run", *CONFINED, "--entrypoint", "python", IMAGE, "-c", probe).stdout
     assert said.startswith("10001 False")
@@ -101,6 +102,11 @@ def test_only_the_services_of_the_profile_run(project: Project) -> None:
     assert project.container("logger") == {}
 
 
+def test_influxdb_logs_no_error_on_its_first_start(project: Project) -> None:
+    assert "lvl=error" not in project.log("influxdb")
+    assert "token for grafana: made" in project.log("influxdb")
+
+
 def test_the_past_of_the_demo_is_delivered(project: Project) -> None:
     def status() -> dict[str, object]:
         said = project.inside("demo-logger", "inepro-logger", "status", "--json", code=None)
@@ -118,6 +124,17 @@ def test_the_past_of_the_demo_is_delivered(project: Project) -> None:
     roles = {row["value"] for row in project.rows('SHOW TAG VALUES WITH KEY = "role"', "energy")}
     assert {"grid", "pv"} <= roles
     assert project.count("power", "voltage", "live") > 0
+
+
+def test_health_tells_that_the_meters_are_gone_and_back(project: Project) -> None:
+    def unhealthy() -> bool:
+        return bool(project.state("demo-logger")["Health"]["Status"] == "unhealthy")
+
+    project.compose("--profile", "demo", "stop", "demo-meters")
+    wait_until(unhealthy, 20 * PATIENCE_S)
+    project.compose("--profile", "demo", "start", "demo-meters")
+    project.healthy("demo-logger")
+    assert project.container("demo-logger")["RestartCount"] == 0
 
 
 def test_a_logger_that_was_killed_goes_on(project: Project) -> None:
