@@ -6,9 +6,13 @@ had the tests are skipped, except in CI: there it is an error.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +25,7 @@ from tests.engines.process import program
 from tests.grafana_start import refusals
 from tests.running import PATIENCE_S, ROOT, wait_until
 from tests.stack.base import IMAGE, make_base, make_image
-from tests.stack.engine import Engine, NoEngineError
+from tests.stack.engine import Engine, NoEngineError, as_root
 from tests.stack.project import DAYS, PROJECT, Project
 
 # As the compose file starts the logger.
@@ -93,6 +97,34 @@ def test_init_in_the_image_knows_the_machine(project: Project) -> None:
     env = (project.directory / ".env").read_text(encoding="utf-8")
     assert "GRAFANA_URL=http://energy-pi:3000/" in env
     assert (project.directory / ".env").stat().st_uid == os.getuid()
+
+
+def test_init_as_documented_may_open_an_adapter(engine: Engine, tmp_path: Path) -> None:
+    """By the command of the README; nothing is plugged in, so what it opens answers nothing."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^docker run (.* init /site)$", text.replace("\\\n", ""), re.M)
+    options = shlex.split(line)
+    options = options[: options.index("inepro-logger:local")]
+    options.remove("-it")
+    # A driver's node without the driver; the highest number, so that none is behind it.
+    node = tmp_path / "ttyUSB1048575"
+    subprocess.run([*as_root(), "mknod", "-m", "660", node, "c", "188", "1048575"], check=True)
+    subprocess.run([*as_root(), "chown", "0:20", node], check=True)
+    documented = [
+        "1234:1234" if before == "-u" else f"{tmp_path}:/host/dev:ro" if "/host/dev" in one else one
+        for before, one in itertools.pairwise(["", *options])
+    ]
+    documented[documented.index("$PWD:/site")] = f"{tmp_path}:/site"
+    documented[documented.index("$(hostname)")] = "energy-pi"
+    scan = [IMAGE, "scan", "--port", f"/host/dev/{node.name}", "--range", "1"]
+    allowed = engine.run("run", *documented, *scan, code=None)
+    assert "cannot be opened" in allowed.stderr, allowed.stderr
+    assert "no permission" not in allowed.stderr
+    volume = ("-v", f"{tmp_path}:/host/dev:ro")
+    refused = engine.run("run", "--rm", "-u", "1234:1234", *volume, *scan, code=None)
+    assert "Traceback" not in refused.stderr
+    hint = " ".join(refused.stderr.split())
+    assert "--group-add 20 --device-cgroup-rule 'c 188:* rw'" in hint
 
 
 def test_only_the_services_of_the_profile_run(project: Project) -> None:
