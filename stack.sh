@@ -112,6 +112,8 @@ restore() {
   $compose run --rm --no-deps --user 0 --entrypoint chown grafana \
     472:0 /var/lib/grafana/grafana.db
   $compose up -d --force-recreate
+  echo "Restored. What was read since the backup and is still in the buffer is sent again by:" \
+    "$compose exec logger inepro-logger buffer replay --from 2d"
 }
 
 upgrade() {

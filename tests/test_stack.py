@@ -107,11 +107,14 @@ def test_init_as_documented_may_open_an_adapter(engine: Engine, tmp_path: Path) 
     options = options[: options.index("inepro-logger:local")]
     options.remove("-it")
     # A driver's node without the driver; the highest number, so that none is behind it.
-    node = tmp_path / "ttyUSB1048575"
+    devices = tmp_path / "dev"
+    devices.mkdir()
+    devices.chmod(0o755)
+    node = devices / "ttyUSB1048575"
     subprocess.run([*as_root(), "mknod", "-m", "660", node, "c", "188", "1048575"], check=True)
     subprocess.run([*as_root(), "chown", "0:20", node], check=True)
     documented = [
-        "1234:1234" if before == "-u" else f"{tmp_path}:/host/dev:ro" if "/host/dev" in one else one
+        "1234:1234" if before == "-u" else f"{devices}:/host/dev:ro" if "/host/dev" in one else one
         for before, one in itertools.pairwise(["", *options])
     ]
     documented[documented.index("$PWD:/site")] = f"{tmp_path}:/site"
@@ -120,7 +123,7 @@ def test_init_as_documented_may_open_an_adapter(engine: Engine, tmp_path: Path) 
     allowed = engine.run("run", *documented, *scan, code=None)
     assert "cannot be opened" in allowed.stderr, allowed.stderr
     assert "no permission" not in allowed.stderr
-    volume = ("-v", f"{tmp_path}:/host/dev:ro")
+    volume = ("-v", f"{devices}:/host/dev:ro")
     refused = engine.run("run", "--rm", "-u", "1234:1234", *volume, *scan, code=None)
     assert "Traceback" not in refused.stderr
     hint = " ".join(refused.stderr.split())
