@@ -28,8 +28,8 @@ def state_of(buffer: Path) -> Mapping[str, Any]:
 
 def has(state: Mapping[str, Any], bus: BusConfig) -> bool:
     """Return whether the logger of `state` has the serial port of `bus` for itself."""
-    held = {(one["name"], one["port"]) for one in state.get("buses", ())}
-    return ports.is_device(bus.port) and (bus.name, bus.port) in held
+    held = {one["port"] for one in state.get("buses", ())}
+    return ports.is_device(bus.port) and bus.port in held
 
 
 def seen(state: Mapping[str, Any], bus: BusConfig) -> Iterator[Finding]:
