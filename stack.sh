@@ -117,13 +117,16 @@ restore() {
 }
 
 upgrade() {
+  local former
   use_profiles < <(profiles)
   backup
+  former=$(git rev-parse --short HEAD)
   git pull --ff-only
   $compose pull influxdb grafana
   $compose build --pull
   $compose up -d --remove-orphans
-  echo "Running. If it is not as before: git checkout the former commit, then restore."
+  echo "Running. If it is not as before: git checkout $former, $compose build, then restore the" \
+    "backup above; how the former version gets a buffer: docs/stack.md"
 }
 
 case ${1:-} in
