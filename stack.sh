@@ -112,16 +112,21 @@ restore() {
   $compose run --rm --no-deps --user 0 --entrypoint chown grafana \
     472:0 /var/lib/grafana/grafana.db
   $compose up -d --force-recreate
+  echo "Restored. What was read since the backup and is still in the buffer is sent again by:" \
+    "$compose exec logger inepro-logger buffer replay --from 2d"
 }
 
 upgrade() {
+  local former
   use_profiles < <(profiles)
   backup
+  former=$(git rev-parse --short HEAD)
   git pull --ff-only
   $compose pull influxdb grafana
   $compose build --pull
   $compose up -d --remove-orphans
-  echo "Running. If it is not as before: git checkout the former commit, then restore."
+  echo "Running. If it is not as before: git checkout $former, $compose build, then restore the" \
+    "backup above; how the former version gets a buffer: docs/stack.md"
 }
 
 case ${1:-} in

@@ -193,6 +193,19 @@ def test_a_port_that_comes_later(tmp_path: Path) -> None:
     assert sum("no such device" in message for message in logger.messages()) <= 3
 
 
+def test_check_beside_the_logger_that_has_the_port(tmp_path: Path) -> None:
+    """As `init` says: start the stack, then check in its container."""
+    line = VirtualLine(virtual_site(7, start=0.0).meters, clock=VirtualClock(0.0), paced=False)
+    text = FAST.replace("socket://127.0.0.1:5020", line.start_pty()) + BUFFER
+    config = write(tmp_path, text.replace('name = "a"', 'name = "a"\nparity = "none"'))
+    with line, RunningLogger(config) as logger:
+        wait_until(lambda: logger.status()["exit"] == 0)
+        checked = command("check", "--meters-only", "--config", str(config))
+        assert checked.returncode == 0, checked.stdout
+        assert "the logger that runs has it" in checked.stdout
+        assert re.search(r"ok +reading +\d+ answers", checked.stdout)
+
+
 def test_a_gateway_that_goes_and_comes(tmp_path: Path) -> None:
     site = virtual_site(7, start=0.0)
     first = VirtualLine(site.meters, clock=VirtualClock(0.0), paced=False)

@@ -230,12 +230,50 @@ def test_a_meter_without_a_power_down_counter_is_asked_once() -> None:
     assert events(derive.tick(T0 + 205 * SECOND)) == []
 
 
-def test_a_short_stop_is_no_event() -> None:
+@pytest.mark.parametrize(("downs", "kind"), [(7, "logger_outage"), (8, "mains_outage")])
+def test_a_stop_that_cost_readings_is_told_once_however_short(downs: int, kind: str) -> None:
+    """The meter that is read seldom has missed nothing, and yet tells what it was."""
+    meters = [info(), info("roof", "pv", fast_ms=60_000)]
+    first, second, third = (Derive(meters, "s") for _ in range(3))
+
+    def all_of(at: int, count: int, drawn: float) -> list[Reading]:
+        return [
+            one
+            for name, role in (("house", "grid"), ("roof", "pv"))
+            for one in (
+                identity(at, downs=count, meter=name, role=role),
+                slow(at + SECOND, drawn, 40.5, name, role),
+                fast(at + 2 * SECOND, meter=name, role=role),
+            )
+        ]
+
+    record(first, all_of(T0, 7, 100.0), T0 + 4 * SECOND)
+    assert second.restore(json.loads(json.dumps(first.state())))
+    # A quick start of three fast jobs, then one of four.
+    at = T0 + 5 * SECOND
+    points = record(second, all_of(at, 7, 100.0), at + 4 * SECOND, at)
+    assert events(points) == []
+    assert third.restore(json.loads(json.dumps(second.state())))
+    at += 6 * SECOND
+    found = events(record(third, all_of(at, downs, 100.01), at + 4 * SECOND, at))
+    assert [(one.kind, one.meter) for one in found] == (
+        [(kind, "")] if kind == "logger_outage" else [(kind, "house"), (kind, "roof")]
+    )
+    assert {one.start_ms for one in found} == {at - 4 * SECOND + 300}
+    assert {one.kind for one in events(third.tick(at + HOUR // 3))} == {"meter_silent"}
+
+
+def test_a_gap_that_was_not_explained_before_a_restart_says_nothing_of_it() -> None:
     first, second = Derive([info()], "s"), Derive([info()], "s")
-    record(first, [fast(T0 + n * SECOND) for n in range(20)], T0 + 20 * SECOND)
-    assert second.restore(first.state())
-    at = T0 + 60 * SECOND
-    assert events(record(second, [fast(at + n * SECOND) for n in range(9)], at + 9000, at)) == []
+    record(first, [identity(T0), slow(T0, 100.0, 40.5), fast(T0 + SECOND)], T0 + 3 * SECOND)
+    record(first, [fast(T0 + 200 * SECOND)], T0 + 202 * SECOND, T0 + 200 * SECOND)
+    assert second.restore(json.loads(json.dumps(first.state())))
+    at = T0 + 230 * SECOND
+    readings = [fast(at), identity(at + SECOND), slow(at + 2 * SECOND, 100.75, 40.5)]
+    found = only(record(second, readings, at + 4 * SECOND, at))
+    assert (found.kind, found.start_ms) == ("logger_outage", T0 + 200 * SECOND + 300)
+    assert found.duration_s == pytest.approx(30, abs=0.5)
+    assert found.extreme == pytest.approx(0.75)
 
 
 def test_a_blink_of_the_mains_between_two_readings_is_told_by_the_counter() -> None:

@@ -183,6 +183,24 @@ def test_files_of_somebody_else_have_no_traceback(tmp_path: Path, house: str) ->
     assert [one.name for one in theirs.iterdir()] == ["closed"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a name")
+def test_a_user_without_a_name_is_told_what_the_container_lacks(tmp_path: Path) -> None:
+    """As `docker run -u` makes one: the image does not know the users of the machine."""
+    controller, device = os.openpty()
+    os.fchmod(device, 0o600)
+    nameless = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    port = os.ttyname(device)
+    done = command(
+        "scan", "--port", port, "--range", "1", under=nameless, env={"HOME": str(tmp_path)}
+    )
+    os.close(controller)
+    os.close(device)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "no permission" in done.stderr
+    assert "--device-cgroup-rule 'c 136:* rw'" in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize("user", ["", "root"])
 def test_check_goes_on_where_this_user_may_not_look(tmp_path: Path, user: str) -> None:
     closed = tmp_path / "closed"

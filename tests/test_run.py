@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import struct
@@ -16,6 +17,7 @@ import pytest
 from logger.points.line import Point
 from logger.points.parse import decode
 from logger.simulate import Served, VirtualClock, VirtualLine, virtual_site
+from logger.store.statefile import StateFile
 from tests import journal_reader
 from tests.configs import configuration
 from tests.conftest import Target
@@ -310,3 +312,38 @@ def test_killed_while_the_server_comes_and_goes_nothing_is_missing_or_twice(
         assert len(found) == len(set(found))
         assert set(wanted) - waiting <= set(found) <= set(wanted)
     assert command("buffer", "verify", "--config", str(config)).returncode == 0
+
+
+def test_a_reboot_of_seconds_is_an_event(tmp_path: Path) -> None:
+    """Killed and started again: whatever it missed more than three readings by is told."""
+    line = Line(paced=False)
+    config = tmp_path / "logger.toml"
+    config.write_text(
+        configuration(
+            ("grid", "grid"),
+            port=f"socket://127.0.0.1:{line.port}",
+            intervals={"fast": "1s", "slow": "2s"},
+            buffer={"path": "state/buffer.sqlite"},
+        ),
+        encoding="utf-8",
+    )
+
+    def explainable() -> bool:
+        """Whether what is kept across restarts knows the meter and its counters."""
+        kept = [StateFile(one).load() for one in tmp_path.glob("state/**/derived.json")]
+        return any(life["energy"] for one in kept if one for life in one["life"].values())
+
+    def told() -> list[dict[str, str]]:
+        said = command("events", "--config", str(config), "--json")
+        found: list[dict[str, str]] = json.loads(said.stdout)
+        return [one for one in found if one["kind"] == "logger_outage"]
+
+    with line.line:
+        with RunningLogger(config) as logger:
+            wait_until(explainable)
+            logger.kill()
+        killed = time.monotonic()
+        wait_until(lambda: time.monotonic() - killed > 4)
+        with RunningLogger(config):
+            (outage,) = wait_until(told)
+    assert "the meters were on" in outage["text"]

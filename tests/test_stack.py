@@ -6,9 +6,13 @@ had the tests are skipped, except in CI: there it is an error.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +25,7 @@ from tests.engines.process import program
 from tests.grafana_start import refusals
 from tests.running import PATIENCE_S, ROOT, wait_until
 from tests.stack.base import IMAGE, make_base, make_image
-from tests.stack.engine import Engine, NoEngineError
+from tests.stack.engine import Engine, NoEngineError, as_root
 from tests.stack.project import DAYS, PROJECT, Project
 
 # As the compose file starts the logger.
@@ -77,6 +81,7 @@ def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_the_image_is_its_user_s_and_reads_only(engine: Engine) -> None:
     (known,) = json.loads(engine.run("inspect", IMAGE).stdout)
     assert known["Config"]["User"] == "10001:10001"
+    assert known["Config"]["Healthcheck"]["Retries"] == 1  # `status` waits long enough by itself
     probe = "import os, sys; print(os.getuid(), os.access('/opt', os.W_OK), sys.version_info[:2])"
     said = engine.run("run", *CONFINED, "--entrypoint", "python", IMAGE, "-c", probe).stdout
     assert said.startswith("10001 False")
@@ -94,11 +99,47 @@ def test_init_in_the_image_knows_the_machine(project: Project) -> None:
     assert (project.directory / ".env").stat().st_uid == os.getuid()
 
 
+def test_init_as_documented_may_open_an_adapter(engine: Engine, tmp_path: Path) -> None:
+    """By the command of the README; nothing is plugged in, so what it opens answers nothing."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^docker run (.* init /site)$", text.replace("\\\n", ""), re.M)
+    options = shlex.split(line)
+    options = options[: options.index("inepro-logger:local")]
+    options.remove("-it")
+    # A driver's node without the driver; the highest number, so that none is behind it.
+    devices = tmp_path / "dev"
+    devices.mkdir()
+    devices.chmod(0o755)
+    node = devices / "ttyUSB1048575"
+    subprocess.run([*as_root(), "mknod", "-m", "660", node, "c", "188", "1048575"], check=True)
+    subprocess.run([*as_root(), "chown", "0:20", node], check=True)
+    documented = [
+        "1234:1234" if before == "-u" else f"{devices}:/host/dev:ro" if "/host/dev" in one else one
+        for before, one in itertools.pairwise(["", *options])
+    ]
+    documented[documented.index("$PWD:/site")] = f"{tmp_path}:/site"
+    documented[documented.index("$(hostname)")] = "energy-pi"
+    scan = [IMAGE, "scan", "--port", f"/host/dev/{node.name}", "--range", "1"]
+    allowed = engine.run("run", *documented, *scan, code=None)
+    assert "cannot be opened" in allowed.stderr, allowed.stderr
+    assert "no permission" not in allowed.stderr
+    volume = ("-v", f"{devices}:/host/dev:ro")
+    refused = engine.run("run", "--rm", "-u", "1234:1234", *volume, *scan, code=None)
+    assert "Traceback" not in refused.stderr
+    hint = " ".join(refused.stderr.split())
+    assert "--group-add 20 --device-cgroup-rule 'c 188:* rw'" in hint
+
+
 def test_only_the_services_of_the_profile_run(project: Project) -> None:
     for service in ("influxdb", "demo-meters", "demo-logger"):
         assert project.state(service)["Running"], project.log(service)
         assert project.container(service)["RestartCount"] == 0
     assert project.container("logger") == {}
+
+
+def test_influxdb_logs_no_error_on_its_first_start(project: Project) -> None:
+    assert "lvl=error" not in project.log("influxdb")
+    assert "token for grafana: made" in project.log("influxdb")
 
 
 def test_the_past_of_the_demo_is_delivered(project: Project) -> None:
@@ -118,6 +159,17 @@ def test_the_past_of_the_demo_is_delivered(project: Project) -> None:
     roles = {row["value"] for row in project.rows('SHOW TAG VALUES WITH KEY = "role"', "energy")}
     assert {"grid", "pv"} <= roles
     assert project.count("power", "voltage", "live") > 0
+
+
+def test_health_tells_that_the_meters_are_gone_and_back(project: Project) -> None:
+    def unhealthy() -> bool:
+        return bool(project.state("demo-logger")["Health"]["Status"] == "unhealthy")
+
+    project.compose("--profile", "demo", "stop", "demo-meters")
+    wait_until(unhealthy, 20 * PATIENCE_S)
+    project.compose("--profile", "demo", "start", "demo-meters")
+    project.healthy("demo-logger")
+    assert project.container("demo-logger")["RestartCount"] == 0
 
 
 def test_a_logger_that_was_killed_goes_on(project: Project) -> None:

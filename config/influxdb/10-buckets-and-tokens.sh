@@ -19,7 +19,11 @@ grafana_owner=${GRAFANA_OWNER:-472:0}
 # The value of the first "key": "..." in JSON from standard input.
 value() { sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p' | head -n 1; }
 
-bucket_id() { influx bucket list --org "$org" --name "$1" --json 2>/dev/null | value id || true; }
+# Of the list of all: InfluxDB logs it as an error when it is asked for one that is not there.
+bucket_id() { # NAME
+  influx bucket list --org "$org" --json |
+    awk -F '"' -v name="$1" '$2 == "id" { id = $4 } $2 == "name" && $4 == name { print id }'
+}
 
 bucket() { # NAME RETENTION
   local id

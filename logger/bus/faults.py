@@ -137,11 +137,31 @@ def lacks_parity(config: BusConfig) -> str:
     )
 
 
+def _user() -> str:
+    """Return the name of this user, "" if it has none, as often in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _let_in_container(found: os.stat_result) -> str:
+    """Say what a container needs to open a device: the group, and leave for its kind."""
+    rule = f"c {os.major(found.st_rdev)}:* rw"
+    return (
+        f"this container may not open it: docker run --group-add {found.st_gid} "
+        f"--device-cgroup-rule '{rule}' ...; with compose SERIAL_GID={found.st_gid} in .env, and "
+        f"'{rule}' among device_cgroup_rules"
+    )
+
+
 def _let_in(port: str) -> str:
     """Say how this user may use the device `port`; never by joining the group root."""
-    user = getpass.getuser()
+    user = _user()
     try:
         found = Path(port).stat()
+        if stat.S_ISCHR(found.st_mode) and (not user or port.startswith("/host/dev/")):
+            return _let_in_container(found)
         usable = bool(found.st_mode & stat.S_IRGRP and found.st_mode & stat.S_IWGRP)
         group = grp.getgrgid(found.st_gid)
     except KeyError:

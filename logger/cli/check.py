@@ -81,7 +81,7 @@ def _findings(file: Path, config: Config, user: str, meters_only: bool) -> Itera
     from logger.mqtt import try_broker
     from logger.runtime.configured import state_directory
     from logger.survey import check as survey
-    from logger.survey import place, surroundings
+    from logger.survey import place, running, surroundings
     from logger.survey.context import from_file, shared
     from logger.survey.finding import note
 
@@ -91,7 +91,11 @@ def _findings(file: Path, config: Config, user: str, meters_only: bool) -> Itera
     states = StateStore(state_directory(config.buffer.path) / "meters")
     if both := shared(config.buffer.path, [bus.port for bus in config.bus]):
         yield note("logger", "running", both, "stop it for a while if meters seem to be garbled")
+    state = running.state_of(config.buffer.path)
     for bus in config.bus:
+        if running.has(state, bus):
+            yield from running.seen(state, bus)
+            continue
         for one in survey.check_bus(config, bus, models, states):
             at_port = one.about == "port" and one.verdict == "fail"
             yield replace(one, remedy=from_file(one.remedy, file)) if at_port else one

@@ -1,19 +1,21 @@
 """Events about gaps: a meter is silent, the mains were off, the logger was off.
 
 After a gap the meter's power-down counter decides: it rose, so the meter itself was
-without supply; if not, only the logger was off. The event also says by how much the
+without supply; if not, only the logger was off. That one is told from the third fast job
+that it missed: nobody else would say so. The event also says by how much the
 counters rose meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from decimal import Decimal
 
 from logger.config.derive import Events
 from logger.derive.events import EventKind, event, span
-from logger.derive.info import MeterInfo, SavedState, finite, whole
+from logger.derive.gaps import Gap, MeterRecord, Restart
+from logger.derive.info import MeterInfo, SavedState
 from logger.domain.quantity import EXPORT_TOTAL, IMPORT_TOTAL, SERIAL, Quantity
 from logger.domain.records import Event
 from logger.meter.reading import Reading
@@ -22,42 +24,8 @@ from logger.models.register import Job
 _POWER_DOWNS = Quantity("power_down_count")
 # How long to wait after a gap for the identity and the counters.
 _VERDICT_MS = 900_000
-
-
-@dataclass(slots=True)
-class _Gap:
-    """A time without readings of one meter, and what is known of it so far."""
-
-    from_ms: int
-    to_ms: int
-    energy: list[float]  # import and export before
-    asked: bool = False  # the power-down counter was read since
-    mains: bool = False
-    now: list[float] = field(default_factory=list)  # import and export after
-
-
-@dataclass(slots=True)
-class _MeterRecord:
-    heard_ms: int | None = None
-    measured_ms: int | None = None  # the last measured values: a meter may answer without
-    refused_ms: int | None = None  # the last refusal: an answer, too
-    silent_ms: int | None = None  # since when, if an event has begun
-    serial: str = ""
-    downs: int | None = None
-    energy: list[float] = field(default_factory=list)
-    gap: _Gap | None = None
-
-
-@dataclass(slots=True)
-class _Restart:
-    """The logger itself was off; the meters tell whether the mains were, too."""
-
-    from_ms: int
-    to_ms: int
-    waiting: set[str]
-    mains: bool = False
-    reported: list[str] = field(default_factory=list)
-    drawn: float = 0.0
+# Fast jobs without an answer that are no accident.
+_MISSED = 3
 
 
 class Availability:
@@ -66,10 +34,11 @@ class Availability:
     def __init__(self, meters: Mapping[str, MeterInfo], config: Events) -> None:
         self._meters = meters
         self._silent_after_ms = round(config.silent_after * 1000)
-        self._records = {name: _MeterRecord() for name in meters}
+        self._records = {name: MeterRecord() for name in meters}
         self._started_ms: int | None = None
         self._alive_ms: int | None = None  # the last sign of life before a restart
-        self._restart: _Restart | None = None
+        self._restart: Restart | None = None
+        self.learnt = False  # whether something is known of a meter for the first time
 
     def wanted(self) -> set[str]:
         """Return the meters whose identity job would explain a gap."""
@@ -81,7 +50,16 @@ class Availability:
 
     def limit_ms(self, info: MeterInfo) -> int:
         """Return after how long without an answer a meter is silent."""
-        return max(self._silent_after_ms, 3 * info.fast_ms)
+        return max(self._silent_after_ms, _MISSED * info.fast_ms)
+
+    def _gap_ms(self, info: MeterInfo) -> int:
+        """Return from which time without an answer on there is something to explain: when the
+        logger was off, whatever that took."""
+        restart = self._restart
+        if restart is not None and info.name in restart.unheard:
+            restart.unheard.discard(info.name)
+            return 0
+        return self.limit_ms(info)
 
     def refused(self, reading: Reading) -> None:
         """Take a reading without values whose meter answers, but only to refuse."""
@@ -92,12 +70,13 @@ class Availability:
         self._begin(reading.taken_ms if self._started_ms is None else self._started_ms)
         info, record = self._meters[reading.meter], self._records[reading.meter]
         found: list[Event] = []
+        known = record.known()
         at_ms = reading.taken_ms
         before_ms = record.heard_ms
-        if before_ms is not None and at_ms - before_ms > self.limit_ms(info):
+        if before_ms is not None and at_ms - before_ms > self._gap_ms(info):
             if record.gap is not None:  # never explained, and now it cannot be any more
                 found += self._settle(info, record)
-            record.gap = _Gap(before_ms, at_ms, list(record.energy))
+            record.gap = Gap(before_ms, at_ms, list(record.energy))
         measured = reading.job is Job.FAST or not info.model.of_job(Job.FAST)
         if measured:
             record.measured_ms = max(at_ms, record.measured_ms or 0)
@@ -115,9 +94,10 @@ class Availability:
                 record.gap.now = record.energy
         if record.gap is not None and record.gap.asked and record.gap.now:
             found += self._settle(info, record)
+        self.learnt |= record.known() != known
         return found
 
-    def _identity(self, info: MeterInfo, record: _MeterRecord, reading: Reading) -> list[Event]:
+    def _identity(self, info: MeterInfo, record: MeterRecord, reading: Reading) -> list[Event]:
         serial = str(reading.values.get(SERIAL, record.serial))
         downs = reading.values.get(_POWER_DOWNS)
         if record.gap is not None and reading.job is Job.IDENTITY:
@@ -137,12 +117,12 @@ class Availability:
         text = f"{info.name}: lost its supply {times} for a moment, since its last report"
         return [self._event(EventKind.MAINS_OUTAGE, "end", reading.taken_ms, text, info, 0.0)]
 
-    def _settle(self, info: MeterInfo, record: _MeterRecord) -> list[Event]:
+    def _settle(self, info: MeterInfo, record: MeterRecord) -> list[Event]:
         """Say what the gap of one meter was."""
         gap = record.gap
         assert gap is not None
         record.gap = None
-        moved = _moved(gap)
+        moved = gap.moved()
         found: list[Event] = []
         seconds = (gap.to_ms - gap.from_ms) / 1000
         if gap.mains:
@@ -155,7 +135,8 @@ class Availability:
                 ),
             ]
         restart = self._restart
-        if restart is not None and info.name in restart.waiting:
+        # A gap from before the restart says nothing of it.
+        if restart is not None and gap.to_ms > restart.from_ms and info.name in restart.waiting:
             restart.waiting.discard(info.name)
             restart.mains |= gap.mains
             if moved:
@@ -165,7 +146,7 @@ class Availability:
                 found += self._explain(restart)
         return found
 
-    def _explain(self, restart: _Restart) -> list[Event]:
+    def _explain(self, restart: Restart) -> list[Event]:
         self._restart = None
         if restart.mains:  # told meter by meter
             return []
@@ -202,19 +183,22 @@ class Availability:
         return found
 
     def _begin(self, at_ms: int) -> None:
-        """Note the beginning of this run at its first reading: was the logger off before?"""
+        """Note the beginning of this run at its first reading: was the logger off before?
+
+        It was when even the meter that is read most often missed readings. That a meter is
+        silent says more and takes longer: the logger itself may just be starting again.
+        """
         self._started_ms = at_ms
         if self._alive_ms is None:
             return
         alive_ms, self._alive_ms = self._alive_ms, None
-        limits = [self.limit_ms(info) for info in self._meters.values()]
-        if at_ms - alive_ms > min(limits, default=0):
+        if at_ms - alive_ms > _MISSED * min(info.fast_ms for info in self._meters.values()):
             waiting = {
                 name
                 for name, record in self._records.items()
                 if record.silent_ms is None and record.heard_ms is not None
             }
-            self._restart = _Restart(alive_ms, at_ms, waiting)
+            self._restart = Restart(alive_ms, at_ms, waiting, set(waiting))
 
     def _event(
         self,
@@ -245,7 +229,8 @@ class Availability:
                 record.silent_ms += size_ms
 
     def state(self) -> SavedState:
-        """Return what is known of every meter, as JSON can hold it."""
+        """Return what is known of every meter, as JSON can hold it; it is no news from then on."""
+        self.learnt = False
         return {name: asdict(record) for name, record in self._records.items()}
 
     def restore(self, state: SavedState, alive_ms: int | None = None) -> None:
@@ -254,15 +239,7 @@ class Availability:
         for name, saved in state.items():
             if name not in self._records:
                 continue
-            record = _MeterRecord(
-                heard_ms=_maybe(saved["heard_ms"]),
-                measured_ms=_maybe(saved.get("measured_ms", saved["heard_ms"])),
-                silent_ms=_maybe(saved["silent_ms"]),
-                serial=str(saved["serial"]),
-                downs=_maybe(saved["downs"]),
-                energy=[finite(value) for value in saved["energy"]],
-                gap=None if saved["gap"] is None else _restored(saved["gap"]),
-            )
+            record = MeterRecord.restored(saved)
             if alive_ms is not None and record.heard_ms is not None and record.silent_ms is None:
                 record.heard_ms = max(record.heard_ms, alive_ms)
                 record.measured_ms = max(record.measured_ms or 0, alive_ms)
@@ -271,29 +248,6 @@ class Availability:
             record.heard_ms for record in self._records.values() if record.heard_ms is not None
         ]
         self._alive_ms = max(heard, default=None)
-
-
-def _maybe(value: object) -> int | None:
-    return None if value is None else whole(value)
-
-
-def _restored(saved: SavedState) -> _Gap:
-    return _Gap(
-        from_ms=whole(saved["from_ms"]),
-        to_ms=whole(saved["to_ms"]),
-        energy=[finite(value) for value in saved["energy"]],
-        asked=bool(saved["asked"]),
-        mains=bool(saved["mains"]),
-        now=[finite(value) for value in saved["now"]],
-    )
-
-
-def _moved(gap: _Gap) -> list[float]:
-    """Return what import and export moved over the gap; empty when it is not known."""
-    if len(gap.energy) != 2 or len(gap.now) != 2:
-        return []
-    moved = [after - before for before, after in zip(gap.energy, gap.now, strict=True)]
-    return moved if min(moved) >= 0 else []
 
 
 def _reported(moved: list[float]) -> str:

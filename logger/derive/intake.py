@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 # How often the state of the derived stages is saved when nothing special happened: it
 # costs a few kilobytes on the medium each time.
 SAVE_EVERY_MS = 600_000
+# And when meters are heard for the first time; thousands are not all heard at once.
+SAVE_NEWS_MS = 10_000
 
 
 class Store(Shelf, Protocol):
@@ -185,7 +187,8 @@ class Intake:
             self._state.save(self._derive.state(stopping=True))
 
     def _to_save(self, now_ms: int, step: Step | None) -> SavedState | None:
-        if not (self._derive.dirty or step or now_ms - self._saved_ms >= SAVE_EVERY_MS):
+        every_ms = SAVE_NEWS_MS if self._derive.learnt else SAVE_EVERY_MS
+        if not (self._derive.dirty or step or now_ms - self._saved_ms >= every_ms):
             return None
         self._saved_ms = now_ms
         return self._derive.state()

@@ -67,6 +67,12 @@ class Derive:
         """Whether something happened since the last `state` that must not be forgotten."""
         return self._dirty
 
+    @property
+    def learnt(self) -> bool:
+        """Whether since the last `state` something became known of a meter for the first
+        time: without it nobody could say after a crash that the logger was off."""
+        return self._stages.learnt
+
     def wanted(self) -> set[str]:
         """Return the meters whose identity job should run soon: after a gap, and while
         counters are held back."""

@@ -57,6 +57,11 @@ class Stages:
         counters are held back."""
         return self._availability.wanted() | self._guard.holding()
 
+    @property
+    def learnt(self) -> bool:
+        """Whether since the last `state` something became known of a meter at all."""
+        return self._availability.learnt
+
     def failed(self, reading: Reading) -> None:
         """Take a reading without values."""
         if any(isinstance(one.error, RefusedError) for one in reading.failures):
