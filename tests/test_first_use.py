@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -201,6 +202,54 @@ def test_an_interrupt_while_modules_load_has_no_traceback(tmp_path: Path, module
     assert process.returncode in (-signal.SIGINT, 130)
     told = [line for line in rest.splitlines() if not line.startswith("import time:")]
     assert told == []
+
+
+def test_signals_in_a_heap_are_one_end_in_order(tmp_path: Path, house: str) -> None:
+    config = tmp_path / "logger.toml"
+    text = configuration(("roof", "pv"), port=house, buffer={"path": "buffer.sqlite"})
+    config.write_text(text, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "logger", "run", "--config", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "started, process" in line:
+            for _ in range(50):  # while the first is still being told of
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
+            break
+    _, rest = process.communicate(timeout=600)
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert "Logging error" not in rest
+    assert rest.count(": stopping") == 1
+    assert rest.endswith("stopped\n")
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that every user may look into; those of pytest are closed."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize(
+    "name", [["run"], ["check"], ["status"], ["config", "check"]], ids=" ".join
+)
+def test_a_file_of_another_user_is_said_with_what_to_do(
+    open_directory: Path, name: list[str]
+) -> None:
+    config = open_directory / "logger.toml"
+    config.write_text(configuration(("grid", "grid")), encoding="utf-8")
+    config.chmod(0)
+    done = command(*name, "--config", str(config), under=nobodys(), env={"HOME": "/"})
+    assert done.returncode == 2
+    assert f"{config}: not readable for this user" in done.stderr
+    assert "try: the same command with sudo" in done.stderr
 
 
 def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path) -> None:
