@@ -252,6 +252,26 @@ def test_a_file_of_another_user_is_said_with_what_to_do(
     assert "try: the same command with sudo" in done.stderr
 
 
+def test_a_buffer_of_the_service_is_not_one_of_this_user(open_directory: Path) -> None:
+    closed = open_directory / "inepro-logger"
+    closed.mkdir()
+    config = open_directory / "logger.toml"
+    text = configuration(("grid", "grid"), buffer={"path": str(closed / "buffer.sqlite")})
+    config.write_text(text, encoding="utf-8")
+    config.chmod(0o644)
+    closed.chmod(0)
+    arguments = ("--config", str(config))
+    said = f"buffer.path: {closed / 'buffer.sqlite'} is closed to this user"
+    done = command("run", *arguments, under=nobodys(), env={"HOME": "/"})
+    assert done.returncode == 2
+    assert f"error: {said}\n  try: the service's is for the service: sudo systemctl" in done.stderr
+    assert "WARNING" not in done.stderr
+    done = command("config", "check", *arguments, under=nobodys(), env={"HOME": "/"})
+    assert done.returncode == 0
+    assert f"warn: {said}" in done.stdout + done.stderr
+    closed.chmod(0o755)
+
+
 def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path) -> None:
     config = tmp_path / "logger.toml"
     config.write_text(configuration(("Haus – Ω 🌞", "grid")), encoding="utf-8")
