@@ -202,7 +202,7 @@ def test_the_mail_server_may_have_the_names_of_grafana(tmp_path: Path) -> None:
 
 def test_the_file_of_the_documents_for_a_grafana_without_docker_is_taken(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"^```sh\n(ALERT_EMAIL=.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```ini\n(ALERT_EMAIL=.*?)^```$", text, re.MULTILINE | re.DOTALL)
     given = variables(block)
     assert all(given.values())
     assert problems(given) == []
