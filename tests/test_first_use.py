@@ -176,6 +176,7 @@ def test_check_goes_on_where_this_user_may_not_look(tmp_path: Path, user: str) -
     assert done.returncode == 1, done.stderr
     assert not done.stderr
     assert f"influxdb.token_file: {closed / 'token'}: Permission denied" in done.stdout
+    assert "-> the same command with sudo if it is the service's" in done.stdout
     verdict = "warn" if user else "fail"
     assert re.search(rf"{verdict} buffer .*{re.escape(str(closed / 'b.sqlite'))}", done.stdout)
     assert re.search(r"\d ok, .* fail", done.stdout.splitlines()[-1])
