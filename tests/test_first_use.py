@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -219,6 +220,7 @@ def test_check_goes_on_where_this_user_may_not_look(tmp_path: Path, user: str) -
     assert done.returncode == 1, done.stderr
     assert not done.stderr
     assert f"influxdb.token_file: {closed / 'token'}: Permission denied" in done.stdout
+    assert "-> the same command with sudo if it is the service's" in done.stdout
     verdict = "warn" if user else "fail"
     assert re.search(rf"{verdict} buffer .*{re.escape(str(closed / 'b.sqlite'))}", done.stdout)
     assert re.search(r"\d ok, .* fail", done.stdout.splitlines()[-1])
@@ -317,6 +319,74 @@ def test_an_interrupted_command_leaves_no_alarm_to_the_end_of_python(tmp_path: P
     os.close(writes)
     assert process.returncode == 130
     assert told == "(0.0, 0.0)\n"
+
+
+def test_signals_in_a_heap_are_one_end_in_order(tmp_path: Path, house: str) -> None:
+    config = tmp_path / "logger.toml"
+    text = configuration(("roof", "pv"), port=house, buffer={"path": "buffer.sqlite"})
+    config.write_text(text, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "logger", "run", "--config", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "started, process" in line:
+            for _ in range(50):  # while the first is still being told of
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
+            break
+    _, rest = process.communicate(timeout=600)
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert "Logging error" not in rest
+    assert rest.count(": stopping") == 1
+    assert rest.endswith("stopped\n")
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that every user may look into; those of pytest are closed."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize(
+    "name", [["run"], ["check"], ["status"], ["config", "check"]], ids=" ".join
+)
+def test_a_file_of_another_user_is_said_with_what_to_do(
+    open_directory: Path, name: list[str]
+) -> None:
+    config = open_directory / "logger.toml"
+    config.write_text(configuration(("grid", "grid")), encoding="utf-8")
+    config.chmod(0)
+    done = command(*name, "--config", str(config), under=nobodys(), env={"HOME": "/"})
+    assert done.returncode == 2
+    assert f"{config}: not readable for this user" in done.stderr
+    assert "try: the same command with sudo" in done.stderr
+
+
+def test_a_buffer_of_the_service_is_not_one_of_this_user(open_directory: Path) -> None:
+    closed = open_directory / "inepro-logger"
+    closed.mkdir()
+    config = open_directory / "logger.toml"
+    text = configuration(("grid", "grid"), buffer={"path": str(closed / "buffer.sqlite")})
+    config.write_text(text, encoding="utf-8")
+    config.chmod(0o644)
+    closed.chmod(0)
+    arguments = ("--config", str(config))
+    said = f"buffer.path: {closed / 'buffer.sqlite'} is closed to this user"
+    done = command("run", *arguments, under=nobodys(), env={"HOME": "/"})
+    assert done.returncode == 2
+    assert f"error: {said}\n  try: the service's is for the service: sudo systemctl" in done.stderr
+    assert "WARNING" not in done.stderr
+    done = command("config", "check", *arguments, under=nobodys(), env={"HOME": "/"})
+    assert done.returncode == 0
+    assert f"warn: {said}" in done.stdout + done.stderr
+    closed.chmod(0o755)
 
 
 def test_a_terminal_of_few_letters_shows_what_it_can(tmp_path: Path) -> None:

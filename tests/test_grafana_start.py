@@ -188,6 +188,34 @@ def test_mail_that_will_not_be_sent_is_said(tmp_path: Path) -> None:
     assert len(remarks({"SMTP_ENABLED": "true"})) == 2
 
 
+def test_the_mail_server_may_have_the_names_of_grafana(tmp_path: Path) -> None:
+    arguments = ("grafana", str(tmp_path), "--config", str(DEMO))
+    mail = {"ALERT_EMAIL": "me@example.org"}
+    assert "without the compose file GF_SMTP_ENABLED=true" in command(*arguments, env=mail).stdout
+    mail |= {"GF_SMTP_ENABLED": "true", "GF_SMTP_HOST": "smtp.example.org:587"}
+    mail |= {"GF_SMTP_FROM_ADDRESS": "energy@example.org"}
+    assert "note: " not in command(*arguments, env=mail).stdout
+    done = command(*arguments, env=mail | {"GF_SMTP_FROM_ADDRESS": "energy@localhost"})
+    assert done.returncode == 2
+    assert "GF_SMTP_FROM_ADDRESS is 'energy@localhost', expected" in done.stderr
+
+
+def test_the_file_of_the_documents_for_a_grafana_without_docker_is_taken(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```ini\n(ALERT_EMAIL=.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    given = variables(block)
+    assert all(given.values())
+    assert problems(given) == []
+    assert remarks(given) == []
+    compose_file = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert set(given) <= set(compose_file["services"]["grafana"]["environment"])
+    done = command("grafana", str(tmp_path), "--config", str(DEMO), env=given)
+    assert done.returncode == 0
+    assert "note: " not in done.stdout
+    contact = (tmp_path / "alerting" / "inepro-notifications.yaml").read_text(encoding="utf-8")
+    assert "$ALERT_EMAIL" in contact
+
+
 def test_every_variable_of_the_compose_file_that_matters_is_looked_at() -> None:
     assert problems(FULL) == []
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")

@@ -121,7 +121,14 @@ def test_a_user_without_root_gets_a_buffer_that_can_be_written(
 
     service = Path("/var/lib/inepro-logger/buffer.sqlite")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert placed("root")[0] == service
+    buffer, _, output = placed("root")
+    assert buffer == service
+    steps = [line.split(". ", 1)[1] for line in output.splitlines() if ". " in line]
+    at = "/etc/inepro-logger/logger.toml"
+    file = tmp_path / "root" / "config" / "local.toml"
+    assert f"sudo install -D -m 640 -g inepro-logger {file} {at}" in steps
+    assert any(re.fullmatch(rf"sudo \S*inepro-logger check --config {at}", one) for one in steps)
+    assert "sudo systemctl enable --now inepro-logger" in steps
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     buffer, token, output = placed("user")
     assert buffer == tmp_path / "home/.local/state/inepro-logger/buffer.sqlite"

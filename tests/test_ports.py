@@ -10,10 +10,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from logger.bus import faults
 from logger.bus.faults import explain
+from logger.cli import app
 from logger.config.ports import SCHEMES, Network, network
+from logger.domain.errors import ConfigError
 from logger.survey import ports
 from tests.lines import bus_config
 from tests.running import command
@@ -197,3 +200,14 @@ def test_scan_without_a_port_lists_what_there_is(tmp_path: Path) -> None:
         str(names / "usb-FTDI"),
         *(str(devices / name) for name in ("ttyUSB1", "ttyAMA0", "serial0")),
     ]
+
+
+def test_scan_without_a_port_names_the_adapter_to_be_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "usb-FTDI").symlink_to("/dev/null")
+    monkeypatch.setattr(ports, "adapters", lambda: [str(tmp_path / "usb-FTDI")])
+    done = CliRunner().invoke(app, ["scan"])
+    assert isinstance(done.exception, ConfigError)
+    assert done.exception.hint is not None
+    assert done.exception.hint.startswith(f"--port {tmp_path}/usb-FTDI; a gateway is --port tcp:")

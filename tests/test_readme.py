@@ -56,6 +56,7 @@ NOT_OURS = {
     ".venv/bin/pre-commit": "changes the reader's repository: test_documents checks its file",
     "docker": "test_stack runs the image and the containers",
     "sudo": "changes the reader's machine",
+    "git": "the reader's checkout",
     "influx": "the reader's InfluxDB: test_stack runs the script it feeds",
     "./stack.sh": "needs an engine: test_stack runs it",
     ".venv/bin/pip": "the installation: test_demo_line runs one",

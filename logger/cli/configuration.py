@@ -85,12 +85,13 @@ def _warnings(config: Config) -> Iterator[str]:
 
     Raises ConfigError for what does.
     """
+    from contextlib import suppress
     from pathlib import Path
 
     from logger.config.answers import NO_PORT
     from logger.domain.errors import ConfigError
     from logger.runtime.configured import models_of
-    from logger.store.place import check_first
+    from logger.store.place import check_first, directory_fault
     from logger.survey import ports, surroundings
 
     here = ", ".join(ports.on_machine()) or "none"
@@ -101,8 +102,9 @@ def _warnings(config: Config) -> Iterator[str]:
             )
         if ports.is_device(bus.port) and not Path(bus.port).exists():
             yield f"bus {bus.name}: no {bus.port} here, run waits for it; adapters here: {here}"
-    if config.buffer.path.is_dir():
-        check_first(config.buffer.path)
+    with suppress(PermissionError):
+        if directory_fault(config.buffer.path):
+            check_first(config.buffer.path)
     try:
         check_first(config.buffer.path)
     except ConfigError as err:

@@ -33,9 +33,10 @@ def grafana(
 
     Time zone, prices and limits come from the configuration. Contact points follow the
     variables ALERT_EMAIL, ALERT_WEBHOOK_URL, ALERT_NTFY_URL, ALERT_TELEGRAM_TOKEN and
-    ALERT_TELEGRAM_CHAT; Grafana needs the same variables. Those, SMTP_ENABLED, SMTP_FROM,
-    SMTP_HOST and GRAFANA_URL are checked: with a value that it does not take Grafana would
-    not start. Restart Grafana afterwards.
+    ALERT_TELEGRAM_CHAT; Grafana needs the same variables. Those, GRAFANA_URL, SMTP_ENABLED,
+    SMTP_FROM, SMTP_HOST, or GF_SMTP_ENABLED, GF_SMTP_FROM_ADDRESS, GF_SMTP_HOST without the
+    compose file, are checked: with a value that it does not take Grafana would not start.
+    Restart Grafana afterwards.
     """
     import os
     from pathlib import PurePosixPath

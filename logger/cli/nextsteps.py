@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,10 @@ import typer
 
 if TYPE_CHECKING:
     from logger.config.answers import Answers
+
+_UNIT = "config/inepro-logger.service"
+_INSTALLED = "/etc/inepro-logger/logger.toml"
+_SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None:
@@ -45,9 +50,6 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
             f"{address} as admin, with the GRAFANA_ADMIN_PASSWORD of {secrets}",
         ]
     else:
-        service = "config/inepro-logger.service"
-        if given.buffer != Answers().buffer:
-            service += f", with buffer.path {Answers().buffer} and a token_file its user may read"
         steps.append(
             f"A token that may write to InfluxDB goes into {given.token_file}; "
             f"without InfluxDB leave [influxdb] out of {config}: the buffer is the store."
@@ -58,13 +60,45 @@ def after_init(given: Answers, directory: Path, config: Path, env: Path) -> None
                 f"note: buffer.path is {buffer}, and this user may not write {closed}: run the "
                 f"logger as the service's user, or name another buffer.path in {config}"
             )
-        steps += [
-            f"inepro-logger check --config {config}",
-            f"inepro-logger run --config {config}, or as a service: {service}",
-        ]
+        steps += _of_service(config) if given.buffer == Answers().buffer else _of_user(config)
     typer.echo("Next:")
     for number, step in enumerate(steps, start=1):
         typer.echo(f"  {number}. {step}")
+
+
+def _of_user(config: Path) -> list[str]:
+    from logger.config.answers import Answers
+
+    return [
+        f"inepro-logger check --config {config}",
+        (
+            f"inepro-logger run --config {config}, or as a service: {_UNIT}, with buffer.path "
+            f"{Answers().buffer} and a token_file its user may read"
+        ),
+    ]
+
+
+def _of_service(config: Path) -> list[str]:
+    """Return the steps of a file for the service, whose token and buffer its user alone reads."""
+    command = _as_root()
+    return [
+        f"If it is not there yet: the user and the unit, as {_UNIT} says.",
+        f"sudo install -D -m 640 -g inepro-logger {config} {_INSTALLED}",
+        f"sudo {command} check --config {_INSTALLED}",
+        "sudo systemctl enable --now inepro-logger",
+        f"sudo {command} status --config {_INSTALLED}",
+    ]
+
+
+def _as_root() -> str:
+    """Return this command as sudo finds it, which looks into the system's directories only."""
+    import shutil
+
+    name = "inepro-logger"
+    if shutil.which(name, path=_SUDO_PATH):
+        return name
+    own = Path(sys.argv[0]).absolute()
+    return str(own) if own.name == name else name
 
 
 def for_grafana(given: Answers, *, email: bool, url: bool) -> None:
@@ -73,5 +107,6 @@ def for_grafana(given: Answers, *, email: bool, url: bool) -> None:
     variables += [f"GRAFANA_URL={given.url}"] if url else []
     typer.echo(
         f"note: {' and '.join(variables)}: no file takes it without the compose file; set it in "
-        "the environment of Grafana and of inepro-logger grafana, which writes the alert rules"
+        "the environment of Grafana (/etc/default/grafana-server) and of inepro-logger grafana, "
+        "which writes the alert rules; the mail server: docs/alerts.md"
     )

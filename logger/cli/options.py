@@ -13,7 +13,12 @@ CONFIG_VARIABLE = "INEPRO_LOGGER_CONFIG"
 ConfigOption = Annotated[
     Path,
     typer.Option(
-        "--config", "-c", envvar=CONFIG_VARIABLE, help="The configuration file.", show_default=True
+        "--config",
+        "-c",
+        envvar=CONFIG_VARIABLE,
+        help="The configuration file.",
+        show_default=True,
+        readable=False,  # a file that is not says so itself, and what to do
     ),
 ]
 ForceOption = Annotated[

@@ -190,9 +190,10 @@ def _no_port(adapters: list[str]) -> LoggerError:
     """Say which ports there are."""
     from logger.domain.errors import ConfigError
 
+    gateway = "a gateway is --port tcp://host:502 (Modbus TCP) or socket://host:port (RTU over TCP)"
     return ConfigError(
         f"--port is missing; adapters here: {', '.join(adapters) or 'none'}",
-        "a gateway is --port tcp://host:502 (Modbus TCP) or socket://host:port (RTU over TCP)",
+        f"--port {adapters[0]}; {gateway}" if adapters else gateway,
     )
 
 

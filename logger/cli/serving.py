@@ -23,12 +23,9 @@ def listen_address(text: str) -> tuple[str, int]:
 def wait(seconds: float | None, *texts: str) -> None:
     """Print `texts` and return after `seconds`, or when asked to stop: from the first text
     on that ends it in order."""
-    import threading
-
     from logger.runtime.signals import on_stop
 
-    done = threading.Event()
-    with on_stop(lambda _: done.set()):
+    with on_stop() as stop:
         for text in texts:
             typer.echo(text)
-        done.wait(seconds)
+        stop.wait(seconds)

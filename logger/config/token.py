@@ -36,9 +36,12 @@ def from_file(file: Path, key: str = "influxdb.token_file") -> str:
                 f"{key}: it is not the name of a file, but looks like a token",
                 "put the token into a file, and the name of that file here",
             ) from None
-        raise ConfigError(
-            f"{where}: {err.strerror}", "put the token into that file, readable for this user"
-        ) from err
+        hint = "put the token into that file, readable for this user"
+        if isinstance(err, PermissionError):
+            hint = (
+                "the same command with sudo if it is the service's; else make it readable for you"
+            )
+        raise ConfigError(f"{where}: {err.strerror}", hint) from err
     if len(raw) > _LONGEST:
         raise ConfigError(f"{where}: too large to be a token: over {_LONGEST} bytes", _ALONE)
     for mark, coding in _MARKS.items():

@@ -16,6 +16,12 @@ from logger.grafana.notify import EMAIL, NTFY, TELEGRAM, WEBHOOK
 
 SENDER, MAIL, MAIL_SERVER = "SMTP_FROM", "SMTP_ENABLED", "SMTP_HOST"
 URL = "GRAFANA_URL"
+# Grafana's own names for them, which the compose file sets from ours.
+_OWN = {
+    SENDER: "GF_SMTP_FROM_ADDRESS",
+    MAIL: "GF_SMTP_ENABLED",
+    MAIL_SERVER: "GF_SMTP_HOST",
+}
 
 _ATOM = r"[A-Za-z0-9!#%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -73,11 +79,12 @@ def problems(given: Mapping[str, str]) -> list[str]:
     of webhooks are such.
     """
     found = []
-    for name, shown, taken, form in _DEMANDS:
-        value = given.get(name, "")
-        if value and not taken(value):
-            came = f"is {value!r}" if shown else "is something else"
-            found.append(f"{name} {came}, expected {form}")
+    for variable, shown, taken, form in _DEMANDS:
+        for name in filter(None, (variable, _OWN.get(variable))):
+            value = given.get(name, "")
+            if value and not taken(value):
+                came = f"is {value!r}" if shown else "is something else"
+                found.append(f"{name} {came}, expected {form}")
     for name, other in (TELEGRAM, TELEGRAM[::-1]):
         if given.get(name) and not given.get(other):
             found.append(f"{name} is set and {other} is not: Telegram needs both")
@@ -86,12 +93,17 @@ def problems(given: Mapping[str, str]) -> list[str]:
 
 def remarks(given: Mapping[str, str]) -> list[str]:
     """Return what Grafana takes and nobody wants: messages that will not be sent."""
-    sends = given.get(MAIL, "").lower() in _YES
+    sends, sender, server = (
+        given.get(name) or given.get(_OWN[name], "") for name in (MAIL, SENDER, MAIL_SERVER)
+    )
     found = []
-    if given.get(EMAIL) and not sends:
-        found.append(f"{EMAIL} is set, but Grafana sends no mail before {MAIL}=true")
-    if sends and not given.get(SENDER):
+    if given.get(EMAIL) and sends.lower() not in _YES:
+        found.append(
+            f"{EMAIL} is set, but Grafana sends no mail before {MAIL}=true; without the compose "
+            f"file {_OWN[MAIL]}=true in its environment"
+        )
+    if sends.lower() in _YES and not sender:
         found.append(f"{MAIL} is true without {SENDER}: most mail servers refuse the default one")
-    if sends and not given.get(MAIL_SERVER):
+    if sends.lower() in _YES and not server:
         found.append(f"{MAIL} is true without {MAIL_SERVER}: mail goes to port 25 of the container")
     return found

@@ -56,13 +56,14 @@ class App:
 
     `start`, then `stop`; both once.
     `listener` hears of every reading, on the worker thread of its bus; `machine` is what
-    the time comes from. Raises ConfigError for a schedule that cannot fit and for a
-    missing token.
+    the time comes from. Raises ConfigError for a schedule that cannot fit, for a missing
+    token, and for a first buffer that cannot be made.
     """
 
     def __init__(
         self, config: Config, listener: Listener | None = None, machine: Machine = _THIS_MACHINE
     ) -> None:
+        check_first(config.buffer.path)
         self.config = config
         self._listeners = [] if listener is None else [listener]
         self.loads = dict(check_config(config))
@@ -128,9 +129,7 @@ class App:
         self.schedule.lend(build.worker_of(bus), run)
 
     def start(self) -> None:
-        """Start everything. Raises BufferBusyError when another logger has the buffer, and
-        ConfigError for a first buffer that cannot be made."""
-        check_first(self.config.buffer.path)
+        """Start everything. Raises BufferBusyError when another logger has the buffer."""
         self.buffer.open()
         found = self.buffer.state()
         since_ms = self.buffer.parked_since(self._boot)

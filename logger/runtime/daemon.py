@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 
 from logger.domain.errors import BufferDiskError, StalledError
 from logger.runtime import systemd as service
 from logger.runtime.app import App
-from logger.runtime.signals import on_stop
+from logger.runtime.signals import Stop, on_stop
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +24,10 @@ def serve(app: App, for_s: float | None = None) -> None:
     Raises StalledError, after an end as orderly as may be, when a part of it hangs or ended
     for good; BufferDiskError when the disk did not take the last points.
     """
-    stop = threading.Event()
-
-    def stopping(number: signal.Signals) -> None:
-        log.info("%s: stopping", number.name)
-        stop.set()
-
     hook, threading.excepthook = threading.excepthook, _thread_ended
     watchdog_s = service.watchdog_s()
     started = False
-    with on_stop(stopping):
+    with on_stop() as stop:
         try:
             app.start()
             started = True
@@ -47,6 +40,8 @@ def serve(app: App, for_s: float | None = None) -> None:
                 end.start()
                 raise StalledError(reason, "the log says more; a service manager starts it again")
         finally:
+            if stop.by is not None:
+                log.info("%s: stopping", stop.by.name)
             service.notify("STOPPING=1")
             lost = app.stop()
             if started:
@@ -65,7 +60,7 @@ def _thread_ended(what: threading.ExceptHookArgs) -> None:
     log.error("thread %s ended", name, exc_info=error)
 
 
-def _wait(app: App, stop: threading.Event, for_s: float | None, watchdog_s: float | None) -> str:
+def _wait(app: App, stop: Stop, for_s: float | None, watchdog_s: float | None) -> str:
     """Wait for `stop`; meanwhile watch clock and threads, and give the service manager
     signs of life. Return why the process has to end, "" if it was told to."""
     look_s = min(_LOOK_EVERY_S, watchdog_s / 2) if watchdog_s else _LOOK_EVERY_S

@@ -22,14 +22,26 @@ _BESIDE = ("-wal", "-shm", ".journal", ".lock", ".reserve")
 
 
 def check_first(path: Path) -> None:
-    """Raise ConfigError if there is no buffer at `path` yet and none can be made.
+    """Raise ConfigError if this user may not look there, or if there is no buffer at `path`
+    yet and none can be made.
 
     One that is there is another matter: a disk that fails now may work again later.
     """
-    if path.is_dir():
+    try:
+        directory = path.is_dir()
+    except PermissionError:
+        raise ConfigError(
+            f"buffer.path: {path} is closed to this user",
+            "the service's is for the service: sudo systemctl start inepro-logger, and sudo before "
+            "every other command; a logger of your own has another buffer.path",
+        ) from None
+    if directory:
         raise ConfigError(f"buffer.path: {path} is a directory", _file_in(path))
-    if os.path.lexists(path):
-        return
+    if not os.path.lexists(path):
+        _check_made(path)
+
+
+def _check_made(path: Path) -> None:
     directory = nearest(path.parent)
     if not directory.is_dir():
         raise ConfigError(
