@@ -68,7 +68,9 @@ def check_names(table: Table, protocol: str) -> None:
 def changed(config: Path, table: Table) -> tuple[str, Merged]:
     """Return the text of the configuration `config` with the meters of `table`, and what is
     other than before. Raises ConfigError with all mistakes of the table."""
-    text = read(config)
+    text = read(config, ends=True)
+    if "\r" in text.replace("\r\n", ""):  # ends that TOML has not
+        text = read(config)
     found = _checked(table, table.entries, tomllib.loads(text), config, "")
     return edited(text, found), found
 

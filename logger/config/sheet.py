@@ -20,6 +20,8 @@ _LONGEST_HEAD = 10_000
 _DELIMITERS = ";,\t"
 # How files of Excel and LibreOffice begin: a ZIP archive, and what was before.
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+# The first line by which Excel is told the separator, as other spreadsheets save it.
+_SEP = re.compile(r'"?sep=([;,\t|])"?[;,\t| ]*(?:[\r\n]|$)', re.IGNORECASE)
 _REMARK = "#"  # the name of a column that is for people begins so
 
 
@@ -121,7 +123,7 @@ def sheet(text: str, known: Sequence[str]) -> Sheet:
 
 def _rows(text: str, known: Sequence[str]) -> tuple[list[tuple[int, list[str]]], list[Mistake]]:
     """Return the lines that are not empty, each with its number, and what is no CSV."""
-    told = re.match(r"sep=([;,\t|])\s*$", text, re.IGNORECASE | re.MULTILINE)
+    told = _SEP.match(text)
     delimiter = told[1] if told else _delimiter(text, known)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found: list[tuple[int, list[str]]] = []
