@@ -82,7 +82,7 @@ DIALECTS = {
     "sep= in quotes, ends of old Macs": f'"sep=;"\n{TABLE}'.replace("\n", "\r").encode(),
     "decomposed accents": unicodedata.normalize("NFD", TABLE).encode(),
     "spaces that do not break, and unseen ones": (
-        TABLE.replace("Flat 1", "Flat\u00a01").replace("grid;", "grid\u200b;").encode()
+        f"\ufeff\ufeff{TABLE}\u200b;\n".replace("Flat 1", "Flat\u00a01").encode()
     ),
     "heads as people write them": TABLE.replace("cost_centre", "Cost centre").encode(),
 }  # fmt: skip
@@ -148,6 +148,7 @@ def test_all_mistakes_of_a_table_are_told_at_once_and_nothing_is_written(tmp_pat
         (b"name;serial;address;role\na;7;1;grid\nb;7;2;pv\n", "is that of line 2, too"),
         (b"name;serial;address;role\na;2,21E+07;1;grid\n", "'2,21E+07' was rounded"),
         (b"name;address;role;cost_centre\na;1;grid;#REF!\n", "'#REF!' is no value"),
+        (b"bus;name;address;role\nx;a;1;grid\ny;b;1;pv\n", "port: there is no column"),
         (b"bus;name;address;role\nx;a;1;grid\ny;b;1;pv\n;c;2;load\n", "on which line is it?"),
     ],
 )

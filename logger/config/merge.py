@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from logger.config.clashes import sections
-from logger.config.metertable import OF_BUS, OF_METER, Entry, Value, place_of, plain
-from logger.config.sheet import Mistake
+from logger.config.metertable import OF_BUS, OF_METER, Entry, Value, place_of
+from logger.config.sheet import Mistake, plain
 from logger.domain.errors import nearest
 from logger.domain.locate import Location
 

@@ -11,7 +11,6 @@ import csv
 import io
 import re
 import typing
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,8 +45,6 @@ _DECIMAL_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
 _DIGITS = re.compile(r"([0-9]{1,3}(?:[.,' ][0-9]{3})+|[0-9]+)(?:[.,]0{1,2})?")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
 _FAILED = re.compile(r"#(?:[^\W\d_]+(?:/0)?[!?]|N/A|N/B|NV)|Err:[0-9]{3}")
-_SPACES = dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
-_UNSEEN = dict.fromkeys((0x200B, 0x2060, 0xFEFF))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +75,6 @@ def place_of(meter: Mapping[str, Any]) -> Place:
     """Return what a meter is asked by on its line, None for what is neither."""
     found = meter.get("secondary") or meter.get("address")
     return found if isinstance(found, int | str) else None
-
-
-def plain(text: Any) -> Any:
-    """Return a text as it looks: composed accents, one kind of space, nothing unseen."""
-    if not isinstance(text, str):
-        return text
-    return unicodedata.normalize("NFC", text.translate({**_SPACES, **_UNSEEN})).strip()
 
 
 def entries(sheet: Sheet) -> list[Entry]:
@@ -122,7 +112,7 @@ def _values(row: Row, mistakes: list[Mistake]) -> Iterator[tuple[str, Value]]:
             mistakes.append(Mistake(row.line, column, *_rounded(text)))
         elif text and column != SERIAL:
             try:
-                yield column, _value(column, plain(text))
+                yield column, _value(column, text)
             except ValueError as err:
                 hint = "such as 1" if "whole" in str(err) else ""
                 mistakes.append(Mistake(row.line, column, str(err), hint))
@@ -155,7 +145,7 @@ def _value(column: str, text: str) -> Value:
 
 def _number(text: str) -> str:
     """Return a number for a device without what a spreadsheet adds to an amount."""
-    found = _DIGITS.fullmatch(plain(text))
+    found = _DIGITS.fullmatch(text)
     return re.sub("[^0-9]", "", found[1]) if found else text
 
 
