@@ -78,6 +78,12 @@ DIALECTS = {
     "empty lines and columns": (
         f"\n{TABLE}".replace("\n", ";;\n").replace("slow;;", "slow;;# floor") + ";;;;;;;\n"
     ).encode(),
+    "sep= with separators behind": f"sep=;;;\r\n{TABLE}".encode(),
+    "sep= in quotes, ends of old Macs": f'"sep=;"\n{TABLE}'.replace("\n", "\r").encode(),
+    "decomposed accents": unicodedata.normalize("NFD", TABLE).encode(),
+    "spaces that do not break, and unseen ones": (
+        f"\ufeff\ufeff{TABLE}\u200b;\n".replace("Flat 1", "Flat\u00a01").encode()
+    ),
     "heads as people write them": TABLE.replace("cost_centre", "Cost centre").encode(),
 }  # fmt: skip
 
@@ -140,6 +146,9 @@ def test_all_mistakes_of_a_table_are_told_at_once_and_nothing_is_written(tmp_pat
         (b"name;name;address;role\na;a;1;grid\n", "two columns are called so"),
         (b"name;role\na;grid\n", "address: there is no column of this name"),
         (b"name;serial;address;role\na;7;1;grid\nb;7;2;pv\n", "is that of line 2, too"),
+        (b"name;serial;address;role\na;2,21E+07;1;grid\n", "'2,21E+07' was rounded"),
+        (b"name;address;role;cost_centre\na;1;grid;#REF!\n", "'#REF!' is no value"),
+        (b"bus;name;address;role\nx;a;1;grid\ny;b;1;pv\n", "port: there is no column"),
         (b"bus;name;address;role\nx;a;1;grid\ny;b;1;pv\n;c;2;load\n", "on which line is it?"),
     ],
 )
@@ -391,6 +400,8 @@ def test_names_that_move_on_by_one_are_no_doubles(tmp_path: Path) -> None:
         ("name,model,address,role\nx,pro1,5,load\n", "on which line is it?"),
         ("bus,name,model,address,role\nnorth,meter-3,pro1,7,load\n", "'meter-3' is on bus 'south'"),
         ("bus,name,model,address,role\nnew,x,pro1,7,load\n", "port: there is no column"),
+        ("bus,name,model,address,role\nNorth,x,pro1,7,load\n", "did you mean bus 'north'?"),
+        ("name,cost_centre\nmeter-33,Flat\n", "did you mean 'meter-3'?"),
         ("bus,name,address\nnorth,x,7\n", "model: there is no column"),
         ("bus,name,model,address,role\nnorth,grid,pro380,2,grid\n", "name: two meters are called"),
     ],
@@ -409,6 +420,89 @@ def test_a_configuration_in_another_style_is_left_to_its_author(tmp_path: Path) 
     with pytest.raises(ConfigError, match="not written as sections"):
         imported(tmp_path, "name,address\nb,1\n", inline)
     assert not (tmp_path / "new.toml").exists()
+
+
+def test_line_ends_and_comments_stay_with_what_they_are_of(tmp_path: Path) -> None:
+    first = '[[bus.meter]]\nname = "grid"\n'
+    south = '[[bus]]\nname = "south"\n'
+    text = CONFIG.replace(first, first.replace('"grid"', "'''grid''' # the utility's"))
+    text = text.replace("name = 'meter-2'", '\'name\' = """meter-2"""')
+    text = text.replace(south, f"# in the shed\n{south}").replace(
+        '"Flat 1"\n', '"Flat 1"\n# slow = "30s"  # of meter 2\n# fast = "1s"\n'
+    )
+    config, table, new = (tmp_path / name for name in ("my.toml", "t.csv", "new.toml"))
+    config.write_bytes(text.replace("\n", "\r\n").encode())
+    table.write_text(
+        "bus,name,model,address,role,invert\nnorth,mains,pro380,1,grid,\n"
+        "north,flat-2,pro1,2,load,yes\nnorth,flat-4,pro1,4,load,no\n",
+        encoding="utf-8",
+    )
+    run("config", "import", table, "--config", config, "--write", new)
+    expected = text.replace("'''grid'''", '"mains"').replace('"""meter-2"""', '"flat-2"')
+    expected = expected.replace('"Flat 1"\n', '"Flat 1"\ninvert = true\n').replace(
+        '# fast = "1s"\n',
+        '# fast = "1s"\n\n[[bus.meter]]\nname = "flat-4"\nmodel = "pro1"\naddress = 4\n'
+        'role = "load"\ninvert = false\n',
+    )
+    assert new.read_bytes() == expected.replace("\n", "\r\n").encode()
+
+
+def test_a_comment_at_the_head_of_a_section_stays_there(tmp_path: Path) -> None:
+    text = CONFIG.replace("\n\n[buffer]", "\n# where all is kept\n[buffer]")
+    text, _ = imported(tmp_path, "bus,name,model,address,role\nsouth,new,pro1,7,load\n", text)
+    assert "# where all is kept\n[buffer]\n" in text
+
+
+def test_a_name_is_one_whatever_its_accents_and_spaces_are_made_of(tmp_path: Path) -> None:
+    text = CONFIG.replace('"Flat 1"', '"B\u00fcro 1"').replace('"north"', '"No\u0308rd"')
+    new, told = imported(
+        tmp_path,
+        "bus,name,address,cost_centre\nN\u00f6rd,meter-2,2,Bu\u0308ro\u00a01\n",
+        text,
+    )
+    assert new == text
+    assert "all is in the configuration already" in told
+
+
+def test_a_key_of_a_line_goes_if_all_its_rows_leave_it_empty(tmp_path: Path) -> None:
+    port = 'port = "tcp://10.0.0.1:502"  # by the door\n'
+    text = CONFIG.replace(port, f"{port}longest_block = 29\n")
+    rows = "bus,port,longest_block,name\nnorth,,,grid\n"
+    some, _ = imported(tmp_path, rows, text)
+    assert some == text  # meter-2 has no row: the table is a part
+    (tmp_path / "new.toml").unlink()
+    new, told = imported(tmp_path, f"{rows}north,,,meter-2\n", text)
+    assert new == CONFIG
+    assert "bus north: no longest_block" in told
+
+
+def test_of_two_lines_behind_one_port_a_row_is_on_that_of_its_meter(tmp_path: Path) -> None:
+    text = CONFIG.replace("10.0.0.2", "10.0.0.1")
+    new, _ = imported(tmp_path, "port,name,address\ntcp://10.0.0.1:502,meter-3,9\n", text)
+    assert new == text.replace(
+        'name = "meter-3"\nmodel = "pro1"\naddress = 2',
+        'name = "meter-3"\nmodel = "pro1"\naddress = 9',
+    )
+    (tmp_path / "new.toml").unlink()
+    with pytest.raises(ConfigError, match="on which line is it"):
+        imported(tmp_path, "port,name,address\ntcp://10.0.0.1:502,x,2\n", text)
+
+
+def test_a_line_with_another_port_and_no_name_is_told_once_a_meter(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is on bus 'south'") as told:
+        imported(tmp_path, "port,name,address\ntcp://10.0.0.9:502,meter-3,2\n")
+    assert "a mistake" in told.value.message
+
+
+@pytest.mark.parametrize("number", ["150302", "150302.0", "150302,00", "150.302", "00150302"])
+def test_a_secondary_address_is_known_as_spreadsheets_write_it(number: str, tmp_path: Path) -> None:
+    text = CONFIG.replace('port = "tcp://10.0.0.2:502"', 'protocol = "mbus"\nport = "/dev/ttyS1"')
+    at = text.index('name = "meter-3"')
+    text = text[:at] + text[at:].replace(
+        '"pro1"\naddress = 2', '"pro380-mb"\nsecondary = "00150302"'
+    )
+    new, _ = imported(tmp_path, f'bus,name,secondary\nsouth,flat,"{number}"\n', text)
+    assert new == text.replace('"meter-3"', '"flat"')
 
 
 def test_paths_beside_the_file_keep_it_in_its_directory(tmp_path: Path) -> None:
@@ -448,7 +542,7 @@ def test_a_scan_names_meters_by_serial_number_or_address(tmp_path: Path) -> None
     config, said = scanned(
         tmp_path,
         "bus;serial;address;name;role;cost_centre;invert\n"
-        "flats;150302;;flat-2;load;Flat 2;\n"  # a spreadsheet took the zeros
+        "flats;150302,00;;flat-2;load;Flat 2;\n"  # a spreadsheet took the zeros
         "flats;;1;mains;grid;;wahr\n"
         "flats;99999999;3;flat-9;load;;\n"
         "flats;;8;flat-8;load;;\n",
@@ -464,6 +558,17 @@ def test_a_scan_names_meters_by_serial_number_or_address(tmp_path: Path) -> None
     assert "at address 3 is 15030201, not 99999999" in said
     assert "in the table, and not found: flat-9, flat-8" in said
     assert "found, and not in the table: address 3" in said
+
+
+def test_rows_of_other_lines_name_nobody_on_this_one(tmp_path: Path) -> None:
+    config, said = scanned(
+        tmp_path,
+        "bus,port,address,name,role\n"
+        "main,tcp://10.0.0.1:502,1,grid,grid\nmain,,2,roof,pv\n"  # the port as said above
+        "a,,3,flat-3,load\nb,,3,shop-3,load\n",
+    )
+    assert [meter.name for meter in config.bus[0].meter] == ["meter-1", "meter-2", "meter-3"]
+    assert "address 3 is on several lines of the table" in said
 
 
 def test_mistakes_in_a_table_are_told_before_the_scan(tmp_path: Path) -> None:

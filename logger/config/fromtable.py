@@ -62,26 +62,36 @@ def check_names(table: Table, protocol: str) -> None:
             meter["address"] = at
         bus = {"protocol": protocol, **one.bus}
         full.append(replace(one, meter=meter, bus=bus))
-    _checked(table, full, {"site": {"name": "home"}}, Path(), "socket://localhost:1")
+    _checked(table, full, {"site": {"name": "home"}}, Path(), "socket://localhost:1", len(full))
 
 
 def changed(config: Path, table: Table) -> tuple[str, Merged]:
     """Return the text of the configuration `config` with the meters of `table`, and what is
     other than before. Raises ConfigError with all mistakes of the table."""
-    text = read(config)
+    text = read(config, ends=True)
+    if "\r" in text.replace("\r\n", ""):  # ends that TOML has not
+        text = read(config)
     found = _checked(table, table.entries, tomllib.loads(text), config, "")
     return edited(text, found), found
 
 
 def _checked(
-    table: Table, rows: Sequence[Entry], data: Mapping[str, Any], path: Path, port: str
+    table: Table,
+    rows: Sequence[Entry],
+    data: Mapping[str, Any],
+    path: Path,
+    port: str,
+    most: int = 1,
 ) -> Merged:
+    """Return `data` with `rows`; `port` is that of new lines without one, if they are not more
+    than `most`."""
     if not rows:
         raise told(table.file, table.columns, table.mistakes)
     found = merged(data, rows)
-    if port:
-        for bus in found.buses:
-            bus.setdefault("port", port)
+    unplaced = [bus for bus in found.buses if "port" not in bus]
+    if port and len(unplaced) <= most:
+        for bus in unplaced:
+            bus["port"] = port
     _, wrong = examined(path, found.data)
     mistakes = [*table.mistakes, *found.mistakes, *placed(found, wrong)]
     if mistakes:

@@ -72,10 +72,13 @@ def bus_of_options(given: Mapping[str, object]) -> Bus:
         raise ConfigError(f"--{first['loc'][0]}: {text}") from None
 
 
-def read(path: Path) -> str:
-    """Return the text of a configuration. Raises ConfigError."""
+def read(path: Path, ends: bool = False) -> str:
+    """Return the text of a configuration, with the line ends it has if `ends`, else each a
+    newline. Raises ConfigError."""
     try:
-        return path.read_text(encoding="utf-8-sig")  # editors may put a mark at the beginning
+        # Editors may put a mark at the beginning.
+        with path.open(encoding="utf-8-sig", newline="" if ends else None) as file:
+            return file.read()
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file",

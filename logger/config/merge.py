@@ -1,8 +1,8 @@
 """Puts a table of meters into a configuration: which rows are meters that are there. Pure.
 
 A row and a meter are one if they have the same address on the same line, or the same name. What
-a column says is set; an empty cell takes a key out; a key without a column, and a meter without
-a row, stay as they are.
+a column says is set; an empty cell takes a key out, one of a line if it is empty in all rows and
+each meter of the line has one; a key without a column, and a meter without a row, stay as they are.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 
 from logger.config.clashes import sections
 from logger.config.metertable import OF_BUS, OF_METER, Entry, Value, place_of
-from logger.config.sheet import Mistake
+from logger.config.sheet import Mistake, plain
+from logger.domain.errors import nearest
 from logger.domain.locate import Location
 
 USUAL_BUS = "cabinet"
 _KEPT = frozenset({"name", "model", "role"})  # an empty cell does not take these out
+_KEPT_OF_BUS = frozenset({"name", "port", "protocol"})
 _COLUMN = {key: column for column, key in OF_BUS.items()}
 _Where = tuple[int, int]  # of a meter: bus and meter, from 0
 
@@ -59,10 +61,22 @@ def merged(data: Mapping[str, Any], entries: Sequence[Entry]) -> Merged:
         if at[0] != b:
             other = found.data["bus"][at[0]].get("name")
             text = f"{entry.name!r} is on bus {other!r}"
-            hint = "move its section in the configuration by hand, then leave the others to this"
+            hint = (
+                f"write {other!r} in column bus; or move its section in the configuration by hand, "
+                "then leave the others to this"
+            )
             found.mistakes.append(Mistake(entry.line, "bus", text, hint))
         _change(found, entry, at)
+    if there:
+        placed = {entry.line for number, (entry, _) in enumerate(own) if number in matched}
+        names = [str(meter.get("name")) for meter in there.values()]
+        for entry in entries:
+            if entry.line not in placed:
+                _doubt(found, entry, names)
     taken = set(matched.values())
+    for b in range(lines.old):
+        if taken >= {at for at in there if at[0] == b}:
+            _clear(found, b, [entry for entry, bus in own if bus == b])
     found.untouched = [str(meter.get("name")) for at, meter in there.items() if at not in taken]
     found.buses = found.data["bus"][lines.old :]
     return found
@@ -75,21 +89,23 @@ class _Lines:
         self._found = found
         self._buses: list[dict[str, Any]] = found.data["bus"]
         self.old = len(self._buses)
-        self._named = {str(bus.get("name")): b for b, bus in enumerate(self._buses)}
+        self._named = {plain(str(bus.get("name"))): b for b, bus in enumerate(self._buses)}
         self._meters = {
-            str(meter.get("name")): b
+            plain(str(meter.get("name"))): b
             for b, bus in sections(found.data, "bus")
             for _, meter in sections(bus, "meter")
         }
-        self._ports: dict[str, int] = {}
+        self._ports: dict[str, list[int]] = {}
         for b, bus in enumerate(self._buses):
-            self._ports.setdefault(str(bus.get("port")), b)
+            self._ports.setdefault(str(bus.get("port")), []).append(b)
         self._of: dict[int, int] = {}
         # Those that name their line tell which others there are.
         for key in ("name", "port"):
             for entry in entries:
                 if key in entry.bus and entry.line not in self._of:
-                    self._of[entry.line] = self._found_or_made(entry)
+                    at = self._found_or_made(entry)
+                    if at is not None:
+                        self._of[entry.line] = at
         for entry in entries:
             if entry.line not in self._of and (at := self._only(entry)) is not None:
                 self._of[entry.line] = at
@@ -106,25 +122,27 @@ class _Lines:
                 text = f"{value!r} is not what line {before.line} says: {before.bus[key]!r}"
                 hint = f"one bus has one {key}; another line needs another name in column bus"
                 self._found.mistakes.append(Mistake(entry.line, _COLUMN[key], text, hint))
-            elif self._buses[b].get(key) != value:
+            elif plain(self._buses[b].get(key)) != value:
                 self._buses[b][key] = value
                 if b < self.old:
                     self._found.changes.setdefault(("bus", b), {})[key] = value
 
-    def _found_or_made(self, entry: Entry) -> int:
+    def _found_or_made(self, entry: Entry) -> int | None:
+        """Return the line that a row names, None if several have its port."""
         name, port = entry.bus.get("name"), entry.bus.get("port")
         if isinstance(name, str):
             if name not in self._named:
                 self._make(name)
             at = self._named[name]
             if isinstance(port, str):
-                self._ports.setdefault(port, at)
+                self._ports.setdefault(port, [at])
             return at
         if port not in self._ports:
             count = len(self._buses) + 1
             names = (USUAL_BUS, *(f"{USUAL_BUS}-{n}" for n in range(2, count + 2)))
-            self._ports[str(port)] = self._make(next(n for n in names if n not in self._named))
-        return self._ports[str(port)]
+            self._ports[str(port)] = [self._make(next(n for n in names if n not in self._named))]
+        at, *others = self._ports[str(port)]
+        return None if others else at
 
     def _only(self, entry: Entry) -> int | None:
         if entry.name in self._meters:
@@ -152,7 +170,7 @@ def _matched(
     By address first, then by name, or the other way round if that finds more.
     """
     places = {(at[0], place_of(meter)): at for at, meter in there.items()}
-    names = {meter.get("name"): at for at, meter in there.items()}
+    names = {plain(meter.get("name")): at for at, meter in there.items()}
 
     def match(*ways: str) -> dict[int, _Where]:
         found: dict[int, _Where] = {}
@@ -180,11 +198,29 @@ def _add(found: Merged, entry: Entry, b: int, old: int) -> None:
     found.where[b, len(meters) - 1] = entry
 
 
+def _doubt(found: Merged, entry: Entry, names: Sequence[str]) -> None:
+    """Say that a row that cannot be a meter of its own is none that is there."""
+    if entry.name and not ({"model", "role"} <= set(entry.meter) and entry.place is not None):
+        near = nearest(entry.name, names)
+        hint = f"did you mean {near!r}?" if near else "inepro-logger config meters prints all"
+        text = f"no meter is called {entry.name!r} or has its address; a new one needs more"
+        found.mistakes.append(Mistake(entry.line, "name", text, hint))
+
+
+def _clear(found: Merged, b: int, rows: Sequence[Entry]) -> None:
+    """Take keys out of a line whose cells are empty in all its rows."""
+    bus = found.data["bus"][b]
+    for key in sorted(rows[0].bus_blank - _KEPT_OF_BUS if rows else ()):
+        if key in bus and (b, key) not in found.said:
+            del bus[key]
+            found.changes.setdefault(("bus", b), {})[key] = None
+
+
 def _change(found: Merged, entry: Entry, at: _Where) -> None:
     meter = found.data["bus"][at[0]]["meter"][at[1]]
     found.where[at] = entry
     changed: dict[str, Value | None] = {
-        key: value for key, value in entry.meter.items() if meter.get(key) != value
+        key: value for key, value in entry.meter.items() if plain(meter.get(key)) != value
     }
     gone = entry.blank - _KEPT - (set() if "secondary" in entry.meter else {"address"})
     changed |= {key: None for key in OF_METER if key in gone and key in meter}

@@ -41,19 +41,23 @@ _TRUTH: Mapping[str, bool] = {
 }
 _WHOLE = re.compile(r"(-?[0-9]{1,9})(?:[.,]0+)?")
 _DECIMAL_COMMA = re.compile(r"(?<=[0-9]),(?=[0-9])")
-_DIGITS = re.compile(r"[0-9]{1,8}")
+# A number for a device, as a spreadsheet writes it that took it for an amount.
+_DIGITS = re.compile(r"([0-9]{1,3}(?:[.,' ][0-9]{3})+|[0-9]+)(?:[.,]0{1,2})?")
+_ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
+_FAILED = re.compile(r"#(?:[^\W\d_]+(?:/0)?[!?]|N/A|N/B|NV)|Err:[0-9]{3}")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A row: what it says of a meter and of its line, by their keys. `blank` are the keys of
-    the meter that have a column and an empty cell."""
+    the meter that have a column and an empty cell, `bus_blank` those of its line."""
 
     line: int
     meter: Mapping[str, Value]
     bus: Mapping[str, Value]
     blank: frozenset[str] = frozenset()
     serial: str = ""
+    bus_blank: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str | None:
@@ -80,10 +84,12 @@ def entries(sheet: Sheet) -> list[Entry]:
     serials: dict[str, int] = {}
     for row in sheet.rows:
         values = dict(_values(row, sheet.mistakes))
-        serial = row.cells.get(SERIAL, "")
+        serial = _number(row.cells.get(SERIAL, ""))
         if serial and serials.setdefault(serial, row.line) != row.line:
             text = f"{serial!r} is that of line {serials[serial]}, too"
             sheet.mistakes.append(Mistake(row.line, SERIAL, text, "each meter has its own"))
+        if _ROUNDED.fullmatch(serial):
+            sheet.mistakes.append(Mistake(row.line, SERIAL, *_rounded(serial)))
         found.append(
             Entry(
                 row.line,
@@ -91,6 +97,7 @@ def entries(sheet: Sheet) -> list[Entry]:
                 {key: values[name] for name, key in OF_BUS.items() if name in values},
                 frozenset(key for key in OF_METER if row.cells.get(key) == ""),
                 serial,
+                frozenset(key for name, key in OF_BUS.items() if row.cells.get(name) == ""),
             )
         )
     return found
@@ -98,7 +105,12 @@ def entries(sheet: Sheet) -> list[Entry]:
 
 def _values(row: Row, mistakes: list[Mistake]) -> Iterator[tuple[str, Value]]:
     for column, text in row.cells.items():
-        if text and column != SERIAL:
+        if _FAILED.fullmatch(text):
+            hint = "it is what a formula gives that went wrong"
+            mistakes.append(Mistake(row.line, column, f"{text!r} is no value", hint))
+        elif column == "secondary" and _ROUNDED.fullmatch(text):
+            mistakes.append(Mistake(row.line, column, *_rounded(text)))
+        elif text and column != SERIAL:
             try:
                 yield column, _value(column, text)
             except ValueError as err:
@@ -125,9 +137,21 @@ def _value(column: str, text: str) -> Value:
         return int(whole[1])
     if float in kinds:  # a duration
         return _DECIMAL_COMMA.sub(".", text)
-    if column == "secondary" and _DIGITS.fullmatch(text):
-        return text.zfill(8)  # a spreadsheet takes zeros off that stand in front
+    if column == "secondary":
+        digits = _number(text)  # a spreadsheet takes zeros off that stand in front
+        return digits.zfill(8) if digits.isdecimal() else text
     return text.lower() if column == "model" else text
+
+
+def _number(text: str) -> str:
+    """Return a number for a device without what a spreadsheet adds to an amount."""
+    found = _DIGITS.fullmatch(text)
+    return re.sub("[^0-9]", "", found[1]) if found else text
+
+
+def _rounded(text: str) -> tuple[str, str]:
+    hint = "give its column the format text, and write the number again"
+    return f"{text!r} was rounded by the spreadsheet", hint
 
 
 def _kinds(about: FieldInfo) -> tuple[set[type], list[str]]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from logger.domain.errors import ConfigError, suggestion
 from logger.texts.spreadsheet import text_of
@@ -20,6 +22,10 @@ _LONGEST_HEAD = 10_000
 _DELIMITERS = ";,\t"
 # How files of Excel and LibreOffice begin: a ZIP archive, and what was before.
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+# The first line by which Excel is told the separator, as other spreadsheets save it.
+_SEP = re.compile(r'"?sep=([;,\t|])"?[;,\t| ]*(?:[\r\n]|$)', re.IGNORECASE)
+_SPACES = dict.fromkeys((0xA0, 0x2007, 0x202F), " ")
+_UNSEEN = dict.fromkeys((0x200B, 0x2060, 0xFEFF))
 _REMARK = "#"  # the name of a column that is for people begins so
 
 
@@ -80,6 +86,13 @@ def _decoded(content: bytes) -> str:
         return content.decode("cp1252")
 
 
+def plain(text: Any) -> Any:
+    """Return a text as it looks: composed accents, one kind of space, nothing unseen."""
+    if not isinstance(text, str):
+        return text
+    return unicodedata.normalize("NFC", text.translate({**_SPACES, **_UNSEEN})).strip()
+
+
 def sheet(text: str, known: Sequence[str]) -> Sheet:
     """Return the rows of `text`, whose first line that is not empty names the columns.
 
@@ -121,14 +134,14 @@ def sheet(text: str, known: Sequence[str]) -> Sheet:
 
 def _rows(text: str, known: Sequence[str]) -> tuple[list[tuple[int, list[str]]], list[Mistake]]:
     """Return the lines that are not empty, each with its number, and what is no CSV."""
-    told = re.match(r"sep=([;,\t|])\s*$", text, re.IGNORECASE | re.MULTILINE)
+    told = _SEP.match(text)
     delimiter = told[1] if told else _delimiter(text, known)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found: list[tuple[int, list[str]]] = []
     last = 0
     try:
         for number, row in enumerate(reader):
-            cells = [text_of(cell.strip()) for cell in row]
+            cells = [text_of(plain(cell)) for cell in row]
             if any(cells) and not (told and number == 0):
                 found.append((last + 1, cells))
             last = reader.line_num

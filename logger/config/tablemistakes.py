@@ -11,7 +11,8 @@ from logger.config.metertable import OF_BUS, Entry, place_of
 from logger.config.section import MisplacedError
 from logger.config.sheet import Mistake
 from logger.domain.datamodel import ROLES
-from logger.domain.errors import ConfigError
+from logger.domain.errors import ConfigError, nearest
+from logger.domain.locate import Location
 
 _COLUMN = {key: column for column, key in OF_BUS.items()}
 EMPTY = "is empty"
@@ -27,7 +28,12 @@ _WANTED: Mapping[str, str] = {
 def placed(merged: Merged, found: Iterable[MisplacedError]) -> list[Mistake]:
     """Return mistakes of the configuration `merged` by the rows that they are from; line 0 is
     for those of no row."""
-    return [_placed(merged, one) for one in found]
+    return [
+        _placed(merged, one)
+        for one in found
+        # All rows of a new line are of meters on other ones, which is said.
+        if not (merged.mistakes and one.location[2:] == ("meter",))
+    ]
 
 
 def _placed(merged: Merged, one: MisplacedError) -> Mistake:
@@ -50,10 +56,22 @@ def _placed(merged: Merged, one: MisplacedError) -> Mistake:
         case _:
             entry, column = None, ""
     if text == "missing":
-        text, hint = EMPTY, _WANTED.get(key, hint)
+        text, hint = EMPTY, _slip(merged, place) or _WANTED.get(key, hint)
     if entry is None:
         return Mistake(0, ".".join(str(part) for part in place), text, hint)
     return Mistake(entry.line, column, text, hint)
+
+
+def _slip(merged: Merged, place: Location) -> str:
+    """Return what a new line without a port may be instead: one that is there."""
+    match place:
+        case ("bus", int(b), "port"):
+            names = [str(bus.get("name")) for bus in merged.data["bus"]]
+            others = {one.casefold(): one for one in names if one != names[b]}
+            near = nearest(names[b].casefold(), others)
+            return f"did you mean bus {others[near]!r}? A new one needs its port" if near else ""
+        case _:
+            return ""
 
 
 def _twin(merged: Merged, at: tuple[int, int], key: str) -> Entry | None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 Location = tuple[str | int, ...]
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
-_KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]+\")\s*=")
+_KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]+\"|'[^']+')\s*=")
 _ARRAY = re.compile(r"[^=]*=\s*\[\s*(?:#.*)?")
 
 
@@ -42,7 +42,7 @@ def key_lines(text: str) -> Mapping[Location, int]:
                     table = (*table, counts[table])
             found[table] = number
         elif key := _KEY.match(line):
-            place = (*table, key[1].strip('"'))
+            place = (*table, key[1].strip("\"'"))
             found.setdefault(place, number)
             if _ARRAY.fullmatch(line):
                 array = place

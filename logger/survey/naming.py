@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from logger.config.addresses import MBUS_SELECTED
-from logger.config.metertable import Entry
+from logger.config.metertable import Entry, Value
 from logger.meter.identify import Found
 from logger.survey import ports
 from logger.survey.draft import Place
@@ -26,16 +27,27 @@ class Named:
 
 def by_table(entries: Sequence[Entry], found: Sequence[Found], port: str) -> Named:
     """Return which row each meter of the line on `port` has; rows of other ports have none."""
-    here = [one for one in entries if _is_of(one, port)]
+    ports_of = {
+        one.bus["name"]: one.bus["port"] for one in entries if {"name", "port"} <= set(one.bus)
+    }
+    here = [one for one in entries if _is_of(one, ports_of.get(one.bus.get("name", "")), port)]
     numbers = {_number(one.serial): one for one in here if one.serial}
     numbers |= {_number(str(one.place)): one for one in here if "secondary" in one.meter}
-    places = {one.place: one for one in here if "address" in one.meter}
     rows: dict[Found, Entry] = {}
     notes: list[str] = []
+    addressed = [one for one in here if "address" in one.meter]
+    places = {one.place: one for one in addressed}
+    several = {at for at, count in Counter(one.place for one in addressed).items() if count > 1}
     for meter in found:
         entry = numbers.get(_number(meter.serial)) if meter.serial else None
         if entry is None and meter.address != MBUS_SELECTED:
             entry = places.get(meter.address)
+            if meter.address in several:
+                notes.append(
+                    f"address {meter.address} is on several lines of the table: give it a column "
+                    "port, or serial"
+                )
+                entry = None
             if entry is not None and entry.serial and meter.serial:
                 notes.append(
                     f"line {entry.line}: at address {meter.address} is {meter.serial}, not "
@@ -66,8 +78,9 @@ def place(meter: Found, entry: Entry, guess: Place) -> Place:
     )
 
 
-def _is_of(entry: Entry, port: str) -> bool:
-    named = entry.bus.get("port")
+def _is_of(entry: Entry, bus_port: Value | None, port: str) -> bool:
+    """Return whether a row is of the line on `port`: by its own port, or that of its line."""
+    named = entry.bus.get("port", bus_port)
     return named is None or port in {named, ports.lasting_name(ports.here(str(named)))}
 
 
