@@ -274,6 +274,26 @@ def test_curves_of_meters_that_are_rarely_read_are_lines(
     assert min(span for _, span in spans) == span_ms
 
 
+@pytest.mark.parametrize(
+    ("fast", "slow", "minutes", "report"),
+    [("5s", "60s", 5, 15), ("5m", "15m", 15, 45), ("100s", "5m", 5, 15)],
+)
+def test_the_newest_values_stay_until_three_readings_are_missing(
+    tmp_path: Path, fast: str, slow: str, minutes: int, report: int
+) -> None:
+    config = tmp_path / "logger.toml"
+    text = (ROOT / "config" / "demo.toml").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^fast = .*", f'fast = "{fast}"', text)
+    text = re.sub(r"(?m)^slow = .*", f'slow = "{slow}"', text)
+    config.write_text(text, encoding="utf-8")
+    made = CliRunner().invoke(app, ["grafana", str(tmp_path / "made"), "--config", str(config)])
+    assert made.exit_code == 0, made.output
+    text = "".join(one.read_text(encoding="utf-8") for one in (tmp_path / "made").rglob("*.json"))
+    found = {int(one) for one in re.findall(r"time > now\(\) - (\d+)m\b", text)}
+    assert found == {minutes, report}
+    assert {int(one) for one in re.findall(r"\b(?:for|last) (\d+) minutes", text)} == found
+
+
 def test_sixty_meters_are_shown_by_choice_and_without_long_legends() -> None:
     many = dashboards(DashboardOptions(meters=60))
     rows = [one for one in many["phases.json"]["panels"] if one["type"] == "row"]

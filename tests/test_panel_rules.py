@@ -399,6 +399,31 @@ def test_no_number_stands_over_a_curve() -> None:
         assert panel["options"].get("graphMode", "none") == "none", name
 
 
+def test_what_an_empty_tile_says_is_large_enough_to_read() -> None:
+    """Grafana makes a text as small as its tile asks: at 15 letters for each of the 24 units of
+    width they were 8 pixels high on a desk."""
+    for name, panel in PANELS.items():
+        if panel["type"] == "stat":
+            text = panel["fieldConfig"]["defaults"]["noValue"]
+            assert len(text) <= 11 * panel["gridPos"]["w"], (name, text)
+
+
+def test_no_curve_is_cut_off_above_unless_more_cannot_be() -> None:
+    shares = {"Self-consumption and self-sufficiency by day"}
+    for name, panel in PANELS.items():
+        if panel["type"] == "timeseries" and "max" in panel["fieldConfig"]["defaults"]:
+            assert panel["title"] in shares, name
+
+
+def test_durations_are_of_whole_seconds() -> None:
+    """Grafana writes "20 seconds, 12 milliseconds" else."""
+    found = [
+        p for p in PANELS.values() if p["fieldConfig"]["defaults"].get("unit") == "dtdurations"
+    ]
+    assert found
+    assert all("floor(" in target["query"] for panel in found for target in panel["targets"])
+
+
 def test_an_empty_panel_says_why_or_what_to_do() -> None:
     vague = {"No data", "no data", "no data in this range", "nothing in this range", "-", "N/A"}
     for name, panel in PANELS.items():

@@ -27,7 +27,8 @@ from logger.grafana import (
 )
 from logger.grafana.notify import literal
 from logger.grafana.options import DashboardOptions
-from logger.grafana.panels import ENERGY, LIVE, TAG, Json, joined
+from logger.grafana.panels import ENERGY, LIVE, TAG, Json
+from logger.grafana.patience import patient
 
 BOARDS = "dashboards"  # Grafana skips other files than YAML there
 # Of which Grafana looks for files, too: without the directory its log begins with an error.
@@ -58,7 +59,10 @@ def dashboards(settings: DashboardOptions) -> dict[str, Json]:
         "quality": quality.quality(settings),
         "logger": health.health(settings),
     }
-    return {f"{name}.json": joined(board, settings.fast_s) for name, board in made.items()}
+    return {
+        f"{name}.json": patient(board, settings.fast_s, settings.slowest_s)
+        for name, board in made.items()
+    }
 
 
 def _source(name: str, known: Json, bucket: str, source: Source, *, default: bool) -> Json:

@@ -19,19 +19,19 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.quality import events_table
-from logger.grafana.query import METER, RANGE, SITE, TOTAL, where
+from logger.grafana.query import METER, RANGE, REPORTED, SITE, TOTAL, where
 
 _OF_METER = "\"meter\" != ''"
 _OF_BUS = "\"bus\" != '' AND \"meter\" = ''"
 _OF_BUFFER = "\"bus\" = '' AND \"meter\" = ''"
 
 
-_NOW, _DAYS = "time > now() - 15m", "time > now() - 2d"
-_SAID = "nothing from the logger for 15 minutes: inepro-logger status"
+_DAYS = "time > now() - 2d"
+_SAID = "silent for 15 minutes: inepro-logger status"
 
 
 def _latest(field: str) -> str:
-    return f'SELECT last("{field}") FROM "logger" {where(_NOW, SITE, _OF_BUFFER)}'
+    return f'SELECT last("{field}") AS "v" FROM "logger" {where(REPORTED, SITE, _OF_BUFFER)}'
 
 
 def _buffer(settings: DashboardOptions) -> list[Json]:
@@ -48,7 +48,7 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
             "Oldest waiting",
             "Delivery lag: the age of the oldest point that waits in the buffer. "
             f"An alert fires above {late:g} s.",
-            [target(_latest("buffer_oldest_s"), "age")],
+            [target(f'SELECT floor("v") FROM ({_latest("buffer_oldest_s")})', "age")],
             unit="dtdurations", decimals=1, thresholds=limits((60, "orange"), (late, "red")),
             **common,
         ),
@@ -76,7 +76,7 @@ def _buffer(settings: DashboardOptions) -> list[Json]:
             f"masters; above {busload.FULL:.0%} nothing for a question that is asked again.",
             [
                 target(
-                    f'SELECT last("bus_load") FROM "logger" {where(_NOW, SITE, _OF_BUS)} '
+                    f'SELECT last("bus_load") FROM "logger" {where(REPORTED, SITE, _OF_BUS)} '
                     'GROUP BY "bus"',
                     "$tag_bus",
                 )
@@ -221,7 +221,7 @@ def health(settings: DashboardOptions) -> Json:
                 )
             ],
             unit="percentunit", legend=("mean", "max"), limit_lines=True,
-            thresholds=limits((0.8, "red")), defaults={"min": 0, "max": 1},
+            thresholds=limits((0.8, "red")), defaults={"min": 0}, axis={"axisSoftMax": 1},
             **common,
         ),
         curves(

@@ -38,9 +38,9 @@ class DashboardOptions:
     what their models measure, `by_role` what those of one role do: a panel is made for what
     is there. `flows` and `demand` say whether the site has them (`domain.balance`).
     `centres` are the cost centres, each with the names of its meters.
-    `slow_s` is the shortest interval of a slow job, `fast_s` the longest of a fast one, seconds;
-    `meters` how many there are, and `first` the name of the one that a dashboard of one meter
-    begins with.
+    `slow_s` is the shortest interval of a slow job, `slowest_s` the longest, `fast_s` the longest
+    of a fast one, seconds; `meters` how many there are, and `first` the name of the one that a
+    dashboard of one meter begins with.
     `by_tariff` says that some meter counts the energy of each tariff apart.
     `wirings_of` are the wirings of the meters of a role, where those of a role are asked for;
     `without_neutral` names the meters of three wires, whose L1 to L3 have no voltage of their
@@ -64,6 +64,7 @@ class DashboardOptions:
         default_factory=lambda: dict.fromkeys(ROLES, _USUAL)
     )
     slow_s: float = 60.0
+    slowest_s: float = 60.0
     fast_s: float = 5.0
     meters: int = 4
     by_tariff: bool = True
@@ -200,6 +201,7 @@ def dashboard_options(config: Config) -> DashboardOptions:
             for centre in sorted({meter.cost_centre for meter in meters if meter.cost_centre})
         },
         slow_s=min(config.interval(meter, "slow") for meter in meters),
+        slowest_s=max(config.interval(meter, "slow") for meter in meters),
         fast_s=max(config.interval(meter, "fast") for meter in meters),
     )
 

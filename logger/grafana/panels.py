@@ -17,7 +17,7 @@ PLAIN, MISSING = "text", "orange"
 # How an empty cell of a table looks.
 NOTHING: Json = {"type": "special", "options": {"match": "null", "result": {"text": "–"}}}
 WIDTH = 24
-# The longest gap that a curve goes on over; see `joined`.
+# The longest gap that a curve goes on over; see `patience.patient`.
 GAP_MS = 300_000
 # What a panel says that finds nothing, unless it knows better, and one of days, which begin there.
 EMPTY = "nothing was read in this range: choose another, or see the dashboard Logger and meters"
@@ -170,19 +170,8 @@ def stat(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
     return panel("stat", title, text, targets, options=options, defaults=defaults, **more)
 
 
-def joined(board: Json, every_s: float) -> Json:
-    """Return a dashboard whose curves are lines, also of meters read `every_s` seconds: up to two
-    missed readings are no gap, nor are five minutes."""
-    for one in board["panels"]:
-        joined({"panels": one.get("panels", [])}, every_s)
-        custom = one.get("fieldConfig", {}).get("defaults", {}).get("custom", {})
-        if custom.get("spanNulls") == GAP_MS:
-            custom["spanNulls"] = max(GAP_MS, round(3000 * every_s))
-    return board
-
-
 def curves(title: str, text: str, targets: Sequence[Json], **more: Any) -> Json:
-    """Return lines over time. Gaps of more than five minutes stay gaps (`joined`).
+    """Return lines over time. Gaps of more than five minutes stay gaps (`patience.patient`).
 
     With `decimals` two ticks of a short axis read alike: they are for an axis of a certain length.
     """

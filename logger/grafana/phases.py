@@ -25,7 +25,17 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import ALL_PHASES, LINES, METER, PHASES, POWERS, RANGE, SITE, where
+from logger.grafana.query import (
+    ALL_PHASES,
+    LATELY,
+    LINES,
+    METER,
+    PHASES,
+    POWERS,
+    RANGE,
+    SITE,
+    where,
+)
 from logger.grafana.voltages import LINE_COLOURS, kinds, or_else, with_neutral
 
 # Up to a day a point is at most two minutes wide (maxDataPoints 720), and every reading
@@ -96,7 +106,7 @@ def shows(settings: DashboardOptions) -> bool:
 def _newest(settings: DashboardOptions, shown: Mapping[str, str]) -> str:
     """Return the newest value of each quantity of each phase, as columns; voltages only where
     they mean something."""
-    inside = where("time > now() - 5m", SITE, METER)
+    inside = where(LATELY, SITE, METER)
 
     def newest(names: Mapping[str, str], condition: str = "") -> str:
         chosen = ", ".join(f'last("{name}") AS "{short}"' for name, short in names.items())
@@ -121,7 +131,7 @@ def _latest(settings: DashboardOptions) -> Json:
     query = _newest(settings, {name: short for name, (short, *_) in shown.items()})
     return table(
         "Latest readings",
-        "The newest value of each quantity within the last five minutes. Power and current are "
+        "The newest value of each quantity within the last 5 minutes. Power and current are "
         "negative while a phase exports; a total of phases has no voltage and current of its own, "
         "and a meter without a neutral has voltages between its phases only.",
         [target(query, source=LIVE, table=True)],

@@ -30,7 +30,8 @@ ZONE = "tz('${tz:raw}')"
 SETTLE = "${settle:raw}"
 GRID = "\"role\" = 'grid'"
 ALL_PHASES = "\"phase\" = 'total'"
-LATELY = "time > now() - 5m"  # what is still shown as the newest value
+# What is still shown as the newest value, and report of the logger; see `patience.patient`.
+LATELY, REPORTED = "time > now() - 5m", "time > now() - 15m"
 TOTAL = "\"phase\" = 'total' AND \"tariff\" = 'total'"
 EACH = '"meter"'
 PHASES = '"phase" =~ /^L[123]$/'

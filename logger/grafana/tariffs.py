@@ -134,6 +134,7 @@ def _counters(settings: DashboardOptions) -> list[Json]:
                 stat(
                     title, text, [target(asked, title)], unit="suffix:kWh", decimals=2,
                     width=5, height=7, thresholds=limits(base="text"),
+                    empty="not counted in this range",
                 )
             )  # fmt: skip
     found[0]["gridPos"]["w"] = WIDTH - 5 * (len(found) - 1)

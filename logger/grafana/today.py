@@ -29,7 +29,7 @@ from logger.grafana.panels import (
     target,
 )  # fmt: skip
 from logger.grafana.placing import spread
-from logger.grafana.query import ALL_PHASES, DAY, GRID, MONTH, SITE, Period, role, where
+from logger.grafana.query import ALL_PHASES, DAY, GRID, LATELY, MONTH, SITE, Period, role, where
 from logger.grafana.ranking import shares
 
 # The day until the end of the range shown, and the day before until the same time.
@@ -113,7 +113,7 @@ def _demand(settings: DashboardOptions) -> Json:
         "without readings. Limit: [events] demand_high in the configuration.",
         [
             target(
-                f'SELECT last("{name}") AS "kW" FROM "site" {where("time > now() - 5m", SITE)}',
+                f'SELECT last("{name}") AS "kW" FROM "site" {where(LATELY, SITE)}',
                 alias,
             )
             for name, alias in (("demand", "so far"), ("demand_forecast", "comes to"))
